@@ -1,0 +1,209 @@
+"""The command line: mnnjax run | status | report."""
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import logging
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from mnnjax import __version__
+from mnnjax.config import Study, UserError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_STOPPED = 75  # EX_TEMPFAIL: saved, run again to go on
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How to run it, and, below, the fields of the study with the values of the config."""
+
+    small: bool = False
+    """Run the config's small variant, which takes seconds."""
+    workdir: Path | None = None
+    """Where everything is kept; default runs/NAME, or runs/NAME-small."""
+    dry_run: bool = False
+    """Print cells, programs and memory, and run nothing."""
+
+
+def load_config(path: str, small: bool = False) -> Study:
+    """The `study`, or `small`, that a Python file defines.
+
+    Raises:
+      UserError: there is no such file, it fails, or it defines no study.
+    """
+    file = Path(path)
+    if not file.is_file():
+        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.py")))
+        raise UserError(f"config {path}: no such file; give a Python file" + (f" such as {known}" if known else ""))
+    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"config {path}: not a Python file; give one whose name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UserError as error:
+        raise UserError(f"config {path}: {error}") from error
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise UserError(f"config {path}, line {line}: {type(error).__name__}: {error}; mend the file") from error
+    name = "small" if small else "study"
+    study = getattr(module, name, None)
+    if not isinstance(study, Study):
+        raise UserError(f"config {path}: defines no `{name}`; write `{name} = Study(...)` in it")
+    return study
+
+
+def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
+    """Options and the study, with the overrides of the command line.
+
+    Raises:
+      UserError: an unknown option, or a value that cannot be.
+      SystemExit: after --help.
+    """
+    import tyro
+
+    if not arguments or arguments[0].startswith("-"):
+        if set(arguments) & {"-h", "--help"}:
+            print("usage: mnnjax run CONFIG [options]\n\nCONFIG --help lists the options and all fields of the study.")
+            raise SystemExit(0)
+        raise UserError("run: the first argument must be a config file, such as configs/quickstart.py")
+    config, *rest = arguments
+    default = load_config(config, small="--small" in rest)
+
+    @dataclasses.dataclass(frozen=True)
+    class Run:
+        options: Annotated[RunOptions, tyro.conf.arg(name="")]
+        study: Annotated[Study, tyro.conf.arg(name="")]
+
+    parsed = _one_line_errors(
+        lambda: tyro.cli(
+            Run,
+            prog=f"mnnjax run {config}",
+            description=RunOptions.__doc__,
+            args=rest,
+            default=Run(RunOptions(), default),
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    )
+    return parsed.options, parsed.study
+
+
+def _one_line_errors(parse: Callable):
+    """Run a tyro parser; its boxed error becomes a UserError of one line."""
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured):
+            return parse()
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        lines = [line.strip("│ ").strip() for line in captured.getvalue().splitlines()]
+        content = [line for line in lines if line and line[0] not in "╭╰"]
+        rule = next((i for i, line in enumerate(content) if set(line) == {"─"}), len(content))
+        text = re.sub(r"\s+", " ", " ".join(content[:rule]))
+        raise UserError(f"{text}; --help lists the options") from stop
+
+
+def _run(arguments: Sequence[str]) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_at_once)
+    options, study = parse_run(arguments)
+    # Imported here: JAX takes seconds to import, and wrong options should be told at once.
+    from mnnjax import jax_setup
+    from mnnjax.study import plan
+    from mnnjax.study.runner import Stopped, StudyError, run_study
+
+    if options.dry_run:
+        print(plan.describe(plan.cells(study)))
+        return 0
+    path = options.workdir or Path("runs") / (f"{study.name}-small" if options.small else study.name)
+
+    # What Orbax logs as an error it also raises, and that is told in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    jax_setup.use_compilation_cache()
+    try:
+        run_study(study, path)
+    except Stopped as stopped:
+        print(f"{stopped}; run the same command again to go on", flush=True)
+        return EXIT_STOPPED
+    except StudyError as error:
+        print(f"mnnjax: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return _report([str(path)])
+
+
+def _stop_at_once(number: int, _frame) -> None:
+    """While no cell is in training there is nothing to save."""
+    print(f"{signal.Signals(number).name}: stopped; run the same command again to go on", flush=True)
+    raise SystemExit(EXIT_STOPPED)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors in one line."""
+
+    def error(self, message: str):
+        raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
+
+
+def _status(arguments: Sequence[str]) -> int:
+    parser = _Parser("mnnjax status", description="How far the study in a work folder has come.")
+    parser.add_argument("dir", type=Path)
+    from mnnjax.study.status import status
+
+    print(status(parser.parse_args(arguments).dir))
+    return 0
+
+
+def _report(arguments: Sequence[str]) -> int:
+    parser = _Parser("mnnjax report", description="Write report.html with its pictures and tables.")
+    parser.add_argument("dir", type=Path, nargs="+", help="work folders; the report lies in the first")
+    from mnnjax.report import write_report
+    from mnnjax.study import plan
+    from mnnjax.study.results import Workdir
+
+    folders = parser.parse_args(arguments).dir
+    planned = {path: sum(cell.part.repeats for cell in plan.cells(Workdir(path).study())) for path in folders}
+    print(f"report: {write_report(folders, planned)}")
+    return 0
+
+
+VERBS = {"run": _run, "status": _status, "report": _report}
+USAGE = f"""usage: mnnjax VERB ...
+
+  mnnjax run CONFIG [--small] [--workdir DIR] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
+      train a study's cells, or go on from where it stopped, and write its report
+  mnnjax status DIR
+      how far it has come
+  mnnjax report DIR [DIR ...]
+      write report.html with its pictures and tables
+
+Exit codes: 0 done; 75 saved after a stop request, run again to go on; 2 wrong input; 1 anything else.
+mnnjax {__version__}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    verb, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if verb in ("-h", "--help", "--version"):
+        print(f"mnnjax {__version__}" if verb == "--version" else USAGE)
+        return 0
+    try:
+        if verb not in VERBS:
+            raise UserError(f"{verb!r} is no verb; take one of {', '.join(VERBS)}")
+        return VERBS[verb](rest)
+    except UserError as error:
+        print(f"mnnjax: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

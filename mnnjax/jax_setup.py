@@ -1,0 +1,22 @@
+"""The one place that sets JAX's configuration; every module that uses JAX imports it.
+
+Arrays carry their precision explicitly, so 64-bit types are always on: a verdict needs float64 whatever trained the
+network. Matrix products in float32 are true float32 products, also on GPUs, whose default is TF32.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs between runs, in $JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "mnnjax" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -1,0 +1,63 @@
+"""The multilayer neural network (MNN) of section 2, as a Flax module that is used functionally."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import mnnjax.jax_setup  # noqa: F401
+
+
+def leaky_relu(u: Float[Array, "..."], rho: float) -> Float[Array, "..."]:
+    """f(u) = u for u > 0 and rho u otherwise; where f is not differentiable, at 0, autodiff gives the slope rho."""
+    return jnp.where(u > 0, u, rho * u)
+
+
+class MNN(nn.Module):
+    """Output f(... f(X W1^T) ...) z of eq 2.2, one row a point.
+
+    Parameters: W1 (d1, d0), W2 (d1, d1), ... and z (d1,); with bias also b1, b2, ... (d1,) and c ().
+
+    Attributes:
+      widths: d1 of each hidden layer.
+      rho: slope for negative neural inputs.
+      bias: whether every layer has a bias.
+      init_weights: "he", variance 2 / ((1 + rho^2) fan-in), or "gaussian", variance 1. Biases start at zero, under
+        "gaussian" at standard normal values.
+      dtype: of parameters and arithmetic.
+    """
+
+    widths: tuple[int, ...]
+    rho: float = 0.0
+    bias: bool = False
+    init_weights: str = "he"
+    dtype: Any = jnp.float64
+
+    @nn.compact
+    def forward(self, X: Float[Array, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
+        """The outputs (N,) and the neural inputs (N, d1) of every hidden layer."""
+        neural_inputs = []
+        h = X
+        for layer, width in enumerate(self.widths, start=1):
+            U = h @ self._weights(f"W{layer}", (width, h.shape[-1])).T
+            if self.bias:
+                U = U + self._bias(f"b{layer}", (width,))
+            neural_inputs.append(U)
+            h = leaky_relu(U, self.rho)
+        output = h @ self._weights("z", (h.shape[-1],))
+        if self.bias:
+            output = output + self._bias("c", ())
+        return output, neural_inputs
+
+    def __call__(self, X: Float[Array, "N d0"]) -> Float[Array, " N"]:
+        return self.forward(X)[0]
+
+    def _weights(self, name: str, shape: tuple[int, ...]) -> Array:
+        gain = 1.0 if self.init_weights == "gaussian" else (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5
+        return self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype))
+
+    def _bias(self, name: str, shape: tuple[int, ...]) -> Array:
+        gain = 1.0 if self.init_weights == "gaussian" else 0.0
+        return self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype))

@@ -1,0 +1,45 @@
+"""Near-isotropic inputs and the labels that go with them: Assumptions 1 and 5.
+
+Draws of more rows begin with the draws of fewer from the same key (JAX's partitionable Threefry), so a problem of N
+points padded to more rows has the N points of the problem without padding.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax.network import leaky_relu
+
+
+def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype) -> Float[Array, "N d0"]:
+    """X (N, d0) with independent rows of covariance identity.
+
+    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)) or "rademacher" (+1 or -1).
+
+    Raises:
+      ValueError: another kind.
+    """
+    if kind == "rademacher":
+        return jax.random.rademacher(key, (N, d0), dtype)
+    X = jax.random.normal(key, (N, d0), dtype)
+    if kind == "gaussian":
+        return X
+    if kind == "sphere":
+        return X * (jnp.sqrt(jnp.asarray(d0, dtype)) / jnp.linalg.norm(X, axis=1, keepdims=True))
+    raise ValueError(f"kind: {kind!r} is none of 'gaussian', 'sphere', 'rademacher'")
+
+
+def random_labels(key: PRNGKeyArray, N: int, dtype) -> Float[Array, " N"]:
+    """y (N,) in {0, 1}, each with probability 1/2."""
+    return jax.random.bernoulli(key, 0.5, (N,)).astype(dtype)
+
+
+def teacher_labels(key: PRNGKeyArray, X: Float[Array, "N d0"], units: int, rho: float) -> Float[Array, " N"]:
+    """y (N,) in {0, 1}: whether a random network with `units` hidden units, independent of X, has a positive output
+    (Assumption 5). Rows of its first layer and moduli of its second are standard normal; the signs of the second
+    alternate, so that neither class is empty for most teachers."""
+    key_W, key_z = jax.random.split(key)
+    W = jax.random.normal(key_W, (units, X.shape[1]), X.dtype)
+    z = jnp.abs(jax.random.normal(key_z, (units,), X.dtype)) * (-1) ** jnp.arange(units)
+    return (leaky_relu(X @ W.T, rho) @ z > 0).astype(X.dtype)

@@ -1,0 +1,195 @@
+"""From the strings of results.csv to repetitions (rows) and cells, and the numbers that describe a cell."""
+
+import dataclasses
+import functools
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mnnjax.config import Study, UserError
+from mnnjax.study.results import NON_FINITE, read_csv
+
+NO_VERDICT = "not recorded"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One repetition of one cell; a value that the file lacks is nan."""
+
+    study: str
+    hidden_layers: int
+    d0: int
+    d1: int
+    N: int
+    parameters: int
+    seed: str
+    mse: float
+    mce: float
+    """A fraction of the N points."""
+    min_abs_neural_input: float
+    verdict: str
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether training ended at a point whose losses are numbers."""
+        return self.verdict != NON_FINITE and math.isfinite(self.mse) and math.isfinite(self.mce)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (self.hidden_layers, self.d0, self.d1, self.N)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """All repetitions of one problem shape. Numbers about the MCE are fractions, over the finite repetitions only."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def hidden_layers(self) -> int:
+        return self.rows[0].hidden_layers
+
+    @property
+    def d0(self) -> int:
+        return self.rows[0].d0
+
+    @property
+    def d1(self) -> int:
+        return self.rows[0].d1
+
+    @property
+    def N(self) -> int:
+        return self.rows[0].N
+
+    @property
+    def parameters(self) -> int:
+        return self.rows[0].parameters
+
+    @property
+    def parameters_per_point(self) -> float:
+        return self.parameters / self.N
+
+    @functools.cached_property
+    def finite(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.is_finite)
+
+    @property
+    def non_finite(self) -> int:
+        return len(self.rows) - len(self.finite)
+
+    @functools.cached_property
+    def mce(self) -> tuple[float, ...]:
+        return tuple(row.mce for row in self.finite)
+
+    @property
+    def mean_mce(self) -> float:
+        """nan when no repetition is finite."""
+        return statistics.fmean(self.mce) if self.mce else math.nan
+
+    @property
+    def std_mce(self) -> float:
+        """Sample standard deviation (n - 1); nan with fewer than two finite repetitions."""
+        return statistics.stdev(self.mce) if len(self.mce) > 1 else math.nan
+
+    @property
+    def best_mce(self) -> float:
+        return min(self.mce, default=math.nan)
+
+    @property
+    def worst_mce(self) -> float:
+        return max(self.mce, default=math.nan)
+
+    @property
+    def zero_mce(self) -> int:
+        """Repetitions without a single misclassified point."""
+        return sum(value == 0 for value in self.mce)
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The cells of one network shape, by rising N."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def hidden_layers(self) -> int:
+        return self.cells[0].hidden_layers
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        return (self.cells[0].d0, self.cells[0].d1)
+
+    @property
+    def parameters(self) -> int:
+        return self.cells[0].parameters
+
+    @property
+    def label(self) -> str:
+        d0, d1 = self.widths
+        return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
+
+
+def read_rows(path: Path, study: Study) -> list[Row]:
+    """All rows of a results.csv; none when there is no such file yet.
+
+    Raises:
+      UserError: a value is missing or not a number; names the file and the line.
+    """
+    biased = {part.name: part.network.bias for part in study.parts}
+    rows = []
+    for line, values in enumerate(read_csv(path) if path.exists() else (), start=2):
+        try:
+            rows.append(_parse(values, biased))
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise UserError(
+                f"{path}, line {line}: cannot be read ({type(error).__name__}: {error}); "
+                "delete the file and let `mnnjax run` write it again"
+            ) from error
+    return rows
+
+
+def _parse(values: dict, biased: dict[str, bool]) -> Row:
+    hidden_layers, d0, d1, N = (int(values[name]) for name in ("hidden_layers", "d0", "d1", "N"))
+    if min(hidden_layers, d0, d1, N) < 1:
+        raise ValueError("sizes must be positive")
+    parameters = values.get("parameters") or _parameters(hidden_layers, d0, d1, biased.get(values["study"], False))
+    return Row(
+        study=values["study"],
+        hidden_layers=hidden_layers,
+        d0=d0,
+        d1=d1,
+        N=N,
+        parameters=int(parameters),
+        seed=values.get("seed") or "",
+        mse=_number(values["mse"]),
+        mce=_number(values["mce"]),
+        min_abs_neural_input=_number(values.get("min_abs_neural_input")),
+        verdict=values.get("verdict") or NO_VERDICT,
+    )
+
+
+def _parameters(hidden_layers: int, d0: int, d1: int, bias: bool) -> int:
+    widths = [d0] + [d1] * hidden_layers + [1]
+    return sum(a * b for a, b in itertools.pairwise(widths)) + (sum(widths[1:]) if bias else 0)
+
+
+def _number(text: str | None) -> float:
+    return float(text) if text else math.nan
+
+
+def cells(rows: Iterable[Row]) -> list[Cell]:
+    """Rows gathered by problem shape, in the order (hidden layers, d0, d1, N)."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.shape, []).append(row)
+    return [Cell(tuple(groups[shape])) for shape in sorted(groups)]
+
+
+def curves(some_cells: Sequence[Cell]) -> list[Curve]:
+    """Cells gathered by network shape, in the order (hidden layers, d0, d1)."""
+    groups: dict[tuple, list[Cell]] = {}
+    for cell in sorted(some_cells, key=lambda c: c.rows[0].shape):
+        groups.setdefault((cell.hidden_layers, cell.d0, cell.d1), []).append(cell)
+    return [Curve(tuple(group)) for group in groups.values()]

@@ -1,0 +1,202 @@
+"""Tables: the same columns as a CSV file (exact numbers) and as text on the page (rounded)."""
+
+import csv
+import dataclasses
+import io
+import math
+import statistics
+from collections.abc import Callable, Sequence
+
+from mnnjax.report.claims import CurveJudgement, is_plottable
+from mnnjax.report.rows import Cell, Row
+from mnnjax.report.wording import EMPTY, integer, percent, points, ratio, scientific
+
+Value = int | float | str | None
+
+# (data, MCE, d0, d1, N, parameters / N) as printed in the paper's Table 1.
+PAPER_TABLE_1 = (
+    ("MNIST", 0.0, 784, 89, 70_000, 0.999),
+    ("CIFAR-10", 0.0, 3072, 16, 50_000, 0.983),
+    ("ImageNet 64x64", 0.001, 12_288, 105, 1_280_000, 1.008),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    key: str
+    """Name in the CSV file."""
+    heading: str
+    """Name on the page."""
+    show: Callable[[Value], str] = str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of plain values, one a column; None is an empty field."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    note: str = ""
+
+    def to_csv(self) -> str:
+        """Fractions as fractions, floats by repr so that they read back as the same float."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(column.key for column in self.columns)
+        writer.writerows([repr(v) if isinstance(v, float) else v for v in row] for row in self.rows)
+        return out.getvalue()
+
+    @property
+    def headings(self) -> list[str]:
+        return [column.heading for column in self.columns]
+
+    @property
+    def shown(self) -> list[list[str]]:
+        return [
+            [EMPTY if value is None else column.show(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+
+_SHAPE = (
+    Column("hidden_layers", "hidden layers"),
+    Column("d0", "d0", integer),
+    Column("d1", "d1", integer),
+    Column("N", "N", integer),
+    Column("parameters", "parameters", integer),
+    Column("parameters_per_point", "parameters / N", ratio),
+    Column("repetitions", "repetitions", integer),
+)
+_MCE = (
+    Column("mean_mce", "mean MCE", percent),
+    Column("std_mce", "std of MCE", percent),
+    Column("zero_mce_repetitions", "with MCE 0", integer),
+    Column("worst_mce", "worst MCE", percent),
+)
+_NON_FINITE = Column("non_finite", "non-finite", integer)
+_MEANS_NOTE = (
+    "Repetitions count all; mean, std (sample, n - 1) and worst are over the finite ones. "
+    "The MCE is a fraction in the CSV file, in % here."
+)
+
+
+def _shape(cell: Cell) -> tuple[Value, ...]:
+    sizes = (cell.hidden_layers, cell.d0, cell.d1, cell.N)
+    return (*sizes, cell.parameters, cell.parameters_per_point, len(cell.rows))
+
+
+def figure_5_1(cells: Sequence[Cell]) -> Table:
+    """One row a cell: what Figure 5.1 draws."""
+    rows = ((*_shape(c), c.mean_mce, c.std_mce, c.zero_mce, c.worst_mce, c.non_finite) for c in cells)
+    return Table((*_SHAPE, *_MCE, _NON_FINITE), tuple(rows), _MEANS_NOTE)
+
+
+def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
+    """One row a depth and width: the numbers that decide whether Figure 5.1's claim holds."""
+    columns = (
+        Column("hidden_layers", "hidden layers"),
+        Column("d0", "d0", integer),
+        Column("d1", "d1", integer),
+        Column("zero_from_parameters_per_point", "(a) MCE stays at 0.5 % or below from parameters / N =", ratio),
+        Column("zero_mce_repetitions_above", "(b) with MCE exactly 0 at parameters / N >= 1.5", integer),
+        Column("repetitions_above", "of", integer),
+        Column("worst_mean_mce_above", "largest mean MCE there", percent),
+        Column("smallest_mean_mce_below", "(c) smallest mean MCE at parameters / N <= 0.7", percent),
+        Column("verdict", "claim"),
+    )
+    rows = (
+        (
+            j.curve.hidden_layers, *j.curve.widths, j.zero_from, j.zero_repetitions, j.repetitions_above,
+            j.worst_mean_above, j.smallest_mean_below, j.verdict,
+        )
+        for j in judgements
+    )  # fmt: skip
+    return Table(columns, tuple(rows), "A dash: no cell there, no finite repetition, or (a) no such value.")
+
+
+def figure_5_2(cells: Sequence[Cell]) -> Table:
+    """One row a cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
+    spread = ("min", "median", "max")
+    columns = (
+        Column("d0", "d0", integer),
+        Column("d1", "d1", integer),
+        Column("N", "N", integer),
+        Column("repetitions", "repetitions", integer),
+        *(Column(f"{s}_min_abs_neural_input", f"{s} of min |w . x|", scientific) for s in spread),
+        *(Column(f"{s}_mse", f"{s} of MSE", scientific) for s in spread),
+        Column("min_abs_neural_input_below_1e-3", "min |w . x| below 1e-3", integer),
+        Column("min_abs_neural_input_zero", "min |w . x| exactly 0", integer),
+        Column("mse_above_1e-7", "MSE above 1e-7", integer),
+        Column("mse_below_1e-31", "MSE below 1e-31", integer),
+        Column("mse_zero", "MSE exactly 0", integer),
+        Column("non_differentiable", "verdict non_differentiable", integer),
+        _NON_FINITE,
+    )
+    return Table(columns, tuple(map(_figure_5_2_row, cells)), "Non-finite repetitions enter no other count.")
+
+
+def _figure_5_2_row(cell: Cell) -> tuple[Value, ...]:
+    kept: list[Row] = [row for row in cell.rows if is_plottable(row)]
+    inputs = [row.min_abs_neural_input for row in kept]
+    losses = [row.mse for row in kept]
+    return (
+        cell.d0, cell.d1, cell.N, len(cell.rows), *_spread(inputs), *_spread(losses),
+        sum(u < 1e-3 for u in inputs), inputs.count(0), sum(mse > 1e-7 for mse in losses),
+        sum(mse < 1e-31 for mse in losses), losses.count(0),
+        sum(row.verdict == "non_differentiable" for row in kept), len(cell.rows) - len(kept),
+    )  # fmt: skip
+
+
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    return (min(values), statistics.median(values), max(values)) if values else (math.nan,) * 3
+
+
+def table_1(cells: Sequence[Cell], data: str) -> Table:
+    """The paper's Table 1 with our rows first; `data` names their inputs. Counts of points stand beside an MCE."""
+    columns = (
+        Column("source", "source"),
+        Column("data", "data"),
+        Column("mean_mce", "MCE mean", percent),
+        Column("best_mce", "best", percent),
+        Column("best_misclassified", "points", integer),
+        Column("worst_mce", "worst", percent),
+        Column("worst_misclassified", "points", integer),
+        *_SHAPE[:4],
+        *_SHAPE[5:],
+        Column("zero_mce_repetitions", "with MCE 0", integer),
+        _NON_FINITE,
+    )
+    ours = (
+        (
+            "measured", data, c.mean_mce, c.best_mce, points(c.best_mce, c.N), c.worst_mce, points(c.worst_mce, c.N),
+            c.hidden_layers, c.d0, c.d1, c.N, c.parameters_per_point, len(c.rows), c.zero_mce, c.non_finite,
+        )
+        for c in cells
+    )  # fmt: skip
+    theirs = (
+        ("paper", name, mce, None, None, None, None, 1, d0, d1, N, per_point, None, None, None)
+        for name, mce, d0, d1, N, per_point in PAPER_TABLE_1
+    )
+    note = "Mean, best and worst are over the finite repetitions. The paper gives one MCE a data set."
+    return Table(columns, (*ours, *theirs), note)
+
+
+def plain(cells: Sequence[Cell]) -> Table:
+    """One row a cell, for a study that is no figure of the paper."""
+    columns = (
+        *_SHAPE, *_MCE, Column("median_mse", "median MSE", scientific),
+        Column("median_min_abs_neural_input", "median min |w . x|", scientific), _NON_FINITE,
+    )  # fmt: skip
+    rows = (
+        (
+            *_shape(c), c.mean_mce, c.std_mce, c.zero_mce, c.worst_mce, _median([r.mse for r in c.finite]),
+            _median([r.min_abs_neural_input for r in c.finite]), c.non_finite,
+        )
+        for c in cells
+    )  # fmt: skip
+    return Table(columns, tuple(rows), _MEANS_NOTE)
+
+
+def _median(values: list[float]) -> float:
+    kept = [v for v in values if math.isfinite(v)]
+    return statistics.median(kept) if kept else math.nan

@@ -1,0 +1,112 @@
+"""Checkpoints of the cell in training, through Orbax, with a digest for each leaf.
+
+Orbax loads a file with a flipped byte without complaint, and a killed machine can leave a step empty or cut short. So
+each step carries the SHA-256 of every leaf; a step that does not load, or does not match, is set aside with a warning
+and the step before it is used.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+STEPS_KEPT = 2
+
+
+class DamagedError(Exception):
+    """A step's values are not those that were saved."""
+
+
+class CellCheckpoints:
+    """The steps of one cell, in a folder of their own; a step's number is the number of epochs done.
+
+    Args:
+      directory: the cell's folder.
+      set_aside: where damaged steps are moved.
+      warn: called with one line for each of them.
+    """
+
+    def __init__(self, directory: Path, set_aside: Path, warn: Callable[[str], None]):
+        self._directory = directory.absolute()
+        self._set_aside = set_aside
+        self._warn = warn
+        self._manager: ocp.CheckpointManager | None = None
+
+    def save(self, epochs_done: int, state: Any) -> None:
+        """Keep the state, a pytree of arrays; returns when it is on disk."""
+        leaves = _named_leaves(state)
+        digests = {name: _digest(leaf) for name, leaf in leaves.items()}
+        self._open().save(
+            epochs_done,
+            args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), digests=ocp.args.JsonSave(digests)),
+            force=True,
+        )
+
+    def restore(self, template: Any) -> tuple[int, Any] | None:
+        """The newest sound step as (epochs done, state of NumPy leaves), or None: start afresh.
+
+        template: a pytree like the state, of arrays or jax.ShapeDtypeStruct.
+        """
+        steps = [int(p.name) for p in self._directory.glob("*") if p.name.isdigit()]
+        for step in sorted(steps, reverse=True):
+            try:
+                return step, self._load(step, template)
+            except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
+                self._set_step_aside(step, error)
+        if steps:
+            self._warn(f"no sound checkpoint is left of {self._directory.name}; it starts afresh")
+        return None
+
+    def delete(self) -> None:
+        """Remove all steps."""
+        self.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _open(self) -> ocp.CheckpointManager:
+        if self._manager is None:
+            self._manager = ocp.CheckpointManager(
+                self._directory,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=STEPS_KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
+                ),
+            )
+        return self._manager
+
+    def _load(self, step: int, template: Any) -> Any:
+        names = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
+        loaded = self._open().restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(names), digests=ocp.args.JsonRestore())
+        )
+        leaves = {name: np.asarray(leaf) for name, leaf in loaded["state"].items()}
+        for name, expected in names.items():
+            leaf = leaves[name]
+            if (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype) or _digest(leaf) != loaded["digests"][name]:
+                raise DamagedError(f"{name} is not what was saved")
+        return jax.tree.unflatten(jax.tree.structure(template), list(leaves[name] for name in names))
+
+    def _set_step_aside(self, step: int, error: Exception) -> None:
+        self.close()
+        self._set_aside.mkdir(parents=True, exist_ok=True)
+        name = f"{self._directory.name}.{step}"
+        target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
+        shutil.move(self._directory / str(step), target)
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        self._warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
+
+
+def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:
+    return {jax.tree_util.keystr(path): convert(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _digest(leaf: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()

@@ -1,0 +1,147 @@
+"""From a study to its cells, and from cells to shape buckets: what is to run, before anything runs."""
+
+import dataclasses
+import itertools
+import math
+import zlib
+
+from mnnjax import problems
+from mnnjax.config import Study, UserError
+
+# Of the rows that a bucket computes, at most this fraction may be padding, over all cells of one width.
+MAX_PADDING = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One problem shape of a study; `N_padded >= N` is the number of rows that its program computes."""
+
+    part: Study
+    hidden_layers: int
+    d0: int
+    d1: int
+    N: int
+    N_padded: int
+
+    @property
+    def id(self) -> str:
+        """Names the cell in files and tables."""
+        return f"{self.part.name}.h{self.hidden_layers}.d{self.d0}x{self.d1}.N{self.N}"
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        widths = [self.d0] + [self.d1] * self.hidden_layers + [1]
+        biases = sum(widths[1:]) if self.part.network.bias else 0
+        return sum(a * b for a, b in itertools.pairwise(widths)) + biases
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.part.seed + k for k in range(self.part.repeats)]
+
+    @property
+    def data_salt(self) -> int:
+        """Folded into a repetition's seed to draw the data: equal for cells that share N and d0, whatever is trained
+        on them, so that networks and optimizers are compared on the same problems."""
+        return zlib.crc32(f"data d0={self.d0} N={self.N}".encode())
+
+    @property
+    def training_salt(self) -> int:
+        """Folded into a repetition's seed to draw initial weights and batches."""
+        shape = f"h={self.hidden_layers} d0={self.d0} d1={self.d1} N={self.N}"
+        return zlib.crc32(f"training {shape}".encode())
+
+    @property
+    def shape(self) -> tuple:
+        """Cells with equal shape share one compiled program."""
+        return (self.part.name, self.hidden_layers, self.d0, self.d1, self.N_padded)
+
+    @property
+    def work(self) -> float:
+        """Arithmetic of training the cell, up to a factor."""
+        return float(self.N_padded) * self.parameters * self.part.repeats * self.part.train.total_epochs
+
+    @property
+    def bytes_needed(self) -> int:
+        """Device memory that training the cell takes, about: for each seed the data, the activations and their
+        gradients, parameters with gradients and two optimizer moments."""
+        size = 4 if self.part.train.precision == "float32" else 8
+        batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
+        numbers = self.N_padded * (self.d0 + 1) + 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters
+        return self.part.repeats * numbers * size
+
+
+def cells(study: Study) -> list[Cell]:
+    """All cells of a study and of those in `also`, in the order in which they run.
+
+    Raises:
+      UserError: a grid value leaves a cell without points, or asks for more points than the images have.
+    """
+    return [cell for part in study.parts for cell in _part_cells(part)]
+
+
+def _part_cells(part: Study) -> list[Cell]:
+    rows, width = problems.image_shape(part.problem) or (None, None)
+    input_widths = part.problem.d0 or (width,)
+    result = []
+    for hidden_layers, d0 in itertools.product(part.network.hidden_layers, input_widths):
+        for d1 in part.network.d1 or (d0,):
+            sizes = _points(part, d0, d1, rows)
+            padded = _pad(sizes)
+            result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
+    return result
+
+
+def _points(part: Study, d0: int, d1: int, rows: int | None) -> list[int]:
+    ratios = part.problem.d0_d1_over_N
+    # The small number keeps floor(d0 d1 / (d0 d1 / N)) at N when the ratio was computed from N.
+    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or list(part.problem.N) or [rows]
+    where = f"{part.name}: at d0 = {d0}, d1 = {d1}"
+    if min(sizes) < 1:
+        raise UserError(f"problem.d0_d1_over_N: {max(ratios)} leaves no points ({where}); give smaller values")
+    if rows is not None and max(sizes) > rows:
+        raise UserError(f"problem.N: {max(sizes)} is more than the {rows} images there are ({where})")
+    if len(set(sizes)) < len(sizes):
+        raise UserError(f"problem.d0_d1_over_N: two values give the same N ({where}); leave one out")
+    return sizes
+
+
+def _pad(sizes: list[int]) -> dict[int, int]:
+    """The number of rows that each N is padded to.
+
+    Sizes are cut into runs of neighbours, each padded to its largest: the fewest runs (programs) for which padding
+    is below MAX_PADDING of all rows computed, and among those the cut with the least padding.
+    """
+    ordered = sorted(sizes)
+    # best[k][j]: rows computed for the j smallest sizes in k runs, and where each run ends.
+    best: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
+    for _ in ordered:
+        best = {
+            j: min(
+                (best[i][0] + (j - i) * ordered[j - 1], (*best[i][1], j)) for i in best if i < j
+            )
+            for j in range(1, len(ordered) + 1)
+            if any(i < j for i in best)
+        }
+        rows, ends = best.get(len(ordered), (math.inf, ()))
+        if rows - sum(ordered) < MAX_PADDING * rows:
+            break
+    return {ordered[i]: ordered[end - 1] for start, end in itertools.pairwise((0, *ends)) for i in range(start, end)}
+
+
+def describe(planned: list[Cell]) -> str:
+    """The plan as a table: cells, programs, padding and device memory."""
+    lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per point':>9} {'memory':>10}"]
+    for cell in planned:
+        megabytes = cell.bytes_needed / 2**20
+        lines.append(
+            f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
+            f"{megabytes:>6.0f} MiB"
+        )
+    rows, padded = sum(c.N for c in planned), sum(c.N_padded for c in planned)
+    repetitions = sum(c.part.repeats for c in planned)
+    lines.append(
+        f"{len(planned)} cells, {repetitions} repetitions, {len({c.shape for c in planned})} shapes to compile, "
+        f"{100 * (1 - rows / padded):.1f} % of rows are padding"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,263 @@
+"""Runs a study cell by cell: goes on from where it stopped, and stops when asked to."""
+
+import contextlib
+import errno
+import fcntl
+import functools
+import itertools
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mnnjax.config import Study, UserError
+from mnnjax.study import plan, progress, results
+from mnnjax.study.checkpoint import CellCheckpoints
+from mnnjax.study.plan import Cell
+from mnnjax.study.results import Workdir
+from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
+
+
+# Measured on two cores (30 seeds, d = 50): N = 2500 trains 1.5 times faster in groups of 3 seeds than all at once, and
+# N = 8333 one seed at a time; at d = 20 grouping gains nothing.
+CPU_CACHE_BYTES = 8 * 2**20
+
+
+class StudyError(RuntimeError):
+    """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
+
+
+class Stopped(Exception):  # noqa: N818
+    """A stop was asked for, and all is saved."""
+
+
+def run_study(study: Study, path: Path | str) -> None:
+    """Train all cells of the study that `path` does not hold yet, and leave results.csv there.
+
+    Raises:
+      UserError: the folder belongs to another study, or another process is at work in it.
+      StudyError: the disk is full.
+      Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
+    """
+    workdir = Workdir(path)
+    cells = plan.cells(study)
+    for part in study.parts:
+        make_optimizer(part.train, part.train.learning_rate)
+    with _clear_disk_errors(workdir), _sole_user(workdir), _stop_request() as stop_requested:
+        workdir.claim(study)
+        finished = [cell for cell in cells if workdir.is_finished(cell.id)]
+        workdir.collect(c.id for c in cells)
+        workdir.log("start", cells=len(cells), finished=len(finished))
+        with progress.make_progress(cells, finished) as shown:
+            for cell in cells:
+                if not workdir.is_finished(cell.id):
+                    _run_cell(cell, workdir, shown, stop_requested)
+                    workdir.collect(c.id for c in cells)
+        workdir.log("end")
+
+
+def _run_cell(
+    cell: Cell, workdir: Workdir, shown: progress.LineProgress, stop_requested: Callable[[], str | None]
+) -> None:
+    def warn(text: str) -> None:
+        shown.message(f"warning: {text}")
+        workdir.log("warning", cell=cell.id, text=text)
+
+    began = time.monotonic()
+    train = cell.part.train
+    programs = _programs(cell.part, *cell.shape[1:], _seeds_together(cell), _seed_sharding(cell.part.repeats))
+    seeds = np.asarray(cell.seeds)
+    X, y = programs.draw(programs.keys(seeds, cell.data_salt), cell.N)
+    training_keys = programs.keys(seeds, cell.training_salt)
+
+    checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
+    with contextlib.closing(checkpoints):
+        restored = checkpoints.restore(jax.eval_shape(programs.init, training_keys))
+        epoch, state = restored or (0, None)
+        state = programs.init(training_keys) if state is None else programs.place(state)
+        workdir.log("cell_start", cell=cell.id, epoch=epoch)
+        shown.cell_started(cell, epoch)
+        for chunk in itertools.count(1):
+            length = min(train.chunk_epochs, train.total_epochs - epoch)
+            state, metrics = programs.run_epochs(state, training_keys, X, y, cell.N, epoch, length)
+            epoch += length
+            mse, mce = (_finite_mean(values) for values in jax.device_get(metrics))
+            seconds = round(time.monotonic() - began, 3)
+            workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
+            shown.chunk(cell, epoch, mce)
+            if epoch == train.total_epochs:
+                break
+            stop = stop_requested()
+            if stop or chunk % train.checkpoint_chunks == 0:
+                checkpoints.save(epoch, state)
+                workdir.log("checkpoint", cell=cell.id, epoch=epoch)
+            if stop:
+                workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop)
+                raise Stopped(f"{stop}: saved {cell.id} at epoch {epoch} of {train.total_epochs}")
+
+    host = jax.devices("cpu")[0]
+    on_host = jax.device_put(jax.device_get((state.params, X, y)), host)
+    evaluation = jax.device_get(programs.evaluate(*on_host, cell.N))
+    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch))
+    workdir.finish_cell(cell.id, rows)
+    checkpoints.delete()
+    mean_mce = _finite_mean(evaluation.mce)
+    workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
+    shown.cell_finished(cell, mean_mce)
+    if stop := stop_requested():
+        workdir.log("stop", cell=cell.id, reason=stop)
+        raise Stopped(f"{stop}: saved after {cell.id}")
+
+
+def _rows(cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray) -> list[dict]:
+    """One row a seed, in the order of the seeds."""
+    part = cell.part
+    rows = []
+    for k, seed in enumerate(cell.seeds):
+        mse, mce, smallest = (float(values[k]) for values in evaluation)
+        failed = int(non_finite_epoch[k])
+        finite = failed < 0 and math.isfinite(mse)
+        rows.append(
+            {
+                "study": part.name, "cell": cell.id, "inputs": part.problem.inputs, "labels": part.problem.labels,
+                "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N,
+                "rho": part.network.rho, "bias": part.network.bias, "parameters": cell.parameters,
+                "optimizer": part.train.optimizer, "precision": part.train.precision,
+                "epochs": part.train.total_epochs, "seed": seed, "mse": mse, "mce": mce,
+                "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
+                "verdict": results.NOT_CERTIFIED if finite else results.NON_FINITE,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _finite_mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else math.nan
+
+
+class _Programs(NamedTuple):
+    """The compiled functions of a shape bucket, over all seeds at once (leading axis)."""
+
+    keys: Callable
+    draw: Callable
+    init: Callable
+    run_epochs: Callable
+    evaluate: Callable
+    place: Callable
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(part: Study, hidden_layers: int, d0: int, d1: int, rows: int, together: int, sharding) -> _Programs:
+    training = make_training(part.problem, part.network, part.train, hidden_layers, d0, d1, rows)
+    evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
+
+    def keys(seeds, salt):
+        return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))
+
+    def run_epochs(state, key, X, y, N, first_epoch, epochs):
+        def one(state, key, X, y):
+            return training.run_epochs(state, key, X, y, N, first_epoch, epochs)
+
+        if together == part.repeats:
+            return jax.vmap(one)(state, key, X, y)
+        return jax.lax.map(lambda arrays: one(*arrays), (state, key, X, y), batch_size=together)
+
+    def evaluate_all(params, X, y, N):
+        # One seed at a time: in float64 all of them at once would take more memory than training did.
+        return jax.lax.map(lambda arrays: evaluate(*arrays, N), (params, X, y))
+
+    return _Programs(
+        keys=jax.jit(keys, out_shardings=sharding),
+        draw=jax.jit(jax.vmap(training.draw, in_axes=(0, None)), out_shardings=sharding),
+        init=jax.jit(jax.vmap(training.init), out_shardings=sharding),
+        run_epochs=jax.jit(run_epochs, static_argnums=6, donate_argnums=0, out_shardings=sharding),
+        evaluate=jax.jit(evaluate_all),
+        place=lambda state: jax.device_put(state, sharding),
+    )
+
+
+def _seeds_together(cell: Cell) -> int:
+    """How many seeds are vmapped at once: all of them, but on a CPU no more than its caches hold, since each epoch
+    goes through all their data."""
+    if jax.default_backend() != "cpu" or jax.local_device_count() > 1:
+        return cell.part.repeats
+    fit = CPU_CACHE_BYTES * cell.part.repeats // cell.bytes_needed
+    return max(k for k in range(1, cell.part.repeats + 1) if cell.part.repeats % k == 0 and k <= max(fit, 1))
+
+
+def _seed_sharding(repeats: int) -> jax.sharding.NamedSharding:
+    """Seeds over as many devices as divide them evenly."""
+    devices = jax.local_devices()
+    count = max(k for k in range(1, len(devices) + 1) if repeats % k == 0)
+    mesh = jax.sharding.Mesh(np.asarray(devices[:count]), ("seeds",))
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("seeds"))
+
+
+@contextlib.contextmanager
+def _sole_user(workdir: Workdir) -> Iterator[None]:
+    """Hold the folder's lock; the system frees it when the process ends, however it ends."""
+    try:
+        workdir.path.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir.path / "lock", "a+")  # noqa: SIM115
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f"{workdir.path} cannot be used as a work folder ({error.strerror}); choose another") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise UserError(
+                f"another process ({lock.read().strip() or 'unknown'}) is at work in {workdir.path}; "
+                "wait for it, stop it, or choose another --workdir"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _stop_request() -> Iterator[Callable[[], str | None]]:
+    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk; a second one acts at
+    once."""
+    received: list[str] = []
+    before = {}
+
+    def handler(number, _frame):
+        received.append(signal.Signals(number).name)
+        for other, old in before.items():
+            signal.signal(other, old)
+
+    # Python lets only the main thread set handlers; elsewhere nothing can ask for a stop.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGTERM, signal.SIGINT) if in_main_thread else ():
+        before[number] = signal.signal(number, handler)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def _clear_disk_errors(workdir: Workdir) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # TensorStore wraps the system's error in its own, as text.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or os.strerror(errno.ENOSPC) in str(error):
+            raise StudyError(
+                f"the disk of {workdir.path} is full; finished cells are kept: free some space and run the same "
+                "command again"
+            ) from error
+        raise

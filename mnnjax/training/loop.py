@@ -1,0 +1,147 @@
+"""How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax import objective
+from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.network import MNN
+from mnnjax.problems import make_problem
+
+
+class TrainState(NamedTuple):
+    """All that changes while one network trains; a checkpoint holds this and the number of epochs done."""
+
+    params: Any
+    opt_state: Any
+    non_finite_epoch: Int[Array, ""]  # the first epoch whose loss overflowed or was NaN; -1: none
+
+
+class Metrics(NamedTuple):
+    """Of the last epoch of a chunk, before its last step."""
+
+    mse: Float[Array, ""]
+    mce: Float[Array, ""]
+
+
+class Training(NamedTuple):
+    """The functions that make up one run.
+
+    draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
+    init(key) -> TrainState: initial weights.
+    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs.
+    """
+
+    draw: Callable
+    init: Callable
+    run_epochs: Callable
+
+
+def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
+    """The Optax optimizer that the config names.
+
+    Raises:
+      UserError: Optax has no such optimizer, or not with these options.
+    """
+    make = getattr(optax, train.optimizer, None)
+    parameters = inspect.signature(make).parameters if inspect.isfunction(make) else {}
+    if "learning_rate" not in parameters:
+        raise UserError(
+            f"train.optimizer: Optax has no optimizer {train.optimizer!r} that takes a learning rate; "
+            "take adam, sgd, rmsprop or another of its names"
+        )
+    try:
+        return optax.with_extra_args_support(make(learning_rate, **dict(train.optimizer_options)))
+    except TypeError as error:
+        known = ", ".join(name for name in parameters if name != "learning_rate")
+        raise UserError(f"train.optimizer_options: {error}; {train.optimizer} has {known}") from error
+
+
+def learning_rate(train: Train, epoch: Int[Array, ""]) -> Float[Array, ""]:
+    """Constant for train.epochs, then falling exponentially to decay_to of it in the last of decay_epochs (section 4,
+    Figure 5.2)."""
+    past = jnp.maximum(epoch - train.epochs + 1, 0) / max(train.decay_epochs, 1)
+    return jnp.asarray(train.learning_rate * train.decay_to**past, train.precision)
+
+
+def make_training(
+    problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, rows: int
+) -> Training:
+    """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points.
+
+    Raises:
+      UserError: from make_optimizer.
+    """
+    dtype = jnp.dtype(train.precision)
+    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
+    batch_rows = min(train.batch_size or rows, rows)
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
+        return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
+
+    def loss_of(X, y, weights):
+        def loss(params):
+            output = module.apply({"params": params}, X)
+            mce = objective.mean_classification_error(output, y, problem.threshold, weights)
+            return objective.mean_squared_error(output, y, weights), mce
+
+        return loss
+
+    def step(params, opt_state, X, y, weights, rate):
+        loss = loss_of(X, y, weights)
+        (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        optimizer = make_optimizer(train, rate)
+        # The extra arguments serve optimizers that search along a line; the others ignore them.
+        updates, opt_state = optimizer.update(
+            gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
+        )
+        return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
+
+    def full_batch_epoch(params, opt_state, key, X, y, N, rate):
+        return step(params, opt_state, X, y, (jnp.arange(rows) < N).astype(dtype), rate)
+
+    def mini_batch_epoch(params, opt_state, key, X, y, N, rate):
+        # Points first, in random order; padding last, where no batch below N reaches it.
+        position = jnp.arange(rows)
+        order = jnp.argsort(jnp.where(position < N, jax.random.uniform(key, (rows,)), 2.0))
+        order = jnp.pad(order, (0, -rows % batch_rows))
+
+        def one_batch(i, carry):
+            params, opt_state, sums = carry
+            start = i * batch_rows
+            batch = jax.lax.dynamic_slice(order, (start,), (batch_rows,))
+            weights = (start + jnp.arange(batch_rows) < N).astype(dtype)
+            params, opt_state, metrics = step(params, opt_state, X[batch], y[batch], weights, rate)
+            share = jnp.sum(weights) / N
+            return params, opt_state, jax.tree.map(lambda s, m: s + share * m, sums, metrics)
+
+        zero = jnp.zeros((), dtype)
+        # As many steps as N needs, whatever the padding.
+        steps = (N + batch_rows - 1) // batch_rows
+        return jax.lax.fori_loop(0, steps, one_batch, (params, opt_state, Metrics(zero, zero)))
+
+    one_epoch = full_batch_epoch if train.batch_size is None else mini_batch_epoch
+
+    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        def body(carry, epoch):
+            state, _ = carry
+            params, opt_state, metrics = one_epoch(
+                state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
+            )
+            fails = (state.non_finite_epoch < 0) & ~jnp.isfinite(metrics.mse)
+            failed = jnp.where(fails, epoch, state.non_finite_epoch).astype(jnp.int32)
+            return (TrainState(params, opt_state, failed), metrics), None
+
+        nothing = Metrics(jnp.zeros((), dtype), jnp.zeros((), dtype))
+        (state, metrics), _ = jax.lax.scan(body, (state, nothing), first_epoch + jnp.arange(epochs))
+        return state, metrics
+
+    return Training(make_problem(problem, rows, d0, network.rho, dtype), init, run_epochs)

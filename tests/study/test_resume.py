@@ -1,0 +1,304 @@
+"""A study survives being stopped, killed and damaged, with the results of an undisturbed run to the last bit."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.study import progress
+from mnnjax.study.results import Workdir, read_csv
+from mnnjax.study.runner import Stopped, StudyError, run_study
+
+STUDY = Study(
+    name="resume",
+    problem=Problem(d0=(4, 6), N=(20, 30)),
+    network=Network(hidden_layers=(1, 2)),
+    train=Train(epochs=20, decay_epochs=30, chunk_epochs=5, checkpoint_chunks=1),
+    repeats=3,
+)
+
+CONFIG = """
+from mnnjax.config import Network, Problem, Study, Train
+study = Study(
+    name="killed",
+    problem=Problem(d0=(4,), N=(20, 30)),
+    network=Network(hidden_layers=(1, 2)),
+    train=Train(epochs=3000, decay_epochs=3000, batch_size=8, chunk_epochs=100, checkpoint_chunks=1),
+    repeats=3,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("undisturbed")
+    run_study(STUDY, path / "run")
+    return (path / "run/results.csv").read_bytes()
+
+
+def stop_after(monkeypatch, chunks: int, number: int = signal.SIGTERM) -> None:
+    """Send this process a signal when it has trained that many chunks."""
+    seen = []
+    plain = progress.LineProgress.chunk
+
+    def chunk(self, *args):
+        plain(self, *args)
+        seen.append(1)
+        if len(seen) == chunks:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(progress.LineProgress, "chunk", chunk)
+
+
+def stopped_in_training(tmp_path, monkeypatch, chunks: int = 14) -> Workdir:
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks)
+        with pytest.raises(Stopped, match="SIGTERM: saved"):
+            run_study(STUDY, tmp_path / "run")
+    return Workdir(tmp_path / "run")
+
+
+def newest_step(workdir: Workdir) -> Path:
+    (cell,) = (p for p in workdir.checkpoints.iterdir() if p.name.startswith("resume."))
+    return max((p for p in cell.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+
+
+def events(workdir: Workdir, kind: str) -> list[dict]:
+    return [entry for entry in workdir.read_log() if entry["event"] == kind]
+
+
+@pytest.mark.parametrize(("chunks", "number"), [(1, signal.SIGTERM), (14, signal.SIGINT), (20, signal.SIGTERM)])
+def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed, chunks, number):
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks, number)
+        with pytest.raises(Stopped):
+            run_study(STUDY, tmp_path / "run")
+    run_study(STUDY, tmp_path / "run")
+    workdir = Workdir(tmp_path / "run")
+    assert workdir.results.read_bytes() == undisturbed
+    # Eight cells of ten chunks: not one was trained twice.
+    assert len(events(workdir, "chunk")) == 80
+    assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
+
+
+def test_finished_cells_are_never_run_again(tmp_path, undisturbed):
+    run_study(STUDY, tmp_path / "run")
+    workdir = Workdir(tmp_path / "run")
+    before = len(events(workdir, "chunk"))
+    workdir.results.unlink()
+    run_study(STUDY, tmp_path / "run")
+    assert len(events(workdir, "chunk")) == before
+    assert workdir.results.read_bytes() == undisturbed
+
+
+def flip_a_byte(step: Path) -> None:
+    file = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+
+
+def truncate(step: Path) -> None:
+    file = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def empty(step: Path) -> None:
+    shutil.rmtree(step)
+    step.mkdir()
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, truncate, empty])
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
+    tmp_path, monkeypatch, undisturbed, damage, capsys
+):
+    workdir = stopped_in_training(tmp_path, monkeypatch)
+    step = newest_step(workdir)
+    damage(step)
+    capsys.readouterr()
+    run_study(STUDY, workdir.path)
+    assert workdir.results.read_bytes() == undisturbed
+    assert "warning: checkpoint" in capsys.readouterr().out
+    (warning,) = events(workdir, "warning")
+    assert f"{step.parent.name}.{step.name} is damaged" in warning["text"]
+    assert len(list((workdir.checkpoints / "set_aside").iterdir())) == 1
+    resumed = [e for e in events(workdir, "cell_start") if e["cell"] == step.parent.name]
+    assert [e["epoch"] for e in resumed] == [0, int(step.name) - 5]
+
+
+def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, monkeypatch, undisturbed):
+    workdir = stopped_in_training(tmp_path, monkeypatch)
+    step = newest_step(workdir)
+    files = [p for p in step.rglob("*") if p.is_file()]
+    draw = random.Random(0)
+    for trial in range(6):
+        copy = tmp_path / f"copy{trial}"
+        shutil.copytree(workdir.path, copy)
+        file = copy / draw.choice(files).relative_to(workdir.path)
+        content = bytearray(file.read_bytes())
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
+        run_study(STUDY, copy)
+        assert (copy / "results.csv").read_bytes() == undisturbed, file
+
+
+def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(tmp_path, monkeypatch, undisturbed, capsys):
+    workdir = stopped_in_training(tmp_path, monkeypatch)
+    for step in newest_step(workdir).parent.iterdir():
+        truncate(step)
+    run_study(STUDY, workdir.path)
+    assert workdir.results.read_bytes() == undisturbed
+    assert "it starts afresh" in capsys.readouterr().out
+
+
+def test_a_workdir_of_another_study_is_refused(tmp_path):
+    run_study(STUDY, tmp_path / "run")
+    other = Study(name="resume", problem=STUDY.problem, network=Network(hidden_layers=(1, 2), rho=0.25), repeats=3)
+    with pytest.raises(UserError, match=r"network\.rho: there 0\.0, here 0\.25"):
+        run_study(other, tmp_path / "run")
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="not empty"):
+        run_study(STUDY, tmp_path)
+
+
+def test_a_file_in_place_of_the_workdir_is_refused(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match="cannot be used"):
+        run_study(STUDY, tmp_path / "run")
+
+
+# Orbax leaves the loops and threads of a failed write to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, monkeypatch, undisturbed):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        workdir = stopped_in_training(disk, monkeypatch)
+        free = shutil.disk_usage(disk).free
+        (disk / "ballast").write_bytes(bytes(free - 20_000))
+        with pytest.raises(StudyError, match="is full; finished cells are kept"):
+            run_study(STUDY, workdir.path)
+        (disk / "ballast").unlink()
+        run_study(STUDY, workdir.path)
+        assert workdir.results.read_bytes() == undisturbed
+        # Nothing that was finished before is trained again.
+        ended = [entry["cell"] for entry in events(workdir, "cell_end")]
+        assert len(ended) == len(set(ended)) == 8
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_non_finite_loss_ends_its_row_and_not_the_study(tmp_path):
+    wild = Study(
+        name="wild",
+        problem=Problem(d0=(4,), N=(20,)),
+        train=Train(optimizer="sgd", learning_rate=3.0, epochs=60, decay_epochs=0),
+        repeats=12,
+    )
+    run_study(wild, tmp_path / "run")
+    rows = read_csv(tmp_path / "run/results.csv")
+    assert len(rows) == 12
+    failed = [row for row in rows if row["verdict"] == "non_finite"]
+    assert failed
+    assert all(row["non_finite_epoch"] != "" for row in failed)
+    for row in rows:
+        if row not in failed:
+            assert float(row["mse"]) < float("inf")
+
+
+# From here on: real processes.
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict:
+    cache = tmp_path_factory.mktemp("cache")
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache)}
+
+
+def start(config: Path, workdir: Path, environment: dict) -> subprocess.Popen:
+    command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(config: Path, workdir: Path, environment: dict) -> tuple[int, str]:
+    process = start(config, workdir, environment)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+@pytest.mark.slow
+def test_killed_and_stopped_at_random_moments(tmp_path, environment):
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG)
+    code, output = finish(config, tmp_path / "undisturbed", environment)
+    assert code == 0, output
+    expected = (tmp_path / "undisturbed/results.csv").read_bytes()
+    began = time.monotonic()
+    assert finish(config, tmp_path / "again", environment)[0] == 0
+    seconds = time.monotonic() - began
+    assert (tmp_path / "again/results.csv").read_bytes() == expected
+
+    draw = random.Random(1)
+    landed = {signal.SIGKILL: 0, signal.SIGTERM: 0}
+    wanted = {signal.SIGKILL: 5, signal.SIGTERM: 3}
+    saved = 0
+    for attempt in range(40):
+        workdir = tmp_path / f"run{attempt}"
+        disturbances = 0
+        while any(landed[number] < wanted[number] for number in wanted) and disturbances < 4:
+            number = next(n for n in wanted if landed[n] < wanted[n])
+            process = start(config, workdir, environment)
+            time.sleep(draw.uniform(0.3, seconds))
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=120)
+            if process.returncode == 0:
+                break
+            disturbances += 1
+            landed[number] += 1
+            if number == signal.SIGKILL:
+                assert process.returncode == -signal.SIGKILL
+            else:
+                assert process.returncode == 75, output
+                assert "run the same command again to go on" in output
+                saved += "saved" in output
+        code, output = finish(config, workdir, environment)
+        assert code == 0, output
+        assert (workdir / "results.csv").read_bytes() == expected
+        if all(landed[number] >= wanted[number] for number in wanted):
+            break
+    assert landed == wanted
+    assert saved
+
+
+@pytest.mark.slow
+def test_a_second_process_on_the_workdir_is_refused(tmp_path, environment):
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG)
+    first = start(config, tmp_path / "run", environment)
+    try:
+        metrics = tmp_path / "run/metrics.jsonl"
+        for _ in range(600):
+            if metrics.exists():
+                break
+            time.sleep(0.1)
+        code, output = finish(config, tmp_path / "run", environment)
+        assert code == 2
+        assert output.startswith("mnnjax: another process (process ")
+        assert output.count("\n") == 1
+    finally:
+        first.send_signal(signal.SIGTERM)
+        output, _ = first.communicate(timeout=120)
+        assert first.returncode == 75, output

@@ -1,0 +1,148 @@
+"""What the command line says and returns; `main` is called in this process where nothing heavy happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnnjax import cli
+from mnnjax.study.results import read_csv
+
+ROOT = Path(__file__).parents[1]
+TINY = """
+from mnnjax.config import Problem, Study, Train
+study = Study(name="tiny", problem=Problem(d0=(3, 4), N=(6,)), train=Train(epochs=20, decay_epochs=20), repeats=2)
+small = Study(name="tiny", problem=Problem(d0=(3,), N=(6,)), train=Train(epochs=5, decay_epochs=5), repeats=2)
+"""
+
+
+@pytest.fixture
+def config(tmp_path) -> str:
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY)
+    return str(path)
+
+
+# (arguments after the config, what the one line must name)
+WRONG = [
+    (["--train.foo", "3"], "--train.foo"),
+    (["--train.epochs", "many"], "--train.epochs"),
+    (["--train.precision", "float8"], "--train.precision"),
+    (["--network.rho", "1"], "network.rho"),
+    (["--problem.N", "0"], "problem.N"),
+    (["--problem.N"], "problem.N"),
+    (["--problem.d0", "1"], "problem.d0"),
+    (["--problem.d0"], "problem.d0"),
+    (["--train.learning_rate", "-0.1"], "train.learning_rate"),
+    (["--train.epochs", "-1"], "train.epochs"),
+    (["--train.batch_size", "0"], "train.batch_size"),
+    (["--train.optimizer", "adamant"], "adamant"),
+    (["--repeats", "0"], "repeats"),
+    (["--problem.labels", "classes"], "problem.labels"),
+    (["--problem.labels", "teacher"], "problem.teacher_units"),
+    (["--problem.N", "6", "6"], "problem.N"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, arguments, named):
+    workdir = tmp_path / "run"
+    assert cli.main(["run", config, "--workdir", str(workdir), *arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("mnnjax: ")
+    assert output.err.count("\n") == 1
+    assert named in output.err
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "no such file"),
+        ("x = 1", "defines no `study`"),
+        ("study = 3", "defines no `study`"),
+        ("import", "SyntaxError"),
+        ("\n1 / 0", "line 2: ZeroDivisionError"),
+        ("from mnnjax.config import *\nstudy = Study('a', Problem(d0=(3,), N=(4,)), Network(rho=1))", "network.rho"),
+    ],
+)
+def test_a_config_that_cannot_be_used(tmp_path, capsys, content, named):
+    path = tmp_path / "config.py"
+    if content is not None:
+        path.write_text(content)
+    assert cli.main(["run", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"mnnjax: config {path}")
+    assert error.count("\n") == 1
+    assert named in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["run"], ["run", "--small"], ["status", "nowhere"], ["report", "nowhere"]]
+)
+def test_other_wrong_calls(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["report"], ["status", "a", "b"]])
+def test_missing_and_surplus_arguments(arguments, capsys):
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_lists_the_fields_of_the_study(config, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", config, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--small", "--workdir", "--dry-run", "--train.learning-rate", "--network.rho", "--problem.d0"):
+        assert option in text
+
+
+def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", config, "--dry-run", "--problem.N", "10", "12"]) == 0
+    text = capsys.readouterr().out
+    assert "tiny.h1.d4x4.N12" in text
+    assert "4 cells, 8 repetitions, 2 shapes to compile" in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_run_status_report(config, tmp_path):
+    """A whole run in a process of its own, from another folder, without a terminal."""
+
+    def mnnjax(*arguments):
+        command = [sys.executable, "-m", "mnnjax.cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    run = mnnjax("run", config, "--train.learning_rate", "0.05", "--repeats", "3")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    workdir = tmp_path / "runs/tiny"
+    assert run.stdout.endswith("report: runs/tiny/report.html\n")
+    assert json.loads((workdir / "config.json").read_text())["train"]["learning_rate"] == 0.05
+    rows = read_csv(workdir / "results.csv")
+    assert [(row["d0"], row["seed"]) for row in rows] == [(d, str(s)) for d in ("3", "4") for s in range(3)]
+    assert (workdir / "report.html").stat().st_size > 1000
+
+    status = mnnjax("status", "runs/tiny")
+    assert "2 of 2 cells finished" in status.stdout
+    before = (workdir / "report.html").read_bytes()
+    assert mnnjax("report", "runs/tiny").returncode == 0
+    assert (workdir / "report.html").read_bytes() == before
+
+    other = mnnjax("run", config)
+    assert other.returncode == 2
+    assert "belongs to another study (train.learning_rate: there 0.05, here 0.01)" in other.stderr
+    assert rows == read_csv(workdir / "results.csv")
+
+
+def test_small_has_a_folder_of_its_own(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", config, "--small"]) == 0
+    assert (tmp_path / "runs/tiny-small/results.csv").exists()

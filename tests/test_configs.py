@@ -1,0 +1,71 @@
+"""Every config: it says what it is, plans at full size, and its small variant runs to the end."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from mnnjax import cli
+from mnnjax.config import Study
+from mnnjax.study import plan
+from mnnjax.study.results import read_csv
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+
+
+def test_the_configs_are_there():
+    assert {"quickstart", "fig5_1", "fig5_2", "digits"} <= {path.stem for path in CONFIGS}
+
+
+@names
+def test_the_docstring_gives_command_expectation_and_time(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    assert f"mnnjax run configs/{path.name}" in text
+    for heading in ("Command:", "Reproduces:", "Expect:", "Time:"):
+        assert heading in text
+
+
+@names
+def test_both_variants_are_studies_of_the_same_name(path):
+    study, small = cli.load_config(str(path)), cli.load_config(str(path), small=True)
+    assert isinstance(study, Study)
+    assert study.name == small.name
+    cells = plan.cells(study)
+    assert len({cell.id for cell in cells}) == len(cells)
+    assert sum(c.work for c in plan.cells(small)) < 0.05 * sum(c.work for c in cells)
+
+
+@names
+def test_small_runs_to_a_report(path, tmp_path, capsys):
+    small = cli.load_config(str(path), small=True)
+    assert cli.main(["run", str(path), "--small", "--workdir", str(tmp_path / "run")]) == 0
+    rows = read_csv(tmp_path / "run/results.csv")
+    assert len(rows) == sum(cell.part.repeats for cell in plan.cells(small))
+    assert {row["study"] for row in rows} == {part.name for part in small.parts}
+    assert all(row["verdict"] for row in rows)
+    assert "<html" in (tmp_path / "run/report.html").read_text()
+    log = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert log[0]["event"] == "start"
+    assert log[-1]["event"] == "end"
+
+
+def test_fig5_1_and_fig5_2_have_the_sizes_of_the_paper():
+    fig5_1 = cli.load_config(str(CONFIGS[0].with_name("fig5_1.py")))
+    cells = plan.cells(fig5_1)
+    widths = {cell.d0 for cell in cells}
+    assert len(widths) >= 5
+    assert min(widths) == 10
+    assert max(widths) == 50
+    assert all(cell.d1 == cell.d0 and cell.part.repeats == 30 for cell in cells)
+    for layers in (1, 2):
+        ratios = [d**2 / c.N for d in (50,) for c in cells if (c.d0, c.hidden_layers) == (d, layers)]
+        assert len(ratios) >= 12
+        assert min(ratios) == pytest.approx(0.3, rel=0.01)
+        assert max(ratios) == pytest.approx(5, rel=0.01)
+    fig5_2 = cli.load_config(str(CONFIGS[0].with_name("fig5_2.py")))
+    cells = plan.cells(fig5_2)
+    assert len(cells) >= 6
+    assert all(c.N == c.d0**2 // 5 and c.d1 == c.d0 and c.part.repeats == 30 for c in cells)
+    assert (fig5_2.train.precision, fig5_2.train.epochs, fig5_2.train.decay_epochs) == ("float64", 1000, 1000)
