@@ -1,4 +1,5 @@
 """A row of Table 1 on real data."""
+
 from mnnjax.config import Network, Problem, Study, Train
 
 study = Study(

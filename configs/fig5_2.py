@@ -1,4 +1,5 @@
 """Figure 5.2: do runs end at differentiable local minima? Smallest neural input and final MSE against the width d."""
+
 from mnnjax.config import Problem, Study, Train
 
 study = Study(

@@ -1,10 +1,11 @@
-"""The command line: mnnjax run | status | report."""
+"""The command line: mnnjax run | status | report | bounds | construct."""
 
 import argparse
 import contextlib
 import dataclasses
 import importlib.util
 import io
+import json
 import logging
 import re
 import signal
@@ -176,7 +177,74 @@ def _report(arguments: Sequence[str]) -> int:
     return 0
 
 
-VERBS = {"run": _run, "status": _status, "report": _report}
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The paper's expressions and assumptions at one size: leading order in the logarithm, no bound at finite N."""
+
+    N: int
+    """Number of training points."""
+    d0: int
+    """Input width."""
+    d1: int
+    """Hidden width."""
+    eps: float
+    """MCE above which a local minimum counts as bad."""
+    rho: float = 0.0
+    """Slope for negative neural inputs."""
+    d1_star: float | None = None
+    """Hidden units of a teacher (Assumption 5); without one, Theorem 9 takes 2N/d0."""
+    json: bool = False
+    """Print JSON."""
+
+
+def _bounds(arguments: Sequence[str]) -> int:
+    options = _parse("bounds", Bounds, arguments)
+    from mnnjax import theory
+
+    sizes = (options.N, options.d0, options.d1, options.eps, options.rho, options.d1_star)
+    table = theory.bounds_table(*sizes)
+    print(json.dumps(table) if options.json else theory.format_bounds(table))
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Construct:
+    """A global minimum by Theorem 8: for a Gaussian problem with random labels, or for your own points."""
+
+    output: Path
+    """The .npz to write: W (d1, d0), z (d1,), X (N, d0), y (N,), rho."""
+    input: Path | None = None
+    """An .npz with X (N, d0), one row a point, and y (N,)."""
+    N: int = 100
+    """Points of the Gaussian problem; without --input."""
+    d0: int = 10
+    """Its input width."""
+    seed: int = 0
+    """Its seed."""
+    rho: float = 0.0
+    """Slope for negative neural inputs."""
+    json: bool = False
+    """Print JSON."""
+
+
+def _construct(arguments: Sequence[str]) -> int:
+    options = _parse("construct", Construct, arguments)
+    from mnnjax.study import construct
+
+    result = construct.construct(**{k: v for k, v in dataclasses.asdict(options).items() if k != "json"})
+    print(json.dumps(result) if options.json else construct.describe(result))
+    return 0
+
+
+def _parse(verb: str, options: type, arguments: Sequence[str]):
+    import tyro
+
+    return _one_line_errors(
+        lambda: tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    )
+
+
+VERBS = {"run": _run, "status": _status, "report": _report, "bounds": _bounds, "construct": _construct}
 USAGE = f"""usage: mnnjax VERB ...
 
   mnnjax run CONFIG [--small] [--workdir DIR] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
@@ -185,6 +253,10 @@ USAGE = f"""usage: mnnjax VERB ...
       how far it has come
   mnnjax report DIR [DIR ...]
       write report.html with its pictures and tables
+  mnnjax bounds --N N --d0 D0 --d1 D1 --eps EPS [--rho RHO] [--json]
+      the paper's expressions at one size, leading order
+  mnnjax construct --output FILE.npz [--input FILE.npz | --N N --d0 D0 --seed S] [--rho RHO] [--json]
+      a global minimum by Theorem 8
 
 Exit codes: 0 done; 75 saved after a stop request, run again to go on; 2 wrong input; 1 anything else.
 mnnjax {__version__}"""

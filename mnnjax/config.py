@@ -27,6 +27,31 @@ def _require_grid(name: str, values: tuple, minimum: float, mend: str) -> None:
     _require(len(set(values)) == len(values), f"{name}: {values} names a value twice; give each value once")
 
 
+def _require_types(prefix: str, config) -> None:
+    """Every field holds a value of its annotated type; dataclasses do not check that themselves."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if typing.get_origin(hint) is Literal:
+            expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
+        else:
+            expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
+        _require(_fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}")
+
+
+def _fits(value, hint) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, h) for h in arguments)
+    if origin is tuple:
+        hints = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return isinstance(value, tuple) and len(hints) == len(value) and all(map(_fits, value, hints))
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """Where the points X (N, d0) and the labels y (N,) come from."""
@@ -48,6 +73,7 @@ class Problem:
     """Instead of N: first-layer weights per point, N = floor(d0 d1 / value)."""
 
     def __post_init__(self):
+        _require_types("problem.", self)
         _require(not (self.N and self.d0_d1_over_N), "problem: N and d0_d1_over_N are both given; keep one of them")
         _require_grid("problem.d0", self.d0, 2, "an input needs at least d0 = 2 numbers")
         _require_grid("problem.N", self.N, 1, "a problem needs at least N = 1 point")
@@ -88,10 +114,13 @@ class Network:
     """he: variance 2 / ((1 + rho^2) fan-in). gaussian: i.i.d. standard normal, the measure of Definition 3."""
 
     def __post_init__(self):
-        if isinstance(self.hidden_layers, int):
+        _require_types("network.", self)
+        if isinstance(self.hidden_layers, int) and not isinstance(self.hidden_layers, bool):
             object.__setattr__(self, "hidden_layers", (self.hidden_layers,))
         _require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
-        _require(bool(self.hidden_layers), "network.hidden_layers: the grid is empty; give at least one number, such as 1")
+        _require(
+            bool(self.hidden_layers), "network.hidden_layers: the grid is empty; give at least one number, such as 1"
+        )
         _require_grid("network.hidden_layers", self.hidden_layers, 1, "a network needs at least one hidden layer")
         _require(math.isfinite(self.rho), f"network.rho: {self.rho} is not a finite number")
         _require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
@@ -121,6 +150,7 @@ class Train:
     """Chunks between two checkpoints."""
 
     def __post_init__(self):
+        _require_types("train.", self)
         rate = self.learning_rate
         _require(math.isfinite(rate) and rate > 0, f"train.learning_rate: {rate} is not positive; try 1e-2")
         _require(0 < self.decay_to <= 1, f"train.decay_to: {self.decay_to} is not a fraction in (0, 1]")
@@ -155,6 +185,7 @@ class Study:
     """Studies that run after this one in the same work folder."""
 
     def __post_init__(self):
+        _require_types("", self)
         allowed = self.name and all(c.isalnum() or c in "_-" for c in self.name)
         _require(bool(allowed), f"name: {self.name!r} must be made of letters, digits, '_' and '-'")
         _require(self.repeats >= 1, f"repeats: {self.repeats} is too small; give at least 1")
@@ -178,7 +209,9 @@ def to_dict(config) -> dict:
 
 def digest(config) -> str:
     """A short hash that two studies share if and only if all their fields are equal."""
-    return hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()[:16]
+    # 0 and 0.0 are equal values, so all numbers are written alike.
+    values = json.loads(json.dumps(to_dict(config)), parse_int=float)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def from_dict(cls, values: dict):
@@ -200,12 +233,9 @@ def _from_json(hint, value):
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value)
     if isinstance(value, list):
-        if typing.get_origin(hint) in (typing.Union, types.UnionType):
-            hint = next(h for h in typing.get_args(hint) if typing.get_origin(h) is tuple)
-        inner = typing.get_args(hint)
-        if inner[-1] is Ellipsis:
-            inner = (inner[0],) * len(value)
-        return tuple(_from_json(h, v) for h, v in zip(inner, value, strict=True))
+        # Every list in a study's JSON was a tuple; its elements are of one kind, or plain values.
+        inner = [h for h in typing.get_args(hint) if h is not Ellipsis] or [None]
+        return tuple(_from_json(inner[0], v) for v in value)
     return value
 
 

@@ -46,7 +46,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "named"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "named"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, arguments, named):
     workdir = tmp_path / "run"
     assert cli.main(["run", config, "--workdir", str(workdir), *arguments]) == 2

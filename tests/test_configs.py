@@ -67,5 +67,5 @@ def test_fig5_1_and_fig5_2_have_the_sizes_of_the_paper():
     fig5_2 = cli.load_config(str(CONFIGS[0].with_name("fig5_2.py")))
     cells = plan.cells(fig5_2)
     assert len(cells) >= 6
-    assert all(c.N == c.d0**2 // 5 and c.d1 == c.d0 and c.part.repeats == 30 for c in cells)
+    assert all(c.d0**2 // 5 == c.N and c.d1 == c.d0 and c.part.repeats == 30 for c in cells)
     assert (fig5_2.train.precision, fig5_2.train.epochs, fig5_2.train.decay_epochs) == ("float64", 1000, 1000)

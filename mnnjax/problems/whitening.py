@@ -7,8 +7,8 @@ from jaxtyping import Float
 def pca_whiten(X: Float[np.ndarray, "N d"], threshold: float = 1e-10) -> Float[np.ndarray, "N d0"]:
     """X (N, d) projected on its principal directions, each scaled to variance 1 (divisor N), in float64.
 
-    Directions whose variance is at most `threshold` times the largest are dropped, constant columns among them, so
-    d0 <= d. Rounding leaves variances of about 1e-16 times the largest in directions that hold nothing.
+    Constant columns are dropped, and directions whose variance is at most `threshold` times the largest, so d0 <= d.
+    Rounding leaves variances of about 1e-16 times the largest in directions that hold nothing.
 
     Raises:
       ValueError: X holds a value that is not finite, or no column that varies.
@@ -16,10 +16,12 @@ def pca_whiten(X: Float[np.ndarray, "N d"], threshold: float = 1e-10) -> Float[n
     X = np.asarray(X, np.float64)
     if not np.isfinite(X).all():
         raise ValueError(f"X {X.shape}: holds values that are not finite")
-    centred = X - X.mean(axis=0)
+    # Told from their values: the mean of a constant column may be off by rounding.
+    varies = X.min(axis=0) < X.max(axis=0)
+    if not varies.any():
+        raise ValueError(f"X {X.shape}: no column varies, there is nothing to whiten")
+    centred = X[:, varies] - X[:, varies].mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred / len(X))
     keep = variances > threshold * variances[-1]
-    if variances[-1] <= 0 or not keep.any():
-        raise ValueError(f"X {X.shape}: no column varies, there is nothing to whiten")
     # The order of falling variance; eigh gives the rising one.
     return (centred @ directions[:, keep] / np.sqrt(variances[keep]))[:, ::-1]

@@ -92,7 +92,7 @@ class CellCheckpoints:
             leaf = leaves[name]
             if (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype) or _digest(leaf) != loaded["digests"][name]:
                 raise DamagedError(f"{name} is not what was saved")
-        return jax.tree.unflatten(jax.tree.structure(template), list(leaves[name] for name in names))
+        return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in names])
 
     def _set_step_aside(self, step: int, error: Exception) -> None:
         self.close()

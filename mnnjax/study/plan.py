@@ -117,9 +117,7 @@ def _pad(sizes: list[int]) -> dict[int, int]:
     best: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
     for _ in ordered:
         best = {
-            j: min(
-                (best[i][0] + (j - i) * ordered[j - 1], (*best[i][1], j)) for i in best if i < j
-            )
+            j: min((best[i][0] + (j - i) * ordered[j - 1], (*best[i][1], j)) for i in best if i < j)
             for j in range(1, len(ordered) + 1)
             if any(i < j for i in best)
         }

@@ -16,11 +16,11 @@ from mnnjax.config import Study, UserError, first_difference, from_dict, to_dict
 COLUMNS = (
     "study", "cell", "inputs", "labels", "hidden_layers", "d0", "d1", "N", "rho", "bias", "parameters",
     "optimizer", "precision", "epochs", "seed", "mse", "mce", "min_abs_neural_input", "non_finite_epoch", "verdict",
+    "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason",
 )  # fmt: skip
 
-# What a repetition's verdict can be.
-NOT_CERTIFIED = "not_certified"  # trained to the end; nothing is claimed about the point it reached
-NON_FINITE = "non_finite"  # the loss overflowed or became NaN; non_finite_epoch says when
+# A repetition's verdict: that of its certificate, or this where the loss overflowed or became NaN.
+NON_FINITE = "non_finite"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -73,7 +73,9 @@ class Workdir:
         try:
             return from_dict(Study, json.loads(self.config.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UserError(f"{self.path} holds no study (no config.json); give a folder that `mnnjax run` made") from error
+            raise UserError(
+                f"{self.path} holds no study (no config.json); give a folder that `mnnjax run` made"
+            ) from error
         except json.JSONDecodeError as error:
             raise UserError(f"{self.config} is damaged ({error}); choose another --workdir") from error
 

@@ -23,8 +23,8 @@ from mnnjax.study import plan, progress, results
 from mnnjax.study.checkpoint import CellCheckpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
+from mnnjax.study.verdicts import certify_network
 from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
-
 
 # Measured on two cores (30 seeds, d = 50): N = 2500 trains 1.5 times faster in groups of 3 seeds than all at once, and
 # N = 8333 one seed at a time; at d = 20 grouping gains nothing.
@@ -35,7 +35,7 @@ class StudyError(RuntimeError):
     """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """A stop was asked for, and all is saved."""
 
 
@@ -106,7 +106,7 @@ def _run_cell(
     host = jax.devices("cpu")[0]
     on_host = jax.device_put(jax.device_get((state.params, X, y)), host)
     evaluation = jax.device_get(programs.evaluate(*on_host, cell.N))
-    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch))
+    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch), *jax.device_get(on_host))
     workdir.finish_cell(cell.id, rows)
     checkpoints.delete()
     mean_mce = _finite_mean(evaluation.mce)
@@ -117,25 +117,29 @@ def _run_cell(
         raise Stopped(f"{stop}: saved after {cell.id}")
 
 
-def _rows(cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray) -> list[dict]:
+def _rows(cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray, params, X, y) -> list[dict]:
     """One row a seed, in the order of the seeds."""
     part = cell.part
     rows = []
     for k, seed in enumerate(cell.seeds):
         mse, mce, smallest = (float(values[k]) for values in evaluation)
         failed = int(non_finite_epoch[k])
-        finite = failed < 0 and math.isfinite(mse)
-        rows.append(
-            {
-                "study": part.name, "cell": cell.id, "inputs": part.problem.inputs, "labels": part.problem.labels,
-                "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N,
-                "rho": part.network.rho, "bias": part.network.bias, "parameters": cell.parameters,
-                "optimizer": part.train.optimizer, "precision": part.train.precision,
-                "epochs": part.train.total_epochs, "seed": seed, "mse": mse, "mce": mce,
-                "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
-                "verdict": results.NOT_CERTIFIED if finite else results.NON_FINITE,
-            }
-        )  # fmt: skip
+        row = {
+            "study": part.name, "cell": cell.id, "inputs": part.problem.inputs, "labels": part.problem.labels,
+            "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N,
+            "rho": part.network.rho, "bias": part.network.bias, "parameters": cell.parameters,
+            "optimizer": part.train.optimizer, "precision": part.train.precision,
+            "epochs": part.train.total_epochs, "seed": seed, "mse": mse, "mce": mce,
+            "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
+            "verdict": results.NON_FINITE,
+        }  # fmt: skip
+        if failed < 0 and math.isfinite(mse):
+            own = {name: leaf[k] for name, leaf in params.items()}
+            points = X[k, : cell.N], y[k, : cell.N]
+            found = certify_network(own, part.network, cell.hidden_layers, *points, part.problem.threshold)
+            names = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
+            row |= {name: getattr(found, name) for name in names}
+        rows.append(row)
     return rows
 
 

@@ -1,0 +1,34 @@
+"""Checks of what users hand in: one line that names the argument, its shape and how to mend it."""
+
+import math
+
+import jax
+import numpy as np
+
+from mnnjax.config import UserError
+
+
+def check_rho(rho: float) -> None:
+    """rho is a finite number other than 1."""
+    if not (isinstance(rho, jax.core.Tracer) or (math.isfinite(rho) and rho != 1)):
+        raise UserError(f"rho: {rho} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
+
+
+def check_array(name: str, value, shape: tuple[int | None, ...], why: str) -> None:
+    """value has the shape (None: any size of at least 1) and, where values are known, finite entries."""
+    found = np.shape(value)
+    fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
+    if not fits:
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        raise UserError(f"{name}: has shape {found}, not {wanted}; {why}")
+    if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value, np.float64)).all():
+        raise UserError(f"{name}: of shape {found} holds NaN or infinite entries; remove or replace them")
+
+
+def check_pattern(A, rho: float | None = None) -> None:
+    """A (N, d1) has at most two values."""
+    check_array("A", A, (None, None), "a pattern has one row a point and one column a neuron")
+    if not isinstance(A, jax.core.Tracer):
+        values = np.unique(np.asarray(A, np.float64))
+        if len(values) > 2 or (1.0 not in values and len(values) == 2):
+            raise UserError(f"A: of shape {np.shape(A)} has entries other than rho and 1; use activation_pattern")

@@ -1,0 +1,189 @@
+"""Certificates: what kind of point a network is at, decided in float64 with proven error bounds."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
+
+Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
+# The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
+# it. Wide networks have minima inside the region of nearly every random point; those points are not converged.
+NEAR = 1e-2
+# Entries that are all smaller than this, or one larger than its inverse, are left to no verdict.
+SMALLEST = 1e-50
+# A residual whose norm is known only to be below this is not called zero.
+ZERO_TO_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """What a point (W, z) is.
+
+    verdict:
+      "global_minimum": in the point's own region, next to it, lies a differentiable local minimum whose residual is
+        zero: there MSE and MCE are 0. Zero is exact where rank(A o X) = N; where A o X has fewer independent columns
+        than rows it is zero to the rounding of float64.
+      "suboptimal_dlm": likewise, with a residual that is not zero (MSE above 0 by more than rounding).
+      "non_differentiable": some neural inputs are zero to rounding, and without their neurons the point is stationary,
+        (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
+      "not_converged": nothing of this could be proven; `reason` says what stood in the way.
+    reason: one line.
+    mse, mce: of the point itself.
+    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2), nan where the point
+      lies in no region or the rank is in doubt.
+    rank: of A o X; None where in doubt.
+    min_abs_neural_input: over all neurons and points.
+    grad_norm: Euclidean norm of the gradient of the MSE in all parameters.
+    margin: how far the neural inputs of the minimum next to the point stay from zero after all error bounds, at least;
+      positive where a region is claimed, nan where no minimum was found.
+    distance: Euclidean distance from the point to that minimum, in (W, z), about; nan likewise.
+    """
+
+    verdict: Verdict
+    reason: str
+    mse: float
+    mce: float
+    region_mse: float
+    region_mce: float
+    rank: int | None
+    min_abs_neural_input: float
+    grad_norm: float
+    margin: float
+    distance: float
+
+
+def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bias: float | None = None) -> Certificate:
+    """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
+
+    The point is moved to an exact stationary point of its own region: first by the smallest change of W with z fixed,
+    then of W and z together. The loss is convex in theta = z w as long as the pattern stays, so a point of the region
+    with P e = 0 is a local minimum (Lemma 2), and what has to be proven is that the exact target lies in the region: no
+    neural input changes sign, after bounds on every rounding error and on the distance from the computed to the exact
+    target (systems.py). A region is a convex cone in W, so the way there stays inside as well. What cannot be proven is
+    called not_converged, and so is a point whose minimum lies farther away than 1 % of the norm of W or of z.
+
+    Two hidden layers: pass the outputs of the layer before as X, and the last hidden layer's weights as W. The verdict
+    then speaks of the last two layers with all earlier weights fixed. A global_minimum is one of the whole network,
+    since its MSE is zero; a suboptimal_dlm says nothing of what moving the earlier layers would do.
+
+    Args:
+      W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
+        y: (N,), real. rho: slope for negative neural inputs.
+      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+      output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+    """
+    W, z, X, y = _checked(W, z, X, y, rho)
+    for name, value in (("threshold", threshold), ("output_bias", output_bias)):
+        if value is not None:
+            check_array(name, value, (), "give one number")
+    if threshold is None:
+        threshold = 0.0 if (y == -1).any() else 0.5
+    c = 0.0 if output_bias is None else float(output_bias)
+    if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
+        return Certificate("not_converged", reason, *[np.nan] * 4, None, *[np.nan] * 4)
+    point = evaluate(W, z, c, X, y, rho)
+    # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
+    matters = X.any(axis=1)
+    at_zero = ((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0)
+    problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
+
+    system = problem.system(z)
+    minimum, reason = nearest_minimum(problem, point, system)
+    far = 0.0 if minimum is None else _relative_distance(point, minimum.point, y)
+    if not far <= NEAR:
+        minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
+    verdict, reason = _verdict(minimum, reason, at_zero, y)
+    in_region = minimum is not None and not at_zero.any()
+    if in_region:
+        region_e = np.zeros_like(y) if verdict == "global_minimum" else minimum.e
+    elif system.proven and not at_zero.any():
+        region_e = system.region_residual(point.e)
+    else:
+        region_e = np.full_like(y, np.nan)
+    return Certificate(
+        verdict=verdict,
+        reason=reason,
+        mse=float(np.mean(point.e**2)),
+        mce=_mce(point.e, y, threshold),
+        region_mse=float(np.mean(region_e**2)),
+        region_mce=_mce(region_e, y, threshold),
+        rank=system.rank if system.proven and not at_zero.any() else None,
+        min_abs_neural_input=float(np.abs(point.U).min()),
+        grad_norm=_gradient_norm(problem, point),
+        margin=np.nan if minimum is None else minimum.margin,
+        distance=np.nan if minimum is None else _distance(point, minimum.point),
+    )
+
+
+def certify_batch(W, z, X, y, rho: float, **options) -> list[Certificate]:
+    """certify for each seed: W (seeds, d1, d0), z (seeds, d1), X (seeds, N, d0), y (seeds, N); options as there."""
+    return [certify(*point, rho, **options) for point in zip(W, z, X, y, strict=True)]
+
+
+def _checked(W, z, X, y, rho):
+    check_rho(rho)
+    check_array("X", X, (None, None), "give one row a point")
+    check_array("W", W, (None, np.shape(X)[1]), "give one row a neuron, as wide as X")
+    check_array("z", z, (np.shape(W)[0],), "give one entry for each row of W")
+    check_array("y", y, (np.shape(X)[0],), "give one label for each row of X")
+    return tuple(np.asarray(value, np.float64) for value in (W, z, X, y))
+
+
+def _out_of_range(**arrays) -> str | None:
+    """Squares and products must neither overflow nor underflow, which no error bound covers; what is amiss, or None."""
+    for name, values in arrays.items():
+        largest = float(np.abs(values).max())
+        if largest and not SMALLEST < largest < 1 / SMALLEST:
+            return f"the largest entry of {name} is {largest:.3g}, too far from 1 to bound rounding in float64"
+    return None
+
+
+def _mce(e, y, threshold: float) -> float:
+    if np.isnan(e).any():
+        return np.nan
+    return float(np.mean((y - e > threshold) != (y > threshold)))
+
+
+def _gradient_norm(problem: RegionProblem, point: Point) -> float:
+    factor = 2 / len(problem.y)
+    W = (problem.A * point.e[:, None]).T @ problem.X * point.z[:, None]
+    z = (problem.A * point.U).T @ point.e
+    c = point.e.sum() if problem.has_bias else 0.0
+    return float(factor * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
+
+
+def _relative_distance(a: Point, b: Point, y) -> float:
+    """The largest relative change of W, z and c, each by its own norm (c: by the labels' if that is larger), so that
+    scaling one layer up and another down changes nothing."""
+    pairs = ((a.W, b.W, 0.0), (a.z, b.z, 0.0), (np.array(a.c), np.array(b.c), np.abs(y).max()))
+    changes = [(float(np.linalg.norm(p - q)), max(float(np.linalg.norm(p)), floor)) for p, q, floor in pairs]
+    return max(change / size if size else (np.inf if change else 0.0) for change, size in changes)
+
+
+def _distance(a: Point, b: Point) -> float:
+    return float(np.sqrt(((a.W - b.W) ** 2).sum() + ((a.z - b.z) ** 2).sum() + (a.c - b.c) ** 2))
+
+
+def _verdict(minimum: Minimum | None, reason: str, at_zero, y) -> tuple[Verdict, str]:
+    if minimum is None:
+        near = f"; {at_zero.sum()} neurons have a neural input that is zero to rounding" if at_zero.any() else ""
+        return "not_converged", reason + near
+    if at_zero.any():
+        return "non_differentiable", f"{at_zero.sum()} neurons have a neural input that is zero to rounding"
+    if not y.any():
+        return "global_minimum", "the labels are zero, so the residual of the region is"
+    size = float(np.linalg.norm(minimum.e))
+    if size > minimum.e_distance:
+        return (
+            "suboptimal_dlm",
+            f"the region's residual has norm {size:.3g}, rounding explains {minimum.e_distance:.3g}",
+        )
+    if minimum.e_distance > ZERO_TO_ROUNDING * float(np.linalg.norm(y)):
+        return "not_converged", "the residual of the region cannot be told from zero"
+    return "global_minimum", "the residual of the region is zero"

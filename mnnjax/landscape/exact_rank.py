@@ -1,0 +1,51 @@
+"""The rank of a Khatri-Rao product without rounding: Gaussian elimination modulo a prime.
+
+Floating-point numbers are integers times powers of two, so A and X have exact residues, and so has their product. The
+rank modulo p is never above the true rank, and below it only if p divides every maximal minor that is not zero: for a
+fixed prime near 2^31 a chance of about 1 in 2 000 000 000 for data that do not know the prime.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products of residues fit in 63 bits
+
+
+def residues(values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+    """The floating-point numbers, exactly, modulo PRIME."""
+    mantissa, exponent = np.frexp(np.asarray(values, np.float64))
+    # The mantissa is a multiple of 2^-53.
+    integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME
+    powers = {int(e): pow(2, int(e) - 53, PRIME) for e in np.unique(exponent)}
+    return integers * np.vectorize(powers.__getitem__, otypes=[np.int64])(exponent) % PRIME
+
+
+def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
+    """Rank of an integer matrix with entries in [0, PRIME), over the integers modulo PRIME; O(m n rank)."""
+    rows = matrix.copy() if matrix.shape[0] <= matrix.shape[1] else matrix.T.copy()
+    rank = 0
+    for column in range(rows.shape[1]):
+        found = np.flatnonzero(rows[rank:, column])
+        if not found.size:
+            continue
+        pivot = rank + found[0]
+        rows[[rank, pivot]] = rows[[pivot, rank]]
+        rows[rank] = rows[rank] * pow(int(rows[rank, column]), -1, PRIME) % PRIME
+        below = rank + 1 + np.flatnonzero(rows[rank + 1 :, column])
+        rows[below] = (rows[below] - rows[below, column][:, None] * rows[rank]) % PRIME
+        rank += 1
+        if rank == rows.shape[0]:
+            break
+    return rank
+
+
+def khatri_rao_rank_modulo_prime(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False
+) -> int:
+    """rank(A o X) of the matrices as stored, without rounding (see above); slow for N above about a thousand.
+
+    constant: with a column of ones added to the product.
+    """
+    a, x = residues(A), residues(X)
+    product = (a[:, :, None] * x[:, None, :] % PRIME).reshape(len(x), a.shape[1] * x.shape[1])
+    return rank_modulo_prime(np.hstack([product, np.ones((len(x), 1), np.int64)]) if constant else product)

@@ -1,0 +1,72 @@
+"""The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w.
+
+Everything here works under jit and vmap.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax.landscape._check import check_array, check_pattern
+
+
+def _check(A, X) -> tuple[Array, Array]:
+    check_pattern(A)
+    check_array("X", X, (np.shape(A)[0], None), "give one row for each row of A")
+    return jnp.asarray(A), jnp.asarray(X)
+
+
+def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
+    """The N x (d1 d0) matrix whose row n is kron(A[n], X[n]).
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, a pattern of more than two values.
+    """
+    A, X = _check(A, X)
+    return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
+
+
+def khatri_rao_gram(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N N"]:
+    """The Gram matrix of the rows of A o X as (A A^T) * (X X^T) elementwise; never forms the product itself."""
+    A, X = _check(A, X)
+    return (A @ A.T) * (X @ X.T)
+
+
+def khatri_rao_matvec(A: Float[Array, "N d1"], X: Float[Array, "N d0"], theta: Float[Array, "d1 d0"]) -> Array:
+    """(A o X) vec(theta), (N,), matrix-free: the output of the region's network with z_i w_i = theta[i]."""
+    A, X = _check(A, X)
+    check_array("theta", theta, (A.shape[1], X.shape[1]), "give one row a neuron")
+    return jnp.sum(A * (X @ jnp.asarray(theta).T), axis=1)
+
+
+def khatri_rao_rmatvec(A: Float[Array, "N d1"], X: Float[Array, "N d0"], e: Float[Array, " N"]) -> Array:
+    """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2)."""
+    A, X = _check(A, X)
+    check_array("e", e, (A.shape[0],), "give one entry a point")
+    return (A * jnp.asarray(e)[:, None]).T @ X
+
+
+def rank_tolerance(shape: tuple[int, ...]) -> float:
+    """Singular values up to this fraction of the largest count as zero: max(N, d0 d1) * 2.2e-16."""
+    return max(shape) * float(jnp.finfo(jnp.float64).eps)
+
+
+def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""] | int:
+    """rank(A o X) in float64.
+
+    Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with its rows scaled to
+    norm 1. An int, or an integer array under jit and vmap.
+
+    Raises:
+      ValueError: as khatri_rao.
+    """
+    M = khatri_rao(jnp.asarray(A, jnp.float64), jnp.asarray(X, jnp.float64))
+    # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
+    lengths = jnp.linalg.norm(M, axis=1, keepdims=True)
+    values = jnp.linalg.svd(M / jnp.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    rank = jnp.sum(values > rank_tolerance(M.shape) * jnp.max(values))
+    try:
+        return int(rank)
+    except TypeError:  # a tracer
+        return rank

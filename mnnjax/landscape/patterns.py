@@ -1,0 +1,27 @@
+"""Neural inputs and activation patterns: which region a weight matrix lies in (Definition 1)."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax.landscape._check import check_array, check_rho
+
+
+def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:
+    """U = X W^T, the pre-activations w_i . x(n)."""
+    return jnp.asarray(X) @ jnp.asarray(W).T
+
+
+def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: float) -> Float[Array, "N d1"]:
+    """A = a(W X) of section 1: 1 where the neural input is positive, rho where it is not.
+
+    a is undefined at a neural input of exactly zero; this gives rho there, the slope that autodiff takes. Works under
+    jit and vmap.
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+    """
+    check_rho(rho)
+    check_array("X", X, (None, None), "give one row a point")
+    check_array("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
+    return jnp.where(neural_inputs(W, X) > 0, 1.0, rho)

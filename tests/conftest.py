@@ -1,0 +1,18 @@
+"""Every test runs on 8 virtual CPU devices in 64-bit mode, whatever machine and folder pytest is started in."""
+
+import os
+
+import jax
+
+# For the processes that tests start, which see one CPU device unless they say otherwise.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.pop("JAX_NUM_CPU_DEVICES", None)
+_flags = [f for f in os.environ.pop("XLA_FLAGS", "").split() if "host_platform_device_count" not in f]
+if _flags:
+    os.environ["XLA_FLAGS"] = " ".join(_flags)
+
+# For this process, before a backend starts: JAX has read its environment when it was imported, perhaps by a plugin.
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+
+import mnnjax.jax_setup  # noqa: E402, F401

@@ -1,0 +1,73 @@
+"""Rules that the whole tree keeps."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "mnnjax").rglob("*.py"))
+
+# Imports point from a later tier to an earlier one, or stay within a tier; landscape and training do not meet.
+TIERS = (
+    {"__init__", "config", "jax_setup", "theory"},
+    {"network", "objective", "problems"},
+    {"training", "landscape"},
+    {"study", "report"},
+    {"cli"},
+)
+STRANGERS = {("landscape", "training"), ("training", "landscape")}
+
+
+def unit(module: Path | str) -> str:
+    """The part of the package that a file, or a dotted name, belongs to."""
+    parts = module.relative_to(ROOT / "mnnjax").parts if isinstance(module, Path) else module.split(".")[1:]
+    return parts[0].removesuffix(".py") if parts else "__init__"
+
+
+def tier(name: str) -> int:
+    return next(i for i, units in enumerate(TIERS) if name in units)
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "mnnjax"}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mnnjax":
+            if node.module == "mnnjax":
+                names |= {f"mnnjax.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+            else:
+                names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path):
+    own = unit(path)
+    for name in imports(path):
+        other = unit(name)
+        assert tier(other) <= tier(own), f"{path} imports {name}"
+        assert (own, other) not in STRANGERS, f"{path} imports {name}"
+
+
+def test_only_the_checkpoint_module_imports_orbax():
+    assert [p.name for p in MODULES if "import orbax" in p.read_text()] == ["checkpoint.py"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 320
+
+
+def test_ruff():
+    for command in (["check"], ["format", "--check"]):
+        run = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_help_does_not_wait_for_jax():
+    code = "import sys; from mnnjax import cli; cli.main(['--help']); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -1,0 +1,78 @@
+"""The learning rate in closed form, and Optax's optimizers by name."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.training import learning_rate, make_optimizer, make_training
+
+EPS = np.finfo(np.float64).eps
+
+
+@pytest.mark.parametrize(("epochs", "decay_epochs"), [(5, 4), (0, 7), (6, 0), (1, 1)])
+def test_learning_rate_is_constant_and_then_a_geometric_sequence(epochs, decay_epochs):
+    train = Train(learning_rate=0.3, decay_to=1e-3, epochs=epochs, decay_epochs=decay_epochs, precision="float64")
+    rates = np.asarray(jax.vmap(functools.partial(learning_rate, train))(jnp.arange(epochs + decay_epochs)))
+    # A power by way of log and exp: relative error of a few eps times |log decay_to| = 7.
+    tolerance = 30 * EPS
+    np.testing.assert_allclose(rates[:epochs], 0.3, rtol=tolerance)
+    decaying = rates[epochs:]
+    if decay_epochs:
+        np.testing.assert_allclose(decaying[-1], 0.3 * 1e-3, rtol=tolerance)
+        factor = (1e-3) ** (1 / decay_epochs)
+        np.testing.assert_allclose(decaying, [0.3 * factor ** (k + 1) for k in range(decay_epochs)], rtol=tolerance)
+    assert learning_rate(Train(precision="float32"), 3).dtype == jnp.float32
+    assert rates.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rate"),
+    [
+        ("rmsprop", (), 1e-2),
+        ("adamw", (("weight_decay", 1e-3),), 1e-2),
+        ("lion", (), 1e-3),
+        ("lamb", (), 1e-2),
+        ("adagrad", (("eps", 1e-6),), 1e-1),
+        ("lbfgs", (), 1.0),
+    ],
+)
+def test_optimizers_of_optax_reduce_the_loss(name, options, rate):
+    train = Train(name, options, rate, epochs=40, decay_epochs=0)
+    training = make_training(Problem(d0=(6,), N=(20,)), Network(), train, 1, 6, 6, 20)
+
+    @jax.jit
+    def first_and_last_loss(key):
+        X, y = training.draw(key, 20)
+        state, first = training.run_epochs(training.init(key), key, X, y, 20, 0, 1)
+        state, last = training.run_epochs(state, key, X, y, 20, 1, 39)
+        return first.mse, last.mse, state.non_finite_epoch
+
+    first, last, failed = first_and_last_loss(jax.random.key(0))
+    assert last < first
+    assert failed == -1
+
+
+@pytest.mark.parametrize("name", ["no_such_optimizer", "", "chain", "linear_schedule", "__name__", "Adam", "losses"])
+def test_other_names_are_the_users_error(name):
+    with pytest.raises(UserError, match=r"train\.optimizer: .*" + name):
+        make_optimizer(Train(optimizer=name), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "known"),
+    [("adam", "momentum", "b1"), ("sgd", "b1", "momentum"), ("adam", "learning_rate", "b2")],
+)
+def test_other_options_are_the_users_error(name, option, known):
+    with pytest.raises(UserError, match=rf"train\.optimizer_options: .*{option}.*{known}"):
+        make_optimizer(Train(optimizer=name, optimizer_options=((option, 0.5),)), 0.1)
+
+
+def test_making_a_training_already_checks_nothing_it_cannot_run():
+    """The error reaches whoever asks for the initial state at the latest."""
+    training = make_training(Problem(d0=(6,), N=(20,)), Network(), Train(optimizer="nonsense"), 1, 6, 6, 20)
+    with pytest.raises(UserError, match="nonsense"):
+        training.init(jax.random.key(0))
