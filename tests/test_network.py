@@ -116,17 +116,17 @@ def test_parameters_have_the_papers_names_and_shapes(widths, bias, expected, dty
 
 @pytest.mark.parametrize(("init_weights", "rho"), [("he", -2.0), ("gaussian", 0.5)])
 def test_initial_weights_have_the_promised_variance(init_weights, rho):
-    d0, widths = 8, (16, 12)
-    module = MNN(widths, rho, True, init_weights)
+    d0, d1 = 8, 12
+    module = MNN((d1,), rho, True, init_weights)
     keys = jax.random.split(jax.random.key(3), 500)
     params = jax.jit(jax.vmap(lambda key: module.init(key, jnp.zeros((1, d0)))["params"]))(keys)
-    for name, fan_in in {"W1": d0, "W2": widths[0], "z": widths[1]}.items():
+    for name, fan_in in {"W1": d0, "z": d1}.items():
         w = np.asarray(params[name]).ravel()
         variance = 1.0 if init_weights == "gaussian" else 2 / ((1 + rho**2) * fan_in)
         # For n normal values: the mean of squares has standard error variance sqrt(2/n), the mean sqrt(variance/n).
         assert abs(np.mean(w**2) - variance) < 5 * variance * np.sqrt(2 / w.size)
         assert abs(np.mean(w)) < 5 * np.sqrt(variance / w.size)
-    for name in ("b1", "b2", "c"):
+    for name in ("b1", "c"):
         b = np.asarray(params[name]).ravel()
         if init_weights == "he":
             np.testing.assert_array_equal(b, 0)

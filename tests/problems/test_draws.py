@@ -1,5 +1,8 @@
 """Drawn inputs and labels: their laws by simulation, and that padding changes nothing."""
 
+import dataclasses
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +10,6 @@ import pytest
 from mnnjax.config import Problem
 from mnnjax.problems import digits, draw_inputs, image_shape, make_problem, random_labels, teacher_labels
 
-INPUTS = ["gaussian", "sphere", "rademacher"]
 DTYPES = [np.float32, np.float64]
 DIGITS = Problem("digits", "classes", "zero_one", N=(40,))
 
@@ -16,13 +18,20 @@ def problem(**fields):
     return Problem(**{"d0": (5,), "N": (9,), **fields})
 
 
-def draw(problem, N, rows=None, d0=5, dtype=np.float64, seed=0, rho=0.0):
-    X, y = jax.jit(make_problem(problem, rows or N, d0, rho, dtype))(jax.random.key(seed), N)
+@functools.cache
+def compiled(problem, rows, d0, dtype):
+    return jax.jit(make_problem(problem, rows, d0, 0.0, dtype))
+
+
+def draw(problem, N, rows=None, d0=5, dtype=np.float64, seed=0):
+    X, y = compiled(problem, rows or N, d0, dtype)(jax.random.key(seed), N)
     return np.asarray(X), np.asarray(y)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("gaussian", np.float32), ("gaussian", np.float64), ("sphere", np.float64), ("rademacher", np.float32)],
+)
 def test_inputs_are_isotropic(kind, dtype):
     n, d0 = 20000, 5
     X = np.asarray(draw_inputs(jax.random.key(4), kind, n, d0, dtype))
@@ -66,14 +75,17 @@ def test_random_labels_are_fair_and_independent_of_the_inputs(label_values, lowe
     assert abs(upper.mean() - 0.5) < 5 * 0.5 / np.sqrt(n)
     correlations = X.T @ (upper - 0.5) / n
     assert (np.abs(correlations) < 5 * 0.5 / np.sqrt(n)).all()
+    # Were the key of the inputs used again, labels would depend on the inputs at the same place in memory.
+    assert abs(X.ravel()[:n] @ (upper - 0.5) / n) < 5 * 0.5 / np.sqrt(n)
     assert abs(np.mean(upper[1:] == upper[:-1]) - 0.5) < 5 * 0.5 / np.sqrt(n)
 
 
 def test_label_values_write_the_same_classes():
-    for labels in ({}, {"labels": "teacher", "teacher_units": 3}):
-        zero_one = draw(problem(label_values="zero_one", **labels), 40)[1]
-        plus_minus = draw(problem(label_values="plus_minus_one", **labels), 40)[1]
-        np.testing.assert_array_equal(plus_minus, np.where(zero_one == 1, 1.0, -1.0))
+    teacher = problem(labels="teacher", teacher_units=3)
+    zero_one = draw(dataclasses.replace(teacher, label_values="zero_one"), 64)[1]
+    plus_minus = draw(dataclasses.replace(teacher, label_values="plus_minus_one"), 64)[1]
+    np.testing.assert_array_equal(plus_minus, np.where(zero_one == 1, 1.0, -1.0))
+    assert set(zero_one) == {0.0, 1.0}
 
 
 X_TEACHER = np.random.default_rng(5).normal(size=(200, 6))
@@ -105,11 +117,10 @@ def test_teacher_with_the_modulus_as_unit_does_not_tell_x_from_minus_x(units):
     np.testing.assert_array_equal(y, opposite)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.1, -1.0])
-@pytest.mark.parametrize("units", [2, 3, 10])
+@pytest.mark.parametrize(("units", "rho"), [(2, 0.0), (5, -1.0)])
 def test_most_teachers_know_both_classes(units, rho):
     keys = jax.random.split(jax.random.key(7), 100)
-    y = jax.vmap(lambda key: teacher_labels(key, X_TEACHER, units, rho))(keys)
+    y = jax.jit(jax.vmap(lambda key: teacher_labels(key, X_TEACHER, units, rho)))(keys)
     assert set(np.unique(y)) == {0.0, 1.0}
     both = (np.asarray(y).min(axis=1) == 0) & (np.asarray(y).max(axis=1) == 1)
     # "Most": more than half, by 5 standard errors.
@@ -117,23 +128,21 @@ def test_most_teachers_know_both_classes(units, rho):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("labels", ["random", "teacher"])
-@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize(("inputs", "labels"), [("gaussian", "teacher"), ("sphere", "random")])
 def test_padding_changes_no_point_and_is_zero(inputs, labels, dtype):
     drawn = problem(inputs=inputs, labels=labels, teacher_units=3 if labels == "teacher" else 0)
     X, y = draw(drawn, 10, dtype=dtype)
     assert (X.shape, y.shape, X.dtype, y.dtype) == ((10, 5), (10,), dtype, dtype)
     assert set(np.unique(y)) <= {-1.0, 1.0}
-    for rows in (11, 64):
-        padded_X, padded_y = draw(drawn, 10, rows, dtype=dtype)
-        np.testing.assert_array_equal(padded_X[:10], X)
-        np.testing.assert_array_equal(padded_y[:10], y)
-        assert padded_X.shape == (rows, 5)
-        assert not padded_X[10:].any()
-        assert not padded_y[10:].any()
+    padded_X, padded_y = draw(drawn, 10, 64, dtype=dtype)
+    np.testing.assert_array_equal(padded_X[:10], X)
+    np.testing.assert_array_equal(padded_y[:10], y)
+    assert padded_X.shape == (64, 5)
+    assert not padded_X[10:].any()
+    assert not padded_y[10:].any()
 
 
-@pytest.mark.parametrize("drawn", [*(problem(inputs=kind) for kind in INPUTS), DIGITS], ids=lambda p: p.inputs)
+@pytest.mark.parametrize("drawn", [problem(), problem(inputs="rademacher"), DIGITS], ids=lambda p: p.inputs)
 def test_the_key_decides_the_data(drawn):
     (X, y), (X_same, y_same), (X_other, y_other) = (draw(drawn, 40, d0=61, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(X, X_same)

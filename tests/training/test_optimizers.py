@@ -36,24 +36,21 @@ def test_learning_rate_is_constant_and_then_a_geometric_sequence(epochs, decay_e
         ("adamw", (("weight_decay", 1e-3),), 1e-2),
         ("lion", (), 1e-3),
         ("lamb", (), 1e-2),
-        ("adagrad", (("eps", 1e-6),), 1e-1),
-        ("lbfgs", (), 1.0),
+        pytest.param("lbfgs", (), 1.0, marks=pytest.mark.slow),
     ],
 )
 def test_optimizers_of_optax_reduce_the_loss(name, options, rate):
     train = Train(name, options, rate, epochs=40, decay_epochs=0)
     training = make_training(Problem(d0=(6,), N=(20,)), Network(), train, 1, 6, 6, 20)
 
-    @jax.jit
-    def first_and_last_loss(key):
-        X, y = training.draw(key, 20)
-        state, first = training.run_epochs(training.init(key), key, X, y, 20, 0, 1)
-        state, last = training.run_epochs(state, key, X, y, 20, 1, 39)
-        return first.mse, last.mse, state.non_finite_epoch
-
-    first, last, failed = first_and_last_loss(jax.random.key(0))
-    assert last < first
-    assert failed == -1
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 6)).astype(np.float32), rng.choice([-1.0, 1.0], 20).astype(np.float32)
+    key = jax.random.key(0)
+    start = jax.jit(training.init)(key)
+    state, last = jax.jit(training.run_epochs, static_argnums=6)(start, key, X, y, 20, 0, 40)
+    first = np.mean((np.maximum(X @ np.asarray(start.params["W1"]).T, 0) @ np.asarray(start.params["z"]) - y) ** 2)
+    assert last.mse < first
+    assert state.non_finite_epoch == -1
 
 
 @pytest.mark.parametrize("name", ["no_such_optimizer", "", "chain", "linear_schedule", "__name__", "Adam", "losses"])
@@ -71,8 +68,7 @@ def test_other_options_are_the_users_error(name, option, known):
         make_optimizer(Train(optimizer=name, optimizer_options=((option, 0.5),)), 0.1)
 
 
-def test_making_a_training_already_checks_nothing_it_cannot_run():
-    """The error reaches whoever asks for the initial state at the latest."""
+def test_a_run_under_an_unknown_name_does_not_start():
     training = make_training(Problem(d0=(6,), N=(20,)), Network(), Train(optimizer="nonsense"), 1, 6, 6, 20)
     with pytest.raises(UserError, match="nonsense"):
         training.init(jax.random.key(0))
