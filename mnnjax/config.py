@@ -132,7 +132,7 @@ class Train:
 
     optimizer: str = "adam"
     """Any Optax optimizer that takes a learning rate, by its name there: adam, sgd, rmsprop, ..."""
-    optimizer_options: tuple[tuple[str, float], ...] = ()
+    optimizer_options: tuple[tuple[str, int | float | bool], ...] = ()
     """Its further arguments, such as (("momentum", 0.9),)."""
     learning_rate: float = 1e-2
     batch_size: int | None = None
@@ -190,6 +190,9 @@ class Study:
         _require(bool(allowed), f"name: {self.name!r} must be made of letters, digits, '_' and '-'")
         _require(self.repeats >= 1, f"repeats: {self.repeats} is too small; give at least 1")
         _require(0 <= self.seed < 2**31, f"seed: {self.seed} must lie between 0 and 2^31 - 1")
+        if self.network.rho < 0:
+            one = self.problem.teacher_units == 1
+            _require(not one, "problem.teacher_units: one unit with rho < 0 has outputs of one sign; give at least 2")
         if self.problem.inputs == "digits":
             _require(bool(self.network.d1), "network.d1: the grid is empty; images need explicit hidden widths")
             _require(not self.problem.d0_d1_over_N, "problem.d0_d1_over_N: images have their own N; give N or nothing")
@@ -220,6 +223,7 @@ def from_dict(cls, values: dict):
     Raises:
       UserError: a field that cls does not have, or a required one that is missing.
     """
+    _require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(values) - set(hints))
     _require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
@@ -240,7 +244,7 @@ def _from_json(hint, value):
 
 
 def first_difference(stored, wanted, path: str = "") -> str | None:
-    """The first field in which two JSON values differ, as 'field: stored X, wanted Y'; None when equal."""
+    """The first field in which two JSON values differ, as 'field: there X, here Y'; None when equal."""
     if isinstance(stored, dict) and isinstance(wanted, dict):
         for name in dict.fromkeys((*wanted, *stored)):
             found = first_difference(stored.get(name), wanted.get(name), f"{path}.{name}" if path else name)

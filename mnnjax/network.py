@@ -43,7 +43,7 @@ class MNN(nn.Module):
         for layer, width in enumerate(self.widths, start=1):
             U = h @ self._weights(f"W{layer}", (width, h.shape[-1])).T
             if self.bias:
-                U = U + self._bias(f"b{layer}", (width,))
+                U = U + self._bias(f"b{layer}", (width,))[None]
             neural_inputs.append(U)
             h = leaky_relu(U, self.rho)
         output = h @ self._weights("z", (h.shape[-1],))

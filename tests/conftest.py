@@ -14,5 +14,6 @@ if _flags:
 # For this process, before a backend starts: JAX has read its environment when it was imported, perhaps by a plugin.
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 import mnnjax.jax_setup  # noqa: E402, F401

@@ -154,6 +154,8 @@ IMPOSSIBLE = [
     ("name", lambda: Study("..", PROBLEM)),
     ("repeats", lambda: Study("a", PROBLEM, repeats=0)),
     ("seed", lambda: Study("a", PROBLEM, seed=-1)),
+    ("problem.teacher_units", lambda: Study("a", gaussian(labels="teacher", teacher_units=1), Network(rho=-0.5))),
+    ("is not an object", lambda: from_dict(Study, [])),
     ("seed", lambda: Study("a", PROBLEM, seed=2**31)),
     ("also", lambda: Study("a", PROBLEM, also=(Study("a", PROBLEM),))),
     ("also", lambda: Study("a", PROBLEM, also=(Study("b", PROBLEM, also=(Study("a", PROBLEM),)),))),

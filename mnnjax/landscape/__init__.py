@@ -1,6 +1,7 @@
 """What is true at a point or in a region of weight space, without training."""
 
 from mnnjax.landscape.certificate import Certificate, certify, certify_batch
+from mnnjax.landscape.construct import construction_error, global_minimum
 from mnnjax.landscape.khatri_rao import (
     khatri_rao,
     khatri_rao_gram,
@@ -16,6 +17,8 @@ __all__ = [
     "activation_pattern",
     "certify",
     "certify_batch",
+    "construction_error",
+    "global_minimum",
     "khatri_rao",
     "khatri_rao_gram",
     "khatri_rao_matvec",

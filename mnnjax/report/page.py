@@ -119,7 +119,7 @@ def _stems(paths: Sequence[Path], studies: Sequence[Study]) -> list[dict[str, st
 
 
 def _file_stems(stem: str, part: Study) -> set[str]:
-    suffixes = ("", "_scaled", "_criterion") if part.figure == "fig5_1" else ("",)
+    suffixes = ("", "_verdicts", *(("_scaled", "_criterion") if part.figure == "fig5_1" else ()))
     return {(stem + suffix).lower() for suffix in suffixes}
 
 
@@ -169,7 +169,7 @@ def _section(part: Study, stem: str, rows: Sequence[Row]) -> Section:
         counts=_counts(part, rows),
         finding=finding,
         pictures=pictures,
-        tables=shown,
+        tables=(*shown, ("_verdicts", "Verdicts", tables.verdicts(some))),
     )
 
 

@@ -91,6 +91,15 @@ def figure_5_1(cells: Sequence[Cell]) -> Table:
     return Table((*_SHAPE, *_MCE, _NON_FINITE), tuple(rows), _MEANS_NOTE)
 
 
+def verdicts(cells: Sequence[Cell]) -> Table:
+    """One row a cell: how many repetitions ended in each verdict that occurs."""
+    found = sorted({row.verdict for cell in cells for row in cell.rows})
+    columns = [Column(name, name.replace("_", " "), integer) for name in found]
+    rows = ((*_shape(c), *(sum(row.verdict == name for row in c.rows) for name in found)) for c in cells)
+    note = "What certificates prove of the points that training reached; not converged: nothing could be proven."
+    return Table((*_SHAPE, *columns), tuple(rows), note)
+
+
 def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
     """One row a depth and width: the numbers that decide whether Figure 5.1's claim holds."""
     columns = (

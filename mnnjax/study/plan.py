@@ -8,7 +8,7 @@ import zlib
 from mnnjax import problems
 from mnnjax.config import Study, UserError
 
-# Of the rows that a bucket computes, at most this fraction may be padding, over all cells of one width.
+# Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
 MAX_PADDING = 0.25
 
 

@@ -25,7 +25,8 @@ class TrainState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of the last epoch of a chunk, before its last step."""
+    """Of the last epoch of a chunk, before its step; with mini-batches, the mean over points of each batch's value
+    before that batch's step."""
 
     mse: Float[Array, ""]
     mce: Float[Array, ""]
@@ -58,7 +59,10 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
             "take adam, sgd, rmsprop or another of its names"
         )
     try:
-        return optax.with_extra_args_support(make(learning_rate, **dict(train.optimizer_options)))
+        optimizer = optax.with_extra_args_support(make(learning_rate, **dict(train.optimizer_options)))
+        # Some options show only here that they are of the wrong kind.
+        jax.eval_shape(optimizer.init, jnp.zeros(1))
+        return optimizer
     except TypeError as error:
         known = ", ".join(name for name in parameters if name != "learning_rate")
         raise UserError(f"train.optimizer_options: {error}; {train.optimizer} has {known}") from error

@@ -126,6 +126,7 @@ def test_files_beside_the_page(tmp_path, everything):
     write_report([make_workdir(tmp_path / "w", *everything)])
     pictures = {f"{stem}.{kind}" for stem in ("curves", "curves_scaled", "dots") for kind in ("png", "svg")}
     tables = {f"{stem}.csv" for stem in ("curves", "curves_criterion", "dots", "images", "other")}
+    tables |= {f"{stem}_verdicts.csv" for stem in ("curves", "dots", "images", "other")}
     assert {p.name for p in (tmp_path / "w" / "report").iterdir()} == pictures | tables
     for name in pictures:
         start = b"\x89PNG" if name.endswith("png") else b"<?xml"
@@ -332,6 +333,16 @@ def test_older_results_lack_columns(tmp_path, bias):
     assert "Verdicts of 1 repetition: not recorded 1." in page
 
 
+def test_verdicts_are_counted_for_each_cell(tmp_path):
+    study = Study("dots", GAUSSIAN, figure="fig5_2")
+    given = ["global_minimum", "global_minimum", "suboptimal_dlm", "non_differentiable"]
+    rows = [make_row("dots", 4, 10, k, verdict=verdict) for k, verdict in enumerate(given)]
+    write_report([make_workdir(tmp_path / "w", study, rows)])
+    (line,) = read_csv(tmp_path / "w" / "report" / "dots_verdicts.csv")
+    counts = {name: int(line[name]) for name in given}
+    assert counts == {"global_minimum": 2, "suboptimal_dlm": 1, "non_differentiable": 1}
+
+
 def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     study, rows = figure_5_1(as_claimed)
     first = make_workdir(tmp_path / "one", study, rows)
@@ -339,8 +350,10 @@ def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     third = make_workdir(tmp_path / "x" / "two", Study("alone", GAUSSIAN), [make_row("alone", 4, 10, 0)])
     page = write_report([first, second, third, second])
     names = {p.name for p in (first / "report").glob("*.csv")}
-    assert names == {f"{folder}_curves{kind}.csv" for folder in ("one", "two") for kind in ("", "_criterion")} | {
-        "alone.csv"
+    kinds = ("", "_criterion", "_verdicts")
+    assert names == {f"{folder}_curves{kind}.csv" for folder in ("one", "two") for kind in kinds} | {
+        "alone.csv",
+        "alone_verdicts.csv",
     }
     assert len(read_csv(first / "report" / "one_curves.csv")) == 10
     assert len(read_csv(first / "report" / "two_curves.csv")) == 5

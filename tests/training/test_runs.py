@@ -260,6 +260,7 @@ def test_float64_weights_are_float64():
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float64)}
 
 
+@pytest.mark.slow
 def test_mini_batches_solve_a_problem_with_fewer_points_than_weights():
     """12 points and 5 x 12 first-layer weights: Figure 5.1 has such problems at error zero. Most of 8 seeds (a run may
     end at a bad minimum) fall below a thousandth of the labels' variance of 1, and then no point is misclassified."""
