@@ -10,18 +10,34 @@ from mnnjax.config import UserError
 
 def check_rho(rho: float) -> None:
     """rho is a finite number other than 1."""
-    if not (isinstance(rho, jax.core.Tracer) or (math.isfinite(rho) and rho != 1)):
-        raise UserError(f"rho: {rho} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
+    if isinstance(rho, jax.core.Tracer):
+        return
+    try:
+        allowed = math.isfinite(rho) and rho != 1
+    except TypeError:
+        allowed = False
+    if not allowed:
+        raise UserError(f"rho: {rho!r} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
 
 
 def check_array(name: str, value, shape: tuple[int | None, ...], why: str) -> None:
     """value has the shape (None: any size of at least 1) and, where values are known, finite entries."""
-    found = np.shape(value)
+    try:
+        found = np.shape(value)
+    except ValueError as error:
+        raise UserError(f"{name}: is not an array ({error}); {why}") from None
     fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
     if not fits:
         wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
         raise UserError(f"{name}: has shape {found}, not {wanted}; {why}")
-    if not isinstance(value, jax.core.Tracer) and not np.isfinite(np.asarray(value, np.float64)).all():
+    if isinstance(value, jax.core.Tracer):
+        return
+    try:
+        # Not np.float64 at once: it would drop imaginary parts with no more than a warning.
+        numbers = np.asarray(value).astype(np.float64, casting="same_kind")
+    except (TypeError, ValueError):
+        raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; convert them") from None
+    if not np.isfinite(numbers).all():
         raise UserError(f"{name}: of shape {found} holds NaN or infinite entries; remove or replace them")
 
 

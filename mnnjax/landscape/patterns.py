@@ -1,6 +1,7 @@
 """Neural inputs and activation patterns: which region a weight matrix lies in (Definition 1)."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import mnnjax.jax_setup  # noqa: F401
@@ -8,7 +9,13 @@ from mnnjax.landscape._check import check_array, check_rho
 
 
 def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:
-    """U = X W^T, the pre-activations w_i . x(n)."""
+    """U = X W^T, the pre-activations w_i . x(n).
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries.
+    """
+    check_array("X", X, (None, None), "give one row a point")
+    check_array("W", W, (None, np.shape(X)[1]), "give one row a neuron, as wide as X")
     return jnp.asarray(X) @ jnp.asarray(W).T
 
 
@@ -22,6 +29,4 @@ def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: f
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
     """
     check_rho(rho)
-    check_array("X", X, (None, None), "give one row a point")
-    check_array("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
     return jnp.where(neural_inputs(W, X) > 0, 1.0, rho)

@@ -4,13 +4,12 @@ import contextlib
 import errno
 import fcntl
 import functools
-import itertools
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnnjax.config import Study, UserError
+from mnnjax.landscape import Certificate
 from mnnjax.study import plan, progress, results
 from mnnjax.study.checkpoint import CellCheckpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
-from mnnjax.study.verdicts import certify_seeds
+from mnnjax.study.verdicts import Interrupted, certify_seeds
 from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
 
 # Measured on two cores (30 seeds, d = 50): N = 2500 trains 1.5 times faster in groups of 3 seeds than all at once, and
@@ -85,18 +85,18 @@ def _run_cell(
         state = programs.init(training_keys) if state is None else programs.place(state)
         workdir.log("cell_start", cell=cell.id, epoch=epoch)
         shown.cell_started(cell, epoch)
-        for chunk in itertools.count(1):
+        chunks = 0
+        while epoch < train.total_epochs:
             length = min(train.chunk_epochs, train.total_epochs - epoch)
             state, metrics = programs.run_epochs(state, training_keys, X, y, cell.N, epoch, length)
-            epoch += length
+            epoch, chunks = epoch + length, chunks + 1
             mse, mce = (_finite_mean(values) for values in jax.device_get(metrics))
             seconds = round(time.monotonic() - began, 3)
             workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
             shown.chunk(cell, epoch, mce)
-            if epoch == train.total_epochs:
-                break
             stop = stop_requested()
-            if stop or chunk % train.checkpoint_chunks == 0:
+            # At the end too: certificates can take minutes, and need not be waited for twice.
+            if stop or chunks % train.checkpoint_chunks == 0 or epoch == train.total_epochs:
                 checkpoints.save(epoch, state)
                 workdir.log("checkpoint", cell=cell.id, epoch=epoch)
             if stop:
@@ -106,7 +106,14 @@ def _run_cell(
     host = jax.devices("cpu")[0]
     on_host = jax.device_put(jax.device_get((state.params, X, y)), host)
     evaluation = jax.device_get(programs.evaluate(*on_host, cell.N))
-    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch), *jax.device_get(on_host))
+    params, X, y = jax.device_get(on_host)
+    points = X[:, : cell.N], y[:, : cell.N], cell.part.problem.threshold
+    try:
+        certificates = certify_seeds(params, cell.part.network, cell.hidden_layers, *points, stop_requested)
+    except Interrupted as error:
+        workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop_requested())
+        raise Stopped(f"{stop_requested()}: saved {cell.id} after its last epoch") from error
+    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch), certificates)
     workdir.finish_cell(cell.id, rows)
     checkpoints.delete()
     mean_mce = _finite_mean(evaluation.mce)
@@ -117,11 +124,11 @@ def _run_cell(
         raise Stopped(f"{stop}: saved after {cell.id}")
 
 
-def _rows(cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray, params, X, y) -> list[dict]:
+def _rows(
+    cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray, certificates: Sequence[Certificate | None]
+) -> list[dict]:
     """One row a seed, in the order of the seeds."""
     part = cell.part
-    points = X[:, : cell.N], y[:, : cell.N]
-    certificates = certify_seeds(params, part.network, cell.hidden_layers, *points, part.problem.threshold)
     rows = []
     for k, (seed, certificate) in enumerate(zip(cell.seeds, certificates, strict=True)):
         mse, mce, smallest = (float(values[k]) for values in evaluation)

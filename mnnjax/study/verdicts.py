@@ -1,6 +1,7 @@
 """Certificates of a trained cell: each repetition's last two layers, in float64 on the host."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,16 +14,31 @@ from mnnjax.landscape import Certificate, certify
 SEEDS_AT_ONCE = 4
 
 
+class Interrupted(Exception):
+    """A stop was asked for before all seeds were certified."""
+
+
 def certify_seeds(
-    params: dict, network: Network, hidden_layers: int, X, y, threshold: float
+    params: dict,
+    network: Network,
+    hidden_layers: int,
+    X,
+    y,
+    threshold: float,
+    stop_requested: Callable[[], object] = lambda: None,
 ) -> list[Certificate | None]:
     """certify_network for each seed (leading axis of all arrays); None where a weight is not finite.
 
     One BLAS thread a seed: the last bits then do not depend on the number of cores, and seeds, not threads that wait
     for each other, share the cores.
+
+    Raises:
+      Interrupted: stop_requested() came true between two seeds.
     """
 
     def one(k: int) -> Certificate | None:
+        if stop_requested():
+            raise Interrupted
         own = {name: leaf[k] for name, leaf in params.items()}
         if not all(np.isfinite(leaf).all() for leaf in own.values()):
             return None

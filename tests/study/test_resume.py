@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study import progress
+from mnnjax.study import progress, verdicts
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import Stopped, StudyError, run_study
+from mnnjax.study.verdicts import certify_network
+
+# Orbax leaves the event loops of reads and writes that failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 STUDY = Study(
     name="resume",
@@ -88,6 +92,25 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
 
 
+def test_a_stop_while_certificates_are_made_keeps_the_training(tmp_path, monkeypatch, undisturbed):
+    with monkeypatch.context() as patch:
+        calls = []
+
+        def slow(*arguments):
+            calls.append(1)
+            if len(calls) == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return certify_network(*arguments)
+
+        patch.setattr(verdicts, "certify_network", slow)
+        with pytest.raises(Stopped, match="after its last epoch"):
+            run_study(STUDY, tmp_path / "run")
+    run_study(STUDY, tmp_path / "run")
+    workdir = Workdir(tmp_path / "run")
+    assert workdir.results.read_bytes() == undisturbed
+    assert len(events(workdir, "chunk")) == 80
+
+
 def test_finished_cells_are_never_run_again(tmp_path, undisturbed):
     run_study(STUDY, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
@@ -136,9 +159,9 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
 def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, monkeypatch, undisturbed):
     workdir = stopped_in_training(tmp_path, monkeypatch)
     step = newest_step(workdir)
-    files = [p for p in step.rglob("*") if p.is_file()]
+    files = sorted(p for p in step.rglob("*") if p.is_file())
     draw = random.Random(0)
-    for trial in range(6):
+    for trial in range(4):
         copy = tmp_path / f"copy{trial}"
         shutil.copytree(workdir.path, copy)
         file = copy / draw.choice(files).relative_to(workdir.path)
@@ -177,8 +200,6 @@ def test_a_file_in_place_of_the_workdir_is_refused(tmp_path):
         run_study(STUDY, tmp_path / "run")
 
 
-# Orbax leaves the loops and threads of a failed write to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, monkeypatch, undisturbed):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -239,6 +260,18 @@ def finish(config: Path, workdir: Path, environment: dict) -> tuple[int, str]:
     return process.returncode, output
 
 
+def wait_for_chunks(workdir: Path, process: subprocess.Popen, count: int) -> None:
+    """Until the process has trained that many chunks, or has ended."""
+    metrics = workdir / "metrics.jsonl"
+
+    def trained() -> int:
+        return metrics.read_text().count('"event": "chunk"') if metrics.exists() else 0
+
+    before = trained()
+    while trained() < before + count and process.poll() is None:
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_killed_and_stopped_at_random_moments(tmp_path, environment):
     config = tmp_path / "config.py"
@@ -251,7 +284,7 @@ def test_killed_and_stopped_at_random_moments(tmp_path, environment):
     seconds = time.monotonic() - began
     assert (tmp_path / "again/results.csv").read_bytes() == expected
 
-    draw = random.Random(1)
+    draw = random.Random(4)
     landed = {signal.SIGKILL: 0, signal.SIGTERM: 0}
     wanted = {signal.SIGKILL: 5, signal.SIGTERM: 3}
     saved = 0
@@ -261,7 +294,11 @@ def test_killed_and_stopped_at_random_moments(tmp_path, environment):
         while any(landed[number] < wanted[number] for number in wanted) and disturbances < 4:
             number = next(n for n in wanted if landed[n] < wanted[n])
             process = start(config, workdir, environment)
-            time.sleep(draw.uniform(0.3, seconds))
+            if draw.random() < 0.5:
+                time.sleep(draw.uniform(0.3, seconds))
+            else:
+                wait_for_chunks(workdir, process, draw.randint(1, 60))
+                time.sleep(draw.uniform(0, 0.1))
             process.send_signal(number)
             output, _ = process.communicate(timeout=120)
             if process.returncode == 0:
@@ -280,6 +317,7 @@ def test_killed_and_stopped_at_random_moments(tmp_path, environment):
         if all(landed[number] >= wanted[number] for number in wanted):
             break
     assert landed == wanted
+    # At least one of the three met a cell in training; the others may have come while nothing was to be saved.
     assert saved
 
 
