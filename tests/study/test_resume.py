@@ -294,7 +294,8 @@ def test_killed_and_stopped_at_random_moments(tmp_path, environment):
         while any(landed[number] < wanted[number] for number in wanted) and disturbances < 4:
             number = next(n for n in wanted if landed[n] < wanted[n])
             process = start(config, workdir, environment)
-            if draw.random() < 0.5:
+            # At least one SIGTERM must meet a cell in training; the others may come while there is nothing to save.
+            if draw.random() < 0.5 and (number == signal.SIGKILL or saved):
                 time.sleep(draw.uniform(0.3, seconds))
             else:
                 wait_for_chunks(workdir, process, draw.randint(1, 60))
@@ -317,7 +318,6 @@ def test_killed_and_stopped_at_random_moments(tmp_path, environment):
         if all(landed[number] >= wanted[number] for number in wanted):
             break
     assert landed == wanted
-    # At least one of the three met a cell in training; the others may have come while nothing was to be saved.
     assert saved
 
 
