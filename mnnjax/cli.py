@@ -173,7 +173,7 @@ def _report(arguments: Sequence[str]) -> int:
 
     folders = parser.parse_args(arguments).dir
     planned = {path: sum(cell.part.repeats for cell in plan.cells(Workdir(path).study())) for path in folders}
-    print(f"report: {write_report(folders, planned)}")
+    print(f"report: {write_report(folders, planned).resolve()}")
     return 0
 
 

@@ -127,7 +127,7 @@ def test_run_status_report(config, tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     workdir = tmp_path / "runs/tiny"
-    assert run.stdout.endswith("report: runs/tiny/report.html\n")
+    assert run.stdout.endswith(f"report: {workdir.resolve()}/report.html\n")
     assert json.loads((workdir / "config.json").read_text())["train"]["learning_rate"] == 0.05
     rows = read_csv(workdir / "results.csv")
     assert [(row["d0"], row["seed"]) for row in rows] == [(d, str(s)) for d in ("3", "4") for s in range(3)]
