@@ -9,6 +9,9 @@ from pathlib import Path
 
 import jax
 
+# Evaluations and certificates run on the CPU backend, also where the user asked for an accelerator alone.
+if jax.config.jax_platforms and "cpu" not in jax.config.jax_platforms.split(","):
+    jax.config.update("jax_platforms", f"{jax.config.jax_platforms},cpu")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 

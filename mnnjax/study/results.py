@@ -44,11 +44,11 @@ class Workdir:
         self.checkpoints = self.path / "checkpoints"
         self._cells = self.path / "cells"
 
-    def claim(self, study: Study) -> None:
-        """Make the folder this study's, or check that it is.
+    def check(self, study: Study) -> None:
+        """The folder is this study's, or free for it; writes nothing.
 
         Raises:
-          UserError: the folder belongs to another study; names the first field that differs.
+          UserError: it belongs to another study (names the first field that differs), or holds other things.
         """
         if self.config.exists():
             difference = first_difference(to_dict(self.study()), to_dict(study))
@@ -58,11 +58,15 @@ class Workdir:
                     "choose another --workdir, or restore that field"
                 )
             return
-        strangers = [p.name for p in self.path.iterdir()] if self.path.exists() else []
+        strangers = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
         if any(name not in ("lock", "config.json.part") for name in strangers):
             raise UserError(f"{self.path} is not empty and holds no config.json; choose another --workdir")
-        self._cells.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config, json.dumps(to_dict(study), indent=1) + "\n")
+
+    def claim(self, study: Study) -> None:
+        """Make the folder this study's, after `check`."""
+        self.check(study)
+        if not self.config.exists():
+            write_atomically(self.config, json.dumps(to_dict(study), indent=1) + "\n")
 
     def study(self) -> Study:
         """The study that the folder belongs to.

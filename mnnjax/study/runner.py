@@ -51,6 +51,8 @@ def run_study(study: Study, path: Path | str) -> None:
     cells = plan.cells(study)
     for part in study.parts:
         make_optimizer(part.train, part.train.learning_rate)
+    # Before the lock is made, so that nothing is left in a folder that is not ours.
+    workdir.check(study)
     with _clear_disk_errors(workdir), _sole_user(workdir), _stop_request() as stop_requested:
         workdir.claim(study)
         finished = [cell for cell in cells if workdir.is_finished(cell.id)]

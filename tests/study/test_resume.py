@@ -192,6 +192,15 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="not empty"):
         run_study(STUDY, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_kill_before_anything_was_trained_does_no_harm(tmp_path, undisturbed):
+    """What a process leaves that dies at its very beginning: a lock, and half a config."""
+    (tmp_path / "lock").write_text("process 1 on nowhere\n")
+    (tmp_path / "config.json.part").write_text("{")
+    run_study(STUDY, tmp_path)
+    assert (tmp_path / "results.csv").read_bytes() == undisturbed
 
 
 def test_a_file_in_place_of_the_workdir_is_refused(tmp_path):
