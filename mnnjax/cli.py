@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -85,25 +85,20 @@ def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
         options: Annotated[RunOptions, tyro.conf.arg(name="")]
         study: Annotated[Study, tyro.conf.arg(name="")]
 
-    parsed = _one_line_errors(
-        lambda: tyro.cli(
-            Run,
-            prog=f"mnnjax run {config}",
-            description=RunOptions.__doc__,
-            args=rest,
-            default=Run(RunOptions(), default),
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-    )
+    default = Run(RunOptions(), default)
+    parsed = _parse(f"run {config}", Run, rest, default=default, description=RunOptions.__doc__)
     return parsed.options, parsed.study
 
 
-def _one_line_errors(parse: Callable):
-    """Run a tyro parser; its boxed error becomes a UserError of one line."""
+def _parse(verb: str, options: type, arguments: Sequence[str], **more):
+    """tyro.cli for a verb; its boxed error becomes a UserError of one line."""
+    import tyro
+
     captured = io.StringIO()
     try:
         with contextlib.redirect_stderr(captured):
-            return parse()
+            flags = (tyro.conf.FlagCreatePairsOff,)
+            return tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=flags, **more)
     except SystemExit as stop:
         if stop.code == 0:
             raise
@@ -234,14 +229,6 @@ def _construct(arguments: Sequence[str]) -> int:
     result = construct.construct(**{k: v for k, v in dataclasses.asdict(options).items() if k != "json"})
     print(json.dumps(result) if options.json else construct.describe(result))
     return 0
-
-
-def _parse(verb: str, options: type, arguments: Sequence[str]):
-    import tyro
-
-    return _one_line_errors(
-        lambda: tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    )
 
 
 VERBS = {"run": _run, "status": _status, "report": _report, "bounds": _bounds, "construct": _construct}

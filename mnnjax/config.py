@@ -115,7 +115,7 @@ class Network:
 
     def __post_init__(self):
         _require_types("network.", self)
-        if isinstance(self.hidden_layers, int) and not isinstance(self.hidden_layers, bool):
+        if isinstance(self.hidden_layers, int):
             object.__setattr__(self, "hidden_layers", (self.hidden_layers,))
         _require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
         _require(

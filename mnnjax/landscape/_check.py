@@ -41,8 +41,8 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str) -> No
         raise UserError(f"{name}: of shape {found} holds NaN or infinite entries; remove or replace them")
 
 
-def check_pattern(A, rho: float | None = None) -> None:
-    """A (N, d1) has at most two values."""
+def check_pattern(A) -> None:
+    """A (N, d1) has at most two values, and 1 among them if there are two."""
     check_array("A", A, (None, None), "a pattern has one row a point and one column a neuron")
     if not isinstance(A, jax.core.Tracer):
         values = np.unique(np.asarray(A, np.float64))

@@ -30,14 +30,14 @@ EXACT_RANK_ENTRIES = 2_000_000
 LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000
 
 
-def smallest_eigenvalue_bound(S: Float[np.ndarray, "n n"], error: float = 0.0) -> float:
-    """A proven lower bound on the smallest eigenvalue of a symmetric matrix that lies within `error` (spectral norm)
-    of S; 0 when none could be proven."""
+def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple | None, float]:
+    """The Cholesky factor of S, for cho_solve, and a proven lower bound on the smallest eigenvalue of a symmetric
+    matrix that lies within `error` (spectral norm) of S; None and 0 when none could be proven."""
     n = len(S)
     try:
         factor = scipy.linalg.cho_factor(S, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
-        return 0.0
+        return None, 0.0
     # Inverse iteration says where the bound may lie; the factorization below proves it.
     v = np.random.default_rng(0).standard_normal(n)
     for _ in range(8):
@@ -48,8 +48,9 @@ def smallest_eigenvalue_bound(S: Float[np.ndarray, "n n"], error: float = 0.0) -
             scipy.linalg.cholesky(S - fraction * estimate * np.eye(n), lower=True, check_finite=False)
         except np.linalg.LinAlgError:
             continue
-        return max(0.0, fraction * estimate - (n + 2) * EPS * float(np.trace(S)) - error)
-    return 0.0
+        bound = fraction * estimate - (n + 2) * EPS * float(np.trace(S)) - error
+        return (factor, bound) if bound > 0 else (None, 0.0)
+    return None, 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +121,11 @@ class RowsIndependent:
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
         self.rank = int(region.live.sum())
-        K, error = region.gram(region.group_sums(z**2))
-        bound = smallest_eigenvalue_bound(K, error)
+        self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
         # Neurons with z = 0 count for the rank, but cannot be used while z is fixed.
         self.solvable = bound > 0
-        self.proven = self.solvable or smallest_eigenvalue_bound(*region.gram(np.ones(region.groups))) > 0
+        self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
         self._sigma = np.sqrt(bound)
-        self._factor = scipy.linalg.cho_factor(K, lower=True) if self.solvable else None
 
     def change(self, e) -> Change:
         return spread(self.region, self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
@@ -152,18 +151,21 @@ class ColumnsIndependent:
         self.rank = self._M.shape[1]
         G = self._M.T @ self._M
         size = float(np.trace(G))
-        self._bound = smallest_eigenvalue_bound(G, (len(self._M) + 2) * EPS * size)
+        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * size)
         self.proven = self._bound > 0
         self._weights = region.group_sums(z**2)
         self.solvable = self.proven and bool((self._weights > 0).all())
-        self._factor = scipy.linalg.cho_factor(G, lower=True) if self.proven else None
+
+    def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
+        """The theta (and constant) of least squares, by the normal equations, which square the condition number: to be
+        repeated on what it leaves."""
+        return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
 
     def theta_change(self, e) -> tuple[Float[np.ndarray, "g d0"], float]:
         """The change of each group's theta, and of the constant."""
-        solution = scipy.linalg.cho_solve(self._factor, self._M.T @ e[self.region.live])
-        # The normal equations square the condition number; one refinement brings the accuracy back.
-        rest = e[self.region.live] - self._M @ solution
-        solution += scipy.linalg.cho_solve(self._factor, self._M.T @ rest)
+        residual = e[self.region.live]
+        solution = self._fit(residual)
+        solution += self._fit(residual - self._M @ solution)
         c = float(solution[-1]) if self.region.constant else 0.0
         return solution[: len(solution) - self.region.constant].reshape(self.region.groups, self.region.X.shape[1]), c
 
@@ -189,9 +191,8 @@ class ColumnsIndependent:
     def region_residual(self, e) -> Float[np.ndarray, " N"]:
         result = e.copy()
         live = self.region.live
-        # As in theta_change, repeated because of the squared condition number.
         for _ in range(3):
-            result[live] -= self._M @ scipy.linalg.cho_solve(self._factor, self._M.T @ result[live])
+            result[live] -= self._M @ self._fit(result[live])
         return result
 
 

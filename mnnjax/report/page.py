@@ -4,7 +4,6 @@ import base64
 import collections
 import dataclasses
 import importlib.resources
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -206,13 +205,7 @@ def _write_files(folder: Path, sections: Sequence[Section]) -> None:
     folder.mkdir(exist_ok=True)
     for section in sections:
         for picture in section.pictures:
-            _write_bytes(folder / f"{section.stem}{picture.suffix}.png", picture.png)
-            _write_bytes(folder / f"{section.stem}{picture.suffix}.svg", picture.svg)
+            write_atomically(folder / f"{section.stem}{picture.suffix}.png", picture.png)
+            write_atomically(folder / f"{section.stem}{picture.suffix}.svg", picture.svg)
         for suffix, _, table in section.tables:
             write_atomically(folder / f"{section.stem}{suffix}.csv", table.to_csv())
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -1,7 +1,7 @@
 """What `mnnjax construct` does: a global minimum by Theorem 8, its certificate, and an .npz of both."""
 
 import dataclasses
-import os
+import io
 import zipfile
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mnnjax.config import Problem, UserError
 from mnnjax.landscape import certify
 from mnnjax.landscape.construct import construction_error, global_minimum
 from mnnjax.problems import make_problem
+from mnnjax.study.results import write_atomically
 from mnnjax.theory import d1_star
 
 
@@ -70,10 +71,9 @@ def _load(path: Path) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"
 
 
 def _save(path: Path, **arrays) -> None:
-    part = path.with_name(path.name + ".part")
+    content = io.BytesIO()
+    np.savez(content, **arrays)
     try:
-        with open(part, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(part, path)
+        write_atomically(path, content.getvalue())
     except OSError as error:
         raise UserError(f"output {path}: cannot be written ({error.strerror}); choose another --output") from error

@@ -23,11 +23,11 @@ COLUMNS = (
 NON_FINITE = "non_finite"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a run after a crash, sees the old text or the new one, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a run after a crash, sees the old content or the new one, never a part."""
     part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with open(part, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)

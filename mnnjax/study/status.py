@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mnnjax.study import plan
-from mnnjax.study.results import Workdir, read_csv
+from mnnjax.study.results import NON_FINITE, Workdir, read_csv
 
 
 def status(path: Path | str) -> str:
@@ -21,9 +21,7 @@ def status(path: Path | str) -> str:
         own = [cell for cell in cells if cell.part is part]
         done = [cell for cell in own if cell in finished]
         line = f"  {part.name}: {len(done)}/{len(own)} cells, {part.repeats} repetitions each"
-        failed = [
-            row for cell in done for row in read_csv(workdir.cell_file(cell.id)) if row["verdict"] == "non_finite"
-        ]
+        failed = [row for cell in done for row in read_csv(workdir.cell_file(cell.id)) if row["verdict"] == NON_FINITE]
         lines.append(line + (f", {len(failed)} ended with a non-finite loss" if failed else ""))
     log = workdir.read_log()
     if log:
