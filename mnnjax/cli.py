@@ -97,7 +97,7 @@ def _parse(verb: str, options: type, arguments: Sequence[str], **more):
     captured = io.StringIO()
     try:
         with contextlib.redirect_stderr(captured):
-            flags = (tyro.conf.FlagCreatePairsOff,)
+            flags = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
             return tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=flags, **more)
     except SystemExit as stop:
         if stop.code == 0:

@@ -6,7 +6,18 @@ import math
 
 import pytest
 
-from mnnjax.config import Network, Problem, Study, Train, UserError, digest, first_difference, from_dict, to_dict
+from mnnjax.checks import first_difference
+from mnnjax.config import (
+    Network,
+    Problem,
+    Study,
+    Train,
+    UserError,
+    Volume,
+    digest,
+    from_dict,
+    to_dict,
+)
 
 PROBLEM = Problem(d0=(5,), N=(10, 20))
 RICH = Study(
@@ -20,6 +31,13 @@ RICH = Study(
     also=(
         Study("digits", Problem("digits", "classes"), Network(d1=(3,)), also=(Study("deepest", PROBLEM),)),
         Study("plain", PROBLEM),
+        Study(
+            "volumes",
+            Problem("uniform", N=(8, 16), d0_over_N=0.5, constant_input=True, data_sets=2),
+            Network(d0_d1_over_N=(1.0, 2.5)),
+            volume=Volume("splitting", 0.1, 100, None, 7, 32, 0.3, False, "random", 50, 3, 9),
+            figure="volumes",
+        ),
     ),
 )
 
@@ -33,7 +51,7 @@ def test_json_holds_the_whole_study(study):
 
 
 def test_parts_are_in_the_order_in_which_they_run():
-    assert [part.name for part in RICH.parts] == ["rich", "digits", "deepest", "plain"]
+    assert [part.name for part in RICH.parts] == ["rich", "digits", "deepest", "plain", "volumes"]
 
 
 def test_fields_that_json_lacks_take_their_defaults():
@@ -58,6 +76,7 @@ def changes(study):
         *(("problem", f.name) for f in dataclasses.fields(Problem)),
         *(("network", f.name) for f in dataclasses.fields(Network)),
         *(("train", f.name) for f in dataclasses.fields(Train)),
+        *(("also", 2, "volume", f.name) for f in dataclasses.fields(Volume)),
     ]:  # fmt: skip
         changed = json.loads(json.dumps(values))
         inner = changed
@@ -101,6 +120,10 @@ def test_equal_studies_have_one_digest():
 
 def gaussian(**fields):
     return Problem(**{"d0": (5,), "N": (9,), **fields})
+
+
+def measured(volume=None, network=None, problem=None, **fields):
+    return Study("a", problem or PROBLEM, network or Network(), volume=volume or Volume(), **fields)
 
 
 NAN, INFINITY = math.nan, math.inf
@@ -149,6 +172,36 @@ IMPOSSIBLE = [
     ("train.batch_size", lambda: Train(batch_size=0)),
     ("train.chunk_epochs", lambda: Train(chunk_epochs=0)),
     ("train.checkpoint_chunks", lambda: Train(checkpoint_chunks=-3)),
+    ("problem.d0_over_N", lambda: gaussian(d0=(), d0_over_N=0.0)),
+    ("problem.d0_over_N", lambda: gaussian(d0=(), d0_over_N=INFINITY)),
+    ("problem.d0_over_sqrt_N_log_N", lambda: gaussian(d0=(), d0_over_sqrt_N_log_N=NAN)),
+    ("d0_over_N", lambda: gaussian(d0_over_N=0.5)),
+    ("d0_over_N", lambda: gaussian(d0=(), d0_over_N=0.5, d0_over_sqrt_N_log_N=1.0)),
+    ("problem.N", lambda: gaussian(d0=(), N=(), d0_d1_over_N=(1.0,), d0_over_N=0.5)),
+    ("problem.data_sets", lambda: gaussian(data_sets=-1)),
+    ("problem.d0", lambda: gaussian(d0=(0,), constant_input=True)),
+    ("problem.constant_input", lambda: Study("a", gaussian(constant_input=True))),
+    ("network.d0_d1_over_N", lambda: Network(d0_d1_over_N=(1.0, -2.0))),
+    ("d1 and d0_d1_over_N", lambda: Network(d1=(3,), d0_d1_over_N=(1.0,))),
+    ("volume.eps", lambda: Volume(eps=1.0)),
+    ("volume.eps", lambda: Volume(eps=-0.1)),
+    ("volume.eps", lambda: Volume(eps=NAN)),
+    ("volume.draws", lambda: Volume(draws=0)),
+    ("volume.global_draws", lambda: Volume(global_draws=-1)),
+    ("volume.batch", lambda: Volume(batch=100)),
+    ("volume.particles", lambda: Volume(particles=1)),
+    ("volume.splits", lambda: Volume(splits=1)),
+    ("volume.linear_programs", lambda: Volume(linear_programs=-1)),
+    ("volume.relative_width", lambda: Volume(relative_width=0.0)),
+    ("volume.redraw", lambda: Volume("exact", redraw=True)),
+    ("volume.output_signs", lambda: Volume("exact", output_signs="random")),
+    ("volume.suboptimal_draws", lambda: Volume("splitting", suboptimal_draws=5)),
+    ("volume", lambda: measured(train=Train())),
+    ("network.hidden_layers", lambda: measured(network=Network(hidden_layers=(1, 2)))),
+    ("network.bias", lambda: measured(network=Network(bias=True))),
+    ("figure", lambda: measured(figure="fig5_1")),
+    ("figure", lambda: Study("a", PROBLEM, figure="full_rank")),
+    ("train.precision", lambda: Study("a", PROBLEM, figure="basins")),
     ("name", lambda: Study("", PROBLEM)),
     ("name", lambda: Study("a/b", PROBLEM)),
     ("name", lambda: Study("..", PROBLEM)),
@@ -183,6 +236,8 @@ MISSPELT = [
     ("problem.label_values", lambda: gaussian(label_values="zero-one")),
     ("network.init", lambda: Network(init="normal")),
     ("train.precision", lambda: Train(precision="double")),
+    ("volume.method", lambda: Volume("splittnig")),
+    ("volume.output_signs", lambda: Volume(output_signs="none")),
     ("figure", lambda: Study("a", PROBLEM, figure="fig5.1")),
 ]
 

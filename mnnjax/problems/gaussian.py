@@ -13,21 +13,24 @@ from mnnjax.network import leaky_relu
 
 
 def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype) -> Float[Array, "N d0"]:
-    """X (N, d0) with independent rows of covariance identity.
+    """X (N, d0) with independent rows, of covariance identity but for the last kind.
 
-    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)) or "rademacher" (+1 or -1).
+    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1) or
+      "uniform" (on [0, 1]^d0).
 
     Raises:
       ValueError: another kind.
     """
     if kind == "rademacher":
         return jax.random.rademacher(key, (N, d0), dtype)
+    if kind == "uniform":
+        return jax.random.uniform(key, (N, d0), dtype)
     X = jax.random.normal(key, (N, d0), dtype)
     if kind == "gaussian":
         return X
     if kind == "sphere":
         return X * (jnp.sqrt(jnp.asarray(d0, dtype)) / jnp.linalg.norm(X, axis=1, keepdims=True))
-    raise ValueError(f"kind: {kind!r} is none of 'gaussian', 'sphere', 'rademacher'")
+    raise ValueError(f"kind: {kind!r} is none of 'gaussian', 'sphere', 'rademacher', 'uniform'")
 
 
 def random_labels(key: PRNGKeyArray, N: int, dtype) -> Float[Array, " N"]:

@@ -31,13 +31,19 @@ class Cell:
     @property
     def parameters(self) -> int:
         """Number of trained parameters."""
-        widths = [self.d0] + [self.d1] * self.hidden_layers + [1]
+        widths = [self.d0 + self.part.problem.constant_input] + [self.d1] * self.hidden_layers + [1]
         biases = sum(widths[1:]) if self.part.network.bias else 0
         return sum(a * b for a, b in itertools.pairwise(widths)) + biases
 
     @property
     def seeds(self) -> list[int]:
         return [self.part.seed + k for k in range(self.part.repeats)]
+
+    @property
+    def data_seeds(self) -> list[int]:
+        """The seed that each repetition's X and y are drawn from."""
+        sets = self.part.problem.data_sets or self.part.repeats
+        return [self.part.seed + k % sets for k in range(self.part.repeats)]
 
     @property
     def data_salt(self) -> int:
@@ -54,17 +60,45 @@ class Cell:
     @property
     def shape(self) -> tuple:
         """Cells with equal shape share one compiled program."""
+        if self.part.volume is not None and self.part.volume.method == "sampling":
+            # Draws of fewer neurons are padded to those of the widest.
+            return (self.part.name, self.hidden_layers, self.d0, self.N_padded)
         return (self.part.name, self.hidden_layers, self.d0, self.d1, self.N_padded)
 
     @property
+    def steps(self) -> int:
+        """What the cell's progress is counted in: epochs; of volumes, batches of draws over all repetitions and then
+        splitting runs, or, where they are exact, repetitions."""
+        volume = self.part.volume
+        if volume is None:
+            return self.part.train.total_epochs
+        if volume.method == "exact":
+            return self.part.repeats
+        runs = 2 * volume.splits * self.part.repeats if volume.method == "splitting" else 0
+        return -(-volume.draws // volume.batch) + runs
+
+    @property
     def work(self) -> float:
-        """Arithmetic of training the cell, up to a factor."""
-        return float(self.N_padded) * self.parameters * self.part.repeats * self.part.train.total_epochs
+        """Arithmetic of training the cell, or of its volumes, up to a factor."""
+        volume = self.part.volume
+        if volume is None:
+            return float(self.N_padded) * self.parameters * self.part.repeats * self.part.train.total_epochs
+        if volume.method == "exact":
+            regions = 2 * sum(math.comb(self.N - 1, k) for k in range(self.d0 + self.part.problem.constant_input))
+            # Measured: a multiset takes as long as this much training.
+            return 5e5 * math.comb(regions + self.d1 - 1, self.d1) * self.part.repeats
+        # A factorization of an N x N matrix a draw.
+        draws = volume.draws + (volume.particles * volume.splits * self.d1 if volume.method == "splitting" else 0)
+        return float(self.N**3 + 1000) * draws * self.part.repeats
 
     @property
     def bytes_needed(self) -> int:
         """Device memory that training the cell takes, about: for each seed the data, the activations and their
         gradients, parameters with gradients and two optimizer moments."""
+        if self.part.volume is not None:
+            # Of a batch of draws on its way to the host, for every repetition.
+            own_points = 8 * self.d0 if self.part.volume.redraw else 0
+            return self.part.repeats * self.part.volume.batch * self.N_padded * (self.d1 + own_points)
         size = 4 if self.part.train.precision == "float32" else 8
         batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
         numbers = self.N_padded * (self.d0 + 1) + 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters
@@ -82,20 +116,47 @@ def cells(study: Study) -> list[Cell]:
 
 def _part_cells(part: Study) -> list[Cell]:
     rows, width = problems.image_shape(part.problem) or (None, None)
-    input_widths = part.problem.d0 or (width,)
+    if part.problem.grows or part.network.d0_d1_over_N:
+        shapes = _growing_shapes(part, rows, width)
+    else:
+        input_widths = part.problem.d0 or (width,)
+        shapes = [(d0, d1, _points(part, d0, d1, rows)) for d0 in input_widths for d1 in part.network.d1 or (d0,)]
     result = []
-    for hidden_layers, d0 in itertools.product(part.network.hidden_layers, input_widths):
-        for d1 in part.network.d1 or (d0,):
-            sizes = _points(part, d0, d1, rows)
+    for hidden_layers in part.network.hidden_layers:
+        for d0, d1, sizes in shapes:
             padded = _pad(sizes)
             result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
     return result
 
 
-def _points(part: Study, d0: int, d1: int, rows: int | None) -> list[int]:
+def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tuple[int, int, list[int]]]:
+    """(d0, d1, [N]) where d0 or d1 is computed from N."""
+    problem, ratios = part.problem, part.network.d0_d1_over_N
+    if problem.d0_d1_over_N:
+        raise UserError("problem.d0_d1_over_N: N would be computed from a d1 that is computed from N; give N")
+    shapes = []
+    for N in problem.N or (rows,):
+        # The small number keeps a ratio that was computed from whole numbers whole.
+        if problem.d0_over_N is not None:
+            input_widths = (math.ceil(problem.d0_over_N * N - 1e-9),)
+        elif problem.d0_over_sqrt_N_log_N is not None:
+            input_widths = (math.ceil(problem.d0_over_sqrt_N_log_N * math.sqrt(N) * math.log(N) - 1e-9),)
+        else:
+            input_widths = problem.d0 or (width,)
+        for d0 in input_widths:
+            if d0 < (1 if problem.constant_input else 2):
+                raise UserError(f"problem.d0: it would be {d0} at N = {N} ({part.name}); leave that N out")
+            widths = [math.ceil(ratio * N / d0 - 1e-9) for ratio in ratios] or part.network.d1 or (d0,)
+            if len(set(widths)) < len(widths):
+                raise UserError(f"network.d0_d1_over_N: two values give the same d1 at N = {N} ({part.name})")
+            shapes += [(d0, d1, _points(part, d0, d1, rows, (N,))) for d1 in widths]
+    return shapes
+
+
+def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, ...] = ()) -> list[int]:
     ratios = part.problem.d0_d1_over_N
     # The small number keeps floor(d0 d1 / (d0 d1 / N)) at N when the ratio was computed from N.
-    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or list(part.problem.N) or [rows]
+    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or list(given or part.problem.N) or [rows]
     where = f"{part.name}: at d0 = {d0}, d1 = {d1}"
     if min(sizes) < 1:
         raise UserError(f"problem.d0_d1_over_N: {max(ratios)} leaves no points ({where}); give smaller values")

@@ -61,8 +61,8 @@ def test_rademacher_values_are_plus_or_minus_one():
 
 
 def test_other_kinds_are_refused():
-    with pytest.raises(ValueError, match="uniform"):
-        draw_inputs(jax.random.key(0), "uniform", 5, 3, np.float64)
+    with pytest.raises(ValueError, match="normal"):
+        draw_inputs(jax.random.key(0), "normal", 5, 3, np.float64)
 
 
 @pytest.mark.parametrize(("label_values", "lower"), [("zero_one", 0.0), ("plus_minus_one", -1.0)])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.network import MNN
 from mnnjax.study.plan import MAX_PADDING, cells, describe
 
@@ -35,6 +35,40 @@ def test_width_is_that_of_the_input_where_none_is_given():
 def test_studies_in_also_follow():
     planned = cells(Study("a", Problem(d0=(5,), N=(9,)), also=(study("b", N=(4, 3)), study("c", N=(7,)))))
     assert [(c.part.name, c.N) for c in planned] == [("a", 9), ("b", 4), ("b", 3), ("c", 7)]
+
+
+def test_widths_grow_with_the_points():
+    """d0 = c N or c sqrt(N) log N, d1 = k N / d0 (Assumptions 3 and 4), rounded up."""
+    network = Network(d0_d1_over_N=(1.0, 2.5))
+    for N in (7, 8, 50, 144):
+        linear, root = (
+            cells(study(d0=(), N=(N,), network=network, **{rule: value}))
+            for rule, value in (("d0_over_N", 0.5), ("d0_over_sqrt_N_log_N", 1.5))
+        )
+        assert {c.d0 for c in linear} == {-(-N // 2)}
+        assert {c.d0 for c in root} == {math.ceil(1.5 * math.sqrt(N) * math.log(N))}
+        for cell, k in (*zip(linear, (1, 2.5), strict=True), *zip(root, (1, 2.5), strict=True)):
+            assert cell.d1 == math.ceil(fractions.Fraction(k) * N / cell.d0)
+    both = cells(study(d0=(), N=(8, 20), network=network, d0_over_N=0.5))
+    assert [(c.N, c.d0, c.d1) for c in both] == [(8, 4, 2), (8, 4, 5), (20, 10, 2), (20, 10, 5)]
+
+
+def test_data_sets_are_dealt_in_turn():
+    (cell,) = cells(Study("s", Problem(d0=(5,), N=(9,), data_sets=2), repeats=5, seed=7))
+    assert cell.seeds == [7, 8, 9, 10, 11]
+    assert cell.data_seeds == [7, 8, 7, 8, 7]
+    (cell,) = cells(Study("s", Problem(d0=(5,), N=(9,)), repeats=3))
+    assert cell.data_seeds == cell.seeds
+
+
+def test_steps_of_volumes_are_batches_runs_and_repetitions():
+    def steps(**volume):
+        (cell,) = cells(Study("s", Problem(d0=(3,), N=(5,)), volume=Volume(**volume), repeats=3))
+        return cell.steps
+
+    assert steps(draws=100, batch=32) == 4
+    assert steps(method="splitting", draws=100, batch=32, splits=5) == 4 + 2 * 5 * 3
+    assert steps(method="exact") == 3
 
 
 @pytest.mark.parametrize("ratio", ["5", "0.1", "2.5", "0.3", "1", "7"])
@@ -155,8 +189,11 @@ def test_images_say_their_number_and_width():
         (lambda: study(d0_d1_over_N=(1.0, 26.0)), "problem.d0_d1_over_N: 26.0"),
         (lambda: study(d0_d1_over_N=(2.0, 2.01)), "problem.d0_d1_over_N"),
         (lambda: Study("a", Problem("digits", "classes", N=(10, 1798)), Network(d1=(3,))), "problem.N: 1798"),
+        (lambda: study(d0=(), N=(2, 8), d0_over_N=0.5), "problem.d0: it would be 1 at N = 2"),
+        (lambda: study(N=(8,), network=Network(d0_d1_over_N=(1.0, 1.1))), "network.d0_d1_over_N"),
+        (lambda: study(d0_d1_over_N=(1.0,), network=Network(d0_d1_over_N=(1.0,))), "problem.d0_d1_over_N"),
     ],
-    ids=["no_points", "same_points_twice", "more_than_the_images"],
+    ids=["no_points", "same_points_twice", "more_than_the_images", "no_width", "same_width_twice", "circle"],
 )
 def test_grids_that_cannot_be_are_named(make, field):
     with pytest.raises(UserError) as caught:

@@ -1,0 +1,72 @@
+"""Checks of what a user wrote: a false one ends in one line that says what, where and how to mend it."""
+
+import json
+import math
+import types
+import typing
+from typing import Literal
+
+
+class UserError(ValueError):
+    """The user's input is wrong: one line that says what, where and how to mend it (exit code 2)."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise UserError(message) unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def require_grid(name: str, values: tuple, minimum: float, mend: str) -> None:
+    """All values are finite, at least `minimum`, and different."""
+    for value in values:
+        require(math.isfinite(value) and value >= minimum, f"{name}: {value} is too small; {mend}")
+    require(len(set(values)) == len(values), f"{name}: {values} names a value twice; give each value once")
+
+
+def require_ratios(name: str, values: tuple[float, ...]) -> None:
+    """All values are finite, positive and different."""
+    require(all(value > 0 for value in values), f"{name}: {values} holds a value that is not positive")
+    require_grid(name, values, 0, "give positive values")
+
+
+def require_types(prefix: str, config) -> None:
+    """Every field holds a value of its annotated type; dataclasses do not check that themselves."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if typing.get_origin(hint) is Literal:
+            expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
+        else:
+            expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
+        require(fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}")
+
+
+def fits(value, hint) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, h) for h in arguments)
+    if origin is tuple:
+        hints = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return isinstance(value, tuple) and len(hints) == len(value) and all(map(fits, value, hints))
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def first_difference(stored, wanted, path: str = "") -> str | None:
+    """The first field in which two JSON values differ, as 'field: there X, here Y'; None when equal."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in dict.fromkeys((*wanted, *stored)):
+            found = first_difference(stored.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+            if found:
+                return found
+        return None
+    if isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        for i, (a, b) in enumerate(zip(stored, wanted, strict=True)):
+            found = first_difference(a, b, f"{path}.{i}")
+            if found:
+                return found
+        return None
+    return None if stored == wanted else f"{path}: there {json.dumps(stored)}, here {json.dumps(wanted)}"
