@@ -2,6 +2,8 @@
 
 from mnnjax.landscape.certificate import Certificate, certify, certify_batch
 from mnnjax.landscape.construct import construction_error, global_minimum
+from mnnjax.landscape.enumeration import ExactVolumes, exact_rank_deficient, exact_volumes
+from mnnjax.landscape.intervals import Estimate, Volumes, clopper_pearson
 from mnnjax.landscape.khatri_rao import (
     khatri_rao,
     khatri_rao_gram,
@@ -9,15 +11,29 @@ from mnnjax.landscape.khatri_rao import (
     khatri_rao_rank,
     khatri_rao_rmatvec,
 )
+from mnnjax.landscape.membership import region_holds_dlm
 from mnnjax.landscape.minima import region_errors, region_residual
 from mnnjax.landscape.patterns import activation_pattern, neural_inputs
+from mnnjax.landscape.splitting import SplitEstimate, combine, fit_importance, run_splitting, split_volume
+from mnnjax.landscape.volume import estimate_expected_volumes, estimate_volumes
 
 __all__ = [
     "Certificate",
+    "Estimate",
+    "ExactVolumes",
+    "SplitEstimate",
+    "Volumes",
     "activation_pattern",
     "certify",
     "certify_batch",
+    "clopper_pearson",
+    "combine",
     "construction_error",
+    "estimate_expected_volumes",
+    "estimate_volumes",
+    "exact_rank_deficient",
+    "exact_volumes",
+    "fit_importance",
     "global_minimum",
     "khatri_rao",
     "khatri_rao_gram",
@@ -26,5 +42,8 @@ __all__ = [
     "khatri_rao_rmatvec",
     "neural_inputs",
     "region_errors",
+    "region_holds_dlm",
     "region_residual",
+    "run_splitting",
+    "split_volume",
 ]

@@ -1,0 +1,107 @@
+"""The cells of the arrangement of N central hyperplanes x_n . w = 0 and their exact volumes, for d0 up to 3.
+
+A neuron's activations are constant on a cell. A cell's angular volume is an arc over 2 pi (d0 = 2), or the area of a
+spherical polygon over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners, where a lune has 2
+corners and a hemisphere none.
+"""
+
+import collections
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mnnjax.config import UserError
+from mnnjax.landscape._check import check_array
+
+# Directions closer than this (radians), and sines below it, are the same and zero to rounding.
+SAME = 1e-12
+
+
+def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
+    """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
+
+    For points in general position there are 2 sum_{k < d0} C(N-1, k); parallel points, and points that do not span
+    R^d0, are allowed.
+
+    Raises:
+      ValueError: d0 above 3, a point at the origin (no w is differentiable), NaN or infinite entries.
+    """
+    check_array("X", X, (None, None), "give one row a point")
+    X = np.asarray(X, np.float64)
+    check_not_zero(X)
+    if X.shape[1] > 3:
+        raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
+    found = {1: _halves, 2: _arcs, 3: _polygons}[X.shape[1]](X / np.linalg.norm(X, axis=1, keepdims=True))
+    patterns = sorted(found, reverse=True)
+    volumes = np.array([found[pattern] for pattern in patterns])
+    return np.array(patterns, bool).reshape(len(patterns), len(X)), volumes
+
+
+def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
+    """No point is at the origin."""
+    zero = np.flatnonzero(~X.any(axis=1))
+    if zero.size:
+        raise UserError(
+            f"X: point {zero[0]} is zero, so that its neural inputs are and no region is differentiable; drop it"
+        )
+
+
+def _halves(X) -> dict[tuple[bool, ...], float]:
+    up = tuple((X[:, 0] > 0).tolist())
+    return {up: 0.5, tuple(not s for s in up): 0.5}
+
+
+def _arcs(X) -> dict[tuple[bool, ...], float]:
+    """The arcs between the lines orthogonal to the points; on each, one sign pattern."""
+    angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
+    # Angles at both ends of [0, pi) may be one line.
+    distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
+    if len(distinct) > 1 and distinct[0] + np.pi - distinct[-1] <= SAME:
+        distinct.pop()
+    found = {}
+    for start, end in itertools.pairwise([*distinct, distinct[0] + np.pi]):
+        middle = (start + end) / 2
+        up = tuple((X @ [np.cos(middle), np.sin(middle)] > 0).tolist())
+        # The complementary cell is the opposite arc.
+        found[up] = found[tuple(not s for s in up)] = (end - start) / (2 * np.pi)
+    return found
+
+
+def _polygons(X) -> dict[tuple[bool, ...], float]:
+    """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
+    angle_sum: dict[tuple[bool, ...], float] = collections.defaultdict(float)
+    corners: dict[tuple[bool, ...], int] = collections.defaultdict(int)
+    for corner, rounding in _corners(X):
+        heights = X @ corner
+        through = np.abs(heights) <= max(10 * SAME, rounding)
+        tangent = np.linalg.svd(corner[None])[2][1:]
+        for up, share in _arcs(X[through] @ tangent.T).items():
+            pattern = heights > 0
+            pattern[through] = up
+            key = tuple(pattern.tolist())
+            angle_sum[key] += 2 * np.pi * share
+            corners[key] += 1
+    if not corners:  # all points parallel
+        up = tuple((X @ X[0] > 0).tolist())
+        return {up: 0.5, tuple(not s for s in up): 0.5}
+    return {key: (angle_sum[key] - (corners[key] - 2) * np.pi) / (4 * np.pi) for key in angle_sum}
+
+
+def _corners(X) -> Iterator[tuple[Float[np.ndarray, "3"], float]]:
+    """The unit vectors, each with its opposite, in which two or more different planes meet, and how far at most
+    rounding has moved them."""
+    first, second = np.triu_indices(len(X), 1)
+    sines = np.linalg.norm(np.cross(X[first], X[second]), axis=1)
+    found = np.zeros((0, 3))
+    # Steep crossings first: rounding grows as the planes close up.
+    for pair in np.argsort(-sines, kind="stable"):
+        if sines[pair] <= SAME:
+            continue
+        corner = np.linalg.qr(np.stack([X[first[pair]], X[second[pair]]], axis=1), mode="complete")[0][:, 2]
+        rounding = 1e-14 / sines[pair]
+        if not (np.linalg.norm(np.cross(corner, found), axis=1) <= max(10 * SAME, rounding)).any():
+            found = np.vstack([found, corner])
+            yield corner, rounding
+            yield -corner, rounding

@@ -1,0 +1,208 @@
+"""Exact angular volumes (Definition 3) of L_eps, G and the rank-deficient regions: all regions, one by one.
+
+A region gives each neuron a cell of the arrangement (arrangement.py); its volume is the product of theirs. What a
+region holds depends neither on the neurons' order nor on how often beyond twice a cell is taken, so regions are
+gathered into multisets of cells, and those into classes that are decided once.
+"""
+
+import array
+import collections
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from mnnjax.config import UserError
+from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.landscape.arrangement import cells
+from mnnjax.landscape.khatri_rao import rank_tolerance
+from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
+
+MOST_MULTISETS = 2_000_000
+MOST_SETS = 300_000
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactVolumes:
+    """Angular volumes, exact to rounding.
+
+    suboptimal: V(L_eps); global_minima: V(G) (Definition 4); rank_deficient: of the regions with rank(A o X) < N.
+    total: of all regions, 1 to rounding. regions: how many there are; decided: how many classes of them were asked
+    for a minimum by linear programs or cheaper tests.
+    """
+
+    suboptimal: float
+    global_minima: float
+    rank_deficient: float
+    total: float
+    regions: int
+    decided: int
+
+
+def exact_volumes(
+    X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *,
+    threshold: float | None = None,
+) -> ExactVolumes:  # fmt: skip
+    """V(L_eps), V(G) and the rank-deficient volume of the regions of W (d1, d0), for d0 up to 3.
+
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+
+    Raises:
+      ValueError: as arrangement.cells; y of another shape; rho = 1; eps outside [0, 1); more than 2 000 000 multisets.
+    """
+    check_rho(rho)
+    patterns, volumes = cells(X)
+    check_array("y", y, (len(X),), "give one label for each row of X")
+    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+    if not (0 <= eps < 1 and d1 >= 1):
+        raise UserError(f"eps {eps}, d1 {d1}: need eps in [0, 1) and d1 of at least 1")
+    multisets = math.comb(len(volumes) + d1 - 1, d1)
+    if multisets > MOST_MULTISETS:
+        raise UserError(
+            f"d1: {d1} neurons in {len(volumes)} cells make {multisets} multisets, more than {MOST_MULTISETS}; "
+            "use estimate_volumes"
+        )
+    if threshold is None:
+        threshold = 0.0 if (y == -1).any() else 0.5
+    slopes = np.where(patterns, 1.0, rho)
+    decide = _Regions(slopes, X, y, rho, eps, threshold)
+    sums = collections.defaultdict(list)
+    for taken, volume in _multisets(volumes, d1):
+        kind = decide(tuple((cell, min(times, 2)) for cell, times in taken))
+        sums["all"].append(volume)
+        for name in kind:
+            sums[name].append(volume)
+    # fsum: no rounding from the number of terms.
+    suboptimal, global_minima, deficient, total = (
+        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all")
+    )
+    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided)
+
+
+def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[tuple[tuple[int, int], ...], float]]:
+    """All multisets of d1 cells as ((cell, times), ...), with the volume of all regions that they stand for."""
+    for chosen in itertools.combinations_with_replacement(range(len(volumes)), d1):
+        taken = tuple(collections.Counter(chosen).items())
+        orders = math.factorial(d1)
+        volume = 1.0
+        for cell, times in taken:
+            orders //= math.factorial(times)
+            volume *= float(volumes[cell]) ** times
+        yield taken, orders * volume
+
+
+class _Regions:
+    """Decides what a class of regions holds; a class is ((cell, 1 or 2), ...), 2 for twice or more often."""
+
+    def __init__(self, slopes, X, y, rho: float, eps: float, threshold: float):
+        self._slopes, self._X, self._y = slopes, X, y
+        self._rho, self._eps, self._threshold = rho, eps, threshold
+        self._kinds: dict[tuple, frozenset[str]] = {}
+        self.decided = 0
+
+    def __call__(self, taken: tuple[tuple[int, int], ...]) -> frozenset[str]:
+        """Which of "suboptimal", "global", "deficient" the class is."""
+        if taken not in self._kinds:
+            self._kinds[taken] = self._decide(taken)
+        return self._kinds[taken]
+
+    def _decide(self, taken) -> frozenset[str]:
+        y, distinct = self._y, [cell for cell, _ in taken]
+        M = (self._slopes[distinct].T[:, :, None] * self._X[:, None, :]).reshape(len(y), -1)
+        e = np.zeros_like(y)
+        deficient = _rank(M) < len(y)
+        if deficient:
+            basis = _column_space(M)
+            for _ in range(2):
+                e = (y - basis @ (basis.T @ y)) if not e.any() else e - basis @ (basis.T @ e)
+        kinds = {"deficient"} if deficient else set()
+        if is_zero(e, y):
+            # With a neuron more, z = 0 for it keeps a global minimum.
+            if any("global" in self._kinds.get(less, ()) for less in _one_less(taken)) or self._holds(taken, e):
+                kinds.add("global")
+        elif is_bad(e, y, self._eps, self._threshold) and self._holds(taken, e):
+            kinds.add("suboptimal")
+        return frozenset(kinds)
+
+    def _holds(self, taken, e) -> bool:
+        self.decided += 1
+        columns = [cell for cell, times in taken for _ in range(times)]
+        return holds_minimum(self._slopes[columns].T, self._X, self._y, e, self._rho)
+
+
+def _one_less(taken) -> Iterator[tuple]:
+    for i, (cell, times) in enumerate(taken):
+        yield taken[:i] + (((cell, 1),) if times == 2 else ()) + taken[i + 1 :]
+
+
+def _rank(M) -> int:
+    """As khatri_rao_rank."""
+    lengths = np.linalg.norm(M, axis=1, keepdims=True)
+    values = np.linalg.svd(M / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    return int(np.sum(values > rank_tolerance(M.shape) * values[0]))
+
+
+def _column_space(M) -> Float[np.ndarray, "N r"]:
+    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
+    return vectors[:, values > rank_tolerance(M.shape) * values[0]]
+
+
+def exact_rank_deficient(X: Float[np.ndarray, "N d0"], d1: int, rho: float) -> float:
+    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, with a relative error of rounding
+    however small it is.
+
+    The rank depends on which cells are taken at all, and grows with them. So neurons are added one by one, and only
+    rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c), in which all terms are positive.
+
+    Raises:
+      ValueError: as exact_volumes; more than 300 000 rank-deficient sets.
+    """
+    check_rho(rho)
+    if d1 < 1:
+        raise UserError(f"d1: {d1} is too small; give at least 1")
+    patterns, volumes = cells(X)
+    X = np.asarray(X, np.float64)
+    slopes = np.where(patterns, 1.0, rho)
+
+    def deficient(chosen: int) -> bool:
+        if chosen.bit_count() * X.shape[1] < len(X):
+            return True
+        taken = [cell for cell in range(len(volumes)) if chosen >> cell & 1]
+        return _rank((slopes[taken].T[:, :, None] * X[:, None, :]).reshape(len(X), -1)) < len(X)
+
+    # A set of cells is an integer, one bit a cell. Sets are found in the order of their sizes; a set is deficient only
+    # if all with one cell less are.
+    index: dict[int, int] = {0: 0}
+    full: set[int] = set()
+    to, start, weight = array.array("q"), array.array("q"), array.array("d")
+    frontier = [0]
+    for _ in range(d1 + 1):
+        found: list[int] = []
+        for chosen in frontier:
+            for cell, volume in enumerate(volumes):
+                larger = chosen | 1 << cell
+                if larger.bit_count() > d1:
+                    continue
+                if larger not in index and larger not in full:
+                    if deficient(larger):
+                        index[larger] = len(index)
+                        found.append(larger)
+                    else:
+                        full.add(larger)
+                if larger in index:
+                    to.append(index[larger])
+                    start.append(index[chosen])
+                    weight.append(volume)
+            if len(index) > MOST_SETS:
+                raise UserError(f"X: has more than {MOST_SETS} rank-deficient sets of cells; use split_volume")
+        frontier = found
+    add_neuron = csr_array((np.array(weight), (np.array(to), np.array(start))), shape=(len(index), len(index)))
+    shares = np.zeros(len(index))
+    shares[0] = 1.0
+    for _ in range(d1):
+        shares = add_neuron @ shares
+    return math.fsum(shares)

@@ -1,0 +1,120 @@
+"""Volumes as estimates with intervals that are right also after zero hits."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from scipy.stats import beta, t
+
+from mnnjax.config import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A volume with its 95 % interval [low, high]; hits of draws where it comes from counting, else None."""
+
+    estimate: float
+    low: float
+    high: float
+    hits: int | None = None
+    draws: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Volumes:
+    """Angular volumes in [0, 1], each with a 95 % interval; nan with the interval [0, 1] where nothing was drawn.
+
+    suboptimal: V(L_eps), the regions that hold a sub-optimal DLM with MCE > eps (Definition 4).
+    global_minima: V(G), those that hold a global minimum.
+    rank_deficient: those with rank(A o X) < N; an upper bound on V(L_0) (Lemma 2).
+    ratio: V(L_eps) / V(G); its interval joins two of 97.5 %, and ends at inf where V(G) may be 0.
+    """
+
+    suboptimal: Estimate
+    global_minima: Estimate
+    rank_deficient: Estimate
+    ratio: Estimate
+
+
+class Counts(NamedTuple):
+    """Hits and draws of (suboptimal, global_minima, rank_deficient)."""
+
+    hits: Int[np.ndarray, "3"]
+    draws: Int[np.ndarray, "3"]
+
+
+def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval for a probability after `hits` of `draws`: it covers at least with the given confidence,
+    whatever the probability; after 0 hits its upper end is about 3.7 / draws. (0, 1) without draws.
+
+    Raises:
+      ValueError: not 0 <= hits <= draws, or a confidence outside (0, 1).
+    """
+    if not (0 <= hits <= draws and 0 < confidence < 1):
+        raise UserError(
+            f"hits {hits}, draws {draws}, confidence {confidence}: need 0 <= hits <= draws, 0 < confidence < 1"
+        )
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, hits, draws - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, draws - hits)) if hits < draws else 1.0
+    return low, high
+
+
+def proportion(hits: int, draws: int, confidence: float = 0.95) -> Estimate:
+    """hits / draws with the interval of Clopper and Pearson."""
+    return Estimate(hits / draws if draws else math.nan, *clopper_pearson(hits, draws, confidence), hits, draws)
+
+
+def quotient(above: Estimate, below: Estimate, wide_above: Sequence[float], wide_below: Sequence[float]) -> Estimate:
+    """The ratio of two volumes; the wide ones are their intervals at 97.5 %, so that both hold at once at 95 %."""
+    value = above.estimate / below.estimate if below.estimate else math.nan
+    low = wide_above[0] / wide_below[1] if wide_below[1] else 0.0
+    return Estimate(value, low, wide_above[1] / wide_below[0] if wide_below[0] else math.inf)
+
+
+def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
+    """The volumes and their 95 % intervals, right also if the counting could have stopped at any of `looks` looks: each
+    interval then holds at every look, with an error of 5 % in all."""
+    error = 0.05 / looks
+    pairs = [(int(h), int(n)) for h, n in zip(*counts, strict=True)]
+    three = [proportion(*pair, 1 - error) for pair in pairs]
+    wide = [clopper_pearson(*pair, 1 - error / 2) for pair in pairs]
+    return Volumes(*three, quotient(*three[:2], *wide[:2]))
+
+
+def combine(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high) of independent unbiased estimates that are not negative, such as splitting runs.
+
+    Those are skewed to the right. So the interval is Hall's (J. R. Stat. Soc. B 54, 1992: Student's t after a cubic
+    transformation that takes the skewness away), made wider where Student's own reaches lower, or the one that is
+    symmetric in the logarithm higher. High may be above 1, as the mean may. All zero: (0, 0, 1), nothing is known. All
+    the same: the n runs say as much as n hits of n draws.
+
+    It is approximate: for 6 to 20 splitting runs, at 95 %, it was seen to cover 94 to 96 % of the time where their
+    standard deviation is up to half their mean, and 90 to 92 % where it is 0.9 times the mean (more particles make it
+    smaller).
+    """
+    values = np.asarray(values, np.float64)
+    if not values.any():
+        return 0.0, 0.0, 1.0
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return mean, 0.0, max(mean, 1.0)
+    deviation = float(values.std(ddof=1))
+    if deviation <= 1e-12 * mean:
+        part = ((1 - confidence) / 2) ** (1 / n)
+        return mean, mean * part, mean / part
+    half = float(t.ppf((1 + confidence) / 2, n - 1)) / math.sqrt(n)
+    skewness = float(np.mean(((values - mean) / deviation) ** 3))
+
+    def turned(x: float) -> float:
+        if abs(skewness) < 1e-6:
+            return x
+        return 3 / skewness * (float(np.cbrt(1 + skewness * (x - skewness / (6 * n)))) - 1)
+
+    low = mean - deviation * max(half, turned(half))
+    high = max(mean - deviation * turned(-half), mean * math.exp(half * deviation / mean))
+    return mean, max(low, 0.0), high

@@ -1,0 +1,94 @@
+"""Points that are nearly parallel, or of very different norms: what rounding must not decide."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from mnnjax.landscape import (
+    estimate_volumes,
+    exact_rank_deficient,
+    exact_volumes,
+    fit_importance,
+    khatri_rao_rank,
+    region_holds_dlm,
+    run_splitting,
+)
+from mnnjax.landscape.volume import DEFICIENT, DOUBTFUL, FULL, are_deficient, make_screen
+
+
+def test_the_screening_is_never_sure_and_wrong():
+    rng = np.random.default_rng(5)
+    screen = jax.jit(make_screen(6, 2, 4, 0.0, 16))
+    standings = set()
+    for _ in range(40):
+        X = rng.normal(size=(6, 2))
+        kind = rng.integers(4)
+        if kind == 0:
+            X[1] = rng.choice([-1.0, 2.0]) * X[0] + 10.0 ** -rng.integers(2, 15) * rng.normal(size=2)
+        elif kind == 1:
+            X *= 10.0 ** rng.uniform(-8, 8, (6, 1))
+        elif kind == 2:
+            X = rng.integers(1, 3, (6, 2)) * rng.choice([-1.0, 1.0], (6, 2))
+        screened = jax.device_get(screen(jax.random.key(int(rng.integers(1000))), 0, X, 6, 4))
+        A = screened.patterns[:8].astype(float)
+        ranks = np.array([khatri_rao_rank(a, X) for a in A])
+        standing = screened.standing[:8]
+        standings |= set(standing.tolist())
+        assert (ranks[standing == FULL] == 6).all()
+        assert (ranks[standing == DEFICIENT] < 6).all()
+        assert (are_deficient(A, X, 0.0) == (ranks < 6)).all()
+    assert standings == {DEFICIENT, FULL, DOUBTFUL}
+
+
+def test_volumes_of_nearly_parallel_points_agree_with_sampling():
+    rng = np.random.default_rng(11)
+    X, y = rng.normal(size=(4, 3)), np.array([1.0, 0.0, 1.0, 1.0])
+    X[3] = 2 * X[0] + 1e-6 * rng.normal(size=3)
+    exact = exact_volumes(X, y, 2, 0.0, 0.0)
+    assert math.isclose(exact.total, 1, rel_tol=1e-12)
+    draws = 8192
+    found = estimate_volumes(jax.random.key(0), X, y, 2, 0.0, 0.0, draws, suboptimal_samples=0, global_samples=0)
+    deviation = math.sqrt(exact.rank_deficient * (1 - exact.rank_deficient) / draws)
+    # At level 1e-4.
+    assert abs(found.rank_deficient.estimate - exact.rank_deficient) < norm.isf(5e-5) * deviation
+
+
+def test_minima_of_nearly_parallel_points_are_those_of_rational_arithmetic():
+    X = [[-1.25390625, 0.5107421875], [0.390625, 1.5224609375], [-0.3125, -0.15625], [0.666015625, 0.548828125]]
+    A = np.array([[1.0, 0], [1, 0], [1, 0], [0, 0], [1, 0]])
+    assert region_holds_dlm(A, np.array([*X, [-2.5077056884765625, 1.0214385986328125]]), np.eye(5)[0], 0.0)
+
+
+def test_factors_of_points_and_their_labels_change_nothing_where_all_are_fitted():
+    rng, answers = np.random.default_rng(12), []
+    for trial in range(20):
+        X, W = rng.normal(size=(5, 2)), rng.normal(size=(3, 2))
+        A = np.where(X @ W.T > 0, 1.0, 0.1)
+        # Every other time, labels that a network of the region fits.
+        y = rng.normal(size=5) if trial % 2 else (A * (X @ W.T)) @ rng.normal(size=3)
+        if khatri_rao_rank(A, X) == 5:
+            answers.append(region_holds_dlm(A, X, y, 0.1))
+            factors = 10.0 ** rng.uniform(-3, 3, 5)
+            assert region_holds_dlm(A, X * factors[:, None], y * factors, 0.1) == answers[-1]
+            assert answers[-1] or trial % 2
+    assert set(answers) == {False, True}
+
+
+@pytest.mark.slow
+def test_splitting_is_unbiased_where_scores_are_often_wrong():
+    """Two nearly parallel points look like one to the scores, which decide nothing at the end."""
+    rng = np.random.default_rng(13)
+    X, d1, options = rng.normal(size=(3, 2)), 6, {"target": "rank_deficient", "particles": 300}
+    X[2] = 1.5 * X[0] + 1e-5 * rng.normal(size=2)
+    exact = exact_rank_deficient(X, d1, 0.1)
+    assert exact < 0.1
+    h = fit_importance(jax.random.key(0), X, np.zeros(3), d1, 0.1, 0.0, **options)
+    keys = jax.random.split(jax.random.key(1), 40)
+    runs = np.array([run_splitting(key, h, X, np.zeros(3), d1, 0.1, 0.0, **options).volume for key in keys])
+    assert (runs >= 0).all()
+    # At level 1e-4.
+    assert abs(runs.mean() - exact) < norm.isf(5e-5) * runs.std(ddof=1) / math.sqrt(len(runs))
+    assert runs.std(ddof=1) < 0.5 * exact
