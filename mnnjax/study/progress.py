@@ -39,21 +39,21 @@ class LineProgress:
     def __exit__(self, *_):
         pass
 
-    def cell_started(self, cell: Cell, epoch: int) -> None:
-        self._before += cell.work * epoch / cell.part.train.total_epochs
+    def cell_started(self, cell: Cell, step: int) -> None:
+        self._before += cell.work * step / cell.steps
 
-    def chunk(self, cell: Cell, epoch: int, mce: float) -> None:
-        epochs = cell.part.train.total_epochs
-        done = self._done + cell.work * epoch / epochs
+    def chunk(self, cell: Cell, step: int, text: str) -> None:
+        """The cell has come to a step; `text` says what it is and how it looks."""
+        done = self._done + cell.work * step / cell.steps
         here = done - self._before
         left = (time.monotonic() - self._began) * (self._total - done) / here if here > 0 else None
-        text = f"{cell.id}: epoch {epoch} of {epochs}, MCE {100 * mce:.2f} %, {duration(left)} left"
-        self._show(done / self._total, text)
+        self._show(done / self._total, f"{cell.id}: {text}, {duration(left)} left")
 
-    def cell_finished(self, cell: Cell, mce: float) -> None:
+    def cell_finished(self, cell: Cell, text: str) -> None:
+        """`text` is its result in a few words."""
         self._finished += 1
         self._done += cell.work
-        self.message(f"[{self._finished}/{self._cells}] {cell.id}: mean MCE {100 * mce:.3f} %")
+        self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def message(self, text: str) -> None:
         print(text, flush=True)

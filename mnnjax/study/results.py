@@ -11,12 +11,18 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mnnjax.config import Study, UserError, first_difference, from_dict, to_dict
+from mnnjax.checks import first_difference
+from mnnjax.config import Study, UserError, from_dict, to_dict
 
 COLUMNS = (
     "study", "cell", "inputs", "labels", "hidden_layers", "d0", "d1", "N", "rho", "bias", "parameters",
     "optimizer", "precision", "epochs", "seed", "mse", "mce", "min_abs_neural_input", "non_finite_epoch", "verdict",
-    "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason",
+    "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason", "data_seed",
+)  # fmt: skip
+# Of volume studies, which leave what belongs to training empty; `method` is theirs alone.
+QUANTITIES = ("suboptimal", "candidates", "global_minima", "rank_deficient", "ratio")
+VOLUME_COLUMNS = (
+    "method", "eps", *(q + suffix for q in QUANTITIES for suffix in ("", "_low", "_high", "_hits", "_draws")),
 )  # fmt: skip
 
 # A repetition's verdict: that of its certificate, or this where the loss overflowed or became NaN.
@@ -123,10 +129,11 @@ class Workdir:
 
 def _to_csv(rows: Sequence[dict]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, *VOLUME_COLUMNS) if any(row.get("method") for row in rows) else COLUMNS
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     # repr of a float reads back as the same float.
-    writer.writerows({k: repr(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    writer.writerows({k: repr(float(v)) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
     return out.getvalue()
 
 

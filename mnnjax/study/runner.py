@@ -6,8 +6,6 @@ import fcntl
 import functools
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,20 +21,20 @@ from mnnjax.study import plan, progress, results
 from mnnjax.study.checkpoint import CellCheckpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
-from mnnjax.study.verdicts import Interrupted, certify_seeds
+from mnnjax.study.stopping import Interrupted, Stopped, stop_request
+from mnnjax.study.verdicts import certify_seeds
+from mnnjax.study.volumes import run_volume_cell
 from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
 
 # Measured on two cores (30 seeds, d = 50): N = 2500 trains 1.5 times faster in groups of 3 seeds than all at once, and
 # N = 8333 one seed at a time; at d = 20 grouping gains nothing.
 CPU_CACHE_BYTES = 8 * 2**20
+# Seconds between two writes of results.csv while cells finish.
+COLLECT_SECONDS = 5.0
 
 
 class StudyError(RuntimeError):
     """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
-
-
-class Stopped(Exception):
-    """A stop was asked for, and all is saved."""
 
 
 def run_study(study: Study, path: Path | str) -> None:
@@ -50,19 +48,28 @@ def run_study(study: Study, path: Path | str) -> None:
     workdir = Workdir(path)
     cells = plan.cells(study)
     for part in study.parts:
-        make_optimizer(part.train, part.train.learning_rate)
+        if part.train is not None:
+            make_optimizer(part.train, part.train.learning_rate)
     # Before the lock is made, so that nothing is left in a folder that is not ours.
     workdir.check(study)
-    with _clear_disk_errors(workdir), _sole_user(workdir), _stop_request() as stop_requested:
+    with _clear_disk_errors(workdir), _sole_user(workdir), stop_request() as stop_requested:
         workdir.claim(study)
         finished = [cell for cell in cells if workdir.is_finished(cell.id)]
         workdir.collect(c.id for c in cells)
         workdir.log("start", cells=len(cells), finished=len(finished))
-        with progress.make_progress(cells, finished) as shown:
-            for cell in cells:
-                if not workdir.is_finished(cell.id):
-                    _run_cell(cell, workdir, shown, stop_requested)
-                    workdir.collect(c.id for c in cells)
+        collected = time.monotonic()
+        try:
+            with progress.make_progress(cells, finished) as shown:
+                for cell in cells:
+                    if not workdir.is_finished(cell.id):
+                        run = _run_cell if cell.part.volume is None else run_volume_cell
+                        run(cell, workdir, shown, stop_requested)
+                    # Not after every cell: there may be thousands, of a fraction of a second each.
+                    if time.monotonic() - collected > COLLECT_SECONDS:
+                        workdir.collect(c.id for c in cells)
+                        collected = time.monotonic()
+        finally:
+            workdir.collect(c.id for c in cells)
         workdir.log("end")
 
 
@@ -77,7 +84,7 @@ def _run_cell(
     train = cell.part.train
     programs = _programs(cell.part, *cell.shape[1:], _seeds_together(cell), _seed_sharding(cell.part.repeats))
     seeds = np.asarray(cell.seeds)
-    X, y = programs.draw(programs.keys(seeds, cell.data_salt), cell.N)
+    X, y = programs.draw(programs.keys(np.asarray(cell.data_seeds), cell.data_salt), cell.N)
     training_keys = programs.keys(seeds, cell.training_salt)
 
     checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
@@ -95,7 +102,7 @@ def _run_cell(
             mse, mce = (_finite_mean(values) for values in jax.device_get(metrics))
             seconds = round(time.monotonic() - began, 3)
             workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
-            shown.chunk(cell, epoch, mce)
+            shown.chunk(cell, epoch, f"epoch {epoch} of {train.total_epochs}, MCE {100 * mce:.2f} %")
             stop = stop_requested()
             # At the end too: certificates can take minutes, and need not be waited for twice.
             if stop or chunks % train.checkpoint_chunks == 0 or epoch == train.total_epochs:
@@ -120,7 +127,7 @@ def _run_cell(
     checkpoints.delete()
     mean_mce = _finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    shown.cell_finished(cell, mean_mce)
+    shown.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %")
     if stop := stop_requested():
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
@@ -132,7 +139,7 @@ def _rows(
     """One row a seed, in the order of the seeds."""
     part = cell.part
     rows = []
-    for k, (seed, certificate) in enumerate(zip(cell.seeds, certificates, strict=True)):
+    for k, (seed, data_seed, certificate) in enumerate(zip(cell.seeds, cell.data_seeds, certificates, strict=True)):
         mse, mce, smallest = (float(values[k]) for values in evaluation)
         failed = int(non_finite_epoch[k])
         row = {
@@ -140,7 +147,7 @@ def _rows(
             "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N,
             "rho": part.network.rho, "bias": part.network.bias, "parameters": cell.parameters,
             "optimizer": part.train.optimizer, "precision": part.train.precision,
-            "epochs": part.train.total_epochs, "seed": seed, "mse": mse, "mce": mce,
+            "epochs": part.train.total_epochs, "seed": seed, "data_seed": data_seed, "mse": mse, "mce": mce,
             "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
             "verdict": results.NON_FINITE,
         }  # fmt: skip
@@ -235,29 +242,6 @@ def _sole_user(workdir: Workdir) -> Iterator[None]:
         lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         lock.flush()
         yield
-
-
-@contextlib.contextmanager
-def _stop_request() -> Iterator[Callable[[], str | None]]:
-    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk; a second one acts at
-    once."""
-    received: list[str] = []
-    before = {}
-
-    def handler(number, _frame):
-        received.append(signal.Signals(number).name)
-        for other, old in before.items():
-            signal.signal(other, old)
-
-    # Python lets only the main thread set handlers; elsewhere nothing can ask for a stop.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    for number in (signal.SIGTERM, signal.SIGINT) if in_main_thread else ():
-        before[number] = signal.signal(number, handler)
-    try:
-        yield lambda: received[0] if received else None
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextlib.contextmanager

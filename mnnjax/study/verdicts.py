@@ -9,13 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.config import Network
 from mnnjax.landscape import Certificate, certify
+from mnnjax.study.stopping import Interrupted
 
 # Each takes up to about a gigabyte at the sizes of Figure 5.1.
 SEEDS_AT_ONCE = 4
-
-
-class Interrupted(Exception):
-    """A stop was asked for before all seeds were certified."""
 
 
 def certify_seeds(

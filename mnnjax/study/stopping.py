@@ -1,0 +1,37 @@
+"""A stop that was asked for: SIGTERM and SIGINT become a request that is heeded where all can be saved."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+class Stopped(Exception):
+    """A stop was asked for, and all is saved."""
+
+
+class Interrupted(Exception):
+    """A stop was asked for in the middle of a piece of work, which is given up."""
+
+
+@contextlib.contextmanager
+def stop_request() -> Iterator[Callable[[], str | None]]:
+    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk; a second one acts at
+    once."""
+    received: list[str] = []
+    before = {}
+
+    def handler(number, _frame):
+        received.append(signal.Signals(number).name)
+        for other, old in before.items():
+            signal.signal(other, old)
+
+    # Python lets only the main thread set handlers; elsewhere nothing can ask for a stop.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGTERM, signal.SIGINT) if in_main_thread else ():
+        before[number] = signal.signal(number, handler)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

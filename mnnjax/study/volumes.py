@@ -1,0 +1,295 @@
+"""A cell of a volume study: counts batches of draws, splitting runs or exact volumes, and saves between them."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from threadpoolctl import threadpool_limits
+
+from mnnjax import landscape
+from mnnjax.config import Study
+from mnnjax.landscape import volume as sampling
+from mnnjax.landscape.intervals import Counts, Estimate, clopper_pearson, quotient, volumes_from_counts
+from mnnjax.problems import make_problem
+from mnnjax.study import plan, progress
+from mnnjax.study.checkpoint import CellCheckpoints
+from mnnjax.study.plan import Cell
+from mnnjax.study.results import Workdir
+from mnnjax.study.stopping import Interrupted, Stopped
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+TARGETS = ("suboptimal", "rank_deficient")
+
+# What is known so far, one entry a repetition: hits and draws (repeats, 3); of single splitting runs the volumes of
+# both targets and of the candidates of the first (repeats, 3, splits); exact volumes (repeats, 3).
+State = dict[str, np.ndarray]
+
+
+def run_volume_cell(
+    cell: Cell, workdir: Workdir, shown: progress.LineProgress, stop_requested: Callable[[], str | None]
+) -> None:
+    """Measure the cell's volumes, from the last checkpoint on, and leave its rows in the work folder.
+
+    Raises:
+      Stopped: a stop was asked for; the state is saved.
+    """
+
+    def warn(text: str) -> None:
+        shown.message(f"warning: {text}")
+        workdir.log("warning", cell=cell.id, text=text)
+
+    began = saved = time.monotonic()
+    checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
+    host = jax.default_device(jax.devices("cpu")[0])
+    # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
+    with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
+        measure = _Measurement(cell, stop_requested)
+        done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
+        workdir.log("cell_start", cell=cell.id, epoch=done)
+        shown.cell_started(cell, done)
+        while done < cell.steps:
+            with contextlib.suppress(Interrupted):
+                state = measure.step(state, done)
+                done += 1
+                workdir.log("chunk", cell=cell.id, epoch=done, seconds=round(time.monotonic() - began, 3))
+                shown.chunk(cell, done, f"step {done} of {cell.steps}")
+            stop = stop_requested()
+            if stop or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                if done:
+                    checkpoints.save(done, state)
+                saved = time.monotonic()
+                workdir.log("checkpoint", cell=cell.id, epoch=done)
+            if stop:
+                workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
+                raise Stopped(f"{stop}: saved {cell.id} at step {done} of {cell.steps}")
+        rows = _rows(cell, state)
+        workdir.finish_cell(cell.id, rows)
+        checkpoints.delete()
+    workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
+    shown.cell_finished(cell, _summary(rows))
+
+
+def _empty(cell: Cell) -> State:
+    volume, repeats = cell.part.volume, cell.part.repeats
+    if volume.method == "exact":
+        return {"exact": np.full((repeats, 3), np.nan)}
+    counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
+    runs = {"splitting": np.full((repeats, 3, volume.splits), np.nan)}
+    return counts | (runs if volume.method == "splitting" else {})
+
+
+class _Measurement:
+    """The steps of a cell, each a function of the state before it and of its number alone."""
+
+    def __init__(self, cell: Cell, stop_requested: Callable[[], object]):
+        self._cell = cell
+        self._part = part = cell.part
+        self._volume = part.volume
+        self._stop_requested = stop_requested
+        self._X = self._y = None
+        if not self._volume.redraw:
+            self._X, self._y = _points(cell, _keys(cell.data_seeds, cell.data_salt))
+        self._keys = _keys(cell.seeds, cell.training_salt)
+        # The widest of the part's cells with the same d0 and rows: they share a program.
+        alike = [c for c in plan.cells(part) if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)]
+        self._units = max(c.d1 for c in alike)
+
+    def step(self, state: State, number: int) -> State:
+        """The state after one step more.
+
+        Raises:
+          Interrupted: a stop was asked for before the step was done.
+        """
+        if self._volume.method == "exact":
+            return self._exact(state, number)
+        batches = -(-self._volume.draws // self._volume.batch)
+        return self._batch(state, number) if number < batches else self._split(state, number - batches)
+
+    def _exact(self, state: State, k: int) -> State:
+        volume, problem = self._volume, self._part.problem
+        found = landscape.exact_volumes(
+            self._X[k], self._y[k], self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+        )
+        exact = state["exact"].copy()
+        exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
+        return {"exact": exact}
+
+    def _batch(self, state: State, number: int) -> State:
+        cell, volume, problem = self._cell, self._volume, self._part.problem
+        first = number * volume.batch
+        left = min(volume.batch, volume.draws - first)
+        active = [k for k in range(len(self._keys)) if not self._is_narrow(state, k)]
+        if not active:
+            return state
+        # Splitting measures V(L_eps) by itself.
+        limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
+        asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
+        screened_by = _screen(self._part, cell.d0, cell.N_padded, self._units)
+        X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded()
+        screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
+        hits, draws = state["hits"].copy(), state["draws"].copy()
+        with sampling.blas_threads() as each:
+            for k in active:
+                own = jax.tree.map(lambda a, k=k: a[k, :left], screened)
+                points = (None, None) if self._X is None else (X[k], np.pad(self._y[k], (0, cell.N_padded - cell.N)))
+                counts = sampling.decide(
+                    own, *points, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold,
+                    asked, volume.output_signs, functools.partial(self._heeding_stops, each),
+                )  # fmt: skip
+                hits[k] += counts.hits
+                draws[k] += counts.draws
+        return state | {"hits": hits, "draws": draws}
+
+    def _heeding_stops(self, each: Callable, function: Callable, items: Sequence):
+        def unless_stopped(item):
+            if self._stop_requested():
+                raise Interrupted
+            return function(item)
+
+        return each(unless_stopped, items)
+
+    def _is_narrow(self, state: State, k: int) -> bool:
+        """Whether repetition k stopped at its last look."""
+        width, draws = self._volume.relative_width, int(state["draws"][k, 2])
+        looks = sampling.looks_at(self._volume.draws, self._volume.batch)
+        if width is None or draws not in looks:
+            return False
+        # Splitting measures the other two by itself.
+        counted = np.array([0, 1, 0] if self._volume.method == "splitting" else [1, 1, 1])
+        counts = Counts(state["hits"][k] * counted, state["draws"][k] * counted)
+        return sampling.narrow(volumes_from_counts(counts, len(looks)), width)
+
+    def _split(self, state: State, number: int) -> State:
+        volume, rho = self._volume, self._part.network.rho
+        rest, split = divmod(number, volume.splits)
+        k, target = divmod(rest, len(TARGETS))
+        importance = self._importance(k, target)
+        key = jax.random.fold_in(jax.random.fold_in(self._keys[k], 1 + target), 1 + split)
+        found = landscape.run_splitting(
+            key, importance, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
+            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
+            max_linear_programs=volume.linear_programs,
+        )  # fmt: skip
+        runs = state["splitting"].copy()
+        runs[k, target, split] = found.volume
+        if target == 0:
+            runs[k, 2, split] = found.candidate
+        return state | {"splitting": runs}
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def _importance(self, k: int, target: int):
+        """Fitted anew after a resume: it depends on the seed alone."""
+        volume, rho = self._volume, self._part.network.rho
+        key = jax.random.fold_in(jax.random.fold_in(self._keys[k], 1 + target), 0)
+        return landscape.fit_importance(
+            key, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
+            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
+        )  # fmt: skip
+
+    def _padded(self) -> np.ndarray:
+        return np.pad(self._X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
+
+
+def _keys(seeds: Sequence[int], salt: int):
+    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))
+
+
+def _points(cell: Cell, keys) -> tuple[np.ndarray, np.ndarray]:
+    """X (repeats, N, d0), with the constant column if the problem has one, and y (repeats, N)."""
+    draw = make_problem(cell.part.problem, cell.N, cell.d0, cell.part.network.rho, jnp.float64)
+    X, y = jax.device_get(jax.lax.map(jax.jit(lambda key: draw(key, cell.N)), keys))
+    if cell.part.problem.constant_input:
+        X = np.concatenate([X, np.ones((*X.shape[:2], 1))], axis=2)
+    return X, y
+
+
+@functools.lru_cache(maxsize=8)
+def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
+    """The screening of a batch for all repetitions, which are spread over as many CPU devices as divide them."""
+    problem, rho = part.problem, part.network.rho
+    draw = make_problem(problem, rows, d0, rho, jnp.float64) if part.volume.redraw else None
+    columns = d0 + (1 if problem.constant_input and draw is None else 0)
+    screen = sampling.make_screen(rows, columns, units, rho, part.volume.batch, draw, problem.constant_input)
+
+    def screen_all(keys, X, first, N, d1):
+        return jax.lax.map(lambda arrays: screen(arrays[0], first, arrays[1], N, d1), (keys, X))
+
+    devices = jax.local_devices(backend="cpu")
+    count = max(k for k in range(1, len(devices) + 1) if part.repeats % k == 0)
+    mesh = jax.sharding.Mesh(np.asarray(devices[:count]), ("seeds",))
+    seeds, same = PartitionSpec("seeds"), PartitionSpec()
+    program = jax.jit(jax.shard_map(screen_all, mesh=mesh, in_specs=(seeds, seeds, same, same, same), out_specs=seeds))
+    placed = NamedSharding(mesh, seeds)
+    return lambda keys, X, *rest: program(jax.device_put(keys, placed), jax.device_put(X, placed), *rest)
+
+
+def _rows(cell: Cell, state: State) -> list[dict]:
+    """One row a repetition, in the order of the seeds."""
+    part, problem = cell.part, cell.part.problem
+    rows = []
+    for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
+        row = {
+            "study": part.name, "cell": cell.id, "inputs": problem.inputs, "labels": problem.labels,
+            "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N, "rho": part.network.rho,
+            "bias": problem.constant_input, "parameters": cell.parameters, "seed": seed, "data_seed": data_seed,
+            "method": part.volume.method, "eps": part.volume.eps,
+        }  # fmt: skip
+        for name, found in _volumes(cell, state, k).items():
+            known = not math.isnan(found.estimate)
+            if known or found.low > 0:
+                row |= {name: found.estimate if known else "", f"{name}_low": found.low, f"{name}_high": found.high}
+            if found.draws:
+                row |= {f"{name}_hits": found.hits, f"{name}_draws": found.draws}
+        rows.append(row)
+    return rows
+
+
+def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
+    """What is known of each of QUANTITIES; an estimate of nan where only an interval is."""
+    volume = cell.part.volume
+    if volume.method == "exact":
+        values = dict(zip(("suboptimal", "global_minima", "rank_deficient"), state["exact"][k].tolist(), strict=True))
+        above, below = values["suboptimal"], values["global_minima"]
+        values["ratio"] = above / below if below else math.inf if above else math.nan
+        return {name: Estimate(value, value, value) for name, value in values.items()}
+    looks = len(sampling.looks_at(volume.draws, volume.batch)) if volume.relative_width else 1
+    found = dataclasses.asdict(volumes_from_counts(Counts(state["hits"][k], state["draws"][k]), looks))
+    found = {name: Estimate(**values) for name, values in found.items()}
+    if volume.method == "splitting":
+        runs = state["splitting"][k]
+        found["candidates"] = Estimate(*landscape.combine(runs[2]))
+        found["rank_deficient"] = Estimate(*landscape.combine(runs[1]))
+        found["suboptimal"], wide = (_below_candidates(runs[0], runs[2], c) for c in (0.95, 0.975))
+        below = found["global_minima"]
+        ends = (wide.low, wide.high), clopper_pearson(below.hits, below.draws, 0.975)
+        found["ratio"] = quotient(found["suboptimal"], below, *ends)
+    return found
+
+
+def _below_candidates(runs: np.ndarray, candidates: np.ndarray, confidence: float) -> Estimate:
+    """V(L_eps) from splitting runs; where none of them found a minimum, at most the volume of the candidates."""
+    if runs.any():
+        return Estimate(*landscape.combine(runs, confidence))
+    return Estimate(0.0, 0.0, min(landscape.combine(candidates, confidence)[2], 1.0))
+
+
+def _summary(rows: Sequence[dict]) -> str:
+    """Means over the repetitions, for people."""
+    names = {
+        "suboptimal": "V(L_eps)",
+        "candidates": "candidates",
+        "global_minima": "V(G)",
+        "rank_deficient": "rank deficient",
+    }
+    means = []
+    for name, shown in names.items():
+        values = [row[name] for row in rows if name in row]
+        means += [f"{shown} {sum(values) / len(values):.2g}"] if values else []
+    return ", ".join(means)
