@@ -1,6 +1,6 @@
-"""Pictures, tables and the HTML page of one or more work folders, against the claims of the paper's section 5.
+"""Pictures, tables and the HTML page of one or more work folders, against the claims of the paper and of later work.
 
-Reads config.json and results.csv only; nothing is trained and no array library is needed.
+Reads config.json and results.csv only; nothing is trained or measured.
 """
 
 from mnnjax.report.page import write_report

@@ -27,6 +27,8 @@ class Finding:
     criterion: str
     status: Status
     because: tuple[str, ...]
+    whose: str = "Paper's claim"
+    """What stands beside the claim."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,8 @@ def _at(cell: Cell) -> str:
     return f"{mean} at parameters / N = {ratio(cell.parameters_per_point)} (N = {cell.N})"
 
 
-def _status(met: int, failed: int, undecided: int) -> Status:
+def overall(met: int, failed: int, undecided: int) -> Status:
+    """The status of a claim from how many of its cases meet the criterion, fail it, or cannot be judged."""
     if met:
         return "agrees in part" if failed or undecided else "agrees"
     return "does not agree" if failed else "cannot be judged"
@@ -132,7 +135,7 @@ def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
         measured=measured,
         criterion=f"For every depth and width: mean MCE <= 0.5 % in all cells with parameters / N >= {ABOVE}, "
         f"and > 0.5 % in all cells with parameters / N <= {BELOW}.",
-        status=_status(len(holds), len(fails), len(undecided)),
+        status=overall(len(holds), len(fails), len(undecided)),
         because=because,
     )
     return finding, judgements
@@ -170,7 +173,7 @@ def figure_5_2(cells: Sequence[Cell]) -> Finding:
         "training converged to differentiable local minima.",
         measured=measured,
         criterion="Every repetition has MSE <= 1e-7 and min |w . x| >= 1e-3.",
-        status=_status(met, n - met, 0),
+        status=overall(met, n - met, 0),
         because=because,
     )
 
@@ -197,7 +200,7 @@ def table_1(cells: Sequence[Cell], data: str) -> Finding:
         claim="The training MCE is 0 % (ImageNet: 0.1 %) with about as many parameters as points.",
         measured=measured,
         criterion="A row agrees when every repetition has MCE 0 and parameters / N <= 1.1.",
-        status=_status(len(agreeing), len(cells) - len(agreeing), 0),
+        status=overall(len(agreeing), len(cells) - len(agreeing), 0),
         because=because,
     )
 

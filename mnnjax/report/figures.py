@@ -1,59 +1,25 @@
-"""The paper's Figures 5.1 and 5.2 as PNG and SVG: same results, same bytes, whatever the user's matplotlibrc says."""
+"""The paper's Figures 5.1 and 5.2."""
 
-import dataclasses
-import io
 import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
 
-import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.report.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
 from mnnjax.report.rows import Cell, Curve, Row, curves
-from mnnjax.report.wording import integer, of, plural
+from mnnjax.report.style import DASHED, GREY, PALETTE, Picture, draw, log_ticks, look
+from mnnjax.report.wording import of, plural
 
-# Okabe and Ito's colours for all kinds of colour vision, grey in place of the yellow that is faint on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _BAND = "#F0E442"
 _SIDES = (
     ("left", r"smallest neural input  $|w_i \cdot x^{(n)}|$", lambda row: row.min_abs_neural_input, NEURAL_INPUT_RANGE),
     ("right", "final MSE", lambda row: row.mse, MSE_RANGE),
 )
-_DASHED = {"linestyle": (0, (4, 2.5)), "linewidth": 1.5}
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 15,
-    "axes.titlesize": 15,
-    "axes.labelsize": 15,
-    "legend.fontsize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "lines.linewidth": 2,
-    "lines.markersize": 7,
-    "figure.constrained_layout.use": True,
-    "svg.hashsalt": "mnnjax",
-    "svg.fonttype": "path",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """One picture; `suffix` sets it apart from the others of its section in file names."""
-
-    suffix: str
-    alt: str
-    caption: str
-    png: bytes
-    svg: bytes
 
 
 def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
@@ -71,13 +37,13 @@ def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
             caption="Mean of the final training MCE over the finite repetitions; shaded: one standard deviation to "
             f"each side, cut at 0 and 100 %. {dashed}, in the colour of each width; to its left the claim expects 0."
             f"{left_out}",
-            **_draw(lambda: _error_panels(by_depth, scaled=False)),
+            **draw(lambda: _error_panels(by_depth, scaled=False)),
         ),
         Picture(
             suffix="_scaled",
             alt="Final training MCE against parameters per point, one line a width, one panel a depth",
             caption=f"The same means against parameters / N. {dashed}; to its right the claim expects 0.{left_out}",
-            **_draw(lambda: _error_panels(by_depth, scaled=True)),
+            **draw(lambda: _error_panels(by_depth, scaled=True)),
         ),
     ]
 
@@ -93,18 +59,8 @@ def figure_5_2(cells: Sequence[Cell]) -> Picture:
         caption="Left: the smallest absolute neural input over all units and points; right: the MSE; both at the "
         "end of training. Dots are shifted sideways so that they do not hide each other. "
         + ("Every repetition is drawn." if len(kept) == len(rows) else f"Not drawn, non-finite: {left_out}."),
-        **_draw(lambda: _convergence_panels(cells)),
+        **draw(lambda: _convergence_panels(cells)),
     )
-
-
-def _draw(make: Callable[[], Figure]) -> dict[str, bytes]:
-    # Style settings are read when drawing as well as when saving.
-    with matplotlib.style.context(["default", _STYLE]):
-        figure = make()
-        png, svg = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=160)
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
 def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
@@ -113,7 +69,7 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
     figure = Figure(figsize=(max(7.5, 5.6 * columns), (3.9 if scaled else 4.4) * lines + 0.9))
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     widths = sorted({c.widths for some in by_depth.values() for c in some})
-    looks = {w: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, w in enumerate(widths)}
+    looks = {w: look(i) for i, w in enumerate(widths)}
     handles = {}
     for panel, (depth, some) in itertools.zip_longest(panels.flat, sorted(by_depth.items()), fillvalue=(None, None)):
         if depth is None:
@@ -124,14 +80,14 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
             color, marker = looks[curve.widths]
             handles[curve.widths] = _error_line(panel, curve, scaled, color, marker)
             if not scaled:
-                panel.axvline(curve.parameters, color=color, zorder=1, **_DASHED)
+                panel.axvline(curve.parameters, color=color, zorder=1, **DASHED)
         if scaled:
-            panel.axvline(1, color="#555555", zorder=1, **_DASHED)
+            panel.axvline(1, color=GREY, zorder=1, **DASHED)
         panel.label_outer(remove_inner_ticks=True)
     _error_axes(panels, [c for some in by_depth.values() for c in some], scaled)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
-    shown = [*(handles[w] for w in widths), Line2D([], [], color="#555555", **_DASHED, label="parameters = N")]
+    shown = [*(handles[w] for w in widths), Line2D([], [], color=GREY, **DASHED, label="parameters = N")]
     legend_columns = min(len(shown), 3 * columns)
     figure.legend(handles=shown, loc="outside upper center", ncols=legend_columns, frameon=False, columnspacing=1.4)
     return figure
@@ -162,21 +118,9 @@ def _error_axes(panels, some: Sequence[Curve], scaled: bool) -> None:
         panel.set_xlim(max(0, low - 0.1), high + 0.1)
         panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     else:
-        _log_ticks(panel, low / 1.15, high * 1.15)
+        log_ticks(panel.figure.axes, low / 1.15, high * 1.15)
     top = max(panel.get_ylim()[1], 1)
     panel.set_ylim(-0.025 * top, top)
-
-
-def _log_ticks(panel: Axes, low: float, high: float) -> None:
-    decades = math.log10(high / low)
-    subs = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 4 else (1,)
-    for other in panel.figure.axes:
-        other.set_xscale("log")
-        other.xaxis.set_major_locator(LogLocator(subs=subs) if decades > 0.5 else MaxNLocator(4))
-        other.xaxis.set_minor_locator(NullLocator())
-        other.xaxis.set_major_formatter(FuncFormatter(lambda v, _: integer(int(v)) if v >= 1 else f"{v:g}"))
-        other.xaxis.set_minor_formatter(NullFormatter())
-    panel.set_xlim(low, high)
 
 
 def _convergence_panels(cells: Sequence[Cell]) -> Figure:

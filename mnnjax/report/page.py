@@ -10,12 +10,25 @@ from pathlib import Path
 
 import jinja2
 
-from mnnjax.config import Study, UserError, digest
-from mnnjax.report import claims, figures, tables
+from mnnjax.config import Study, UserError
+from mnnjax.report import (
+    basins,
+    basins_figures,
+    claims,
+    figures,
+    full_rank,
+    full_rank_figures,
+    settings,
+    tables,
+    volume_claims,
+    volume_figures,
+    volume_tables,
+)
 from mnnjax.report.claims import Finding
-from mnnjax.report.figures import Picture
-from mnnjax.report.rows import Row, cells, read_rows
+from mnnjax.report.rows import Cell, Row, cells, read_rows
+from mnnjax.report.style import Picture
 from mnnjax.report.tables import Table
+from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
 from mnnjax.report.wording import integer, of, plural
 from mnnjax.study.results import Workdir, write_atomically
 
@@ -23,6 +36,9 @@ _TITLES = {
     "fig5_1": "Figure 5.1. Training error against the number of points",
     "fig5_2": "Figure 5.2. Smallest neural input and final MSE",
     "table1": "Table 1. Error with as many parameters as points",
+    "volumes": "Angular volumes against the number of points",
+    "full_rank": "How often a random region has rank N",
+    "basins": "Basins. Where training ends, beside the volumes",
     "none": "Results",
 }
 
@@ -118,14 +134,18 @@ def _stems(paths: Sequence[Path], studies: Sequence[Study]) -> list[dict[str, st
 
 
 def _file_stems(stem: str, part: Study) -> set[str]:
-    suffixes = ("", "_verdicts", *(("_scaled", "_criterion") if part.figure == "fig5_1" else ()))
-    return {(stem + suffix).lower() for suffix in suffixes}
+    own = {"fig5_1": ("_scaled", "_criterion"), "volumes": ("_exponents",), "full_rank": ("_criterion",)}
+    verdicts = () if part.volume else ("_verdicts",)
+    return {(stem + suffix).lower() for suffix in ("", *verdicts, *own.get(part.figure, ()))}
 
 
 def _folder(path: Path, study: Study, planned: int | None, stems: Mapping[str, str]) -> Folder:
     rows = read_rows(Workdir(path).results, study)
     unfinished = planned is not None and len(rows) < planned
-    by_part = {part.name: [row for row in rows if row.study == part.name] for part in study.parts}
+    by_part = {
+        part.name: [r for r in rows if r.study == part.name and isinstance(r, VolumeRow) == bool(part.volume)]
+        for part in study.parts
+    }
     strangers = len(rows) - sum(map(len, by_part.values()))
     remarks = [f"No results yet: {name}." for name, some in by_part.items() if not some]
     if strangers:
@@ -138,12 +158,17 @@ def _folder(path: Path, study: Study, planned: int | None, stems: Mapping[str, s
         unfinished=unfinished,
         remarks=tuple(remarks),
         sections=tuple(
-            _section(part, stems[part.name], by_part[part.name]) for part in study.parts if by_part[part.name]
+            _volume_section(part, stems[part.name], by_part[part.name])
+            if part.volume
+            else _section(study, part, stems[part.name], by_part[part.name], rows)
+            for part in study.parts
+            if by_part[part.name]
         ),
     )
 
 
-def _section(part: Study, stem: str, rows: Sequence[Row]) -> Section:
+def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: Sequence[Row | VolumeRow]) -> Section:
+    """Of a study that trains; `others`: all rows of the folder."""
     some = cells(rows)
     finding, pictures = None, ()
     if part.figure == "fig5_1":
@@ -159,12 +184,17 @@ def _section(part: Study, stem: str, rows: Sequence[Row]) -> Section:
     elif part.figure == "table1":
         data = part.problem.inputs
         finding, shown = claims.table_1(some, data), (("", "Table 1", tables.table_1(some, data)),)
+    elif part.figure == "basins":
+        joined, left_out = basins.join(study, part, rows, [row for row in others if isinstance(row, VolumeRow)])
+        finding = basins.finding(joined, left_out)
+        pictures = (basins_figures.basins(joined, left_out),) if joined else ()
+        shown = (("", "Every data set", basins.table(joined)),)
     else:
         shown = (("", "Every cell", tables.plain(some)),)
     return Section(
         stem=stem,
         title=f"{part.name}: {_TITLES[part.figure]}",
-        settings=_settings(part),
+        settings=settings.of_training(part),
         counts=_counts(part, rows),
         finding=finding,
         pictures=pictures,
@@ -172,19 +202,38 @@ def _section(part: Study, stem: str, rows: Sequence[Row]) -> Section:
     )
 
 
-def _settings(part: Study) -> tuple[str, ...]:
-    train, problem, network = part.train, part.problem, part.network
-    options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
-    return (
-        f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, "
-        f"{f'batches of {train.batch_size}' if train.batch_size else 'full batch'}",
-        f"{plural(train.epochs, 'epoch')} + {integer(train.decay_epochs)} with the rate decaying "
-        f"to {train.decay_to:g} of it",
-        train.precision,
-        f"{part.repeats} repeats, seed {part.seed}",
-        f"{problem.inputs} inputs, {problem.labels} labels ({problem.label_values.replace('_', ' ')})",
-        f"rho = {network.rho:g}, {'with' if network.bias else 'no'} biases, {network.init} initial weights",
-        f"config {digest(part)}",
+def _volume_section(part: Study, stem: str, rows: Sequence[VolumeRow]) -> Section:
+    """Of a study that measures volumes."""
+    some = volume_cells(rows)
+    finding, pictures = None, ()
+    if part.figure == "volumes":
+        curves = volume_curves(part, some)
+        fits = volume_claims.fits(curves)
+        finding, pictures = volume_claims.volumes(curves, fits), volume_figures.volumes(curves, part.volume.redraw)
+        shown = (
+            ("_exponents", "The exponents", volume_tables.exponents(fits)),
+            ("", "Every cell", volume_tables.curves(curves)),
+        )
+    elif part.figure == "full_rank" and (judgements := full_rank.judge(some)):
+        finding, pictures = full_rank.finding(some, judgements), (full_rank_figures.full_rank(part, some),)
+        shown = (
+            ("_criterion", "The criterion, for every d0 and N", full_rank.criterion_table(judgements)),
+            ("", "Every cell", full_rank.table(some)),
+        )
+    else:
+        shown = (("", "Every data set", volume_tables.data_sets(some)),)
+    each = "points drawn anew for every draw" if part.volume.redraw else "one data set (X, y)"
+    return Section(
+        stem=stem,
+        title=f"{part.name}: {_TITLES[part.figure]}",
+        settings=settings.of_volumes(part),
+        counts=(
+            f"{plural(len(rows), 'repetition')} in {plural(len(some), 'cell')}, each of {each}.",
+            *_short_cells(part, some),
+        ),
+        finding=finding,
+        pictures=pictures,
+        tables=shown,
     )
 
 
@@ -192,13 +241,17 @@ def _counts(part: Study, rows: Sequence[Row]) -> tuple[str, ...]:
     verdicts = collections.Counter(row.verdict for row in rows)
     listed = ", ".join(f"{name} {integer(count)}" for name, count in sorted(verdicts.items()))
     counts = [f"Verdicts of {plural(len(rows), 'repetition')}: {listed}."]
-    short = sum(len(cell.rows) < part.repeats for cell in cells(rows))
-    if short:
-        counts.append(f"Fewer than the {plural(part.repeats, 'repetition')} asked for: {plural(short, 'cell')}.")
+    counts += _short_cells(part, cells(rows))
     non_finite = sum(not row.is_finite for row in rows)
     if non_finite:
         counts.append(f"Non-finite MSE or MCE: {plural(non_finite, 'repetition')}, excluded from every mean.")
     return tuple(counts)
+
+
+def _short_cells(part: Study, some: Sequence[Cell | VolumeCell]) -> tuple[str, ...]:
+    short = sum(len(cell.rows) < part.repeats for cell in some)
+    asked = plural(part.repeats, "repetition")
+    return (f"Fewer than the {asked} asked for: {plural(short, 'cell')}.",) if short else ()
 
 
 def _write_files(folder: Path, sections: Sequence[Section]) -> None:

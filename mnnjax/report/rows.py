@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mnnjax.config import Study, UserError
+from mnnjax.report.volume_rows import VolumeRow, parse_volumes
 from mnnjax.study.results import NON_FINITE, read_csv
 
 NO_VERDICT = "not recorded"
@@ -30,6 +31,8 @@ class Row:
     """A fraction of the N points."""
     min_abs_neural_input: float
     verdict: str
+    data_seed: str
+    """Which (X, y) it was; empty in older files."""
 
     @property
     def is_finite(self) -> bool:
@@ -131,8 +134,8 @@ class Curve:
         return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
 
 
-def read_rows(path: Path, study: Study) -> list[Row]:
-    """All rows of a results.csv; none when there is no such file yet.
+def read_rows(path: Path, study: Study) -> list[Row | VolumeRow]:
+    """All rows of a results.csv, of training and of volumes; none when there is no such file yet.
 
     Raises:
       UserError: a value is missing or not a number; names the file and the line.
@@ -141,7 +144,7 @@ def read_rows(path: Path, study: Study) -> list[Row]:
     rows = []
     for line, values in enumerate(read_csv(path) if path.exists() else (), start=2):
         try:
-            rows.append(_parse(values, biased))
+            rows.append(parse_volumes(values) if values.get("method") else _parse(values, biased))
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise UserError(
                 f"{path}, line {line}: cannot be read ({type(error).__name__}: {error}); "
@@ -167,6 +170,7 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
         mce=_number(values["mce"]),
         min_abs_neural_input=_number(values.get("min_abs_neural_input")),
         verdict=values.get("verdict") or NO_VERDICT,
+        data_seed=values.get("data_seed") or "",
     )
 
 

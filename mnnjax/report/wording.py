@@ -40,3 +40,8 @@ def of(count: int, total: int, noun: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{integer(count)} {noun}" + ("" if count == 1 else "s")
+
+
+def significant(value: float) -> str:
+    """Three significant digits; nan as a dash."""
+    return EMPTY if math.isnan(value) else f"{value:.3g}"

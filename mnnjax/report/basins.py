@@ -1,0 +1,239 @@
+"""Where training ends, beside the exact volumes of the same data sets: does volume predict basins? (Section 6.)"""
+
+import collections
+import dataclasses
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import scipy.stats
+
+from mnnjax.config import Study
+from mnnjax.landscape.intervals import clopper_pearson
+from mnnjax.report.claims import Finding, Status
+from mnnjax.report.rows import Row
+from mnnjax.report.tables import Column, Table
+from mnnjax.report.volume_rows import VolumeRow
+from mnnjax.report.wording import integer, of, percent, plural, significant
+from mnnjax.study.results import NON_FINITE
+
+# Agreement asks for this share of data sets whose interval holds the volume, and judgement for this many data sets.
+SHARE, LEAST_SETS, LARGEST_P = 0.9, 5, 0.01
+# With a larger share of the runs unresolved, a frequency says little.
+MOST_UNRESOLVED = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Basin:
+    """All runs on one data set (X, y), and its exact volumes V(L_0) and V(G)."""
+
+    d0: int
+    d1: int
+    N: int
+    data_seed: str
+    verdicts: Mapping[str, int]
+    suboptimal: float
+    global_minima: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.d0, self.d1, self.N)
+
+    @property
+    def runs(self) -> int:
+        return sum(self.verdicts.values())
+
+    @property
+    def unresolved(self) -> int:
+        """Runs whose end point is of no proven kind."""
+        known = ("suboptimal_dlm", "global_minimum", "non_differentiable")
+        return self.runs - sum(self.verdicts.get(verdict, 0) for verdict in known)
+
+    def frequency(self, verdict: str) -> float:
+        return self.verdicts.get(verdict, 0) / self.runs
+
+    def interval(self, verdict: str) -> tuple[float, float]:
+        """Clopper and Pearson's, 95 %."""
+        return clopper_pearson(self.verdicts.get(verdict, 0), self.runs)
+
+    def open_interval(self, verdict: str) -> tuple[float, float]:
+        """The frequency if no unresolved run, or all of them, were to end with this verdict."""
+        count = self.verdicts.get(verdict, 0)
+        return count / self.runs, (count + self.unresolved) / self.runs
+
+    @property
+    def holds_volume(self) -> bool:
+        """Whether the interval of the frequency of sub-optimal minima holds V(L_0)."""
+        low, high = self.interval("suboptimal_dlm")
+        return low <= self.suboptimal <= high
+
+    @property
+    def could_hold_volume(self) -> bool:
+        """The same, whatever the unresolved runs would have been."""
+        count = self.verdicts.get("suboptimal_dlm", 0)
+        low, high = (clopper_pearson(n, self.runs)[k] for k, n in enumerate((count, count + self.unresolved)))
+        return low <= self.suboptimal <= high
+
+
+def join(study: Study, part: Study, rows: Iterable[Row], volumes: Iterable[VolumeRow]) -> tuple[list[Basin], int]:
+    """The data sets of `rows`, which `part` trained on, that have exact volumes in the work folder of `study`, in the
+    order (d0, d1, N, first run), and the number of data sets that have none."""
+    drawn_alike = {other.name for other in study.parts if _draw(other) == _draw(part)}
+    exact: dict[tuple, VolumeRow] = {}
+    for row in volumes:
+        if row.method == "exact" and row.eps == 0 and row.rho == part.network.rho and row.study in drawn_alike:
+            exact.setdefault((*row.shape, row.data_seed), row)
+    runs: dict[tuple, collections.Counter] = {}
+    for row in rows:
+        counter = runs.setdefault((row.hidden_layers, row.d0, row.d1, row.N, row.data_seed), collections.Counter())
+        counter[row.verdict] += 1
+    basins = []
+    for (hidden_layers, *key), verdicts in runs.items():
+        row = exact.get(tuple(key)) if hidden_layers == 1 else None
+        if row and {"suboptimal", "global_minima"} <= set(row.measured):
+            two = (row.measured[quantity].estimate for quantity in ("suboptimal", "global_minima"))
+            basins.append(Basin(*key, dict(verdicts), *two))
+    return sorted(basins, key=lambda basin: basin.shape), len(runs) - len(basins)
+
+
+def _draw(part: Study) -> tuple:
+    """What decides the data set that a data seed gives."""
+    problem = part.problem
+    return (
+        problem.inputs, problem.labels, problem.label_values, problem.teacher_units, problem.constant_input,
+        part.network.bias,
+    )  # fmt: skip
+
+
+def by_shape(basins: Sequence[Basin]) -> dict[tuple[int, int, int], list[Basin]]:
+    """Gathered by (d0, d1, N)."""
+    groups: dict[tuple[int, int, int], list[Basin]] = {}
+    for basin in basins:
+        groups.setdefault(basin.shape, []).append(basin)
+    return groups
+
+
+def shape_label(shape: tuple[int, int, int]) -> str:
+    return "d0 = {}, d1 = {}, N = {}".format(*shape)
+
+
+def rank_correlation(basins: Sequence[Basin]) -> tuple[float, float] | None:
+    """Spearman's, of V(L_0) and the frequency of sub-optimal minima, with its p-value; None where it is not defined."""
+    x, y = [b.suboptimal for b in basins], [b.frequency("suboptimal_dlm") for b in basins]
+    if len(basins) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    found = scipy.stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue) if len(basins) > 8 else _exact_p_value(x, y)
+
+
+def _exact_p_value(x: Sequence[float], y: Sequence[float]) -> float:
+    """Two-sided, over all orders of x; for few points scipy's is no good (0 where both orders agree)."""
+    a, b = (ranks - ranks.mean() for ranks in map(scipy.stats.rankdata, (x, y)))
+    products = np.array(list(itertools.permutations(a))) @ b
+    return float(np.mean(np.abs(products) >= abs(a @ b) - 1e-9))
+
+
+def finding(basins: Sequence[Basin], without_volume: int) -> Finding:
+    """The question of section 6 and what was measured."""
+    runs, unresolved = sum(b.runs for b in basins), sum(b.unresolved for b in basins)
+    held, possible = sum(b.holds_volume for b in basins), sum(b.could_hold_volume for b in basins)
+    measured = []
+    if basins:
+        measured += [
+            f"{shape_label(shape)}: {_means(some)}; rank correlation {_correlation(some)}."
+            for shape, some in by_shape(basins).items()
+        ]
+        measured += [
+            f"Over {plural(len(basins), 'data set')}: {_means(basins)}; rank correlation {_correlation(basins)}.",
+            f"The 95 % interval of the frequency contains V(L_0) in {of(held, len(basins), 'data set')}; counting "
+            f"unresolved runs as either kind, it can contain it in {possible}.",
+            f"Unresolved (not converged or non-finite): {of(unresolved, runs, 'run')}.",
+        ]
+    if without_volume:
+        measured.append(f"Left out: {plural(without_volume, 'data set')} without an exact volume.")
+    status, why = _status(basins, held, unresolved, runs)
+    return Finding(
+        claim="Does volume predict basins: does training end in a sub-optimal differentiable local minimum as often "
+        "as V(L_0) says? (Section 6 asks; the paper makes no claim.)",
+        measured=tuple(measured),
+        criterion=f"Agrees when the 95 % interval (Clopper and Pearson) of the frequency of suboptimal_dlm among all "
+        f"runs contains V(L_0) in at least {100 * SHARE:g} % of the data sets; agrees in part when it does not, but "
+        f"frequency and volume have a positive rank correlation over all data sets (Spearman, p < {LARGEST_P}); "
+        f"otherwise does not agree. Cannot be judged with fewer than {LEAST_SETS} data sets, or with more than "
+        f"{100 * MOST_UNRESOLVED:g} % of the runs unresolved.",
+        status=status,
+        because=(why,),
+        whose="Question",
+    )
+
+
+def _status(basins: Sequence[Basin], held: int, unresolved: int, runs: int) -> tuple[Status, str]:
+    if len(basins) < LEAST_SETS:
+        return "cannot be judged", f"There {'is' if len(basins) == 1 else 'are'} {plural(len(basins), 'data set')}."
+    if unresolved > MOST_UNRESOLVED * runs:
+        return "cannot be judged", f"{percent(unresolved / runs)} of the runs are unresolved: train longer."
+    contained = f"The interval contains V(L_0) in {of(held, len(basins), 'data set')}"
+    if held >= SHARE * len(basins):
+        return "agrees", f"{contained}."
+    found = rank_correlation(basins)
+    status = "agrees in part" if found and found[0] > 0 and found[1] < LARGEST_P else "does not agree"
+    return status, f"{contained}; rank correlation {_correlation(basins)}."
+
+
+def _means(basins: Sequence[Basin]) -> str:
+    def mean(value: Callable[[Basin], float]) -> str:
+        return significant(statistics.fmean(map(value, basins)))
+
+    return (
+        f"mean frequency of sub-optimal minima {mean(lambda b: b.frequency('suboptimal_dlm'))}, mean V(L_0) "
+        f"{mean(lambda b: b.suboptimal)}; of global minima {mean(lambda b: b.frequency('global_minimum'))}, mean V(G) "
+        f"{mean(lambda b: b.global_minima)}"
+    )
+
+
+def _correlation(basins: Sequence[Basin]) -> str:
+    found = rank_correlation(basins)
+    if found is None:
+        return "not defined"
+    return f"{found[0]:.2f} (p = {significant(found[1])}, {plural(len(basins), 'data set')})"
+
+
+def table(basins: Sequence[Basin]) -> Table:
+    """One row a data set: how its runs ended, beside its exact volumes."""
+    columns = (
+        Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer),
+        Column("data_seed", "data seed"), Column("runs", "runs", integer),
+        Column("suboptimal_dlm", "suboptimal dlm", integer),
+        Column("global_minimum", "global minimum", integer),
+        Column("non_differentiable", "non-differentiable", integer),
+        Column("unresolved", "unresolved", integer), Column("non_finite", "of them non-finite", integer),
+        Column("suboptimal_frequency", "frequency of suboptimal dlm", significant),
+        Column("suboptimal_low", "low", significant), Column("suboptimal_high", "high", significant),
+        Column("suboptimal_open_high", "high if unresolved were", significant),
+        Column("suboptimal_volume", "V(L_0)", significant),
+        Column("global_frequency", "frequency of global minimum", significant),
+        Column("global_low", "low", significant), Column("global_high", "high", significant),
+        Column("global_open_high", "high if unresolved were", significant),
+        Column("global_volume", "V(G)", significant),
+        Column("neither", "share of neither", percent),
+    )  # fmt: skip
+    note = (
+        "Frequencies among all runs, with Clopper and Pearson's 95 % interval; exact volumes. Unresolved: not "
+        "converged or non-finite; 'high if unresolved were': the frequency if all of these ended there."
+    )
+    return Table(columns, tuple(map(_row, basins)), note)
+
+
+def _row(b: Basin) -> tuple:
+    counts = [b.verdicts.get(v, 0) for v in ("suboptimal_dlm", "global_minimum", "non_differentiable")]
+    both = [
+        (b.frequency(v), *b.interval(v), b.open_interval(v)[1], volume)
+        for v, volume in (("suboptimal_dlm", b.suboptimal), ("global_minimum", b.global_minima))
+    ]
+    neither = math.fsum((b.runs, -counts[0], -counts[1])) / b.runs
+    return (
+        b.d0, b.d1, b.N, b.data_seed, b.runs, *counts, b.unresolved, b.verdicts.get(NON_FINITE, 0),
+        *both[0], *both[1], neither,
+    )  # fmt: skip
