@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
 def test_the_configs_are_there():
-    assert {"quickstart", "fig5_1", "fig5_2", "digits"} <= {path.stem for path in CONFIGS}
+    wanted = {"quickstart", "fig5_1", "fig5_2", "digits", "angular_volume", "full_rank", "basins"}
+    assert wanted <= {path.stem for path in CONFIGS}
 
 
 @names
@@ -44,11 +46,34 @@ def test_small_runs_to_a_report(path, tmp_path, capsys):
     rows = read_csv(tmp_path / "run/results.csv")
     assert len(rows) == sum(cell.part.repeats for cell in plan.cells(small))
     assert {row["study"] for row in rows} == {part.name for part in small.parts}
-    assert all(row["verdict"] for row in rows)
+    assert all(row["verdict"] or row["rank_deficient"] for row in rows)
     assert "<html" in (tmp_path / "run/report.html").read_text()
     log = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert log[0]["event"] == "start"
     assert log[-1]["event"] == "end"
+
+
+def test_the_volume_studies_have_the_sizes_that_are_asked_for():
+    def cells_of(name: str) -> dict[str, list[plan.Cell]]:
+        planned = plan.cells(cli.load_config(str(CONFIGS[0].with_name(name))))
+        return {cell.part.name: [c for c in planned if c.part.name == cell.part.name] for cell in planned}
+
+    for name, own in cells_of("full_rank.py").items():
+        part, sizes = own[0].part, {(c.N, c.d1) for c in own}
+        assert part.problem.inputs == name.split("_")[0]
+        assert part.problem.constant_input == (part.problem.inputs == "uniform")
+        if "minima" in name:
+            assert part.volume.output_signs == "random"
+        elif name in ("uniform_d0_1", "gaussian_d0_2"):
+            assert {(10, 30), (100, 300)} <= sizes
+        else:
+            assert {(10, 1), (190, 15)} <= sizes
+            assert all(c.d0 == (-(-c.N // 2) if "half" in name else 10) for c in own)
+    for name, own in cells_of("angular_volume.py").items():
+        for cell in own:
+            root = math.ceil(math.sqrt(cell.N) * math.log(cell.N))
+            assert cell.d0 == (root if name.startswith("root") else -(-cell.N // 2))
+            assert cell.part.volume.eps > 0
 
 
 def test_fig5_1_and_fig5_2_have_the_sizes_of_the_paper():

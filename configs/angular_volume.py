@@ -1,0 +1,48 @@
+"""The theorem itself: angular volumes of the regions with bad minima and with global ones, as N grows.
+
+Command:    mnnjax run configs/angular_volume.py [--small]
+Reproduces: Theorems 6, 9 and 10, which the paper proves and does not measure: log V(L_eps), log V(G) and their ratio
+            against N, with eps = 0.1, along the scalings that Assumptions 3 and 4 name, d0 = N / 2 and
+            d0 = sqrt(N) log N, with d1 = k N / d0, k = 1, 2, 4 (rounded up), and exponents fitted against
+            N^(3/4) (d0 d1)^(1/4). V(L_eps) by splitting, V(G) by up to 4096 draws.
+            The *_large studies: the candidates for bad minima alone, at N where a linear program takes seconds.
+Expect:     To be measured.
+Time:       To be measured.
+"""
+
+import dataclasses
+
+from mnnjax.config import Network, Problem, Study, Volume
+
+BOTH = Volume(
+    method="splitting", eps=0.1, draws=4096, batch=64, relative_width=0.3, particles=2000, splits=10, linear_programs=10
+)
+CANDIDATES = dataclasses.replace(BOTH, draws=64, global_draws=0, relative_width=None, linear_programs=0)
+FEW = dataclasses.replace(BOTH, draws=64, particles=100, splits=4, relative_width=None)
+SMALL, LARGE = (8, 12, 16, 24), (32, 48, 64, 96)
+
+
+def scaling(
+    name: str, N: tuple[int, ...], ratios: tuple[float, ...], rho: float, volume: Volume, repeats: int
+) -> Study:
+    """V against N along d0 = sqrt(N) log N, if the name begins so, or d0 = N / 2."""
+    width = {"d0_over_sqrt_N_log_N": 1.0} if name.startswith("root") else {"d0_over_N": 0.5}
+    return Study(
+        name=name, problem=Problem(label_values="zero_one", N=N, **width),
+        network=Network(d0_d1_over_N=ratios, rho=rho), volume=volume, repeats=repeats, figure="volumes",
+    )  # fmt: skip
+
+
+study = dataclasses.replace(
+    scaling("linear", SMALL, (1.0, 2.0, 4.0), 0.0, BOTH, 3),
+    also=(
+        scaling("root", SMALL, (1.0, 2.0, 4.0), 0.0, BOTH, 3),
+        scaling("linear_leaky", SMALL, (1.0, 2.0, 4.0), 0.1, BOTH, 3),
+        scaling("linear_large", LARGE, (1.0, 2.0, 4.0), 0.0, CANDIDATES, 2),
+        scaling("root_large", LARGE, (1.0, 2.0, 4.0), 0.0, CANDIDATES, 2),
+    ),
+)
+small = dataclasses.replace(
+    scaling("linear", (6,), (2.0,), 0.0, FEW, 1),
+    also=(scaling("root_large", (8,), (2.0,), 0.1, dataclasses.replace(FEW, global_draws=0, linear_programs=0), 1),),
+)

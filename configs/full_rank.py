@@ -1,0 +1,62 @@
+"""Heat maps: the probability that a random region has full rank, and that it holds a global minimum, over N and d1.
+
+Command:    mnnjax run configs/full_rank.py [--small]
+Reproduces: the heat maps of Karhadkar et al. (arXiv 2305.19510), P(rank(A o X) = N) for a random W, once as there
+            (inputs uniform on [0, 1]^d0, biases, that is inputs with a constant 1 added, the second layer held fixed)
+            and once as in Soudry & Hoffer (Gaussian inputs, no biases): d0 = 1, d0 = 10 and d0 = N / 2.
+            Without biases one input would leave two patterns, so rank 2 at most; d0 = 2 takes its place, with as many
+            columns a neuron. X, y and W are drawn anew 1000 times a cell.
+            The *_minima studies: the probability that the region of a random W holds a global minimum for a second
+            layer with random signs, by a linear program a draw, 50 draws a cell, at sizes that allow it.
+Expect:     To be measured.
+Time:       To be measured.
+"""
+
+import dataclasses
+
+from mnnjax.config import Network, Problem, Study, Volume
+
+RANK = Volume(draws=1000, batch=512, redraw=True, suboptimal_draws=0, global_draws=0)
+MINIMA = Volume(draws=50, batch=64, redraw=True, suboptimal_draws=0, output_signs="random")
+FEW = dataclasses.replace(RANK, draws=32, batch=32)
+FEW_MINIMA = dataclasses.replace(MINIMA, draws=8, batch=16)
+
+NARROW = {"N": tuple(range(10, 191, 20)), "d1": tuple(range(1, 16))}
+WIDE = {"N": tuple(range(10, 101, 10)), "d1": tuple(range(30, 301, 30))}
+NARROW_MINIMA = {"N": (10, 20, 30, 40, 50), "d1": (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)}
+WIDE_MINIMA = {"N": (10, 20, 30, 40, 50), "d1": (10, 20, 30, 45, 60, 90)}
+NARROW_SMALL = {"N": (10, 20), "d1": (1, 2, 4)}
+WIDE_SMALL = {"N": (5, 10), "d1": (10, 30)}
+
+
+def heat_map(name: str, volume: Volume, grid: dict, later: bool, **width) -> Study:
+    """One heat map; later: as in the later work, else as in the paper. width: d0, or how it grows with N."""
+    own = {"inputs": "uniform", "constant_input": True} if later else {"inputs": "gaussian"}
+    return Study(
+        name=name, problem=Problem(label_values="zero_one", N=grid["N"], **own, **width),
+        network=Network(d1=grid["d1"]), volume=volume, repeats=1, figure="full_rank",
+    )  # fmt: skip
+
+
+def heat_maps(volume: Volume, narrow: dict, wide: dict, ending: str = "") -> list[Study]:
+    return [
+        heat_map(f"uniform_d0_1{ending}", volume, wide, True, d0=(1,)),
+        heat_map(f"uniform_d0_10{ending}", volume, narrow, True, d0=(10,)),
+        heat_map(f"uniform_d0_half_N{ending}", volume, narrow, True, d0_over_N=0.5),
+        heat_map(f"gaussian_d0_2{ending}", volume, wide, False, d0=(2,)),
+        heat_map(f"gaussian_d0_10{ending}", volume, narrow, False, d0=(10,)),
+        heat_map(f"gaussian_d0_half_N{ending}", volume, narrow, False, d0_over_N=0.5),
+    ]
+
+
+def together(first: Study, *others: Study) -> Study:
+    """The first study with the others in its work folder."""
+    return dataclasses.replace(first, also=others)
+
+
+study = together(*heat_maps(RANK, NARROW, WIDE), *heat_maps(MINIMA, NARROW_MINIMA, WIDE_MINIMA, "_minima"))
+small = together(
+    heat_map("uniform_d0_1", FEW, WIDE_SMALL, True, d0=(1,)),
+    heat_map("gaussian_d0_half_N", FEW, NARROW_SMALL, False, d0_over_N=0.5),
+    heat_map("gaussian_d0_half_N_minima", FEW_MINIMA, NARROW_SMALL, False, d0_over_N=0.5),
+)
