@@ -220,3 +220,14 @@ def test_construct_takes_the_users_points_and_names_rows_that_contradict(tmp_pat
     np.savez(tmp_path / "mine.npz", X=X)
     assert cli.main(arguments) == 2
     assert "no array X or y" in capsys.readouterr().err
+
+
+def test_a_volume_study_has_volume_options_and_no_training_ones(capsys):
+    config = str(Path(__file__).parents[1] / "configs/full_rank.py")
+    assert cli.main(["run", config, "--small", "--dry-run", "--volume.draws", "16", "--volume.eps", "0.2"]) == 0
+    assert "uniform_d0_1.h1.d1x10.N5" in capsys.readouterr().out
+    for option, value in (("--train.epochs", "3"), ("--volume.eps", "2")):
+        assert cli.main(["run", config, "--dry-run", option, value]) == 2
+        error = capsys.readouterr().err
+        assert option.removeprefix("--") in error
+        assert error.count("\n") == 1
