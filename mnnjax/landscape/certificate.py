@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.landscape.minima import ZERO_TO_ROUNDING
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
 
 Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
@@ -14,8 +15,6 @@ Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not
 NEAR = 1e-2
 # Entries that are all smaller than this, or one larger than its inverse, are left to no verdict.
 SMALLEST = 1e-50
-# A residual whose norm is known only to be below this is not called zero.
-ZERO_TO_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mnnjax.landscape.membership import holds_dlm_with_output
-
-# A residual or output smaller than this times |y| is zero (as in certificates).
-ZERO_TO_ROUNDING = 1e-9
+from mnnjax.landscape.minima import ZERO_TO_ROUNDING
 
 
 def is_zero(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"]) -> bool:

@@ -9,6 +9,9 @@ from mnnjax import objective
 from mnnjax.landscape._check import check_array, check_pattern
 from mnnjax.landscape.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
 
+# A residual or output that is not known to be larger than this times |y| counts as zero.
+ZERO_TO_ROUNDING = 1e-9
+
 
 def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"]) -> Float[Array, " N"]:
     """e (N,), the residual that all differentiable local minima of the region D_A(X) share (Lemma 2).
@@ -37,11 +40,13 @@ def region_errors(
     A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"], threshold: float
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(MSE, MCE) that all differentiable local minima of the region D_A(X) share: |e|^2 / N, and the fraction of points
-    that y - e puts on the wrong side of the threshold (0.5 for labels 0 and 1, 0 for labels -1 and +1).
+    that y - e puts on the wrong side of the threshold (0.5 for labels 0 and 1, 0 for labels -1 and +1). An output that
+    is the threshold to rounding is of the lower class, as is that of a point that no ReLU sees.
 
     Raises:
       ValueError: as region_residual.
     """
     y = jnp.asarray(y, jnp.float64)
     output = y - region_residual(A, X, y)
+    output = jnp.where(jnp.abs(output - threshold) <= ZERO_TO_ROUNDING * jnp.max(jnp.abs(y)), threshold, output)
     return objective.mean_squared_error(output, y), objective.mean_classification_error(output, y, threshold)

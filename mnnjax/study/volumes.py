@@ -26,6 +26,8 @@ from mnnjax.study.stopping import Interrupted, Stopped
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 TARGETS = ("suboptimal", "rank_deficient")
+# Folded into a repetition's key for its splitting runs; its draws fold in the numbers of their blocks, from 0 on.
+SPLITTING = 2**31
 
 # What is known so far, one entry a repetition: hits and draws (repeats, 3); of single splitting runs the volumes of
 # both targets and of the candidates of the first (repeats, 3, splits); exact volumes (repeats, 3).
@@ -171,7 +173,7 @@ class _Measurement:
         rest, split = divmod(number, volume.splits)
         k, target = divmod(rest, len(TARGETS))
         importance = self._importance(k, target)
-        key = jax.random.fold_in(jax.random.fold_in(self._keys[k], 1 + target), 1 + split)
+        key = jax.random.fold_in(self._split_key(k, target), 1 + split)
         found = landscape.run_splitting(
             key, importance, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
@@ -183,11 +185,14 @@ class _Measurement:
             runs[k, 2, split] = found.candidate
         return state | {"splitting": runs}
 
+    def _split_key(self, k: int, target: int):
+        return jax.random.fold_in(self._keys[k], SPLITTING + target)
+
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def _importance(self, k: int, target: int):
         """Fitted anew after a resume: it depends on the seed alone."""
         volume, rho = self._volume, self._part.network.rho
-        key = jax.random.fold_in(jax.random.fold_in(self._keys[k], 1 + target), 0)
+        key = jax.random.fold_in(self._split_key(k, target), 0)
         return landscape.fit_importance(
             key, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,

@@ -13,6 +13,7 @@ from mnnjax.landscape import (
     exact_volumes,
     fit_importance,
     khatri_rao_rank,
+    region_errors,
     region_holds_dlm,
     run_splitting,
 )
@@ -75,6 +76,24 @@ def test_factors_of_points_and_their_labels_change_nothing_where_all_are_fitted(
             assert region_holds_dlm(A, X * factors[:, None], y * factors, 0.1) == answers[-1]
             assert answers[-1] or trial % 2
     assert set(answers) == {False, True}
+
+
+@pytest.mark.parametrize("lower", [0.0, -1.0])
+def test_points_that_no_relu_sees_are_of_the_lower_class(lower):
+    """Their output is 0, the threshold of labels -1 and 1: against least squares on the other points alone."""
+    rng, unseen = np.random.default_rng(14), 0
+    for _ in range(30):
+        X, y = rng.normal(size=(12, 3)), rng.choice([lower, 1.0], 12)
+        A = (X @ rng.normal(size=(2, 3)).T > 0).astype(float)
+        dead = ~A.any(axis=1)
+        M = (A[:, :, None] * X[:, None, :]).reshape(12, -1)[~dead]
+        output = np.zeros(12)
+        output[~dead] = M @ np.linalg.lstsq(M, y[~dead])[0]
+        mse, mce = region_errors(A, X, y, (lower + 1) / 2)
+        assert math.isclose(mse, np.mean((y - output) ** 2), rel_tol=1e-9)
+        assert math.isclose(mce, np.mean((output > (lower + 1) / 2) != (y > 0)), rel_tol=1e-12)
+        unseen += dead.sum()
+    assert unseen > 30
 
 
 @pytest.mark.slow

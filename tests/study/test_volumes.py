@@ -95,7 +95,7 @@ def test_splitting_rows_combine_independent_runs(undisturbed):
     for k, row in enumerate(rows_of(undisturbed, SPLITTING)):
         key, X, y = repetition(cell, k)
         for target, name in enumerate(("suboptimal", "rank_deficient")):
-            own = jax.random.fold_in(key, 1 + target)
+            own = jax.random.fold_in(key, 2**31 + target)
             options = {"target": name, "particles": 64}
             h = landscape.fit_importance(jax.random.fold_in(own, 0), X, y, 3, 0.0, 0.0, **options)
             runs = [
