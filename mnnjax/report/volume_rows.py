@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mnnjax.config import Study
+from mnnjax.landscape.intervals import Estimate
 from mnnjax.study.results import QUANTITIES
 
 NAMES = {
@@ -17,16 +18,8 @@ NAMES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A volume, or a ratio of two, with its 95 % interval; an estimate of nan where only the interval is known."""
-
-    estimate: float
-    low: float
-    high: float
-    hits: int | None = None
-    draws: int | None = None
-    """Where it comes from counting."""
+class Measure(Estimate):
+    """A volume, or a ratio of two, as results.csv has it; an estimate of nan where only the interval is known."""
 
     @property
     def is_known(self) -> bool:

@@ -220,3 +220,15 @@ def test_a_constant_input_is_a_bias_of_the_hidden_units(tmp_path):
     assert float(row["rank_deficient"]) == expected.rank_deficient
     assert row["bias"] == "True"
     assert int(row["parameters"]) == 2 * 2 + 2
+
+
+def test_splitting_runs_that_spread_too_much_are_told(tmp_path):
+    """Two particles a run hit the target or miss it."""
+    rough = dataclasses.replace(
+        SPLITTING, name="rough", repeats=1, network=Network(d1=(6,)),
+        volume=dataclasses.replace(SPLITTING.volume, particles=2, splits=8, draws=1, global_draws=0),
+    )  # fmt: skip
+    run(rough, tmp_path / "run")
+    (text,) = [entry["text"] for entry in Workdir(tmp_path / "run").read_log() if entry["event"] == "warning"]
+    assert "rough.h1.d3x6.N5" in text
+    assert "volume.particles" in text
