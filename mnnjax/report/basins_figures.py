@@ -6,16 +6,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mnnjax.report.basins import Basin, by_shape, shape_label
+from mnnjax.report.basins import NO_ERROR, Basin, by_shape, shape_label
 from mnnjax.report.style import DASHED, GREY, PALETTE, Picture, draw, legend_above, look
 from mnnjax.report.wording import plural
 
 _SIDES = (
-    ("suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal minimum"),
+    ("suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0"),
     ("global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
 )
 _ENDS = (
-    ("sub-optimal", PALETTE[1], lambda b: b.frequency("suboptimal_dlm")),
+    ("sub-optimal, MCE > 0", PALETTE[1], lambda b: b.frequency("suboptimal_dlm")),
+    ("sub-optimal, MCE 0", "#F2B48C", lambda b: b.frequency(NO_ERROR)),
     ("global", PALETTE[0], lambda b: b.frequency("global_minimum")),
     ("non-differentiable", "#B9B9B9", lambda b: b.frequency("non_differentiable")),
     ("unresolved", "#E9E9E9", lambda b: b.unresolved / b.runs),
@@ -30,9 +31,10 @@ def basins(some: Sequence[Basin], without_volume: int) -> Picture:
         alt="Frequency with which training ends in a sub-optimal minimum against V(L_0), in a global minimum against "
         "V(G), and the shares of all kinds of ends",
         caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
-        "local minimum (left) or in a global minimum (middle) against the exact volume of the regions that hold one; "
-        "bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave open. Dashed: "
-        f"frequency = volume. Right: how the runs of each shape ended, means over its data sets.{left_out}",
+        "local minimum with MCE > 0 (left) or in a global minimum (middle) against the exact volume of the regions "
+        "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
+        "open. Dashed: frequency = volume. Right: how the runs of each shape ended, means over its data sets."
+        f"{left_out}",
         **draw(lambda: basin_panels(some)),
     )
 

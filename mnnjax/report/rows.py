@@ -33,6 +33,8 @@ class Row:
     verdict: str
     data_seed: str
     """Which (X, y) it was; empty in older files."""
+    region_mce: float
+    """Of all differentiable local minima of the end point's region (Lemma 2)."""
 
     @property
     def is_finite(self) -> bool:
@@ -171,6 +173,7 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
         min_abs_neural_input=_number(values.get("min_abs_neural_input")),
         verdict=values.get("verdict") or NO_VERDICT,
         data_seed=values.get("data_seed") or "",
+        region_mce=_number(values.get("region_mce")),
     )
 
 

@@ -385,6 +385,19 @@ def joined(path, study, rows):
     return basins.join(study, study, [row for row in runs if row.study == study.name], volumes)
 
 
+def test_minima_without_an_error_count_for_neither_volume(tmp_path):
+    """Definition 4: L_0 has MCE > 0, G has residual zero."""
+    rows = basin_rows(lambda V: 0.5, (0.3,), runs=10)
+    bad = [row for row in rows if row.get("verdict") == "suboptimal_dlm"]
+    for row, mce in zip(bad, (0.0, 0.0, 0.25, 0.5, ""), strict=True):
+        row["region_mce"] = mce
+    (basin,), _ = joined(tmp_path / "w", BASINS, rows)
+    assert basin.frequency("suboptimal_dlm") == 0.3
+    assert basin.frequency(basins.NO_ERROR) == 0.2
+    assert basin.unresolved == 0
+    assert any("2 of 10 runs" in sentence for sentence in basins.finding([basin], 0).measured)
+
+
 VOLUMES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
 
 
