@@ -53,7 +53,8 @@ class Fit:
 
     @property
     def verdict(self) -> Literal["holds", "fails", "undecided", "not judged"]:
-        if not self.is_above_N:
+        # The theorems' claims are about V(L_eps), not about its upper bound.
+        if not self.is_above_N or self.quantity == "candidates":
             return "not judged"
         if math.isnan(self.exponent) or not self.gammas:
             return "undecided"
@@ -115,8 +116,8 @@ def volumes(curves: Sequence[VolumeCurve], all_fits: Sequence[Fit]) -> Finding:
         claim="Theorems 6 and 10: V(L_eps) and V(L_eps) / V(G) fall exponentially in N^(3/4) (d0 d1)^(1/4), with an "
         "exponent of at least gamma_eps, to leading order, once d0 d1 exceeds N up to logarithms.",
         measured=(*_ranges(curves), *_exponents(all_fits), *_beside_the_line(curves)),
-        criterion="For every curve with d0 d1 >= N at all its N, and for V(L_eps), its candidates and the ratio each: "
-        "agrees when the lower end of the fitted exponent's 95 % interval is above gamma_eps at every size of the fit, "
+        criterion="For every curve with d0 d1 >= N at all its N, and for V(L_eps) and the ratio each: agrees "
+        "when the lower end of the fitted exponent's 95 % interval is above gamma_eps at every size of the fit, "
         "does not agree when its upper end is below. gamma_eps is leading order: no bound at finite N, and neither is "
         "this.",
         status=overall(len(holds), len(fails), len(undecided)),
