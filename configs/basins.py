@@ -4,8 +4,14 @@ Command:    mnnjax run configs/basins.py [--small]
 Reproduces: no figure of the paper: the question of its section 6. Gradient descent with a small rate from standard
             normal weights, 25 runs on each of 20 data sets, beside V(L_0) and V(G) by enumeration of all regions.
             The rate falls to 1e-15 of itself at the end, so that runs that end at a kink come to rest on it.
-Expect:     To be measured.
-Time:       To be measured.
+Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0,
+            twice as often (0.304) as V(L_0) says (0.144); frequency and volume have the rank correlation 0.46 over 80
+            data sets (p = 2e-5); 242 end in a sub-optimal one without an error, 4 in a global one, 938 at a point
+            that is not differentiable, 207 are unresolved. basins_leaky is alike: 0.321 beside 0.132, rank
+            correlation 0.48 over the 60 data sets whose volumes were done when this was written. basins_relu_3d has
+            not been run at full size yet. (results/)
+Time:       About an hour and a half on two cores of an AMD EPYC shared with three other runs; four fifths of it are the
+            exact volumes at N = 8, d1 = 4 and at d0 = 3. --small: 5 seconds.
 """
 
 import dataclasses
