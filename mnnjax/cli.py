@@ -1,6 +1,7 @@
 """The command line: mnnjax run | status | report | bounds | construct."""
 
 import argparse
+import atexit
 import contextlib
 import dataclasses
 import importlib.util
@@ -21,6 +22,7 @@ from mnnjax.config import Study, UserError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_STOPPED = 75  # EX_TEMPFAIL: saved, run again to go on
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +112,17 @@ def _parse(verb: str, options: type, arguments: Sequence[str], **more):
 
 
 def _run(arguments: Sequence[str]) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         signal.signal(number, _stop_at_once)
+    try:
+        return _run_study(arguments)
+    finally:
+        # While Python shuts down it gives these signals back to the system: a late one would end a run that is done, or
+        # saved, as if it had failed.
+        atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in STOPS])
+
+
+def _run_study(arguments: Sequence[str]) -> int:
     options, study = parse_run(arguments)
     # Imported here: JAX takes seconds to import, and wrong options should be told at once.
     from mnnjax import jax_setup

@@ -231,3 +231,17 @@ def test_a_volume_study_has_volume_options_and_no_training_ones(capsys):
         error = capsys.readouterr().err
         assert option.removeprefix("--") in error
         assert error.count("\n") == 1
+
+
+def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):
+    """An object that outlives the signal handlers sends one."""
+    code = f"""
+import os, signal, sys
+from mnnjax import cli
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGTERM):
+        kill(me, number)
+late = Late()
+sys.exit(cli.main(["run", {str(config)!r}, "--dry-run"]))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
