@@ -1,6 +1,7 @@
 """Residual, mean squared error (eq 2.3) and mean classification error (MCE), over rows that may carry weight zero."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 import mnnjax.jax_setup  # noqa: F401
@@ -21,6 +22,11 @@ def misclassified(output: Float[Array, " N"], y: Float[Array, " N"], threshold: 
     """Which points fall on the wrong side of the threshold; an output at the threshold is of the lower class, and a
     NaN output is always wrong."""
     return ((output > threshold) != (y > threshold)) | jnp.isnan(output)
+
+
+def default_threshold(y: Real[np.ndarray, " N"]) -> float:
+    """The threshold between the two labels where none is given: 0 where a label is -1, else 0.5."""
+    return 0.0 if (y == -1).any() else 0.5
 
 
 def mean_classification_error(

@@ -8,6 +8,7 @@ import numpy as np
 from mnnjax.landscape._check import check_array, check_rho
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
+from mnnjax.objective import default_threshold
 
 Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
 # The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
@@ -82,7 +83,7 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
         if value is not None:
             check_array(name, value, (), "give one number")
     if threshold is None:
-        threshold = 0.0 if (y == -1).any() else 0.5
+        threshold = default_threshold(y)
     c = 0.0 if output_bias is None else float(output_bias)
     if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
         return Certificate("not_converged", reason, *[np.nan] * 4, None, *[np.nan] * 4)

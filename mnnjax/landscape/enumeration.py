@@ -21,6 +21,7 @@ from mnnjax.landscape._check import check_array, check_rho
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.khatri_rao import rank_tolerance
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
+from mnnjax.objective import default_threshold
 
 MOST_MULTISETS = 2_000_000
 MOST_SETS = 300_000
@@ -67,7 +68,7 @@ def exact_volumes(
             "use estimate_volumes"
         )
     if threshold is None:
-        threshold = 0.0 if (y == -1).any() else 0.5
+        threshold = default_threshold(y)
     slopes = np.where(patterns, 1.0, rho)
     decide = _Regions(slopes, X, y, rho, eps, threshold)
     sums = collections.defaultdict(list)

@@ -25,6 +25,7 @@ from mnnjax.landscape.intervals import Estimate, combine
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
 from mnnjax.landscape.volume import are_deficient, residuals_of
+from mnnjax.objective import default_threshold
 
 # Visits of a score from which on its own frequencies are trusted, how far h may rise above its value at the best score
 # seen, and how fast its logarithm may rise with the score where it is extrapolated.
@@ -223,4 +224,4 @@ def _checked(X, y, d1: int, rho: float, eps: float, target: str, particles: int,
         raise UserError(f"eps {eps}, d1 {d1}, particles {particles}: need eps in [0, 1), d1 >= 1, particles >= 2")
     X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
     check_not_zero(X)
-    return X, y, (0.0 if (y == -1).any() else 0.5) if threshold is None else float(threshold)
+    return X, y, default_threshold(y) if threshold is None else float(threshold)

@@ -26,6 +26,7 @@ from mnnjax.landscape.intervals import Counts, Volumes, volumes_from_counts
 from mnnjax.landscape.khatri_rao import khatri_rao_rank
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
 from mnnjax.landscape.minima import region_residual
+from mnnjax.objective import default_threshold
 
 # What the screening knows of a draw's rank(A o X).
 DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
@@ -228,7 +229,7 @@ def estimate_volumes(
     X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
     check_not_zero(X)
     if threshold is None:
-        threshold = 0.0 if (y == -1).any() else 0.5
+        threshold = default_threshold(y)
     sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)
     return _estimate(key, None, X, y, rho, eps, sizes, relative_width, threshold, output_signs)
 

@@ -97,8 +97,8 @@ class _Measurement:
         self._stop_requested = stop_requested
         self._X = self._y = None
         if not self._volume.redraw:
-            self._X, self._y = _points(cell, _keys(cell.data_seeds, cell.data_salt))
-        self._keys = _keys(cell.seeds, cell.training_salt)
+            self._X, self._y = _points(cell, seed_keys(cell.data_seeds, cell.data_salt))
+        self._keys = seed_keys(cell.seeds, cell.training_salt)
         # The widest of the part's cells with the same d0 and rows: they share a program.
         alike = [c for c in plan.cells(part) if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)]
         self._units = max(c.d1 for c in alike)
@@ -202,7 +202,8 @@ class _Measurement:
         return np.pad(self._X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
 
 
-def _keys(seeds: Sequence[int], salt: int):
+def seed_keys(seeds: Sequence[int], salt: int):
+    """A repetition's key: its seed with the salt of what is drawn from it."""
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))
 
 
