@@ -4,6 +4,7 @@ Arrays carry their precision explicitly, so 64-bit types are always on: a verdic
 network. Matrix products in float32 are true float32 products, also on GPUs, whose default is TF32.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -14,6 +15,19 @@ if jax.config.jax_platforms and "cpu" not in jax.config.jax_platforms.split(",")
     jax.config.update("jax_platforms", f"{jax.config.jax_platforms},cpu")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def use_all_cores() -> None:
+    """One CPU device a core, for seeds to run side by side: each core then keeps its seeds' data in its own cache and
+    waits for no other. Two on a single core, since XLA rounds otherwise in programs for one device.
+
+    Nothing changes where JAX has started already, or $JAX_NUM_CPU_DEVICES or $XLA_FLAGS say how many devices there are.
+    """
+    chosen = jax.config.jax_num_cpu_devices > 0 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not chosen:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", max(cores, 2))
 
 
 def use_compilation_cache() -> None:

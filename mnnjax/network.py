@@ -36,23 +36,32 @@ class MNN(nn.Module):
     dtype: Any = jnp.float64
 
     @nn.compact
-    def forward(self, X: Float[Array, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
-        """The outputs (N,) and the neural inputs (N, d1) of every hidden layer."""
+    def by_columns(self, columns: Float[Array, "d0 N"]) -> tuple[Float[Array, " N"], list[Float[Array, "d1 N"]]]:
+        """The outputs (N,) and the neural inputs (d1, N) of every hidden layer, one column a point.
+
+        Training runs in this layout: with points along the rows in memory, all of its products and sums over neurons
+        take the machine's fast paths (measured: 1.8 times at d = 20, 1.1 times at d = 50).
+        """
         neural_inputs = []
-        h = X
+        h = columns
         for layer, width in enumerate(self.widths, start=1):
-            U = h @ self._weights(f"W{layer}", (width, h.shape[-1])).T
+            U = self._weights(f"W{layer}", (width, h.shape[0])) @ h
             if self.bias:
-                U = U + self._bias(f"b{layer}", (width,))[None]
+                U = U + self._bias(f"b{layer}", (width,))[:, None]
             neural_inputs.append(U)
             h = leaky_relu(U, self.rho)
-        output = h @ self._weights("z", (h.shape[-1],))
+        output = self._weights("z", (h.shape[0],)) @ h
         if self.bias:
             output = output + self._bias("c", ())
         return output, neural_inputs
 
+    def forward(self, X: Float[Array, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
+        """The outputs (N,) and the neural inputs (N, d1) of every hidden layer."""
+        output, neural_inputs = self.by_columns(X.T)
+        return output, [U.T for U in neural_inputs]
+
     def __call__(self, X: Float[Array, "N d0"]) -> Float[Array, " N"]:
-        return self.forward(X)[0]
+        return self.by_columns(X.T)[0]
 
     def _weights(self, name: str, shape: tuple[int, ...]) -> Array:
         gain = 1.0 if self.init_weights == "gaussian" else (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5

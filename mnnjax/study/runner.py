@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from mnnjax import jax_setup
 from mnnjax.config import Study, UserError
 from mnnjax.landscape import Certificate
 from mnnjax.study import plan, progress, results
@@ -25,9 +27,9 @@ from mnnjax.study.verdicts import certify_seeds
 from mnnjax.study.volumes import run_volume_cell, seed_keys
 from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
 
-# Measured on two cores (30 seeds, d = 50): N = 2500 trains 1.5 times faster in groups of 3 seeds than all at once, and
-# N = 8333 one seed at a time; at d = 20 grouping gains nothing.
-CPU_CACHE_BYTES = 8 * 2**20
+# Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
+# together than one after the other (d = 5), seeds that do not up to 1.5 times slower (d = 20, N = 400).
+CPU_CACHE_BYTES = 2**19
 # Seconds between two writes of results.csv while cells finish.
 COLLECT_SECONDS = 5.0
 
@@ -44,6 +46,7 @@ def run_study(study: Study, path: Path | str) -> None:
       StudyError: the disk is full.
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
     """
+    jax_setup.use_all_cores()
     workdir = Workdir(path)
     cells = plan.cells(study)
     for part in study.parts:
@@ -81,16 +84,19 @@ def _run_cell(
 
     began = time.monotonic()
     train = cell.part.train
-    programs = _programs(cell.part, *cell.shape[1:], _seeds_together(cell), _seed_sharding(cell.part.repeats))
-    seeds = np.asarray(cell.seeds)
-    X, y = programs.draw(programs.keys(np.asarray(cell.data_seeds), cell.data_salt), cell.N)
+    programs = _programs(cell.part, *cell.shape[1:], *_spread(cell))
+    seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))
+    X, y = programs.draw(programs.keys(data_seeds, cell.data_salt), cell.N)
     training_keys = programs.keys(seeds, cell.training_salt)
+
+    def without_padding(arrays):
+        return jax.tree.map(lambda leaf: leaf[: cell.part.repeats], jax.device_get(arrays))
 
     checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
     with contextlib.closing(checkpoints):
-        restored = checkpoints.restore(jax.eval_shape(programs.init, training_keys))
+        restored = checkpoints.restore(jax.eval_shape(programs.init, training_keys[: cell.part.repeats]))
         epoch, state = restored or (0, None)
-        state = programs.init(training_keys) if state is None else programs.place(state)
+        state = programs.init(training_keys) if state is None else programs.place(programs.pad(state))
         workdir.log("cell_start", cell=cell.id, epoch=epoch)
         shown.cell_started(cell, epoch)
         chunks = 0
@@ -98,21 +104,21 @@ def _run_cell(
             length = min(train.chunk_epochs, train.total_epochs - epoch)
             state, metrics = programs.run_epochs(state, training_keys, X, y, cell.N, epoch, length)
             epoch, chunks = epoch + length, chunks + 1
-            mse, mce = (_finite_mean(values) for values in jax.device_get(metrics))
+            mse, mce = (_finite_mean(values) for values in without_padding(metrics))
             seconds = round(time.monotonic() - began, 3)
             workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
             shown.chunk(cell, epoch, f"epoch {epoch} of {train.total_epochs}, MCE {100 * mce:.2f} %")
             stop = stop_requested()
             # At the end too: certificates can take minutes, and need not be waited for twice.
             if stop or chunks % train.checkpoint_chunks == 0 or epoch == train.total_epochs:
-                checkpoints.save(epoch, state)
+                checkpoints.save(epoch, without_padding(state))
                 workdir.log("checkpoint", cell=cell.id, epoch=epoch)
             if stop:
                 workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop)
                 raise Stopped(f"{stop}: saved {cell.id} at epoch {epoch} of {train.total_epochs}")
 
     host = jax.devices("cpu")[0]
-    on_host = jax.device_put(jax.device_get((state.params, X, y)), host)
+    on_host = jax.device_put(without_padding((state.params, X, y)), host)
     evaluation = jax.device_get(programs.evaluate(*on_host, cell.N))
     params, X, y = jax.device_get(on_host)
     points = X[:, : cell.N], y[:, : cell.N], cell.part.problem.threshold
@@ -121,7 +127,7 @@ def _run_cell(
     except Interrupted as error:
         workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop_requested())
         raise Stopped(f"{stop_requested()}: saved {cell.id} after its last epoch") from error
-    rows = _rows(cell, evaluation, jax.device_get(state.non_finite_epoch), certificates)
+    rows = _rows(cell, evaluation, without_padding(state.non_finite_epoch), certificates)
     workdir.finish_cell(cell.id, rows)
     checkpoints.delete()
     mean_mce = _finite_mean(evaluation.mce)
@@ -163,8 +169,10 @@ def _finite_mean(values: np.ndarray) -> float:
 
 
 class _Programs(NamedTuple):
-    """The compiled functions of a shape bucket, over all seeds at once (leading axis)."""
+    """The compiled functions of a shape bucket, over all seeds at once (leading axis), padded to whole groups on every
+    device."""
 
+    pad: Callable
     keys: Callable
     draw: Callable
     init: Callable
@@ -174,23 +182,41 @@ class _Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)
-def _programs(part: Study, hidden_layers: int, d0: int, d1: int, rows: int, together: int, sharding) -> _Programs:
+def _programs(
+    part: Study, hidden_layers: int, d0: int, d1: int, rows: int, together: int, turns: int, devices: int
+) -> _Programs:
     training = make_training(part.problem, part.network, part.train, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
+    mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("seeds",))
+    everywhere, own = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
+    sharding = jax.sharding.NamedSharding(mesh, own)
+    padding = together * turns * devices - part.repeats
+
+    def pad(arrays):
+        # The last seed once more: it does what seeds do, and nobody looks at it.
+        return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], padding, axis=0)]), arrays)
 
     def run_epochs(state, key, X, y, N, first_epoch, epochs):
-        def one(state, key, X, y):
-            return training.run_epochs(state, key, X, y, N, first_epoch, epochs)
+        def on_device(N, first_epoch, *seeds):
+            def one(arrays):
+                return training.run_epochs(*arrays, N, first_epoch, epochs)
 
-        if together == part.repeats:
-            return jax.vmap(one)(state, key, X, y)
-        return jax.lax.map(lambda arrays: one(*arrays), (state, key, X, y), batch_size=together)
+            if together == 1:
+                return jax.lax.map(one, seeds)
+            groups = jax.tree.map(lambda leaf: leaf.reshape(turns, together, *leaf.shape[1:]), seeds)
+            ends = jax.lax.map(jax.vmap(one), groups)
+            return jax.tree.map(lambda leaf: leaf.reshape(turns * together, *leaf.shape[2:]), ends)
+
+        specs = (everywhere,) * 2 + (own,) * 4
+        on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=own, check_vma=False)
+        return on_all(jnp.asarray(N), jnp.asarray(first_epoch), state, key, X, y)
 
     def evaluate_all(params, X, y, N):
         # One seed at a time: in float64 all of them at once would take more memory than training did.
         return jax.lax.map(lambda arrays: evaluate(*arrays, N), (params, X, y))
 
     return _Programs(
+        pad=pad,
         keys=jax.jit(seed_keys, out_shardings=sharding),
         draw=jax.jit(jax.vmap(training.draw, in_axes=(0, None)), out_shardings=sharding),
         init=jax.jit(jax.vmap(training.init), out_shardings=sharding),
@@ -200,21 +226,22 @@ def _programs(part: Study, hidden_layers: int, d0: int, d1: int, rows: int, toge
     )
 
 
-def _seeds_together(cell: Cell) -> int:
-    """How many seeds are vmapped at once: all of them, but on a CPU no more than its caches hold, since each epoch
-    goes through all their data."""
-    if jax.default_backend() != "cpu" or jax.local_device_count() > 1:
-        return cell.part.repeats
-    fit = CPU_CACHE_BYTES * cell.part.repeats // cell.bytes_needed
-    return max(k for k in range(1, cell.part.repeats + 1) if cell.part.repeats % k == 0 and k <= max(fit, 1))
+def _spread(cell: Cell) -> tuple[int, int, int]:
+    """How many seeds are vmapped at once, how many such groups a device takes in turn, and on how many devices.
 
-
-def _seed_sharding(repeats: int) -> jax.sharding.NamedSharding:
-    """Seeds over as many devices as divide them evenly."""
-    devices = jax.local_devices()
-    count = max(k for k in range(1, len(devices) + 1) if repeats % k == 0)
-    mesh = jax.sharding.Mesh(np.asarray(devices[:count]), ("seeds",))
-    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("seeds"))
+    On an accelerator each device takes its seeds at once. On a CPU a group is no more than a core's cache holds, since
+    each epoch goes through all its data, and no more than half of the seeds. It does not depend on the number of
+    cores, and XLA's programs for two devices and for more are alike, so that neither do the last bits of the results.
+    """
+    repeats, available = cell.part.repeats, jax.local_device_count()
+    together = 1
+    if jax.default_backend() == "cpu":
+        fit = min(CPU_CACHE_BYTES * repeats // cell.bytes_needed, repeats // 2)
+        together = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
+    groups = repeats // together
+    turns = -(-groups // available)
+    devices = -(-groups // turns)
+    return (together, turns, devices) if jax.default_backend() == "cpu" else (turns, 1, devices)
 
 
 @contextlib.contextmanager

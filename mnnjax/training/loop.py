@@ -91,16 +91,16 @@ def make_training(
         params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
         return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
 
-    def loss_of(X, y, weights):
+    def loss_of(columns, y, weights):
         def loss(params):
-            output = module.apply({"params": params}, X)
+            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
             mce = objective.mean_classification_error(output, y, problem.threshold, weights)
             return objective.mean_squared_error(output, y, weights), mce
 
         return loss
 
-    def step(params, opt_state, X, y, weights, rate):
-        loss = loss_of(X, y, weights)
+    def step(params, opt_state, columns, y, weights, rate):
+        loss = loss_of(columns, y, weights)
         (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
         optimizer = make_optimizer(train, rate)
         # The extra arguments serve optimizers that search along a line; the others ignore them.
@@ -109,8 +109,8 @@ def make_training(
         )
         return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
 
-    def full_batch_epoch(params, opt_state, key, X, y, N, rate):
-        return step(params, opt_state, X, y, (jnp.arange(rows) < N).astype(dtype), rate)
+    def full_batch_epoch(params, opt_state, key, columns, y, N, rate):
+        return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(dtype), rate)
 
     def mini_batch_epoch(params, opt_state, key, X, y, N, rate):
         # Points first, in random order; padding last, where no batch below N reaches it.
@@ -123,7 +123,7 @@ def make_training(
             start = i * batch_rows
             batch = jax.lax.dynamic_slice(order, (start,), (batch_rows,))
             weights = (start + jnp.arange(batch_rows) < N).astype(dtype)
-            params, opt_state, metrics = step(params, opt_state, X[batch], y[batch], weights, rate)
+            params, opt_state, metrics = step(params, opt_state, X[batch].T, y[batch], weights, rate)
             share = jnp.sum(weights) / N
             return params, opt_state, jax.tree.map(lambda s, m: s + share * m, sums, metrics)
 
@@ -135,6 +135,10 @@ def make_training(
     one_epoch = full_batch_epoch if train.batch_size is None else mini_batch_epoch
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        if train.batch_size is None:
+            # Once, not every epoch: XLA must not fold the transposition into the matrix products.
+            X = jax.lax.optimization_barrier(X.T)
+
         def body(carry, epoch):
             state, _ = carry
             params, opt_state, metrics = one_epoch(

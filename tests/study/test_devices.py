@@ -1,0 +1,54 @@
+"""Numbers do not depend on how many devices the seeds are spread over."""
+
+import jax
+import pytest
+
+from mnnjax.config import Network, Problem, Study, Train
+from mnnjax.study import runner
+from mnnjax.study.plan import cells
+
+STUDY = Study(
+    name="spread",
+    problem=Problem(d0=(4,), N=(11,)),
+    network=Network(hidden_layers=(1, 2)),
+    train=Train(epochs=10, decay_epochs=10, chunk_epochs=15),
+    repeats=6,
+)
+
+
+def results_on(devices: int, path, monkeypatch, cache_bytes: int) -> bytes:
+    own = jax.devices()[:devices]
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "local_devices", lambda: own)
+        patch.setattr(jax, "local_device_count", lambda: devices)
+        patch.setattr(runner, "CPU_CACHE_BYTES", cache_bytes)
+        runner._programs.cache_clear()
+        runner.run_study(STUDY, path)
+    runner._programs.cache_clear()
+    return (path / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("cache_bytes", "devices"), [(1, (2, 4)), (2**19, (2, 3))])
+def test_results_are_the_same_to_the_last_bit_on_any_number_of_devices(tmp_path, monkeypatch, cache_bytes, devices):
+    """Both where seeds take turns (4 devices: 2 turns each, for 2 seeds that are padding) and where they train together
+    (two groups of 3, 3 devices are one too many)."""
+    found = [results_on(k, tmp_path / str(k), monkeypatch, cache_bytes) for k in devices]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("available", [1, 2, 3, 4, 7, 64])
+@pytest.mark.parametrize("repeats", [1, 2, 5, 30])
+@pytest.mark.parametrize(("d0", "N"), [(5, 25), (20, 400), (50, 2500)])
+def test_seeds_are_spread_over_the_devices(monkeypatch, available, repeats, d0, N):
+    monkeypatch.setattr(jax, "local_device_count", lambda: available)
+    study = Study(name="large", problem=Problem(d0=(d0,), N=(N,)), train=Train(), repeats=repeats)
+    (cell,) = cells(study)
+    together, turns, devices = runner._spread(cell)
+    # Everybody has a place, no device is idle, and what trains together fits in the cache.
+    assert devices <= available
+    assert together * turns * devices >= repeats > together * turns * (devices - 1)
+    assert together == 1 or together * cell.bytes_needed <= runner.CPU_CACHE_BYTES * repeats
+    # Two cores share the work wherever there are two seeds.
+    assert devices >= min(available, repeats, 2)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    assert runner._spread(cell)[0] == together
