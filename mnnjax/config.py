@@ -220,7 +220,7 @@ class Study:
     repeats: int = 30
     """Repetitions a cell; repetition k draws everything from seed + k."""
     seed: int = 0
-    figure: Literal["none", "fig5_1", "fig5_2", "table1", "volumes", "full_rank", "basins"] = "none"
+    figure: Literal["none", "fig5_1", "fig5_2", "table1", "volumes", "full_rank", "basins", "capacity"] = "none"
     """The picture or table that the report draws from it."""
     volume: Volume | None = None
     """In place of train: the study measures volumes of regions."""
@@ -241,6 +241,10 @@ class Study:
             )
             same = self.figure != "basins" or self.train.precision == "float64"
             require(same, "train.precision: basins and volumes must be of the same points; take 'float64'")
+            one = self.figure != "capacity" or self.network.hidden_layers == (1,)
+            require(
+                one, "network.hidden_layers: capacity is of one hidden layer, whose global minima are proven; give 1"
+            )
             trained = self.figure not in ("volumes", "full_rank")
             require(trained, f"figure: {self.figure!r} is drawn from volumes; give volume, or another figure")
         else:

@@ -14,6 +14,9 @@ from mnnjax.config import Study, UserError
 from mnnjax.report import (
     basins,
     basins_figures,
+    capacity,
+    capacity_claims,
+    capacity_figures,
     claims,
     figures,
     full_rank,
@@ -39,6 +42,7 @@ _TITLES = {
     "volumes": "Angular volumes against the number of points",
     "full_rank": "How often a random region has rank N",
     "basins": "Basins. Where training ends, beside the volumes",
+    "capacity": "How often training ends in a global minimum",
     "none": "Results",
 }
 
@@ -134,7 +138,12 @@ def _stems(paths: Sequence[Path], studies: Sequence[Study]) -> list[dict[str, st
 
 
 def _file_stems(stem: str, part: Study) -> set[str]:
-    own = {"fig5_1": ("_scaled", "_criterion"), "volumes": ("_exponents",), "full_rank": ("_criterion",)}
+    own = {
+        "fig5_1": ("_scaled", "_criterion"),
+        "volumes": ("_exponents",),
+        "full_rank": ("_criterion",),
+        "capacity": ("_width", "_thresholds", "_paired"),
+    }
     verdicts = () if part.volume else ("_verdicts",)
     return {(stem + suffix).lower() for suffix in ("", *verdicts, *own.get(part.figure, ()))}
 
@@ -170,7 +179,7 @@ def _folder(path: Path, study: Study, planned: int | None, stems: Mapping[str, s
 def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: Sequence[Row | VolumeRow]) -> Section:
     """Of a study that trains; `others`: all rows of the folder."""
     some = cells(rows)
-    finding, pictures = None, ()
+    finding, pictures, elsewhere = None, (), ()
     if part.figure == "fig5_1":
         finding, judgements = claims.figure_5_1(some)
         pictures = tuple(figures.figure_5_1(some))
@@ -189,13 +198,24 @@ def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: 
         finding = basins.finding(joined, left_out)
         pictures = (basins_figures.basins(joined, left_out),) if joined else ()
         shown = (("", "Every data set", basins.table(joined)),)
+    elif part.figure == "capacity" and part.name == capacity.first_part(study, others):
+        groups = capacity.gather(study, others)
+        finding, pictures = capacity_claims.finding(groups), capacity_figures.capacity(groups)
+        pairs = capacity.pairings(groups)
+        shown = (
+            ("_thresholds", "The thresholds", capacity.thresholds(groups)),
+            ("", "Every cell", capacity.table(groups)),
+            *((("_paired", "The same problems", capacity.paired(pairs)),) if pairs else ()),
+        )
     else:
         shown = (("", "Every cell", tables.plain(some)),)
+        if part.figure == "capacity":
+            elsewhere = (f"Compared with the others in the section {capacity.first_part(study, others)}.",)
     return Section(
         stem=stem,
         title=f"{part.name}: {_TITLES[part.figure]}",
         settings=settings.of_training(part),
-        counts=_counts(part, rows),
+        counts=(*_counts(part, rows), *elsewhere),
         finding=finding,
         pictures=pictures,
         tables=(*shown, ("_verdicts", "Verdicts", tables.verdicts(some))),

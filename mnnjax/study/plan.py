@@ -7,9 +7,12 @@ import zlib
 
 from mnnjax import problems
 from mnnjax.config import Study, UserError
+from mnnjax.training import NEWTON, newton_options
 
 # Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
 MAX_PADDING = 0.25
+# The same where a step's cost grows with the cube of N.
+MAX_PADDING_NEWTON = 0.08
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,11 @@ class Cell:
         """Arithmetic of training the cell, or of its volumes, up to a factor."""
         volume = self.part.volume
         if volume is None:
-            return float(self.N_padded) * self.parameters * self.part.repeats * self.part.train.total_epochs
+            epoch = float(self.N_padded) * self.parameters
+            if self._gram_entries:
+                # At most, for a seed stops when it is done: a factorization, and two products of the same size a layer.
+                epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
+            return epoch * self.part.repeats * self.part.train.total_epochs
         if volume.method == "exact":
             regions = 2 * sum(math.comb(self.N - 1, k) for k in range(self.d0 + self.part.problem.constant_input))
             # Measured: a multiset takes as long as this much training.
@@ -90,6 +97,12 @@ class Cell:
         # A factorization of an N x N matrix a draw.
         draws = volume.draws + (volume.particles * volume.splits * self.d1 if volume.method == "splitting" else 0)
         return float(self.N**3 + 1000) * draws * self.part.repeats
+
+    @property
+    def _gram_entries(self) -> int:
+        """Of the N x N system that newton forms; 0 where it forms none."""
+        fits = _is_newton(self.part) and self.N_padded <= newton_options(self.part.train).gram_rows
+        return self.N_padded**2 if fits else 0
 
     @property
     def bytes_needed(self) -> int:
@@ -102,6 +115,7 @@ class Cell:
         size = 4 if self.part.train.precision == "float32" else 8
         batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
         numbers = self.N_padded * (self.d0 + 1) + 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters
+        numbers += 4 * self._gram_entries
         return self.part.repeats * numbers * size
 
 
@@ -124,7 +138,7 @@ def _part_cells(part: Study) -> list[Cell]:
     result = []
     for hidden_layers in part.network.hidden_layers:
         for d0, d1, sizes in shapes:
-            padded = _pad(sizes)
+            padded = _pad(sizes, MAX_PADDING_NEWTON if _is_newton(part) else MAX_PADDING)
             result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
     return result
 
@@ -167,11 +181,15 @@ def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, .
     return sizes
 
 
-def _pad(sizes: list[int]) -> dict[int, int]:
+def _is_newton(part: Study) -> bool:
+    return part.train is not None and part.train.optimizer == NEWTON
+
+
+def _pad(sizes: list[int], most: float = MAX_PADDING) -> dict[int, int]:
     """The number of rows that each N is padded to.
 
     Sizes are cut into runs of neighbours, each padded to its largest: the fewest runs (programs) for which padding
-    is below MAX_PADDING of all rows computed, and among those the cut with the least padding.
+    is below `most` of all rows computed, and among those the cut with the least padding.
     """
     ordered = sorted(sizes)
     # best[k][j]: rows computed for the j smallest sizes in k runs, and where each run ends.
@@ -183,7 +201,7 @@ def _pad(sizes: list[int]) -> dict[int, int]:
             if any(i < j for i in best)
         }
         rows, ends = best.get(len(ordered), (math.inf, ()))
-        if rows - sum(ordered) < MAX_PADDING * rows:
+        if rows - sum(ordered) < most * rows:
             break
     return {ordered[i]: ordered[end - 1] for start, end in itertools.pairwise((0, *ends)) for i in range(start, end)}
 

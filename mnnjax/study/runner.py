@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Study, UserError
@@ -25,7 +26,7 @@ from mnnjax.study.results import Workdir
 from mnnjax.study.stopping import Interrupted, Stopped, stop_request
 from mnnjax.study.verdicts import certify_seeds
 from mnnjax.study.volumes import run_volume_cell, seed_keys
-from mnnjax.training import Evaluation, make_evaluation, make_optimizer, make_training
+from mnnjax.training import Evaluation, check_optimizer, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
 # together than one after the other (d = 5), seeds that do not up to 1.5 times slower (d = 20, N = 400).
@@ -51,10 +52,12 @@ def run_study(study: Study, path: Path | str) -> None:
     cells = plan.cells(study)
     for part in study.parts:
         if part.train is not None:
-            make_optimizer(part.train, part.train.learning_rate)
+            check_optimizer(part.train)
     # Before the lock is made, so that nothing is left in a folder that is not ours.
     workdir.check(study)
-    with _clear_disk_errors(workdir), _sole_user(workdir), stop_request() as stop_requested:
+    # One BLAS thread a seed: seeds share the cores, and the last bits do not depend on how many there are.
+    one_thread = threadpool_limits(limits=1, user_api="blas")
+    with _clear_disk_errors(workdir), _sole_user(workdir), stop_request() as stop_requested, one_thread:
         workdir.claim(study)
         finished = [cell for cell in cells if workdir.is_finished(cell.id)]
         workdir.collect(c.id for c in cells)

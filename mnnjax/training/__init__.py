@@ -1,15 +1,21 @@
 """How networks are trained."""
 
 from mnnjax.training.evaluate import Evaluation, make_evaluation
-from mnnjax.training.loop import Metrics, Training, TrainState, learning_rate, make_optimizer, make_training
+from mnnjax.training.loop import NEWTON, check_optimizer, learning_rate, make_optimizer, make_training
+from mnnjax.training.newton import NewtonOptions, newton_options
+from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
+    "NEWTON",
     "Evaluation",
     "Metrics",
+    "NewtonOptions",
     "TrainState",
     "Training",
+    "check_optimizer",
     "learning_rate",
     "make_evaluation",
     "make_optimizer",
     "make_training",
+    "newton_options",
 ]

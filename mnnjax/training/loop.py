@@ -1,8 +1,6 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,35 +12,11 @@ from mnnjax import objective
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
+from mnnjax.training.newton import init_newton, make_newton, newton_options
+from mnnjax.training.state import Metrics, Training, TrainState
 
-
-class TrainState(NamedTuple):
-    """All that changes while one network trains; a checkpoint holds this and the number of epochs done."""
-
-    params: Any
-    opt_state: Any
-    non_finite_epoch: Int[Array, ""]  # the first epoch whose loss overflowed or was NaN; -1: none
-
-
-class Metrics(NamedTuple):
-    """Of the last epoch of a chunk, before its step; with mini-batches, the mean over points of each batch's value
-    before that batch's step."""
-
-    mse: Float[Array, ""]
-    mce: Float[Array, ""]
-
-
-class Training(NamedTuple):
-    """The functions that make up one run.
-
-    draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
-    init(key) -> TrainState: initial weights.
-    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs.
-    """
-
-    draw: Callable
-    init: Callable
-    run_epochs: Callable
+# The one optimizer that is not of Optax: training/newton.py.
+NEWTON = "newton"
 
 
 def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
@@ -68,6 +42,18 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
         raise UserError(f"train.optimizer_options: {error}; {train.optimizer} has {known}") from error
 
 
+def check_optimizer(train: Train) -> None:
+    """Whether the config's optimizer can be made.
+
+    Raises:
+      UserError: it cannot, from newton_options or make_optimizer.
+    """
+    if train.optimizer == NEWTON:
+        newton_options(train)
+    else:
+        make_optimizer(train, train.learning_rate)
+
+
 def learning_rate(train: Train, epoch: Int[Array, ""]) -> Float[Array, ""]:
     """Constant for train.epochs, then falling exponentially to decay_to of it in the last of decay_epochs (section 4,
     Figure 5.2)."""
@@ -81,15 +67,20 @@ def make_training(
     """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points.
 
     Raises:
-      UserError: from make_optimizer.
+      UserError: from check_optimizer.
     """
+    check_optimizer(train)
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     batch_rows = min(train.batch_size or rows, rows)
 
     def init(key: PRNGKeyArray) -> TrainState:
         params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
-        return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
+        if train.optimizer == NEWTON:
+            opt_state = init_newton(newton_options(train), params)
+        else:
+            opt_state = make_optimizer(train, train.learning_rate).init(params)
+        return TrainState(params, opt_state, jnp.int32(-1))
 
     def loss_of(columns, y, weights):
         def loss(params):
@@ -152,4 +143,6 @@ def make_training(
         (state, metrics), _ = jax.lax.scan(body, (state, nothing), first_epoch + jnp.arange(epochs))
         return state, metrics
 
+    if train.optimizer == NEWTON:
+        run_epochs = make_newton(module, problem.threshold, newton_options(train))
     return Training(make_problem(problem, rows, d0, network.rho, dtype), init, run_epochs)

@@ -1,0 +1,225 @@
+"""Levenberg-Marquardt for networks whose residual can vanish: a Gauss-Newton step solved in data space.
+
+With outputs F(w) and J = dF/dw, (N, parameters), the damped step on |y - F|^2 is delta = J^T v, where
+
+    (J J^T + lambda I) v = e,    e = y - F(w),
+
+a system in the N points however many parameters there are. Of a fully connected network J never has to be formed: the
+weights of layer l move the outputs through (B_l o h_{l-1}), with h_{l-1} the layer's inputs and B_l the derivatives of
+the outputs in its neural inputs, a Khatri-Rao product whose Gram matrix is elementwise (section 1):
+
+    J J^T = sum_l (B_l B_l^T) * (h_{l-1} h_{l-1}^T) + h_L h_L^T,
+
+for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax import objective
+from mnnjax.checks import UserError, require
+from mnnjax.config import Train
+from mnnjax.network import MNN
+from mnnjax.training.state import Metrics, TrainState
+
+# Residuals of this many units of rounding, and of that many where no step makes them smaller, are at rounding level.
+SURE_UNITS, STUCK_UNITS = 2.0, 20.0
+# A step that takes off a smaller fraction of the MSE is slow.
+SLOW_GAIN = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class NewtonOptions:
+    """What train.optimizer_options may set where train.optimizer is "newton".
+
+    damping: lambda at the start and after a kick, as a fraction of the mean diagonal entry of J J^T.
+    kick: what moves a run on that has stalled: a random change of each neuron's weights by this fraction of their norm.
+      Runs stall at points that are not differentiable, where no step along the gradient of a region gains; with 0 they
+      stay there.
+    patience: slow or rejected steps in a row after which a run has stalled.
+    gram_rows: up to so many rows the N x N system is formed and factorized; above, it is solved by conjugate gradients
+      on products with J and J^T.
+    cg_steps: of conjugate gradients, at most, for one step.
+    """
+
+    damping: float = 0.03
+    kick: float = 0.1
+    patience: int = 5
+    gram_rows: int = 4096
+    cg_steps: int = 200
+
+
+class NewtonState(NamedTuple):
+    """Of a run; the parameters of its TrainState are the best it has seen."""
+
+    point: Any  # the parameters that it is at
+    best_mse: Float[Array, ""]
+    damping: Float[Array, ""]
+    slow: Int[Array, ""]  # slow or rejected steps since the last good one
+    done: Bool[Array, ""]  # the MSE is at rounding level, or not finite: nothing changes any more
+
+
+def newton_options(train: Train) -> NewtonOptions:
+    """The options that the config gives.
+
+    Raises:
+      UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
+    """
+    names = [field.name for field in dataclasses.fields(NewtonOptions)]
+    given = dict(train.optimizer_options)
+    if unknown := sorted(set(given) - set(names)):
+        raise UserError(f"train.optimizer_options: newton has no {', '.join(unknown)}; it has {', '.join(names)}")
+    options = NewtonOptions(**given)
+    for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
+        value = getattr(options, name)
+        good = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        require(good, f"train.optimizer_options: {name} {value!r} is not a whole number of at least {least}")
+    good = 0 < options.damping < float("inf")
+    require(good, f"train.optimizer_options: damping {options.damping!r} is not positive; try 0.03")
+    require(0 <= options.kick < 1, f"train.optimizer_options: kick {options.kick!r} is not in [0, 1); try 0.1")
+    require(train.batch_size is None, "train.batch_size: newton solves for all points at once; leave it out")
+    require(train.decay_epochs == 0, "train.decay_epochs: newton has no learning rate that could decay; give 0")
+    return options
+
+
+def init_newton(options: NewtonOptions, params: dict) -> NewtonState:
+    dtype = params["z"].dtype
+    damping = jnp.asarray(options.damping, dtype)
+    return NewtonState(params, jnp.asarray(jnp.inf, dtype), damping, jnp.int32(0), jnp.asarray(False))
+
+
+class Factor(NamedTuple):
+    """The part of J that belongs to one layer's weights, a row a point: B[:, n] kron h[:, n], of a bias B[:, n]."""
+
+    B: Float[Array, "d1 N"]
+    h: Float[Array, "d0 N"]
+
+
+def factors(params: dict, columns: Float[Array, "d0 N"], rho: float) -> list[Factor]:
+    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer."""
+    inputs, slopes = [columns], []
+    for layer in range(1, sum(name.startswith("W") for name in params) + 1):
+        U = params[f"W{layer}"] @ inputs[-1]
+        if "c" in params:
+            U = U + params[f"b{layer}"][:, None]
+        slopes.append(jnp.where(U > 0, 1.0, rho).astype(U.dtype))
+        inputs.append(slopes[-1] * U)
+    B = params["z"][:, None]
+    result = [Factor(jnp.ones_like(columns[:1]), inputs[-1])]
+    for layer in range(len(slopes), 0, -1):
+        B = slopes[layer - 1] * B
+        result.insert(0, Factor(B, inputs[layer - 1]))
+        B = params[f"W{layer}"].T @ B
+    return result
+
+
+def data_gram(parts: list[Factor], bias: bool) -> Float[Array, "N N"]:
+    """J J^T."""
+    return sum((B.T @ B) * (h.T @ h + float(bias)) for B, h in parts)
+
+
+def data_gram_diagonal(parts: list[Factor], bias: bool) -> Float[Array, " N"]:
+    return sum(jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h in parts)
+
+
+def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callable[..., tuple[TrainState, Metrics]]:
+    """run_epochs of a Training, an epoch being one step: tried, and taken if it lowers the MSE.
+
+    A run whose MSE has reached rounding level stops: its further epochs cost and change nothing. The metrics are those
+    of the state that is returned.
+    """
+
+    def outputs(params, columns):
+        return module.apply({"params": params}, columns, method=MNN.by_columns)[0]
+
+    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        columns = X.T
+        is_point = (jnp.arange(X.shape[0]) < N).astype(X.dtype)
+
+        def body(carry):
+            i, state = carry
+            return i + 1, step(state, jax.random.fold_in(key, first_epoch + i), columns, y, is_point, first_epoch + i)
+
+        def goes_on(carry):
+            i, state = carry
+            return (i < epochs) & ~state.opt_state.done
+
+        _, state = jax.lax.while_loop(goes_on, body, (0, state))
+        output = outputs(state.params, columns)
+        mse = objective.mean_squared_error(output, y, is_point)
+        return state, Metrics(mse, objective.mean_classification_error(output, y, threshold, is_point))
+
+    def step(state: TrainState, key, columns, y, is_point, epoch) -> TrainState:
+        start, best_mse, damping, slow, _ = state.opt_state
+        eps = jnp.finfo(y.dtype).eps
+
+        def residual(params):
+            return is_point * (y - outputs(params, columns))
+
+        def mse_of(e):
+            return jnp.sum(e**2) / jnp.sum(is_point)
+
+        e, differential = jax.linearize(residual, start)
+        mse = mse_of(e)
+        # The residual falls by J delta: the differential has J's negative.
+        adjoint = jax.linear_transpose(differential, params)
+        parts = factors(start, columns, module.rho)
+        diagonal = is_point * data_gram_diagonal(parts, module.bias)
+        # Rows of padding have an equation of their own, v = 0.
+        shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
+        if columns.shape[1] <= options.gram_rows:
+            gram = data_gram(parts, module.bias) * is_point[:, None] * is_point[None]
+            # NaN where rounding leaves no positive definite matrix: the step is then rejected and the damping grows.
+            v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram + jnp.diag(shift), lower=True), e)
+        else:
+            v, _ = jax.scipy.sparse.linalg.cg(
+                lambda v: differential(adjoint(v)[0]) + shift * v, e,
+                tol=eps**0.5, maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
+            )  # fmt: skip
+        delta = jax.tree.map(jnp.negative, adjoint(v)[0])
+        trial = jax.tree.map(jnp.add, start, delta)
+        trial_mse = mse_of(residual(trial))
+        # What the linear model promises, and what the step keeps of it.
+        kept = (mse - trial_mse) / (mse - mse_of(e + differential(delta)))
+        better = trial_mse < mse
+        params, now = _choose(better, (trial, trial_mse), (start, mse))
+        best = _choose(now < best_mse, params, state.params)
+        best_mse = jnp.minimum(now, best_mse)
+        factor = jnp.where(kept > 0.75, 0.2, jnp.where(kept > 0.25, 1.0, 2.0))
+        damping = jnp.clip(damping * jnp.where(better, factor, 4.0), eps, 1e10)
+        gain = jnp.where(better, 1 - trial_mse / mse, 0.0)
+        slow = jnp.where(gain < SLOW_GAIN, slow + 1, 0)
+
+        # Residuals are sums of such size, root mean square over points, and round in units of eps times it.
+        terms = jnp.abs(y) + jnp.abs(start["z"]) @ jnp.abs(parts[-1].h) + jnp.abs(start.get("c", 0.0))
+        unit = eps**2 * mse_of(is_point * terms)
+        done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit))
+        stalled = (slow >= options.patience) & ~done & (options.kick > 0)
+        params = _choose(stalled, _kicked(params, key, options.kick), params)
+        damping = jnp.where(stalled, options.damping, damping)
+        slow = jnp.where(stalled, 0, slow)
+        failed = ~jnp.isfinite(mse)
+        failed_epoch = jnp.where(failed & (state.non_finite_epoch < 0), epoch, state.non_finite_epoch)
+        opt_state = NewtonState(params, best_mse, damping.astype(y.dtype), slow.astype(jnp.int32), done | failed)
+        return TrainState(best, opt_state, failed_epoch.astype(jnp.int32))
+
+    return run_epochs
+
+
+def _choose(condition, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def _kicked(params: dict, key, size: float) -> dict:
+    moved = dict(params)
+    for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
+        W = params[name]
+        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
+        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
+    return moved
