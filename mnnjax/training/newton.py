@@ -168,7 +168,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         e, differential = jax.linearize(residual, start)
         mse = mse_of(e)
         # The residual falls by J delta: the differential has J's negative.
-        adjoint = jax.linear_transpose(differential, params)
+        adjoint = jax.linear_transpose(differential, start)
         parts = factors(start, columns, module.rho)
         diagonal = is_point * data_gram_diagonal(parts, module.bias)
         # Rows of padding have an equation of their own, v = 0.
