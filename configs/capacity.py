@@ -20,6 +20,6 @@ def pair(newton: Train, adam: Train, d: tuple[int, ...], ratios: tuple[float, ..
 study = pair(NEWTON, ADAM, (10, 15, 20, 30), RATIOS, 30)
 small = pair(
     Train(optimizer="newton", epochs=60, decay_epochs=0, precision="float64", chunk_epochs=20),
-    Train(learning_rate=1e-2, epochs=500, decay_epochs=500, precision="float64"),
-    (5, 8), (0.8, 1.0, 1.2, 1.5, 2.0), 8,
+    Train(learning_rate=1e-2, epochs=200, decay_epochs=200, precision="float64"),
+    (5, 8), (0.8, 1.2, 2.0), 6,
 )  # fmt: skip

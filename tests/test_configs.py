@@ -17,7 +17,7 @@ names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
 def test_the_configs_are_there():
-    wanted = {"quickstart", "fig5_1", "fig5_2", "digits", "angular_volume", "full_rank", "basins"}
+    wanted = {"quickstart", "fig5_1", "fig5_2", "digits", "angular_volume", "full_rank", "basins", "capacity"}
     assert wanted <= {path.stem for path in CONFIGS}
 
 

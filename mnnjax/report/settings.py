@@ -8,11 +8,17 @@ def of_training(part: Study) -> tuple[str, ...]:
     """How its networks are trained, on which problems."""
     train, network = part.train, part.network
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
+    if train.optimizer == "newton":
+        how = (f"newton{options}", f"up to {plural(train.epochs, 'step')}")
+    else:
+        how = (
+            f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, "
+            f"{f'batches of {train.batch_size}' if train.batch_size else 'full batch'}",
+            f"{plural(train.epochs, 'epoch')} + {integer(train.decay_epochs)} with the rate decaying "
+            f"to {train.decay_to:g} of it",
+        )
     return (
-        f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, "
-        f"{f'batches of {train.batch_size}' if train.batch_size else 'full batch'}",
-        f"{plural(train.epochs, 'epoch')} + {integer(train.decay_epochs)} with the rate decaying "
-        f"to {train.decay_to:g} of it",
+        *how,
         train.precision,
         *_problem(part),
         f"rho = {network.rho:g}, {'with' if network.bias else 'no'} biases, {network.init} initial weights",

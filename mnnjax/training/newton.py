@@ -32,6 +32,8 @@ from mnnjax.training.state import Metrics, TrainState
 SURE_UNITS, STUCK_UNITS = 2.0, 20.0
 # A step that takes off a smaller fraction of the MSE is slow.
 SLOW_GAIN = 0.1
+# After so many kicks in a row without a better point, each is by that factor larger than the one before.
+KICKS_ALIKE, KICK_GROWTH = 6, 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +42,8 @@ class NewtonOptions:
 
     damping: lambda at the start and after a kick, as a fraction of the mean diagonal entry of J J^T.
     kick: what moves a run on that has stalled: a random change of each neuron's weights by this fraction of their norm.
-      Runs stall at points that are not differentiable, where no step along the gradient of a region gains; with 0 they
-      stay there.
+      Runs stall at points that are not differentiable, where no step along the gradient of a region gains, and at
+      minima of points that no neuron sees; with 0 they stay there.
     patience: slow or rejected steps in a row after which a run has stalled.
     gram_rows: up to so many rows the N x N system is formed and factorized; above, it is solved by conjugate gradients
       on products with J and J^T.
@@ -60,6 +62,7 @@ class NewtonState(NamedTuple):
 
     point: Any  # the parameters that it is at
     best_mse: Float[Array, ""]
+    kicks: Int[Array, ""]  # since the best MSE last fell by more than SLOW_GAIN
     damping: Float[Array, ""]
     slow: Int[Array, ""]  # slow or rejected steps since the last good one
     done: Bool[Array, ""]  # the MSE is at rounding level, or not finite: nothing changes any more
@@ -91,7 +94,7 @@ def newton_options(train: Train) -> NewtonOptions:
 def init_newton(options: NewtonOptions, params: dict) -> NewtonState:
     dtype = params["z"].dtype
     damping = jnp.asarray(options.damping, dtype)
-    return NewtonState(params, jnp.asarray(jnp.inf, dtype), damping, jnp.int32(0), jnp.asarray(False))
+    return NewtonState(params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False))
 
 
 class Factor(NamedTuple):
@@ -156,7 +159,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         return state, Metrics(mse, objective.mean_classification_error(output, y, threshold, is_point))
 
     def step(state: TrainState, key, columns, y, is_point, epoch) -> TrainState:
-        start, best_mse, damping, slow, _ = state.opt_state
+        start, old_best, kicks, damping, slow, _ = state.opt_state
         eps = jnp.finfo(y.dtype).eps
 
         def residual(params):
@@ -189,8 +192,9 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         kept = (mse - trial_mse) / (mse - mse_of(e + differential(delta)))
         better = trial_mse < mse
         params, now = _choose(better, (trial, trial_mse), (start, mse))
-        best = _choose(now < best_mse, params, state.params)
-        best_mse = jnp.minimum(now, best_mse)
+        best = _choose(now < old_best, params, state.params)
+        best_mse = jnp.minimum(now, old_best)
+        kicks = jnp.where(best_mse < (1 - SLOW_GAIN) * old_best, 0, kicks)
         factor = jnp.where(kept > 0.75, 0.2, jnp.where(kept > 0.25, 1.0, 2.0))
         damping = jnp.clip(damping * jnp.where(better, factor, 4.0), eps, 1e10)
         gain = jnp.where(better, 1 - trial_mse / mse, 0.0)
@@ -201,12 +205,14 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         unit = eps**2 * mse_of(is_point * terms)
         done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit))
         stalled = (slow >= options.patience) & ~done & (options.kick > 0)
-        params = _choose(stalled, _kicked(params, key, options.kick), params)
+        kick = jnp.minimum(options.kick * KICK_GROWTH ** jnp.maximum(kicks - KICKS_ALIKE, 0), 1.0)
+        params = _choose(stalled, _kicked(params, key, kick.astype(y.dtype)), params)
         damping = jnp.where(stalled, options.damping, damping)
+        kicks = jnp.where(stalled, kicks + 1, kicks).astype(jnp.int32)
         slow = jnp.where(stalled, 0, slow)
         failed = ~jnp.isfinite(mse)
         failed_epoch = jnp.where(failed & (state.non_finite_epoch < 0), epoch, state.non_finite_epoch)
-        opt_state = NewtonState(params, best_mse, damping.astype(y.dtype), slow.astype(jnp.int32), done | failed)
+        opt_state = NewtonState(params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done | failed)
         return TrainState(best, opt_state, failed_epoch.astype(jnp.int32))
 
     return run_epochs

@@ -7,32 +7,33 @@ from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.study import runner
 from mnnjax.study.plan import cells
 
-STUDY = Study(
-    name="spread",
-    problem=Problem(d0=(4,), N=(11,)),
-    network=Network(hidden_layers=(1, 2)),
-    train=Train(epochs=10, decay_epochs=10, chunk_epochs=15),
-    repeats=6,
-)
 
-
-def results_on(devices: int, path, monkeypatch, cache_bytes: int) -> bytes:
+def results_on(devices: int, path, monkeypatch, layers: int, cache_bytes: int) -> bytes:
+    study = Study(
+        name="spread",
+        problem=Problem(d0=(4,), N=(11,)),
+        network=Network(hidden_layers=layers),
+        train=Train(epochs=10, decay_epochs=10, chunk_epochs=20),
+        repeats=6,
+    )
     own = jax.devices()[:devices]
     with monkeypatch.context() as patch:
         patch.setattr(jax, "local_devices", lambda: own)
         patch.setattr(jax, "local_device_count", lambda: devices)
         patch.setattr(runner, "CPU_CACHE_BYTES", cache_bytes)
         runner._programs.cache_clear()
-        runner.run_study(STUDY, path)
+        runner.run_study(study, path)
     runner._programs.cache_clear()
     return (path / "results.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("cache_bytes", "devices"), [(1, (2, 4)), (2**19, (2, 3))])
-def test_results_are_the_same_to_the_last_bit_on_any_number_of_devices(tmp_path, monkeypatch, cache_bytes, devices):
+@pytest.mark.parametrize(("layers", "cache_bytes", "devices"), [(1, 1, (2, 4)), (2, 2**19, (2, 3))])
+def test_results_are_the_same_to_the_last_bit_on_any_number_of_devices(
+    tmp_path, monkeypatch, layers, cache_bytes, devices
+):
     """Both where seeds take turns (4 devices: 2 turns each, for 2 seeds that are padding) and where they train together
     (two groups of 3, 3 devices are one too many)."""
-    found = [results_on(k, tmp_path / str(k), monkeypatch, cache_bytes) for k in devices]
+    found = [results_on(k, tmp_path / str(k), monkeypatch, layers, cache_bytes) for k in devices]
     assert found[0] == found[1]
 
 

@@ -34,7 +34,7 @@ study = Study(
     name="killed",
     problem=Problem(d0=(4,), N=(20, 30)),
     network=Network(hidden_layers=(1, 2)),
-    train=Train(epochs=3000, decay_epochs=3000, batch_size=8, chunk_epochs=100, checkpoint_chunks=1),
+    train=Train(epochs=1500, decay_epochs=1500, batch_size=8, chunk_epochs=100, checkpoint_chunks=1),
     repeats=3,
 )
 """
@@ -90,6 +90,19 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     # Eight cells of ten chunks: not one was trained twice.
     assert len(events(workdir, "chunk")) == 80
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
+
+
+def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):
+    """In the midst of its kicks: at one weight a point no run is done early."""
+    train = Train("newton", (("patience", 1),), epochs=12, decay_epochs=0, precision="float64", chunk_epochs=4)
+    study = Study(name="newton", problem=Problem(d0=(6,), N=(36,)), train=train, repeats=3)
+    run_study(study, tmp_path / "undisturbed")
+    stop_after(monkeypatch, 2)
+    with pytest.raises(Stopped, match=r"saved newton\.h1\.d6x6\.N36 at epoch 8 of 12"):
+        run_study(study, tmp_path / "run")
+    run_study(study, tmp_path / "run")
+    results = (tmp_path / "run/results.csv").read_bytes()
+    assert results == (tmp_path / "undisturbed/results.csv").read_bytes()
 
 
 def test_a_stop_while_certificates_are_made_keeps_the_training(tmp_path, monkeypatch, undisturbed):

@@ -1,0 +1,128 @@
+"""Contestants in worker processes that take turns, and the tables and records that come of it.
+
+A worker process holds one contestant, an object whose methods the parent calls by name. Two thread pools never share a
+process, and only one process computes at a time. The parent imports neither JAX nor PyTorch.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import statistics
+import traceback
+from collections.abc import Iterator
+
+
+class Worker:
+    """The object `cls(**settings)` of a module, in its own process, with these environment variables added."""
+
+    def __init__(self, module: str, cls: str, environment: dict[str, str] | None = None, **settings):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, environment or {}, module, cls, settings))
+        self._process.start()
+        theirs.close()
+        self._answer()
+
+    def send(self, method: str, *args) -> None:
+        """Call the method without waiting; receive() waits for what it returns."""
+        self._pipe.send((method, args))
+
+    def receive(self):
+        return self._answer()
+
+    def ask(self, method: str, *args):
+        """What the method returns."""
+        self.send(method, *args)
+        return self.receive()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._pipe.send(None)
+        self._process.join(30)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _answer(self):
+        try:
+            good, value = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError(f"a worker ended with exit code {self._process.exitcode}") from None
+        if not good:
+            self.close()
+            raise RuntimeError(f"in a worker:\n{value}")
+        return value
+
+
+def _serve(pipe, environment: dict[str, str], module: str, cls: str, settings: dict) -> None:
+    os.environ.update(environment)
+    try:
+        contestant = getattr(importlib.import_module(module), cls)(**settings)
+        pipe.send((True, None))
+        while (request := pipe.recv()) is not None:
+            method, args = request
+            pipe.send((True, getattr(contestant, method)(*args)))
+        if hasattr(contestant, "close"):
+            contestant.close()
+    except EOFError:
+        pass
+    except Exception:
+        pipe.send((False, traceback.format_exc()))
+        raise
+
+
+@contextlib.contextmanager
+def workers(**made: tuple) -> Iterator[dict[str, Worker]]:
+    """One Worker for each (module, class, settings), started one after the other, ended on the way out."""
+    started = {}
+    try:
+        for name, (module, cls, settings) in made.items():
+            started[name] = Worker(module, cls, **settings)
+        yield started
+    finally:
+        for worker in started.values():
+            worker.close()
+
+
+def alternate(contestants: dict[str, Worker], turns: int, method: str = "turn") -> dict[str, list[float]]:
+    """What `method` of each returns (seconds), turn by turn, after one turn of each that does not count."""
+    for worker in contestants.values():
+        worker.ask(method)
+    values: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(turns):
+        for name, worker in contestants.items():
+            values[name].append(worker.ask(method))
+    return values
+
+
+def spread(values: list[float], scale: float = 1.0) -> dict[str, float]:
+    """Median and range."""
+    scaled = [scale * v for v in values]
+    return {"median": statistics.median(scaled), "min": min(scaled), "max": max(scaled)}
+
+
+def ratio(values: list[float], base: list[float]) -> dict[str, float]:
+    """Median and range over turns of one contestant's seconds over another's in the same turn."""
+    return spread([a / b for a, b in zip(values, base, strict=True)])
+
+
+def wanted(what: str, value: float, least: float | None = None, most: float | None = None) -> dict:
+    """A row of the table of what was wanted: the value must be at least, or at most, this."""
+    good = (least is None or value >= least) and (most is None or value <= most)
+    limit = f"at least {least:g}" if least is not None else f"at most {most:g}"
+    return {"what": what, "wanted": limit, "measured": value, "met": "yes" if good else "NO"}
+
+
+def show(title: str, rows: list[dict]) -> str:
+    """The rows as aligned text: a column a key of any row, a spread as median (min-max)."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns] + [[_text(row.get(key, "")) for key in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
+    return "\n".join([f"\n{title}", *(line.rstrip() for line in lines)])
+
+
+def _text(value) -> str:
+    if isinstance(value, dict):
+        return f"{value['median']:.4g} ({value['min']:.4g}-{value['max']:.4g})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

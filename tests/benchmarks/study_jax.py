@@ -1,0 +1,269 @@
+"""Ours, as a study runs it: one cell on the programs and the spread over devices that mnnjax.study.runner uses."""
+
+import resource
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnnjax import jax_setup
+from mnnjax.config import Network, Problem, Study, Train
+from mnnjax.study import plan, runner
+from mnnjax.study.verdicts import certify_seeds
+from mnnjax.training import make_training
+
+
+class Devices:
+    """What JAX runs on."""
+
+    def describe(self) -> dict:
+        return {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind}
+
+
+class Cell:
+    """A cell that is trained again and again from the same start.
+
+    d, N, repeats: its shape. start: W (repeats, d, d), z, X, y in place of those that the study would draw.
+    steps: of a turn, all epochs where none are given. matmul: the precision of float32 products in place of "highest".
+    train: fields of Train.
+    """
+
+    all_cores = True
+
+    def __init__(
+        self, d: int, N: int, repeats: int = 30, start: dict | None = None, steps: int = 0, matmul: str = "", **train
+    ):
+        if self.all_cores:
+            jax_setup.use_all_cores()
+        # As run_study does.
+        threadpool_limits(limits=1, user_api="blas")
+        if matmul:
+            jax.config.update("jax_default_matmul_precision", matmul)
+        study = Study(name="bench", problem=Problem(d0=(d,), N=(N,)), train=Train(**train), repeats=repeats)
+        (self.cell,) = plan.cells(study)
+        self.train, self.steps = study.train, steps or study.train.total_epochs
+        self.spread = runner._spread(self.cell)
+        self.programs = runner._programs(study, *self.cell.shape[1:], *self.spread)
+        self._draw(start)
+        self.state = None
+
+    def _draw(self, start: dict | None) -> None:
+        programs, cell = self.programs, self.cell
+        seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))
+        self.keys = programs.keys(seeds, cell.training_salt)
+        self.X, self.y = programs.draw(programs.keys(data_seeds, cell.data_salt), cell.N)
+        self.first = jax.device_get(programs.init(self.keys))
+        if start is not None:
+            W, z, X, y = programs.pad(tuple(start[name] for name in ("W", "z", "X", "y")))
+            self.X, self.y = programs.place((X, y))
+            self.first = self.first._replace(params={"W1": W, "z": z})
+
+    def turn(self) -> float:
+        """Seconds of a training, with a look at the metrics after each chunk."""
+        return self.train_for(self.steps)
+
+    def step(self) -> float:
+        """Seconds a step, of a turn."""
+        return self.turn() / self.steps
+
+    def train_for(self, epochs: int) -> float:
+        state = jax.block_until_ready(self.programs.place(self.first))
+        began = time.perf_counter()
+        for epoch in range(0, epochs, self.train.chunk_epochs):
+            length = min(self.train.chunk_epochs, epochs - epoch)
+            state, metrics = self.programs.run_epochs(state, self.keys, self.X, self.y, self.cell.N, epoch, length)
+            jax.device_get(metrics)
+        self.state = jax.block_until_ready(state)
+        return time.perf_counter() - began
+
+    def mse_after(self, epochs: int) -> np.ndarray:
+        """The MSE of each seed, in float64."""
+        self.train_for(epochs)
+        return self.mse()
+
+    def mse(self) -> np.ndarray:
+        """The same, of the last training."""
+        host = jax.device_put(jax.device_get((self.state.params, self.X, self.y)), jax.devices("cpu")[0])
+        return np.asarray(self.programs.evaluate(*host, self.cell.N).mse)[: self.cell.part.repeats]
+
+    def how(self) -> str:
+        together, turns, devices = self.spread
+        return f"{together} at once x {turns} in turn x {devices} devices"
+
+
+class Plain(Cell):
+    """The same training as jit(vmap(...)), on one device."""
+
+    all_cores = False
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        cell, part = self.cell, self.cell.part
+        training = make_training(part.problem, part.network, part.train, 1, cell.d0, cell.d1, cell.N_padded)
+
+        def run_epochs(state, keys, X, y, N, first, epochs):
+            return jax.vmap(lambda *arrays: training.run_epochs(*arrays, N, first, epochs))(state, keys, X, y)
+
+        own = {name: jax.device_put(getattr(self, name), jax.devices()[0]) for name in ("keys", "X", "y")}
+        self.keys, self.X, self.y = own["keys"], own["X"], own["y"]
+        self.programs = self.programs._replace(
+            run_epochs=jax.jit(run_epochs, static_argnums=6, donate_argnums=0), place=jax.device_put
+        )
+
+    def how(self) -> str:
+        return "jit(vmap), 1 device"
+
+
+def product_rows(W, columns):
+    return _kept(_kept(W @ columns) @ columns.T)
+
+
+def product_columns(W, columns):
+    return _kept(columns @ _kept(W @ columns).T).T
+
+
+# So that XLA runs the products as they are written.
+_kept = jax.lax.optimization_barrier
+
+
+class Products(Cell):
+    """The two matrix products of a step and nothing else, run the way the cell is: U = W X^T and G = U X or its
+    transpose, whichever is faster."""
+
+    STEPS = 100
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        columns = np.ascontiguousarray(jax.device_get(self.X).swapaxes(1, 2))
+        self.operands = self.programs.place((self.first.params["W1"], columns))
+        timed = {}
+        for products in (product_rows, product_columns):
+            self.run = self._compiled(products)
+            timed[products] = self.step(), min(self.step() for _ in range(3))
+        self.products = min(timed, key=lambda products: timed[products][1])
+        self.run = self._compiled(self.products)
+
+    def _compiled(self, products):
+        together, turns, devices = self.spread
+        mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("seeds",))
+        own = jax.sharding.PartitionSpec("seeds")
+
+        def one(arrays):
+            W, columns = arrays
+            # Each product needs the one before, so none can leave the loop.
+            return jax.lax.fori_loop(0, self.STEPS, lambda _, W: W + 1e-30 * products(W, columns), W)
+
+        def on_device(*seeds):
+            if together == 1:
+                return jax.lax.map(one, seeds)
+            groups = tuple(leaf.reshape(turns, together, *leaf.shape[1:]) for leaf in seeds)
+            return jax.lax.map(jax.vmap(one), groups).reshape(turns * together, *seeds[0].shape[1:])
+
+        return jax.jit(jax.shard_map(on_device, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False))
+
+    def step(self) -> float:
+        return _seconds(self.run, *self.operands) / self.STEPS
+
+    def how(self) -> str:
+        return f"{self.products.__name__}, {super().how()}"
+
+
+class Limits:
+    """What the machine can do: a large matrix product, on one device and on each at once, and a copy."""
+
+    def __init__(self, n: int, matmul: str = ""):
+        jax_setup.use_all_cores()
+        if matmul:
+            jax.config.update("jax_default_matmul_precision", matmul)
+        self.n = n
+        self.a = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
+        mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), ("devices",))
+        spec = jax.sharding.PartitionSpec("devices")
+        count = jax.local_device_count()
+        self.each = jax.device_put(
+            np.broadcast_to(jax.device_get(self.a), (count, n, n)), jax.sharding.NamedSharding(mesh, spec)
+        )
+        self.count = count
+        self.product = jax.jit(jnp.matmul)
+        self.products = jax.jit(
+            jax.shard_map(jnp.matmul, mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False)
+        )
+        self.copied = jax.jit(lambda a: a + 1)
+
+    def turn(self) -> float:
+        """Flops a second of one product."""
+        return 2 * self.n**3 / _seconds(self.product, self.a, self.a)
+
+    def turn_each(self) -> float:
+        """Flops a second of one product a device, all at once."""
+        return 2 * self.n**3 * self.count / _seconds(self.products, self.each, self.each)
+
+    def copy(self) -> float:
+        """Bytes a second, read and written."""
+        return 2 * self.a.nbytes / _seconds(self.copied, self.a)
+
+
+def _seconds(function, *args) -> float:
+    began = time.perf_counter()
+    jax.block_until_ready(function(*args))
+    return time.perf_counter() - began
+
+
+class Certificates(Cell):
+    """Certificates of the points that newton reaches."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.turn()
+        params, self.points = jax.device_get((self.state.params, (self.X, self.y)))
+        repeats = self.cell.part.repeats
+        self.params = {name: leaf[:repeats] for name, leaf in params.items()}
+        self.points = tuple(leaf[:repeats, : self.cell.N] for leaf in self.points)
+
+    def point(self) -> dict:
+        X, y = self.points
+        return {"W": self.params["W1"], "z": self.params["z"], "X": X, "y": y}
+
+    def certify(self) -> float:
+        """Seconds a certificate."""
+        began = time.perf_counter()
+        certificates = certify_seeds(self.params, Network(), 1, *self.points, 0.0)
+        seconds = (time.perf_counter() - began) / len(certificates)
+        self.verdicts = [certificate.verdict for certificate in certificates]
+        return seconds
+
+    def found(self) -> dict:
+        return {verdict: self.verdicts.count(verdict) for verdict in sorted(set(self.verdicts))}
+
+
+class Memory:
+    """Peak memory of a cell's stages, above what the process holds after its imports and a trivial program."""
+
+    def __init__(self, d: int, N: int, repeats: int):
+        jax_setup.use_all_cores()
+        jax.block_until_ready(jax.jit(lambda a: a + 1)(jnp.zeros(8)))
+        self.shape = {"d": d, "N": N, "repeats": repeats}
+
+    def stages(self, steps: int, certified: int) -> dict[str, float]:
+        """Bytes after each stage: the most until then."""
+        base = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        peaks = {}
+
+        def mark(stage: str) -> None:
+            peaks[stage] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - base
+
+        cell = Cell(**self.shape, epochs=steps, decay_epochs=0, chunk_epochs=steps)
+        mark("drawn")
+        cell.turn()
+        mark("trained")
+        cell.mse()
+        mark("evaluated")
+        if certified:
+            params, X, y = jax.device_get((cell.state.params, cell.X, cell.y))
+            few = {name: leaf[:certified] for name, leaf in params.items()}
+            certify_seeds(few, Network(), 1, X[:certified], y[:certified], 0.0)
+            mark("certified")
+        return peaks
