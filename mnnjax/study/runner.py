@@ -26,7 +26,7 @@ from mnnjax.study.results import Workdir
 from mnnjax.study.stopping import Interrupted, Stopped, stop_request
 from mnnjax.study.verdicts import certify_seeds
 from mnnjax.study.volumes import run_volume_cell, seed_keys
-from mnnjax.training import Evaluation, check_optimizer, make_evaluation, make_training
+from mnnjax.training import NEWTON, Evaluation, check_optimizer, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
 # together than one after the other (d = 5), seeds that do not up to 1.5 times slower (d = 20, N = 400).
@@ -107,6 +107,8 @@ def _run_cell(
             length = min(train.chunk_epochs, train.total_epochs - epoch)
             state, metrics = programs.run_epochs(state, training_keys, X, y, cell.N, epoch, length)
             epoch, chunks = epoch + length, chunks + 1
+            if train.optimizer == NEWTON and jax.device_get(state.opt_state.done).all():
+                epoch = train.total_epochs
             mse, mce = (_finite_mean(values) for values in without_padding(metrics))
             seconds = round(time.monotonic() - began, 3)
             workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)

@@ -64,7 +64,8 @@ def _serve(pipe, environment: dict[str, str], module: str, cls: str, settings: d
             pipe.send((True, getattr(contestant, method)(*args)))
         if hasattr(contestant, "close"):
             contestant.close()
-    except EOFError:
+    except (EOFError, BrokenPipeError):
+        # The parent is gone.
         pass
     except Exception:
         pipe.send((False, traceback.format_exc()))

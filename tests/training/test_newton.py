@@ -11,7 +11,7 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.landscape import certify
 from mnnjax.network import MNN
 from mnnjax.training import check_optimizer, make_training, newton_options
-from mnnjax.training.newton import data_gram, data_gram_diagonal, factors
+from mnnjax.training.newton import data_gram, data_gram_diagonal, factors, gram
 
 EPS = np.finfo(np.float64).eps
 RELU = Network()
@@ -61,7 +61,7 @@ def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     expected = J @ J.T
     # Sums of at most 4 * 4 * 4 terms a layer.
     tolerance = 100 * (layers + 1) * EPS * np.abs(expected).max()
-    np.testing.assert_allclose(data_gram(parts, bias), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(data_gram(parts, bias, gram(X[: len(J)].T)), expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(data_gram_diagonal(parts, bias), np.diag(expected), rtol=0, atol=tolerance)
 
 
