@@ -9,8 +9,12 @@ import importlib
 import multiprocessing
 import os
 import statistics
+import time
 import traceback
 from collections.abc import Iterator
+
+# Seconds between turns: OpenMP's threads spin on for some time after their work, on the cores of whoever is next.
+REST = 0.5
 
 
 class Worker:
@@ -92,6 +96,7 @@ def alternate(contestants: dict[str, Worker], turns: int, method: str = "turn") 
     values: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(turns):
         for name, worker in contestants.items():
+            time.sleep(REST)
             values[name].append(worker.ask(method))
     return values
 
