@@ -119,7 +119,7 @@ class Train:
     """How a network is trained: the mean squared error under an Optax optimizer."""
 
     optimizer: str = "adam"
-    """Any Optax optimizer that takes a learning rate, by its name there: adam, sgd, rmsprop, ..."""
+    """Any Optax optimizer with a learning rate, by its name there: adam, sgd, rmsprop, ...; or newton, our own."""
     optimizer_options: tuple[tuple[str, int | float | bool], ...] = ()
     """Its further arguments, such as (("momentum", 0.9),)."""
     learning_rate: float = 1e-2

@@ -30,7 +30,7 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
     if "learning_rate" not in parameters:
         raise UserError(
             f"train.optimizer: Optax has no optimizer {train.optimizer!r} that takes a learning rate; "
-            "take adam, sgd, rmsprop or another of its names"
+            "take adam, sgd, rmsprop or another of its names, or newton"
         )
     try:
         optimizer = optax.with_extra_args_support(make(learning_rate, **dict(train.optimizer_options)))

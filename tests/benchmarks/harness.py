@@ -59,7 +59,8 @@ class Worker:
 
 
 def _serve(pipe, environment: dict[str, str], module: str, cls: str, settings: dict) -> None:
-    os.environ.update(environment)
+    # Several processes share a GPU, should there be one.
+    os.environ.update({"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **environment})
     try:
         contestant = getattr(importlib.import_module(module), cls)(**settings)
         pipe.send((True, None))
