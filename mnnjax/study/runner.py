@@ -97,7 +97,10 @@ def _run_cell(
 
     checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
     with contextlib.closing(checkpoints):
-        restored = checkpoints.restore(jax.eval_shape(programs.init, training_keys[: cell.part.repeats]))
+        padded = jax.eval_shape(programs.init, training_keys)
+        restored = checkpoints.restore(
+            jax.tree.map(lambda s: jax.ShapeDtypeStruct((cell.part.repeats, *s.shape[1:]), s.dtype), padded)
+        )
         epoch, state = restored or (0, None)
         state = programs.init(training_keys) if state is None else programs.place(programs.pad(state))
         workdir.log("cell_start", cell=cell.id, epoch=epoch)

@@ -69,6 +69,5 @@ def test_other_options_are_the_users_error(name, option, known):
 
 
 def test_a_run_under_an_unknown_name_does_not_start():
-    training = make_training(Problem(d0=(6,), N=(20,)), Network(), Train(optimizer="nonsense"), 1, 6, 6, 20)
     with pytest.raises(UserError, match="nonsense"):
-        training.init(jax.random.key(0))
+        make_training(Problem(d0=(6,), N=(20,)), Network(), Train(optimizer="nonsense"), 1, 6, 6, 20)
