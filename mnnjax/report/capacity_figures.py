@@ -67,12 +67,15 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
         Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=labels[widths])
         for widths, (color, marker) in looks.items()
     ]
-    handles += [
+    legend_above(figure, [*handles, *_references()])
+    return figure
+
+
+def _references() -> list[Line2D]:
+    return [
         Line2D([], [], color=GREY, **DASHED, label="parameters = N"),
         Line2D([], [], color=GREY, **_DOTTED, label="d0 d1 = N"),
     ]
-    legend_above(figure, handles)
-    return figure
 
 
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
@@ -112,10 +115,6 @@ def width_panels(groups: Sequence[Group]) -> Figure:
             ends = [g.size for g in own if math.isfinite(g.rise.width.estimate)]
             ends = np.array([min(ends), max(ends)])
             right.plot(ends, power.factor * ends**power.exponent, color=color, alpha=0.6, gid="power")
-    handles += [
-        Line2D([], [], color=GREY, **DASHED, label="parameters = N"),
-        Line2D([], [], color=GREY, **_DOTTED, label="d0 d1 = N"),
-    ]
     for panel in (left, right):
         panel.set_xscale("log")
         panel.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
@@ -129,7 +128,7 @@ def width_panels(groups: Sequence[Group]) -> Figure:
     right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     right.yaxis.set_minor_formatter(NullFormatter())
-    legend_above(figure, handles)
+    legend_above(figure, [*handles, *_references()])
     return figure
 
 

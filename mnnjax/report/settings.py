@@ -2,13 +2,14 @@
 
 from mnnjax.config import Study, digest
 from mnnjax.report.wording import integer, plural
+from mnnjax.training import NEWTON
 
 
 def of_training(part: Study) -> tuple[str, ...]:
     """How its networks are trained, on which problems."""
     train, network = part.train, part.network
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
-    if train.optimizer == "newton":
+    if train.optimizer == NEWTON:
         how = (f"newton{options}", f"up to {plural(train.epochs, 'step')}")
     else:
         how = (

@@ -209,11 +209,7 @@ def _programs(
             def one(arrays):
                 return training.run_epochs(*arrays, N, first_epoch, epochs)
 
-            if together == 1:
-                return jax.lax.map(one, seeds)
-            groups = jax.tree.map(lambda leaf: leaf.reshape(turns, together, *leaf.shape[1:]), seeds)
-            ends = jax.lax.map(jax.vmap(one), groups)
-            return jax.tree.map(lambda leaf: leaf.reshape(turns * together, *leaf.shape[2:]), ends)
+            return map_groups(one, seeds, together)
 
         specs = (everywhere,) * 2 + (own,) * 4
         on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=own, check_vma=False)
@@ -232,6 +228,14 @@ def _programs(
         evaluate=jax.jit(evaluate_all),
         place=lambda state: jax.device_put(state, sharding),
     )
+
+
+def map_groups(one: Callable, seeds: tuple, together: int):
+    """one(arrays) for each seed (leading axis of all arrays), `together` of them vmapped, one group after the other."""
+    if together == 1:
+        return jax.lax.map(one, seeds)
+    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, together, *leaf.shape[1:]), seeds)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(one), groups))
 
 
 def _spread(cell: Cell) -> tuple[int, int, int]:

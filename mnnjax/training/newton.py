@@ -25,7 +25,7 @@ import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.checks import UserError, require
 from mnnjax.config import Train
-from mnnjax.network import MNN
+from mnnjax.network import MNN, leaky_relu
 from mnnjax.training.state import Metrics, TrainState
 
 # Residuals of this many units of rounding, and of that many where no step makes them smaller, are at rounding level.
@@ -104,19 +104,17 @@ class Factor(NamedTuple):
     h: Float[Array, "d0 N"]
 
 
-def factors(params: dict, columns: Float[Array, "d0 N"], rho: float) -> list[Factor]:
-    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer."""
-    inputs, slopes = [columns], []
-    for layer in range(1, sum(name.startswith("W") for name in params) + 1):
-        U = params[f"W{layer}"] @ inputs[-1]
-        if "c" in params:
-            U = U + params[f"b{layer}"][:, None]
-        slopes.append(jnp.where(U > 0, 1.0, rho).astype(U.dtype))
-        inputs.append(slopes[-1] * U)
+def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
+    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer.
+
+    neural_inputs: (d1, N) of every hidden layer on the columns, as MNN.by_columns gives them.
+    """
+    inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
     B = params["z"][:, None]
     result = [Factor(jnp.ones_like(columns[:1]), inputs[-1])]
-    for layer in range(len(slopes), 0, -1):
-        B = slopes[layer - 1] * B
+    for layer in range(len(neural_inputs), 0, -1):
+        U = neural_inputs[layer - 1]
+        B = jnp.where(U > 0, 1.0, rho).astype(U.dtype) * B
         result.insert(0, Factor(B, inputs[layer - 1]))
         B = params[f"W{layer}"].T @ B
     return result
@@ -145,8 +143,8 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
     of the state that is returned.
     """
 
-    def outputs(params, columns):
-        return module.apply({"params": params}, columns, method=MNN.by_columns)[0]
+    def forward(params, columns):
+        return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
         columns = X.T
@@ -163,7 +161,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
             return (i < epochs) & ~state.opt_state.done
 
         _, state = jax.lax.while_loop(goes_on, body, (0, state))
-        output = outputs(state.params, columns)
+        output, _ = forward(state.params, columns)
         mse = objective.mean_squared_error(output, y, is_point)
         return state, Metrics(mse, objective.mean_classification_error(output, y, threshold, is_point))
 
@@ -172,16 +170,17 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         eps = jnp.finfo(y.dtype).eps
 
         def residual(params):
-            return is_point * (y - outputs(params, columns))
+            output, neural_inputs = forward(params, columns)
+            return is_point * (y - output), neural_inputs
 
         def mse_of(e):
             return jnp.sum(e**2) / jnp.sum(is_point)
 
-        e, differential = jax.linearize(residual, start)
+        e, differential, neural_inputs = jax.linearize(residual, start, has_aux=True)
         mse = mse_of(e)
         # The residual falls by J delta: the differential has J's negative.
         adjoint = jax.linear_transpose(differential, start)
-        parts = factors(start, columns, module.rho)
+        parts = factors(start, columns, neural_inputs, module.rho)
         diagonal = is_point * data_gram_diagonal(parts, module.bias)
         # Rows of padding have an equation of their own, v = 0.
         shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
@@ -196,7 +195,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
             )  # fmt: skip
         delta = jax.tree.map(jnp.negative, adjoint(v)[0])
         trial = jax.tree.map(jnp.add, start, delta)
-        trial_mse = mse_of(residual(trial))
+        trial_mse = mse_of(residual(trial)[0])
         # What the linear model promises, and what the step keeps of it.
         kept = (mse - trial_mse) / (mse - mse_of(e + differential(delta)))
         better = trial_mse < mse

@@ -147,7 +147,7 @@ class Products(Cell):
         self.run = self._compiled(self.products)
 
     def _compiled(self, products):
-        together, turns, devices = self.spread
+        together, _, devices = self.spread
         mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("seeds",))
         own = jax.sharding.PartitionSpec("seeds")
 
@@ -157,10 +157,7 @@ class Products(Cell):
             return jax.lax.fori_loop(0, self.STEPS, lambda _, W: W + 1e-30 * products(W, columns), W)
 
         def on_device(*seeds):
-            if together == 1:
-                return jax.lax.map(one, seeds)
-            groups = tuple(leaf.reshape(turns, together, *leaf.shape[1:]) for leaf in seeds)
-            return jax.lax.map(jax.vmap(one), groups).reshape(turns * together, *seeds[0].shape[1:])
+            return runner.map_groups(one, seeds, together)
 
         return jax.jit(jax.shard_map(on_device, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False))
 

@@ -57,11 +57,13 @@ CASES = [(1, False, 0.0), (1, True, 0.1), (2, False, -0.5), (2, True, 0.0), (3, 
 @pytest.mark.parametrize(("layers", "bias", "rho"), CASES)
 def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     params, X, _, J = random_problem(layers, bias, rho)
-    parts = factors(params, X[: len(J)].T, rho)
+    columns = X[: len(J)].T
+    _, neural_inputs = MNN((4,) * layers, rho, bias).apply({"params": params}, columns, method=MNN.by_columns)
+    parts = factors(params, columns, neural_inputs, rho)
     expected = J @ J.T
     # Sums of at most 4 * 4 * 4 terms a layer.
     tolerance = 100 * (layers + 1) * EPS * np.abs(expected).max()
-    np.testing.assert_allclose(data_gram(parts, bias, gram(X[: len(J)].T)), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(data_gram(parts, bias, gram(columns)), expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(data_gram_diagonal(parts, bias), np.diag(expected), rtol=0, atol=tolerance)
 
 
