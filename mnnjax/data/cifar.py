@@ -1,0 +1,119 @@
+"""CIFAR-10's batches: the binary version, and the pickles of the Python version, read without running their code."""
+
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError, require
+from mnnjax.data.sets import SPLITS, DataSet
+from mnnjax.data.source import Block, Source, damage_named, one_line, read_rows, to_rows
+
+LOOKED_FOR = "data_batch_1 to _5 and test_batch, binary (.bin) or Python"
+BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
+
+
+def find_binary(data_set: DataSet, folder: Path) -> Source | None:
+    """The binary batches in a folder, or in its cifar-10-batches-bin; None where there are none at all.
+
+    Raises:
+      UserError: a batch is missing, or its size is not that of whole images.
+    """
+    record = 1 + data_set.pixels
+    files = _files(data_set, folder, "cifar-10-batches-bin", ".bin")
+    if files is None:
+        return None
+    counts = {}
+    for split in SPLITS:
+        sizes = {path: path.stat().st_size for path in files[split]}
+        for path, size in sizes.items():
+            require(size % record == 0, f"{path} is cut short: {size} bytes are not whole records of {record} bytes")
+        counts[split] = sum(sizes.values()) // record
+
+    def blocks(split: str) -> Iterator[Block]:
+        for path in files[split]:
+            with damage_named(path), open(path, "rb") as file:
+                for rows in read_rows(file, path, path.stat().st_size // record, record):
+                    yield to_rows(rows[:, 1:], data_set.image_shape), rows[:, 0]
+
+    return Source("CIFAR-10 binary batches", counts, blocks)
+
+
+def find_python(data_set: DataSet, folder: Path) -> Source | None:
+    """The Python batches in a folder, or in its cifar-10-batches-py; None where there are none at all.
+
+    Raises:
+      UserError: a batch is missing, damaged, or names something else than arrays and builtin containers.
+    """
+    files = _files(data_set, folder, "cifar-10-batches-py", "")
+    if files is None:
+        return None
+    counts = {split: sum(len(_unpickle(path, data_set)[1]) for path in files[split]) for split in SPLITS}
+
+    def blocks(split: str) -> Iterator[Block]:
+        for path in files[split]:
+            planar, labels = _unpickle(path, data_set)
+            yield to_rows(planar, data_set.image_shape), labels
+
+    return Source("CIFAR-10 Python batches", counts, blocks)
+
+
+def _files(data_set: DataSet, folder: Path, inner: str, suffix: str) -> dict[str, list[Path]] | None:
+    if data_set.name != "cifar10":
+        return None
+    names = [name + suffix for split in SPLITS for name in BATCHES[split]]
+    home = next((h for h in (folder, folder / inner) if any((h / name).is_file() for name in names)), None)
+    if home is None:
+        return None
+    for name in names:
+        require((home / name).is_file(), f"{home} lacks {name}; put it there")
+    return {split: [home / (name + suffix) for name in BATCHES[split]] for split in SPLITS}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """A pickle may call any function by its name, so one of unknown origin gets these three only."""
+
+    def find_class(self, module: str, name: str) -> Callable:
+        allowed = {
+            "_reconstruct": np.empty(0).__reduce__()[0],
+            "ndarray": np.ndarray,
+            "dtype": _dtype,
+            # How Python 3 writes bytes for Python 2.
+            "encode": _encode,
+        }
+        modules = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") if name != "encode" else ("_codecs",)
+        if name not in allowed or module not in modules:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not allowed")
+        return allowed[name]
+
+
+def _dtype(spec: str, align: int = 0, copy: int = 0) -> np.dtype:
+    """numpy.dtype, which warns about the integers that old pickles give it for truth values."""
+    return np.dtype(spec, bool(align), bool(copy))
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds text in {encoding}, which is not allowed")
+    return text.encode("latin1")
+
+
+def _unpickle(path: Path, data_set: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """One batch: images (k, pixels) uint8, planar, and labels (k,)."""
+    try:
+        with open(path, "rb") as file:
+            batch = _ArraysOnly(file, encoding="bytes").load()
+    except Exception as error:  # a damaged pickle raises nearly everything
+        raise UserError(f"{path} is no CIFAR-10 batch ({one_line(error)}); fetch it again") from error
+    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in _items(batch)}
+    data, labels = fields.get("data"), fields.get("labels")
+    good = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (data_set.pixels,)
+    require(good, f"{path} is no CIFAR-10 batch: no data (images, {data_set.pixels}) of type uint8 in it")
+    whole = isinstance(labels, list) and all(type(label) is int for label in labels)
+    require(whole and len(labels) == len(data), f"{path} is no CIFAR-10 batch: not one label for each image in it")
+    return data, np.array(labels, np.int64)
+
+
+def _items(batch: object) -> list[tuple]:
+    return list(batch.items()) if isinstance(batch, dict) else []

@@ -1,0 +1,80 @@
+"""The published .npz batches of ImageNet at 64x64, read as a stream: a batch unpacked is 1.6 GB."""
+
+import contextlib
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mnnjax.checks import require
+from mnnjax.data.sets import SPLITS, DataSet
+from mnnjax.data.source import Block, Source, damage_named, read_rows, to_rows, with_labels
+
+LOOKED_FOR = "train_data_batch_1.npz to _10.npz and val_data.npz"
+BATCHES = {"train": [f"train_data_batch_{i}.npz" for i in range(1, 11)], "test": ["val_data.npz"]}
+
+
+def find(data_set: DataSet, folder: Path) -> Source | None:
+    """The batches in a folder, or one folder below; None where there are none at all.
+
+    Raises:
+      UserError: a batch is missing or damaged, or holds other arrays.
+    """
+    if data_set.name != "imagenet64":
+        return None
+    found = {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]}
+    if not any(found.values()):
+        return None
+    for name, path in found.items():
+        require(path is not None, f"{folder} lacks {name}; put it there")
+    counts = {split: sum(_count(found[name], data_set.pixels) for name in BATCHES[split]) for split in SPLITS}
+
+    def blocks(split: str) -> Iterator[Block]:
+        for name in BATCHES[split]:
+            path = found[name]
+            images = (to_rows(planar, data_set.image_shape) for planar in _read(path, "data"))
+            labels = np.concatenate([*_read(path, "labels")])[:, 0]
+            # The files count classes from 1.
+            yield from with_labels(images, labels.astype(np.int64) - 1)
+
+    return Source("ImageNet 64x64 .npz batches", counts, blocks)
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()), None)
+
+
+@contextlib.contextmanager
+def _array(path: Path, name: str) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype]]:
+    """An array of an .npz: the stream of its numbers, its shape and type."""
+    with damage_named(path), zipfile.ZipFile(path) as archive:
+        require(f"{name}.npy" in archive.namelist(), f"{path} holds no array {name}; it is no ImageNet batch")
+        with archive.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            require(not (fortran and len(shape) > 1), f"{path}: {name} is stored by columns; save it by rows")
+            yield file, shape, dtype
+
+
+def _count(path: Path, pixels: int) -> int:
+    """The images of a batch, by its headers."""
+    with _array(path, "data") as (_, shape, dtype):
+        good = len(shape) == 2 and shape[1] == pixels and dtype == np.uint8
+        require(good, f"{path}: data is {dtype} of shape {shape}, not uint8 (images, {pixels}); another size's batch?")
+        images = shape[0]
+        require(images > 0, f"{path} holds no images; fetch it again")
+    with _array(path, "labels") as (_, shape, dtype):
+        good = shape == (images,) and dtype.kind in "iu"
+        require(good, f"{path}: labels are {dtype} of shape {shape}, not integers ({images},)")
+    return images
+
+
+def _read(path: Path, name: str) -> Iterator[np.ndarray]:
+    """Blocks (k, ...) of an array of a batch whose headers `_count` has checked."""
+    with _array(path, name) as (file, shape, dtype):
+        for block in read_rows(file, path, shape[0], math.prod(shape[1:]) * dtype.itemsize):
+            yield block.view(dtype)

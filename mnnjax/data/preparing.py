@@ -1,0 +1,107 @@
+"""Data sets from the network, by way of TFDS, which runs in a process of its own.
+
+That process can be ended at once, where TFDS would go on downloading, and what TFDS and TensorFlow print stays there.
+"""
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mnnjax.checks import require
+from mnnjax.data import tfds_folder
+from mnnjax.data.sets import SPLITS, DataSet, by_hand, default_folder, find, size
+from mnnjax.data.source import Source, one_line
+from mnnjax.data.store import Stored
+from mnnjax.data.writing import keep, part_folder, require_room
+
+# TFDS imports the last without asking for it to be installed.
+NEEDED = ("tensorflow_datasets", "tensorflow", "importlib_resources")
+STALLED_SECONDS = 600
+
+
+def prepare(
+    name: str, data_dir: Path | str | None = None, *, force: bool = False, say: Callable[[str], None] = print
+) -> Stored:
+    """Download a data set with TFDS and write it.
+
+    Args:
+      data_dir: where data sets are kept; `default_folder()` where None.
+      force: write it also where a sound copy is kept, and replace that.
+      say: told in a line what is done.
+
+    Raises:
+      UserError: TFDS is not installed, no network, a wrong checksum, too little room; another process writes the same
+        set. Nothing is left then, and an older copy stays.
+    """
+    data_set, data_dir = find(name), Path(data_dir or default_folder())
+    return keep(data_set, data_dir, lambda: _downloaded(data_set, data_dir, say), force, say)
+
+
+@contextlib.contextmanager
+def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -> Iterator[Source]:
+    tfds_folder.require_installed(*NEEDED)
+    # TFDS writes the images twice, once to shuffle them; its download is gone before the arrays are written.
+    arrays = data_set.bytes({split: data_set.published(split) for split in SPLITS})
+    require_room(data_set, data_dir, data_set.download_bytes + 2 * arrays)
+    with part_folder(data_set, data_dir, "tfds") as folder:
+        say(f"{data_set.name}: TFDS downloads and prepares it, {size(data_set.download_bytes)} with what it unpacks")
+        _fetch(data_set, folder)
+        source = tfds_folder.find(data_set, folder)
+        require(source is not None, f"TFDS has left no {data_set.tfds_name}; {by_hand(data_set)}")
+        yield source
+
+
+def _fetch(data_set: DataSet, folder: Path) -> None:
+    """Let TFDS prepare the set in a folder.
+
+    Raises:
+      UserError: it could not.
+    """
+    command = [sys.executable, "-m", "mnnjax.data.fetch", data_set.name, str(folder)]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as child,
+    ):
+        try:
+            _watch(data_set, child, folder)
+            problem = child.stdout.read().decode().strip()
+        finally:
+            child.kill()
+        if child.wait() and not problem:
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+            problem = (
+                f"TFDS ended with code {child.returncode} ({one_line(*last or ['no message'])}); {by_hand(data_set)}"
+            )
+    require(not problem, f"{data_set.name}: {problem}")
+
+
+def _watch(data_set: DataSet, child: subprocess.Popen, folder: Path) -> None:
+    """Wait for the process; on a terminal, show how much there is."""
+    seen, since = -1, time.monotonic()
+    try:
+        while child.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(1)
+            done = _bytes_below(folder)
+            if done != seen:
+                seen, since = done, time.monotonic()
+            stalled = time.monotonic() - since > STALLED_SECONDS
+            require(not stalled, f"{data_set.name}: nothing came for {STALLED_SECONDS} s; {by_hand(data_set)}")
+            if sys.stderr.isatty():
+                print(f"\r{data_set.name}: {size(done)} so far \x1b[K", end="", file=sys.stderr, flush=True)
+    finally:
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # TFDS moves and deletes files meanwhile
+            total += path.stat().st_size
+    return total

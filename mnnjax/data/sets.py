@@ -1,0 +1,102 @@
+"""Which data sets there are, and the folder they are kept in."""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError
+
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A published set of labelled images."""
+
+    name: str
+    tfds_name: str
+    """What TFDS calls it: NAME or NAME/CONFIG."""
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+    classes: int
+    train: int
+    """Images published for training."""
+    test: int
+    """Images published for testing."""
+    download_bytes: int
+    """What TFDS downloads, and what it unpacks of that to the disk."""
+    tfds_test_split: str = "test"
+
+    @property
+    def pixels(self) -> int:
+        """Numbers in one image."""
+        return math.prod(self.image_shape)
+
+    @property
+    def label_dtype(self) -> np.dtype:
+        """The smallest of uint8 and uint16 that holds every class."""
+        return np.dtype(np.uint8 if self.classes <= 256 else np.uint16)
+
+    def published(self, split: str) -> int:
+        """Images published in a split."""
+        return {"train": self.train, "test": self.test}[split]
+
+    def bytes(self, counts: dict[str, int]) -> int:
+        """Bytes of the images and labels of so many images a split."""
+        return sum(counts.values()) * (self.pixels + self.label_dtype.itemsize)
+
+
+DATA_SETS: dict[str, DataSet] = {
+    data_set.name: data_set
+    for data_set in (
+        DataSet("mnist", "mnist", (28, 28, 1), 10, 60_000, 10_000, 66_000_000),
+        DataSet("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, 86_000_000),
+        DataSet("cifar10", "cifar10", (32, 32, 3), 10, 50_000, 10_000, 355_000_000),
+        # The labels of TFDS's validation split are public, those of the challenge's test images are not.
+        DataSet(
+            *("imagenet64", "imagenet_resized/64x64", (64, 64, 3), 1000, 1_281_167, 50_000, 14_100_000_000),
+            tfds_test_split="validation",
+        ),
+    )
+}
+
+
+def find(name: str) -> DataSet:
+    """The data set of a name, its own or TFDS's.
+
+    Raises:
+      UserError: there is none.
+    """
+    for data_set in DATA_SETS.values():
+        if name in (data_set.name, data_set.tfds_name):
+            return data_set
+    names = (d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
+    raise UserError(f"data set {name!r} is not known; take one of {', '.join(names)}")
+
+
+def default_folder() -> Path:
+    """Where data sets are kept: $MNNJAX_DATA_DIR, else $XDG_DATA_HOME/mnnjax, else ~/.local/share/mnnjax."""
+    if own := os.environ.get("MNNJAX_DATA_DIR"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base).expanduser() if base else Path.home() / ".local/share") / "mnnjax"
+
+
+def by_hand(data_set: DataSet) -> str:
+    """What to do where the network does not serve."""
+    return f"run it again, or fetch the files elsewhere and run `mnnjax data import {data_set.name} --from DIR`"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people, in powers of 1000.
+
+    >>> size(54_950_256)
+    '55.0 MB'
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    power = min(int(math.log10(count)) // 3, 4)
+    return f"{count / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

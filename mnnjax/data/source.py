@@ -1,0 +1,88 @@
+"""What every format of a data set is turned into before it is written: its counts, and blocks of rows."""
+
+import contextlib
+import dataclasses
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mnnjax.checks import UserError
+
+Block = tuple[np.ndarray, np.ndarray]
+"""Images (rows, pixels) uint8, each flattened height-width-channel, and their labels (rows,), integers."""
+
+BLOCK_BYTES = 1 << 23
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set that lies somewhere in some format."""
+
+    words: str
+    """What it is, for people; no paths."""
+    counts: dict[str, int]
+    """Images of the splits train and test, as the format itself declares them."""
+    blocks: Callable[[str], Iterator[Block]]
+    """The rows of a split, in order, block by block; raises UserError where a file is damaged."""
+
+
+def block_rows(row_bytes: int) -> int:
+    """Rows of so many bytes that make a block."""
+    return max(1, BLOCK_BYTES // row_bytes)
+
+
+def read_rows(file: BinaryIO, path: Path, rows: int, row_bytes: int) -> Iterator[np.ndarray]:
+    """Exactly `rows` rows, up to the end of the file, as uint8 blocks (k, row_bytes).
+
+    Raises:
+      UserError: the file ends before, or goes on after that.
+    """
+    done = 0
+    while done < rows:
+        count = min(block_rows(row_bytes), rows - done)
+        content = file.read(count * row_bytes)
+        if len(content) < count * row_bytes:
+            raise UserError(f"{path} is cut short: {rows} rows announced, {done + len(content) // row_bytes} there")
+        done += count
+        yield np.frombuffer(content, np.uint8).reshape(count, row_bytes)
+    # Reading on to the end also makes the gzip and zip readers compare their checksum.
+    if file.read(1):
+        raise UserError(f"{path} goes on after the {rows} rows that its header announces; fetch it again")
+
+
+def with_labels(blocks: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[Block]:
+    """Each block of images with its part of all the labels (images,)."""
+    start = 0
+    for block in blocks:
+        yield block, labels[start : start + len(block)]
+        start += len(block)
+
+
+def to_rows(planar: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Images (k, channels * height * width), one plane a channel, as rows (k, height * width * channels)."""
+    height, width, channels = image_shape
+    return planar.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(planar), -1)
+
+
+def one_line(error: object) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """What the readers of compressed files raise where one is damaged, as a UserError that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        # Without a number of the system's it is the gzip reader that complains.
+        reason = error.strerror or f"{one_line(error)}; fetch it again"
+        raise UserError(f"{path} cannot be read: {reason}") from error
+    except (EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged or cut short ({one_line(error)}); fetch it again") from error

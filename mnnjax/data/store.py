@@ -1,0 +1,144 @@
+"""Reading the data sets that are kept: one folder each, with .npy arrays and a manifest of their sha256."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError
+from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
+
+MANIFEST = "manifest.json"
+FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLITS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A data set that lies ready; its images are memory-mapped, so a process reads only the rows it takes."""
+
+    name: str
+    path: Path
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+    classes: int
+    source: str
+    """What it was made from."""
+    counts: dict[str, int]
+    """Images of the splits train and test."""
+    bytes: int
+    """Of all its arrays."""
+    digest: str
+    """sha256 over the sha256, size and shape of every array: equal where the data are."""
+
+    def images(self, split: str) -> np.ndarray:
+        """The images of a split: uint8 (n, height * width * channels), read-only, memory-mapped."""
+        return np.load(self.path / FILES[split][0], mmap_mode="r")
+
+    def labels(self, split: str) -> np.ndarray:
+        """The classes (n,) of a split's images, uint8 or uint16."""
+        return np.load(self.path / FILES[split][1])
+
+
+class _Damaged(Exception):
+    """What is wrong with a stored data set."""
+
+
+def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = False) -> Stored:
+    """A data set that `prepare` or `import_data` has written.
+
+    Args:
+      data_dir: where data sets are kept; `default_folder()` where None.
+      verify: read all arrays and compare their sha256, besides presence, size and header.
+
+    Raises:
+      UserError: it is not there, or damaged.
+    """
+    data_set, data_dir = find(name), Path(data_dir or default_folder())
+    path = data_dir / data_set.name
+    if not path.exists():
+        raise UserError(f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
+    try:
+        return _open(data_set, path, verify)
+    except _Damaged as problem:
+        raise UserError(
+            f"{data_set.name} in {data_dir} cannot be used ({problem}): {how_to_get(data_set)}"
+        ) from problem
+
+
+def how_to_get(data_set: DataSet) -> str:
+    """The two commands that bring a data set."""
+    return f"run `mnnjax data prepare {data_set.name}` (or `mnnjax data import {data_set.name} --from DIR`)"
+
+
+def strangers(path: Path) -> list[str]:
+    """Names in a data set's folder that are none of its files: a user's own, not to be replaced."""
+    own = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
+    return sorted(p.name for p in path.iterdir() if p.name not in own) if path.is_dir() else []
+
+
+def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
+    """What is kept: for each known data set its name, train and test (images), bytes, path, and state.
+
+    The state is "verified", "not verified" without `verify`, "absent: ...", or what is wrong; the numbers are None
+    unless it can be used.
+    """
+    data_dir, rows = Path(data_dir or default_folder()), []
+    for data_set in DATA_SETS.values():
+        path = data_dir / data_set.name
+        row = {"name": data_set.name, "train": None, "test": None, "bytes": None, "path": str(path)}
+        try:
+            stored = _open(data_set, path, verify)
+            row |= stored.counts | {"bytes": stored.bytes, "state": "verified" if verify else "not verified"}
+        except _Damaged as problem:
+            row["state"] = f"{problem}: {how_to_get(data_set)}" if path.exists() else f"absent: {how_to_get(data_set)}"
+        rows.append(row)
+    return rows
+
+
+def _open(data_set: DataSet, path: Path, verify: bool) -> Stored:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _Damaged(f"{MANIFEST}: {error.strerror}") from error
+    except ValueError as error:
+        raise _Damaged(f"{MANIFEST} is damaged") from error
+    try:
+        same = (manifest["name"], *manifest["image_shape"]) == (data_set.name, *data_set.image_shape)
+        files = {name: dict(manifest["files"][name]) for pair in FILES.values() for name in pair}
+        counts = {split: int(files[FILES[split][1]]["shape"][0]) for split in SPLITS}
+        total, source = sum(int(file["bytes"]) for file in files.values()), str(manifest["source"])
+        same = same and manifest["classes"] == data_set.classes
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _Damaged(f"{MANIFEST} is damaged") from error
+    if not same:
+        raise _Damaged(f"{MANIFEST} is that of other images")
+    for split in SPLITS:
+        images, labels = FILES[split]
+        _check(path / images, files[images], (counts[split], data_set.pixels), np.dtype(np.uint8), verify)
+        _check(path / labels, files[labels], (counts[split],), data_set.label_dtype, verify)
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return Stored(data_set.name, path, data_set.image_shape, data_set.classes, source, counts, total, digest)
+
+
+def _check(path: Path, entry: dict, shape: tuple[int, ...], dtype: np.dtype, verify: bool) -> None:
+    """Presence, size and header of an array, and its sha256 where asked."""
+    try:
+        found = path.stat().st_size
+        if found != entry.get("bytes"):
+            raise _Damaged(f"{path.name}: {found} bytes, not {entry.get('bytes')}")
+        array = np.load(path, mmap_mode="r")
+        if array.shape != shape or array.dtype != dtype or list(shape) != entry.get("shape"):
+            raise _Damaged(f"{path.name}: {array.dtype} of shape {array.shape}, not {dtype} {shape}")
+        if verify:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != entry.get("sha256"):
+                raise _Damaged(f"{path.name}: its sha256 is not the manifest's, the file has changed")
+    except _Damaged:
+        raise
+    except OSError as error:
+        raise _Damaged(f"{path.name}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged header raises what Python's own parser does
+        raise _Damaged(f"{path.name}: damaged header") from error

@@ -1,0 +1,130 @@
+"""A folder that TFDS has prepared, here or elsewhere; TFDS is imported when one is read, TensorFlow if it must be."""
+
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError, require
+from mnnjax.data.sets import SPLITS, DataSet
+from mnnjax.data.source import Block, Source, block_rows, one_line
+
+LOOKED_FOR = "a folder that TFDS prepared (with dataset_info.json)"
+INFO = "dataset_info.json"
+# TFDS reads these formats without TensorFlow.
+LIGHT_FORMATS = ("array_record", "parquet")
+
+
+def find(data_set: DataSet, folder: Path) -> Source | None:
+    """The set as TFDS prepared it: in the folder itself, its NAME/CONFIG/VERSION below, or its VERSION; else None.
+
+    Raises:
+      UserError: it is another set, TFDS or TensorFlow is not installed, or TFDS cannot read it.
+    """
+    home = _home(data_set, folder)
+    return None if home is None else read(data_set, home)
+
+
+def read(data_set: DataSet, folder: Path) -> Source:
+    """The set in a folder that holds TFDS's dataset_info.json. TFDS keeps the images in a shuffled order of its own.
+
+    Raises:
+      UserError: as `find`.
+    """
+    try:
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        name, file_format = info["name"], info.get("fileFormat", "tfrecord")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / INFO} is damaged ({one_line(error)}); copy the folder again") from error
+    found = "/".join(part for part in (name, info.get("configName")) if part)
+    require(found == data_set.tfds_name, f"{folder} holds {found} and not {data_set.tfds_name}; give another folder")
+    light = file_format in LIGHT_FORMATS
+    require_installed("tensorflow_datasets", *(() if light else ("tensorflow",)))
+    quieten()
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(folder)
+        builder.info.splits[data_set.tfds_test_split]
+        return from_builder(data_set, builder, light)
+    except UserError:
+        raise
+    except Exception as error:  # TFDS passes on what its readers raise
+        raise _unreadable(folder, error) from error
+
+
+def from_builder(data_set: DataSet, builder, light: bool = True) -> Source:
+    """The set that a TFDS builder has prepared; `light` without TensorFlow."""
+    names = {"train": "train", "test": data_set.tfds_test_split}
+    shape = tuple(builder.info.features["image"].shape)
+    require(
+        shape == data_set.image_shape, f"{builder.data_dir} holds images of shape {shape}, not {data_set.image_shape}"
+    )
+    if light:
+        splits = {split: builder.as_data_source(split=names[split]) for split in SPLITS}
+        counts = {split: len(splits[split]) for split in SPLITS}
+    else:
+        counts = {split: builder.info.splits[names[split]].num_examples for split in SPLITS}
+    rows = block_rows(data_set.pixels)
+
+    def blocks(split: str) -> Iterator[Block]:
+        try:
+            if light:
+                for start in range(0, counts[split], rows):
+                    stop = min(start + rows, counts[split])
+                    yield _block(data_set, [splits[split][i] for i in range(start, stop)])
+            else:
+                yield from _tensorflow_blocks(data_set, builder, names[split], rows)
+        except Exception as error:  # as in `read`
+            raise _unreadable(builder.data_dir, error) from error
+
+    return Source(f"TFDS {data_set.tfds_name} {builder.version}", counts, blocks)
+
+
+def require_installed(*modules: str) -> None:
+    """Raise UserError, which names the extra, unless all modules can be imported."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"this needs {module}, which is not installed; run pip install 'mnnjax[data]'")
+
+
+def quieten() -> None:
+    """Keep what TensorFlow, and TFDS's advice, would log from a process's output; before either is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _home(data_set: DataSet, folder: Path) -> Path | None:
+    below = folder / data_set.tfds_name
+    homes = [path.parent for place in (folder, below) for path in (*place.glob(INFO), *place.glob(f"*/{INFO}"))]
+    versions = {home: [int(n) if n.isdigit() else -1 for n in home.name.split(".")] for home in homes}
+    return folder if folder in homes else max(homes, key=versions.__getitem__, default=None)
+
+
+def _tensorflow_blocks(data_set: DataSet, builder, split: str, rows: int) -> Iterator[Block]:
+    import tensorflow_datasets as tfds
+
+    # One file after the other: the order is then that of the files.
+    config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+    examples = []
+    for example in tfds.as_numpy(builder.as_dataset(split=split, read_config=config)):
+        examples.append(example)
+        if len(examples) == rows:
+            yield _block(data_set, examples)
+            examples = []
+    if examples:
+        yield _block(data_set, examples)
+
+
+def _block(data_set: DataSet, examples: list[dict]) -> Block:
+    images = np.stack([np.asarray(example["image"]) for example in examples])
+    return images.reshape(-1, data_set.pixels), np.array([int(example["label"]) for example in examples])
+
+
+def _unreadable(folder: Path | str, error: Exception) -> UserError:
+    reason = one_line(error)[:300]
+    return UserError(f"TFDS cannot read {folder} ({type(error).__name__}: {reason}); copy or prepare it again")

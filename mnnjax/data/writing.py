@@ -1,0 +1,236 @@
+"""Writing a data set: beside its place, block by block, and moved there when all is on the disk."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError, require
+from mnnjax.data.sets import SPLITS, DataSet, size
+from mnnjax.data.source import Source, one_line
+from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+SPARE_BYTES = 1 << 20
+
+
+def keep(
+    data_set: DataSet,
+    data_dir: Path,
+    open_source: Callable[[], AbstractContextManager[Source]],
+    force: bool,
+    say: Callable[[str], None],
+) -> Stored:
+    """Write the data set that `open_source` opens, unless a sound copy is kept already and not `force`.
+
+    Raises:
+      UserError: what `open_source` raises; too little room, a damaged source, a label that is no class; another
+        process is at it. Nothing is left then, and an older copy stays.
+    """
+    with sole_writer(data_set, data_dir):
+        if _is_kept(data_set, data_dir, force, say):
+            return open_stored(data_set.name, data_dir)
+        with open_source() as source:
+            write(data_set, source, data_dir, say)
+        stored = open_stored(data_set.name, data_dir)
+    for split in SPLITS:
+        count, published = stored.counts[split], data_set.published(split)
+        if count != published:
+            say(f"note: {count} {split} images, {published} expected; what is there is kept")
+    say(f"{data_set.name}: {size(stored.bytes)} in {stored.path}, from {stored.source}")
+    return stored
+
+
+def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str], None]) -> bool:
+    place = data_dir / data_set.name
+    if not os.path.lexists(place):
+        return False
+    require(place.is_dir(), f"{place} is no folder; move it, or give another --data-dir")
+    others = strangers(place)
+    require(not others, f"{place} holds other files ({', '.join(others[:3])}); move it, or give another --data-dir")
+    if force:
+        return False
+    try:
+        open_stored(data_set.name, data_dir, verify=True)
+    except UserError:
+        say(f"{data_set.name}: the copy in {place} is damaged and will be replaced")
+        return False
+    say(f"{data_set.name}: already in {place}, verified; --force writes it again")
+    return True
+
+
+@contextlib.contextmanager
+def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
+    """Hold the data set's lock, which the system frees however the process ends, and clear what killed ones left.
+
+    Raises:
+      UserError: another process holds it, or the folder cannot be written in; also for an OSError within.
+    """
+    with _disk_errors(data_set, data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with open(data_dir / f".{data_set.name}.lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"another process is writing {data_set.name} in {data_dir}; wait for it, or stop it"
+                ) from error
+            for leftover in data_dir.glob(f".{data_set.name}.*.part"):
+                shutil.rmtree(leftover)
+            yield
+
+
+@contextlib.contextmanager
+def part_folder(data_set: DataSet, data_dir: Path, purpose: str) -> Iterator[Path]:
+    """A new folder beside the data set's place, gone at the end unless it was moved away; within `sole_writer`."""
+    part = data_dir / f".{data_set.name}.{os.getpid()}.{purpose}.part"
+    try:
+        part.mkdir()
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
+    """Raise UserError unless so many bytes are free where the data set is to be kept."""
+    free = shutil.disk_usage(data_dir).free
+    require(
+        free >= needed + SPARE_BYTES,
+        f"{data_set.name} needs {size(needed + SPARE_BYTES)} in {data_dir}, {size(free)} are free; "
+        "make room, or give another --data-dir",
+    )
+
+
+def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
+    """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`.
+
+    Raises:
+      UserError: too little room, a damaged source, or a label that is no class. Nothing is left then, and an older
+        copy stays.
+    """
+    for split in SPLITS:
+        require(source.counts[split] > 0, f"{data_set.name}: the {source.words} hold no {split} images")
+    require_room(data_set, data_dir, data_set.bytes(source.counts))
+    with part_folder(data_set, data_dir, "new") as part:
+        files = {}
+        for split in SPLITS:
+            say(f"{data_set.name}: writing {source.counts[split]} {split} images")
+            files |= _write_split(data_set, source, split, part)
+        manifest = {
+            "name": data_set.name,
+            "source": source.words,
+            "image_shape": data_set.image_shape,
+            "classes": data_set.classes,
+            "files": files,
+        }
+        with open(part / MANIFEST, "w", encoding="utf-8") as file:
+            file.write(json.dumps(manifest, indent=1) + "\n")
+            _sync(file)
+        _put_in_place(data_set, part, data_dir)
+
+
+def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) -> dict[str, dict]:
+    images, labels = FILES[split]
+    count, done = source.counts[split], 0
+    with (
+        _Array(folder / images, np.dtype(np.uint8), (count, data_set.pixels)) as X,
+        _Array(folder / labels, data_set.label_dtype, (count,)) as y,
+    ):
+        for rows, classes in source.blocks(split):
+            classes = np.asarray(classes)
+            wrong = np.flatnonzero((classes < 0) | (classes >= data_set.classes))
+            if wrong.size:
+                raise UserError(
+                    f"{data_set.name}: image {done + wrong[0]} of {split} has class {classes[wrong[0]]}, "
+                    f"not one of 0 to {data_set.classes - 1}; is this another data set?"
+                )
+            X.append(rows)
+            y.append(classes)
+            done += len(rows)
+        require(done == count, f"{data_set.name}: the {source.words} announce {count} {split} images, {done} are there")
+        return {images: X.finish(), labels: y.finish()}
+
+
+class _Array:
+    """An .npy file written block by block; written, not memory-mapped, since a full disk kills a process that maps."""
+
+    def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]):
+        self._file = open(path, "wb")  # noqa: SIM115
+        self._digest = hashlib.sha256()
+        self._dtype, self._shape = dtype, shape
+        header = io.BytesIO()
+        description = np.lib.format.dtype_to_descr(dtype)
+        fields = {"descr": description, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, fields)
+        self._put(header.getvalue())
+
+    def __enter__(self) -> "_Array":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def append(self, rows: np.ndarray) -> None:
+        self._put(np.ascontiguousarray(rows, self._dtype).reshape(-1).view(np.uint8).data)
+
+    def finish(self) -> dict:
+        """Bring it to the disk; what the manifest says of it."""
+        _sync(self._file)
+        return {"bytes": self._file.tell(), "sha256": self._digest.hexdigest(), "shape": self._shape}
+
+    def _put(self, content: bytes | memoryview) -> None:
+        self._file.write(content)
+        self._digest.update(content)
+
+
+def _put_in_place(data_set: DataSet, part: Path, data_dir: Path) -> None:
+    place = data_dir / data_set.name
+    old = data_dir / f".{data_set.name}.{os.getpid()}.old.part"
+    _sync_folder(part)
+    old.mkdir()
+    try:
+        if os.path.lexists(place):
+            os.rename(place, old / "copy")
+        os.rename(part, place)
+    except BaseException:
+        if not os.path.lexists(place) and os.path.lexists(old / "copy"):
+            os.rename(old / "copy", place)
+        shutil.rmtree(old, ignore_errors=True)
+        raise
+    _sync_folder(data_dir)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(file) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def _disk_errors(data_set: DataSet, data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(
+                f"{data_set.name}: the disk of {data_dir} is full; make room, or give another --data-dir"
+            ) from error
+        where = error.filename or data_dir
+        raise UserError(f"{data_set.name}: {where}: {error.strerror or one_line(error)}; nothing is kept") from error

@@ -1,0 +1,66 @@
+"""What `mnnjax data` says."""
+
+import json
+
+import pytest
+from small_sets import draw, write_idx
+
+from mnnjax.checks import UserError
+from mnnjax.data.command import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "verb"),
+        (["fetch"], "invalid choice: 'fetch'"),
+        (["prepare"], "data prepare: the following arguments are required: name"),
+        (["import", "mnist"], "data import: the following arguments are required: --from"),
+        (["import", "kmnist", "--from", "."], "take one of mnist, fashion_mnist, cifar10, imagenet64 (or"),
+        (["prepare", "kmnist"], "data set 'kmnist' is not known"),
+        (["import", "mnist", "--from", "nowhere"], "--from nowhere: no such folder"),
+        (["import", "mnist", "--from", "."], "no files of mnist in .; looked for"),
+        (["list", "--verify"], "unrecognized arguments: --verify"),
+    ],
+)
+def test_wrong_calls_are_one_line(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNNJAX_DATA_DIR", str(tmp_path / "kept"))
+    with pytest.raises(UserError) as error:
+        main(arguments)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_import_and_list(tmp_path, capsys):
+    folder, kept = str(write_idx(tmp_path / "in", draw("mnist"))), str(tmp_path / "kept")
+    assert main(["import", "mnist", "--from", folder, "--data-dir", kept]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "mnist: writing 12 train images",
+        "mnist: writing 5 test images",
+        "note: 12 train images, 60000 expected; what is there is kept",
+        "note: 5 test images, 10000 expected; what is there is kept",
+        f"mnist: 13.9 kB in {kept}/mnist, from IDX files",
+    ]
+    assert main(["import", "mnist", "--from", folder, "--data-dir", kept]) == 0
+    assert "already in" in capsys.readouterr().out
+
+    assert main(["list", "--data-dir", kept]) == 0
+    heading, mnist, *others = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["data", "set", "train", "test", "size", "path", "state"]
+    assert mnist.split() == ["mnist", "12", "5", "13.9", "kB", f"{kept}/mnist", "verified"]
+    assert all("-  " in line and "absent: run `mnnjax data prepare" in line for line in others)
+    assert len(others) == 3
+
+    assert main(["list", "--data-dir", kept, "--json", "--no-verify"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["mnist", "fashion_mnist", "cifar10", "imagenet64"]
+    assert rows[0]["state"] == "not verified"
+
+
+@pytest.mark.parametrize("verb", ["prepare", "import", "list"])
+def test_help(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    assert "--data-dir" in capsys.readouterr().out
