@@ -1,4 +1,4 @@
-"""The command line: mnnjax run | status | report | bounds | construct."""
+"""The command line: mnnjax run | status | report | data | bounds | construct."""
 
 import argparse
 import atexit
@@ -33,6 +33,8 @@ class RunOptions:
     """Run the config's small variant, which takes seconds."""
     workdir: Path | None = None
     """Where everything is kept; default runs/NAME, or runs/NAME-small."""
+    data_dir: Path | None = None
+    """Where `mnnjax data` keeps image data; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder."""
     dry_run: bool = False
     """Print cells, programs and memory, and run nothing."""
 
@@ -138,7 +140,7 @@ def _run_study(arguments: Sequence[str]) -> int:
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     jax_setup.use_compilation_cache()
     try:
-        run_study(study, path)
+        run_study(study, path, options.data_dir)
     except Stopped as stopped:
         print(f"{stopped}; run the same command again to go on", flush=True)
         return EXIT_STOPPED
@@ -176,9 +178,13 @@ def _report(arguments: Sequence[str]) -> int:
     from mnnjax.report import write_report
     from mnnjax.study import plan
     from mnnjax.study.results import Workdir
+    from mnnjax.study.sources import recorded_shape
 
     folders = parser.parse_args(arguments).dir
-    planned = {path: sum(cell.part.repeats for cell in plan.cells(Workdir(path).study())) for path in folders}
+    planned = {}
+    for path in folders:
+        workdir = Workdir(path)
+        planned[path] = sum(cell.part.repeats for cell in plan.cells(workdir.study(), recorded_shape(workdir)))
     print(f"report: {write_report(folders, planned).resolve()}")
     return 0
 
@@ -242,15 +248,30 @@ def _construct(arguments: Sequence[str]) -> int:
     return 0
 
 
-VERBS = {"run": _run, "status": _status, "report": _report, "bounds": _bounds, "construct": _construct}
+def _data(arguments: Sequence[str]) -> int:
+    from mnnjax.data.command import main
+
+    return main(arguments)
+
+
+VERBS = {
+    "run": _run,
+    "status": _status,
+    "report": _report,
+    "data": _data,
+    "bounds": _bounds,
+    "construct": _construct,
+}
 USAGE = f"""usage: mnnjax VERB ...
 
-  mnnjax run CONFIG [--small] [--workdir DIR] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
+  mnnjax run CONFIG [--small] [--workdir DIR] [--data-dir DIR] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
       train a study's cells, or go on from where it stopped, and write its report
   mnnjax status DIR
       how far it has come
   mnnjax report DIR [DIR ...]
       write report.html with its pictures and tables
+  mnnjax data prepare|import|list
+      real images: download them, or take files that are here, and see what there is
   mnnjax bounds --N N --d0 D0 --d1 D1 --eps EPS [--rho RHO] [--json]
       the paper's expressions at one size, leading order
   mnnjax construct --output FILE.npz [--input FILE.npz | --N N --d0 D0 --seed S] [--rho RHO] [--json]

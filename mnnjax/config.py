@@ -1,85 +1,29 @@
-"""What a study is: frozen dataclasses, checked when they are made, to and from JSON.
+"""What a study is: frozen dataclasses, checked when they are made (config_problem.py: the problems; config_json.py: to
+and from JSON).
 
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
-import typing
 from typing import Literal
 
 from mnnjax.checks import UserError, require, require_grid, require_ratios, require_types
+from mnnjax.config_json import digest, from_dict, to_dict
+from mnnjax.config_problem import ROW_BLOCKS, Problem
 
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Where the points X (N, d0) and the labels y (N,) come from."""
-
-    inputs: Literal["gaussian", "sphere", "rademacher", "uniform", "digits"] = "gaussian"
-    """gaussian: i.i.d. standard normal. sphere: uniform, of norm sqrt(d0). rademacher: +1 or -1. uniform: on [0, 1]^d0.
-    digits: the 1797 real 8x8 images bundled with scikit-learn, 0-4 against 5-9, PCA-whitened."""
-    labels: Literal["random", "teacher", "classes"] = "random"
-    """random: each value with probability 1/2. teacher: by a random network (Assumption 5). classes: of the images."""
-    label_values: Literal["zero_one", "plus_minus_one"] = "plus_minus_one"
-    """The two values of y: 0 and 1 (the theory) or -1 and +1 (Figure 5.1)."""
-    teacher_units: int = 0
-    """d1* of Assumption 5, hidden units of the teacher; with labels=teacher only."""
-    d0: tuple[int, ...] = ()
-    """Input widths; for images the data say, so leave it empty."""
-    N: tuple[int, ...] = ()
-    """Numbers of points; for images, empty means all and a number means a random subset for each repetition."""
-    d0_d1_over_N: tuple[float, ...] = ()
-    """Instead of N: first-layer weights per point, N = floor(d0 d1 / value)."""
-    d0_over_N: float | None = None
-    """Instead of d0: the input width grows with the points, d0 = ceil(value N)."""
-    d0_over_sqrt_N_log_N: float | None = None
-    """Instead of d0: d0 = ceil(value sqrt(N) log N), the slow end of Assumption 3."""
-    constant_input: bool = False
-    """Every input gets one more coordinate, 1: biases of the hidden units; in volume studies only."""
-    data_sets: int = 0
-    """How many different (X, y) the repetitions have: repetition k has those of seed + k mod value; 0: all differ."""
-
-    def __post_init__(self):
-        require_types("problem.", self)
-        require(not (self.N and self.d0_d1_over_N), "problem: N and d0_d1_over_N are both given; keep one of them")
-        smallest = 1 if self.constant_input else 2
-        require_grid("problem.d0", self.d0, smallest, f"an input needs at least d0 = {smallest} numbers")
-        require(self.data_sets >= 0, f"problem.data_sets: {self.data_sets} is negative; give 0 or more")
-        self._check_growth()
-        require_grid("problem.N", self.N, 1, "a problem needs at least N = 1 point")
-        require_ratios("problem.d0_d1_over_N", self.d0_d1_over_N)
-        if self.inputs == "digits":
-            require(self.labels != "teacher", "problem.labels: images have no teacher; use 'classes' or 'random'")
-            require(not self.d0 and not self.grows, "problem.d0: the images decide d0; leave it empty")
-        else:
-            require(bool(self.d0) or self.grows, "problem.d0: the grid is empty; give at least one input width")
-            require(bool(self.N or self.d0_d1_over_N), "problem.N: the grid is empty; give N or d0_d1_over_N")
-            require(self.labels != "classes", f"problem.labels: 'classes' needs images, not {self.inputs} inputs")
-        if self.labels == "teacher":
-            require(self.teacher_units >= 1, "problem.teacher_units: a teacher needs at least 1 hidden unit")
-        else:
-            require(self.teacher_units == 0, "problem.teacher_units: it only goes with problem.labels='teacher'")
-
-    def _check_growth(self) -> None:
-        for name in ("d0_over_N", "d0_over_sqrt_N_log_N"):
-            value = getattr(self, name)
-            good = value is None or 0 < value < math.inf
-            require(good, f"problem.{name}: {value} is not positive; give a value such as 0.5")
-        rules = [bool(self.d0), self.d0_over_N is not None, self.d0_over_sqrt_N_log_N is not None]
-        require(sum(rules) <= 1, "problem: d0, d0_over_N and d0_over_sqrt_N_log_N exclude each other; keep one")
-        require(not self.grows or bool(self.N), "problem.N: the grid is empty; a d0 that grows with N needs N")
-
-    @property
-    def grows(self) -> bool:
-        """Whether d0 is computed from N."""
-        return self.d0_over_N is not None or self.d0_over_sqrt_N_log_N is not None
-
-    @property
-    def threshold(self) -> float:
-        """The output above which a point counts as of the upper class."""
-        return 0.5 if self.label_values == "zero_one" else 0.0
+__all__ = [
+    "ROW_BLOCKS",
+    "Network",
+    "Problem",
+    "Study",
+    "Train",
+    "UserError",
+    "Volume",
+    "digest",
+    "from_dict",
+    "to_dict",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +80,9 @@ class Train:
     """Epochs between two looks of the host: progress, metrics, a stop request."""
     checkpoint_chunks: int = 5
     """Chunks between two checkpoints."""
+    parallel: Literal["seeds", "rows"] = "seeds"
+    """What the devices share among them. seeds: each has its own repetitions, with all their points. rows: each has its
+    own rows of X, and all repetitions train on the same points in the same batches (with problem.data_sets=1)."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -149,6 +96,14 @@ class Train:
         for name in ("batch_size", "chunk_epochs", "checkpoint_chunks"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"train.{name}: {value} is too small; give at least 1")
+        if self.parallel == "rows":
+            require(self.optimizer != "newton", "train.parallel: newton shares seeds among the devices; take 'seeds'")
+            even = self.batch_size is None or self.batch_size % ROW_BLOCKS == 0
+            require(
+                even,
+                f"train.batch_size: {self.batch_size} is no multiple of {ROW_BLOCKS}, which parallel='rows' needs; "
+                "try 1024",
+            )
 
     @property
     def total_epochs(self) -> int:
@@ -245,6 +200,10 @@ class Study:
             require(
                 one, "network.hidden_layers: capacity is of one hidden layer, whose global minima are proven; give 1"
             )
+            shared = self.train.parallel == "seeds" or self.problem.data_sets == 1
+            require(
+                shared, "problem.data_sets: train.parallel='rows' trains all repetitions on the same points; give 1"
+            )
             trained = self.figure not in ("volumes", "full_rank")
             require(trained, f"figure: {self.figure!r} is drawn from volumes; give volume, or another figure")
         else:
@@ -252,7 +211,7 @@ class Study:
         if self.network.rho < 0:
             one = self.problem.teacher_units == 1
             require(not one, "problem.teacher_units: one unit with rho < 0 has outputs of one sign; give at least 2")
-        if self.problem.inputs == "digits":
+        if self.problem.is_image:
             widths = self.network.d1 or self.network.d0_d1_over_N
             require(bool(widths), "network.d1: the grid is empty; images need explicit hidden widths")
             require(not self.problem.d0_d1_over_N, "problem.d0_d1_over_N: images have their own N; give N or nothing")
@@ -263,6 +222,9 @@ class Study:
         require(self.train is None, "volume: it is given beside train; a study has one of them (see also)")
         require(self.network.hidden_layers == (1,), "network.hidden_layers: volumes are of one hidden layer; give 1")
         require(not self.network.bias, "network.bias: volumes have no output bias; use problem.constant_input")
+        require(
+            not (self.volume.redraw and self.problem.is_image), "volume.redraw: images are not drawn anew; leave it out"
+        )
         own = self.figure in ("none", "volumes", "full_rank")
         require(own, f"figure: {self.figure!r} is drawn from trained networks; give train in place of volume")
 
@@ -270,43 +232,3 @@ class Study:
     def parts(self) -> tuple["Study", ...]:
         """This study and those in `also`, in the order in which they run."""
         return (self, *(part for other in self.also for part in other.parts))
-
-
-def to_dict(config) -> dict:
-    """The study as plain JSON values; from_dict is the inverse."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def digest(config) -> str:
-    """A short hash that two studies share if and only if all their fields are equal."""
-    # 0 and 0.0 are equal values, so all numbers are written alike.
-    values = json.loads(json.dumps(to_dict(config)), parse_int=float)
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def from_dict(cls, values: dict):
-    """The inverse of to_dict; a field that `values` lacks takes its default.
-
-    Raises:
-      UserError: a field that cls does not have, or a required one that is missing.
-    """
-    require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
-    try:
-        return cls(**{name: _from_json(hints[name], value) for name, value in values.items()})
-    except TypeError as error:
-        raise UserError(f"{cls.__name__}: {error}") from error
-
-
-def _from_json(hint, value):
-    if isinstance(value, dict):
-        # A dataclass, perhaps with None as the alternative.
-        options = [h for h in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(h)]
-        return from_dict(options[0], value) if options else value
-    if isinstance(value, list):
-        # Every list in a study's JSON was a tuple; its elements are of one kind, or plain values.
-        inner = [h for h in typing.get_args(hint) if h is not Ellipsis] or [None]
-        return tuple(_from_json(inner[0], v) for v in value)
-    return value

@@ -38,6 +38,22 @@ RICH = Study(
             volume=Volume("splitting", 0.1, 100, None, 7, 32, 0.3, False, "random", 50, 3, 9),
             figure="volumes",
         ),
+        Study(
+            "table1",
+            Problem(
+                *("mnist", "classes"),
+                N=(5000,),
+                data_sets=1,
+                lower_classes=(0, 2),
+                upper_classes=(1,),
+                split="all",
+                whitening="zca",
+                whitening_images=4000,
+            ),
+            Network(d1=(89,)),
+            Train(batch_size=1024, parallel="rows"),
+            figure="table1",
+        ),
     ),
 )
 
@@ -51,7 +67,7 @@ def test_json_holds_the_whole_study(study):
 
 
 def test_parts_are_in_the_order_in_which_they_run():
-    assert [part.name for part in RICH.parts] == ["rich", "digits", "deepest", "plain", "volumes"]
+    assert [part.name for part in RICH.parts] == ["rich", "digits", "deepest", "plain", "volumes", "table1"]
 
 
 def test_fields_that_json_lacks_take_their_defaults():

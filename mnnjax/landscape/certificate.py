@@ -8,6 +8,7 @@ import numpy as np
 from mnnjax.landscape._check import check_array, check_rho
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
+from mnnjax.landscape.systems import factor_fits
 from mnnjax.objective import default_threshold
 
 Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
@@ -119,6 +120,11 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
         margin=np.nan if minimum is None else minimum.margin,
         distance=np.nan if minimum is None else _distance(point, minimum.point),
     )
+
+
+def certifiable(N: int, d0: int, d1: int) -> bool:
+    """Whether a problem of this size is within reach of certify on this machine: N or d0 d1 at most 6000, about."""
+    return factor_fits(N, d0 * d1)
 
 
 def certify_batch(W, z, X, y, rho: float, **options) -> list[Certificate]:

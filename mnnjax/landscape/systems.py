@@ -30,6 +30,11 @@ EXACT_RANK_ENTRIES = 2_000_000
 LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000
 
 
+def factor_fits(rows: int, columns: int) -> bool:
+    """Whether a region's A o X of this size is factorized; of larger ones only those of few entries get a verdict."""
+    return min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_PRODUCT)
+
+
 def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple | None, float]:
     """The Cholesky factor of S, for cho_solve, and a proven lower bound on the smallest eigenvalue of a symmetric
     matrix that lies within `error` (spectral norm) of S; None and 0 when none could be proven."""
@@ -249,8 +254,7 @@ def make_system(A, X, z, constant: bool = False) -> System:
     `solvable` whether a change of W alone can be computed with a bound."""
     region = Region.of(A, X, constant)
     rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
-    fits = min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_PRODUCT)
-    if rows and columns and fits:
+    if rows and columns and factor_fits(rows, columns):
         system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
         if system.proven:
             return system

@@ -4,44 +4,48 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from mnnjax.config import Problem
 from mnnjax.problems.gaussian import draw_inputs, random_labels, teacher_labels
-from mnnjax.problems.images import digits
-from mnnjax.problems.whitening import pca_whiten
+from mnnjax.problems.images import Images, draw_images, nominal_shape, open_images, patches
+from mnnjax.problems.whitening import Whitening, fit_whitening
 
-__all__ = ["digits", "draw_inputs", "image_shape", "make_problem", "pca_whiten", "random_labels", "teacher_labels"]
+__all__ = [
+    "Images",
+    "Whitening",
+    "draw_images",
+    "draw_inputs",
+    "fit_whitening",
+    "make_problem",
+    "nominal_shape",
+    "open_images",
+    "patches",
+    "random_labels",
+    "teacher_labels",
+]
 
-Draw = Callable[[PRNGKeyArray, Array], tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
-
-
-def image_shape(problem: Problem) -> tuple[int, int] | None:
-    """(number of images, d0) where the inputs are images; None where they are drawn."""
-    return digits()[0].shape if problem.inputs == "digits" else None
+Draw = Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
 
 
 def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype) -> Draw:
     """The pure function draw(key, N) -> X (rows, d0), y (rows,) that draws one repetition's data.
 
-    Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. For images, a point is
-    an image drawn without replacement. rho is the slope of the teacher's hidden units.
+    Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. rho is the slope of the
+    teacher's hidden units; draw(key, N, teacher_key) takes the teacher from a key of its own, for parts of one problem.
+    Images are not drawn but read (draw_images): of them the function raises ValueError.
     """
 
-    def draw(key, N):
+    def draw(key, N, teacher_key=None):
+        if problem.is_image:
+            raise ValueError(f"problem: {problem.inputs} are images; read them with draw_images")
         key_X, key_y = jax.random.split(key)
-        if problem.inputs == "digits":
-            images, classes = digits()
-            order = jax.random.permutation(key_X, len(images))[:rows]
-            X, y = jnp.asarray(images, dtype)[order], jnp.asarray(classes, dtype)[order]
-        else:
-            X = draw_inputs(key_X, problem.inputs, rows, d0, dtype)
+        X = draw_inputs(key_X, problem.inputs, rows, d0, dtype)
         if problem.labels == "random":
             y = random_labels(key_y, rows, dtype)
-        elif problem.labels == "teacher":
-            y = teacher_labels(key_y, X, problem.teacher_units, rho)
-        if problem.label_values == "plus_minus_one":
-            y = 2 * y - 1
+        else:
+            y = teacher_labels(key_y if teacher_key is None else teacher_key, X, problem.teacher_units, rho)
+        y = problem.labels_of(y)
         is_point = jnp.arange(rows) < N
         return jnp.where(is_point[:, None], X, 0), jnp.where(is_point, y, 0)
 

@@ -1,18 +1,159 @@
-"""Real images as binary problems."""
+"""Real images as binary problems: which images, of which label, read a few rows at a time."""
 
+import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Int, UInt8
 
-from mnnjax.problems.whitening import pca_whiten
+from mnnjax import data
+from mnnjax.checks import UserError, require
+from mnnjax.config import Problem
+from mnnjax.problems.gaussian import random_labels
+from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, patches, read_patches
+from mnnjax.problems.whitening import Whitening
+
+__all__ = [
+    "Images",
+    "chosen_rows",
+    "class_groups",
+    "draw_images",
+    "image_labels",
+    "nominal_shape",
+    "open_images",
+    "patches",
+]
+
+PATCH_SIZES = {"patches32": 32, "patches64": 64}
 
 
-@functools.cache
-def digits() -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
-    """scikit-learn's bundled digits: X (1797, 61), PCA-whitened in float64 with the three constant pixels dropped,
-    and y (1797,), 0 for the digits 0-4 and 1 for 5-9."""
-    from sklearn.datasets import load_digits
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """N images and whether each is of the upper group of classes."""
 
-    images, classes = load_digits(return_X_y=True)
-    return pca_whiten(images), (classes >= 5).astype(np.float64)
+    pixels: int
+    upper: Int[np.ndarray, " N"]
+    """1 in the upper group of classes, 0 in the lower."""
+    read: Callable[[Int[np.ndarray, " rows"]], UInt8[np.ndarray, "rows pixels"]]
+    """The images of given numbers, 0 to N - 1; no others are read."""
+    digest: str
+    """Names the content: a checksum, or where the images come from."""
+    held_out: "Images | None" = None
+    """The test split, where it is not trained on."""
+
+    @property
+    def N(self) -> int:
+        return len(self.upper)
+
+
+def nominal_shape(problem: Problem) -> tuple[int, int] | None:
+    """(number of images, d0) as published, before anything is read: whitening may yet drop directions. None where
+    inputs are drawn."""
+    if problem.inputs in PATCH_SIZES:
+        size = PATCH_SIZES[problem.inputs]
+        return COUNTS[size], patch_pixels(size)
+    if problem.inputs == "digits":
+        return 1797, 61
+    if not problem.is_image:
+        return None
+    known = data.DATA_SETS[problem.inputs]
+    return known.train + (known.test if problem.split == "all" else 0), known.pixels
+
+
+def open_images(problem: Problem, data_dir: Path | None, verify: bool = False) -> Images:
+    """The images of a problem, of its chosen split and classes.
+
+    Args:
+      data_dir: where `mnnjax data` keeps its sets; None is its default folder.
+      verify: whether the sets' checksums are computed.
+
+    Raises:
+      UserError: the data are not there or damaged, or have no images of a group of classes.
+    """
+    if problem.inputs in PATCH_SIZES:
+        size = PATCH_SIZES[problem.inputs]
+        read, digest = functools.partial(read_patches, size=size), f"patches of size {size}"
+        return _chosen(problem, read, patch_classes(size), patch_pixels(size), 2, digest)
+    if problem.inputs == "digits":
+        from sklearn.datasets import load_digits
+
+        images, classes = load_digits(return_X_y=True)
+        return _chosen(problem, images.astype(np.uint8).__getitem__, classes, images.shape[1], 10, "scikit-learn's")
+    stored = data.open_stored(problem.inputs, data_dir, verify=verify)
+    whole = ("train", "test") if problem.split == "all" else ("train",)
+
+    def part(splits: Sequence[str]) -> Images:
+        arrays = [stored.images(split) for split in splits]
+        classes = np.concatenate([stored.labels(split) for split in splits])
+        read = functools.partial(_read_joined, arrays)
+        return _chosen(problem, read, classes, arrays[0].shape[1], stored.classes, stored.digest)
+
+    held_out = None if problem.split == "all" else part(["test"])
+    return dataclasses.replace(part(whole), held_out=held_out)
+
+
+def _read_joined(arrays: Sequence[np.ndarray], rows: Int[np.ndarray, " rows"]) -> UInt8[np.ndarray, "rows pixels"]:
+    result = np.empty((len(rows), arrays[0].shape[1]), np.uint8)
+    first = 0
+    for array in arrays:
+        own = (rows >= first) & (rows < first + len(array))
+        result[own] = array[rows[own] - first]
+        first += len(array)
+    return result
+
+
+def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, count: int, digest: str) -> Images:
+    """The images whose class is in one of the problem's two groups."""
+    if problem.labels == "random":
+        return Images(pixels, np.zeros(len(classes), np.int64), read, digest)
+    lower, upper = class_groups(problem, count)
+    kept = np.flatnonzero(np.isin(classes, (*lower, *upper)))
+    is_upper = np.isin(classes[kept], upper).astype(np.int64)
+    for name, found in (("lower", len(kept) - is_upper.sum()), ("upper", is_upper.sum())):
+        require(bool(found), f"problem.{name}_classes: {problem.inputs} has no image of these classes")
+    if len(kept) == len(classes):
+        return Images(pixels, is_upper, read, digest)
+    return Images(pixels, is_upper, lambda rows: read(kept[rows]), digest)
+
+
+def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The classes of the lower and of the upper label, among 0 ... classes - 1.
+
+    Raises:
+      UserError: a class that the data do not have, or a group without any class.
+    """
+    lower, upper = problem.lower_classes, problem.upper_classes
+    largest = max((*lower, *upper), default=0)
+    if largest >= classes:
+        raise UserError(f"problem.lower_classes, upper_classes: {problem.inputs} has classes 0 to {classes - 1}")
+    if not lower and not upper:
+        lower = tuple(range(classes // 2))
+    lower = lower or tuple(c for c in range(classes) if c not in upper)
+    upper = upper or tuple(c for c in range(classes) if c not in lower)
+    require(bool(lower and upper), "problem.lower_classes, upper_classes: one group has all classes; leave some out")
+    return lower, upper
+
+
+def chosen_rows(images: Images, key, N: int) -> Int[np.ndarray, " N"]:
+    """The numbers of the N images of one repetition, drawn without replacement from its key."""
+    return np.asarray(jax.random.permutation(jax.random.split(key)[0], images.N)[:N])
+
+
+def draw_images(problem: Problem, images: Images, whitening: Whitening, key, rows: int, N: int, dtype):
+    """X (rows, d0) and y (rows,) of one repetition, like the function that problems.make_problem makes: the first N
+    rows are points, the others zero."""
+    chosen = chosen_rows(images, key, N)
+    X, y = np.zeros((rows, whitening.d0), dtype), np.zeros(rows, dtype)
+    X[:N] = whitening.apply(images.read(chosen), dtype)
+    y[:N] = image_labels(problem, images.upper[chosen], key)
+    return X, y
+
+
+def image_labels(problem: Problem, upper: Int[np.ndarray, " N"], key):
+    """y (N,) as the problem writes it: of the classes, or at random from the repetition's key."""
+    if problem.labels == "random":
+        upper = np.asarray(random_labels(jax.random.split(key)[1], len(upper), np.int64))
+    return problem.labels_of(upper)

@@ -1,27 +1,149 @@
-"""Whitening: inputs with mean zero and covariance identity, as section 5 has them."""
+"""Whitening: images with mean zero and covariance identity, as section 5 has them, for any number of images.
 
+The images are read in blocks, as bytes. Their moments are exact: with 128 subtracted, a product of two pixels is an
+integer of at most 2^14, so that a sum over the 1024 rows of a tile, at most 2^24, is held exactly by float32, whatever
+the order of its terms; tiles are added in float64. The result depends on neither devices nor blocks.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from threadpoolctl import threadpool_limits
+
+import mnnjax.jax_setup  # noqa: F401
+
+# Directions whose variance is at most this fraction of the largest one's are dropped. Rounding leaves about 1e-16 in
+# directions that hold nothing, and bends a direction of relative variance v by about 1e-16 / v.
+NEAR_NULL = 1e-10
+# Pixels below this fraction of the largest variance are constant, but for rounding.
+CONSTANT = 1e-14
+BLOCK_ROWS, TILE_ROWS, CHUNK_ROWS = 4096, 1024, 256
+SHIFT = 128
+# Directions of more pixels are found by all cores.
+MANY_PIXELS = 2000
+
+Read = Callable[[np.ndarray], UInt8[np.ndarray, "rows pixels"]]
 
 
-def pca_whiten(X: Float[np.ndarray, "N d"], threshold: float = 1e-10) -> Float[np.ndarray, "N d0"]:
-    """X (N, d) projected on its principal directions, each scaled to variance 1 (divisor N), in float64.
+@dataclasses.dataclass(frozen=True)
+class Whitening:
+    """x -> (x - mean) transform, from pixels to d0 coordinates of mean zero and covariance identity (divisor N)."""
 
-    Constant columns are dropped, and directions whose variance is at most `threshold` times the largest, so d0 <= d.
-    Rounding leaves variances of about 1e-16 times the largest in directions that hold nothing.
+    mean: Float[np.ndarray, " pixels"]
+    transform: Float[np.ndarray, "pixels d0"]
+
+    @property
+    def d0(self) -> int:
+        return self.transform.shape[1]
+
+    def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype) -> Float[np.ndarray, "rows d0"]:
+        """Computed in float64 on all cores, returned as dtype.
+
+        The last bits do not depend on the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS.
+        """
+        result = np.empty((len(images), self.d0), dtype)
+
+        def one(start: int) -> None:
+            rows = slice(start, start + CHUNK_ROWS)
+            result[rows] = (images[rows] - self.mean) @ self.transform
+
+        starts = range(0, len(images), CHUNK_ROWS)
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(one, starts))
+        return result
+
+
+def fit_whitening(
+    read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[jax.Device] | None = None
+) -> Whitening:
+    """The whitening of N images, from blocks of at most BLOCK_ROWS of them on all devices at once.
+
+    Directions with at most NEAR_NULL times the largest variance are dropped, and constant pixels, so d0 <= pixels.
+
+    Args:
+      read: indices in 0 ... N - 1 -> images (rows, pixels).
+      kind: "pca", d0 coordinates along the principal directions, of falling variance; or "zca", these turned back to
+        the pixels that vary (d0 of them; dropped directions then stay zero).
+      devices: those that sum; None takes JAX's default device.
 
     Raises:
-      ValueError: X holds a value that is not finite, or no column that varies.
+      ValueError: another kind, or no pixel varies.
     """
-    X = np.asarray(X, np.float64)
-    if not np.isfinite(X).all():
-        raise ValueError(f"X {X.shape}: holds values that are not finite")
-    # Told from their values: the mean of a constant column may be off by rounding.
-    varies = X.min(axis=0) < X.max(axis=0)
+    if kind not in ("pca", "zca"):
+        raise ValueError(f"kind: {kind!r} is none of 'pca', 'zca'")
+    few = min(pixels, BLOCK_ROWS) > N
+    mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
     if not varies.any():
-        raise ValueError(f"X {X.shape}: no column varies, there is nothing to whiten")
-    centred = X[:, varies] - X[:, varies].mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(X))
-    keep = variances > threshold * variances[-1]
+        raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
+    keep = variances > NEAR_NULL * variances[-1]
     # The order of falling variance; eigh gives the rising one.
-    return (centred @ directions[:, keep] / np.sqrt(variances[keep]))[:, ::-1]
+    variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]
+    # eigh leaves the signs open: the largest entry is made positive.
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
+    directions = directions * np.sign(largest)
+    transform = directions / np.sqrt(variances)
+    if kind == "zca":
+        transform = transform @ directions.T
+    whole = np.zeros((pixels, transform.shape[1]))
+    whole[varies] = transform
+    return Whitening(mean, whole)
+
+
+def _many(read: Read, N: int, pixels: int, devices: Sequence[jax.Device | None]):
+    """Means, which pixels vary, and rising variances of their principal directions (columns), by the covariance."""
+    sums, products = _moments(read, N, pixels, devices)
+    covariance = (N * products - np.outer(sums, sums)) / N**2
+    pixel_variances = np.diag(covariance)
+    varies = pixel_variances > CONSTANT * pixel_variances.max()
+    if not varies.any():
+        return SHIFT + sums / N, varies, None, None
+    # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
+    cores = os.cpu_count() if varies.sum() > MANY_PIXELS else None
+    with threadpool_limits(limits=cores, user_api="blas"):
+        variances, directions = np.linalg.eigh(covariance[np.ix_(varies, varies)])
+    return SHIFT + sums / N, varies, variances, directions
+
+
+def _few(read: Read, N: int):
+    """The same where images are fewer than pixels: by the N x N matrix of their inner products."""
+    images = read(np.arange(N)).astype(np.float64)
+    mean, varies = images.mean(axis=0), images.min(axis=0) < images.max(axis=0)
+    centred = (images - mean)[:, varies]
+    variances, combinations = np.linalg.eigh(centred @ centred.T / N)
+    # What is near null is dropped, and must not divide by zero before.
+    scale = np.sqrt(N * np.maximum(variances, np.finfo(np.float64).tiny))
+    return mean, varies, variances, centred.T @ combinations / scale
+
+
+def _moments(
+    read: Read, N: int, pixels: int, devices: Sequence[jax.Device | None]
+) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, "pixels pixels"]]:
+    """The sums of the pixels, and of their products, after SHIFT is subtracted; exact up to 2^53."""
+    add = jax.jit(_add_block, donate_argnums=0)
+    zero = np.zeros(pixels), np.zeros((pixels, pixels))
+    totals = [jax.device_put(zero, device) for device in devices]
+    for block, start in enumerate(range(0, N, BLOCK_ROWS)):
+        images = read(np.arange(start, min(start + BLOCK_ROWS, N)))
+        # Rows of SHIFT count for nothing, and all blocks share a program.
+        whole = np.full((min(BLOCK_ROWS, -(-N // TILE_ROWS) * TILE_ROWS), pixels), SHIFT, np.uint8)
+        whole[: len(images)] = images
+        k = block % len(devices)
+        # A device has one block at a time.
+        jax.block_until_ready(totals[k])
+        totals[k] = add(totals[k], jax.device_put(whole, devices[k]))
+    return tuple(sum(parts) for parts in zip(*jax.device_get(totals), strict=True))
+
+
+def _add_block(totals, images):
+    def add_tile(totals, tile):
+        tile = tile.astype(jnp.float32) - SHIFT
+        sums, products = totals
+        return (sums + tile.sum(axis=0).astype(sums.dtype), products + (tile.T @ tile).astype(products.dtype)), None
+
+    return jax.lax.scan(add_tile, totals, images.reshape(-1, TILE_ROWS, images.shape[1]))[0]

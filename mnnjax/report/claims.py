@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.report.rows import Cell, Curve, Row, curves
-from mnnjax.report.wording import of, percent, plural, points, ratio, scientific
+from mnnjax.report.wording import of, percent, plural, ratio, scientific
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
 
@@ -14,8 +14,6 @@ Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged
 ZERO_MCE, ABOVE, BELOW = 0.005, 1.5, 0.7
 # Figure 5.2: the ranges that the paper's panels show.
 NEURAL_INPUT_RANGE, MSE_RANGE, FAR_SMALLER = (1e-3, 1e0), (1e-31, 1e-7), 1e-3
-# Table 1: "about as many parameters as points" (the paper's own rows reach 1.008).
-AS_MANY = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +120,7 @@ def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
         f"(b) With parameters / N >= {ABOVE}, {of(zero, above, 'repetition')} have MCE exactly 0.",
         f"(c) With parameters / N <= {BELOW}, the smallest mean MCE of a cell is "
         f"{percent(min(floors)) if floors else 'unknown (no such cell)'}.",
-        *_non_finite_sentence(cells),
+        *non_finite_sentence(cells),
     )
     because = (
         f"{of(len(holds), len(judgements), 'curve')} meet the criterion, {len(fails)} fail, "
@@ -162,7 +160,7 @@ def figure_5_2(cells: Sequence[Cell]) -> Finding:
         f"Final MSE: {_range([r.mse for r in kept])}; above 1e-7 in {of(large_mse, n, 'repetition')}, "
         f"below 1e-31 in {sum(r.mse < low_mse for r in kept)}, of these exactly 0 in {sum(r.mse == 0 for r in kept)}.",
         f"Far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
-        *_non_finite_sentence(cells, len(rows) - len(kept)),
+        *non_finite_sentence(cells, len(rows) - len(kept)),
     )
     because = (
         f"Agrees in {of(met, n, 'repetition')}; {small_input} have min |w . x| < 1e-3, {large_mse} have MSE > 1e-7, "
@@ -182,41 +180,8 @@ def _range(values: Sequence[float]) -> str:
     return f"from {scientific(min(values))} to {scientific(max(values))}" if values else "no finite value"
 
 
-def table_1(cells: Sequence[Cell], data: str) -> Finding:
-    """Table 1 against its claim, row by row."""
-    agreeing = [c for c in cells if c.zero_mce == len(c.rows) and c.parameters_per_point <= AS_MANY]
-    rows = [row for c in cells for row in c.rows]
-    measured = (
-        f"{of(sum(c.zero_mce for c in cells), len(rows), 'repetition')} have MCE 0; "
-        f"parameters / N from {ratio(min(c.parameters_per_point for c in cells))} "
-        f"to {ratio(max(c.parameters_per_point for c in cells))}.",
-        *_non_finite_sentence(cells),
-    )
-    because = (
-        f"{of(len(agreeing), len(cells), 'row')} agree.",
-        *(_table_1_sentence(c, data, c in agreeing) for c in cells),
-    )
-    return Finding(
-        claim="The training MCE is 0 % (ImageNet: 0.1 %) with about as many parameters as points.",
-        measured=measured,
-        criterion="A row agrees when every repetition has MCE 0 and parameters / N <= 1.1.",
-        status=overall(len(agreeing), len(cells) - len(agreeing), 0),
-        because=because,
-    )
-
-
-def _table_1_sentence(cell: Cell, data: str, agrees: bool) -> str:
-    worst = points(cell.worst_mce, cell.N)
-    count = "" if worst is None else f" ({plural(worst, 'point')})"
-    return (
-        f"{data}, {plural(cell.hidden_layers, 'hidden layer')}, d1 = {cell.d1}, N = {cell.N}: "
-        f"{'agrees' if agrees else 'does not agree'}: {of(cell.zero_mce, len(cell.rows), 'repetition')} "
-        f"with MCE 0, mean {percent(cell.mean_mce)}, worst {percent(cell.worst_mce)}{count}, "
-        f"parameters / N = {ratio(cell.parameters_per_point)}."
-    )
-
-
-def _non_finite_sentence(cells: Sequence[Cell], count: int | None = None) -> tuple[str, ...]:
+def non_finite_sentence(cells: Sequence[Cell], count: int | None = None) -> tuple[str, ...]:
+    """How many repetitions are left out of means and ranges (count; by default the cells' own); nothing if none is."""
     count = sum(c.non_finite for c in cells) if count is None else count
     total = sum(len(c.rows) for c in cells)
     if not count:

@@ -22,6 +22,8 @@ from mnnjax.report import (
     full_rank,
     full_rank_figures,
     settings,
+    table1,
+    table1_claims,
     tables,
     volume_claims,
     volume_figures,
@@ -180,6 +182,7 @@ def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: 
     """Of a study that trains; `others`: all rows of the folder."""
     some = cells(rows)
     finding, pictures, elsewhere = None, (), ()
+    verdicts = ("_verdicts", "Verdicts", tables.verdicts(some))
     if part.figure == "fig5_1":
         finding, judgements = claims.figure_5_1(some)
         pictures = tuple(figures.figure_5_1(some))
@@ -191,8 +194,9 @@ def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: 
         finding, pictures = claims.figure_5_2(some), (figures.figure_5_2(some),)
         shown = (("", "Every width", tables.figure_5_2(some)),)
     elif part.figure == "table1":
-        data = part.problem.inputs
-        finding, shown = claims.table_1(some, data), (("", "Table 1", tables.table_1(some, data)),)
+        finding = table1_claims.finding(part.problem, some)
+        shown = (("", "Table 1, ours beside the paper's row", table1.beside_paper(part.problem, some)),)
+        verdicts = ("_verdicts", "Where training ended", table1.end(part.problem, some))
     elif part.figure == "basins":
         joined, left_out = basins.join(study, part, rows, [row for row in others if isinstance(row, VolumeRow)])
         finding = basins.finding(joined, left_out)
@@ -218,7 +222,7 @@ def _section(study: Study, part: Study, stem: str, rows: Sequence[Row], others: 
         counts=(*_counts(part, rows), *elsewhere),
         finding=finding,
         pictures=pictures,
-        tables=(*shown, ("_verdicts", "Verdicts", tables.verdicts(some))),
+        tables=(*shown, verdicts),
     )
 
 

@@ -35,6 +35,12 @@ class Row:
     """Which (X, y) it was; empty in older files."""
     region_mce: float
     """Of all differentiable local minima of the end point's region (Lemma 2)."""
+    first_order_residual: float
+    """|(A o X) e| / N at the end point (eq 3.2)."""
+    held_out_mce: float
+    """A fraction of the held_out_N points that training never saw."""
+    held_out_N: int | None
+    """None where nothing is held out."""
 
     @property
     def is_finite(self) -> bool:
@@ -174,6 +180,9 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
         verdict=values.get("verdict") or NO_VERDICT,
         data_seed=values.get("data_seed") or "",
         region_mce=_number(values.get("region_mce")),
+        first_order_residual=_number(values.get("first_order_residual")),
+        held_out_mce=_number(values.get("held_out_mce")),
+        held_out_N=int(values["held_out_N"]) if values.get("held_out_N") else None,
     )
 
 

@@ -1,8 +1,19 @@
 """A study's settings, one phrase an entry, as they stand under its heading."""
 
-from mnnjax.config import Study, digest
+import itertools
+from collections.abc import Sequence
+
+from mnnjax.config import Problem, Study, digest
+from mnnjax.config_problem import STORED
 from mnnjax.report.wording import integer, plural
 from mnnjax.training import NEWTON
+
+_NAMES = {
+    "gaussian": "Gaussian", "digits": "digits (scikit-learn)", "patches32": "patches 32x32x3",
+    "patches64": "patches 64x64x3", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
+    "imagenet64": "ImageNet 64x64",
+}  # fmt: skip
+_SPREAD = "rows spread over the devices, all repetitions on the same points and batches"
 
 
 def of_training(part: Study) -> tuple[str, ...]:
@@ -21,6 +32,7 @@ def of_training(part: Study) -> tuple[str, ...]:
     return (
         *how,
         train.precision,
+        *([_SPREAD] if train.parallel == "rows" else []),
         *_problem(part),
         f"rho = {network.rho:g}, {'with' if network.bias else 'no'} biases, {network.init} initial weights",
         f"config {digest(part)}",
@@ -59,11 +71,44 @@ def signs(part: Study) -> str:
     return "with any z (Definition 4)"
 
 
+def inputs_name(problem: Problem) -> str:
+    """The inputs as people call them."""
+    return _NAMES.get(problem.inputs, problem.inputs)
+
+
 def _problem(part: Study) -> tuple[str, ...]:
     problem = part.problem
     sets = f" on {plural(problem.data_sets, 'data set')}" if problem.data_sets else ""
+    values = problem.label_values.replace("_", " ")
+    repeats = f"{plural(part.repeats, 'repeat')}{sets}, seed {part.seed}"
     constant = " and a constant coordinate" if problem.constant_input else ""
+    if not problem.is_image:
+        return (repeats, f"{inputs_name(problem)} inputs{constant}, {problem.labels} labels ({values})")
+    labels = f"labels by class, {_classes(problem)}" if problem.labels == "classes" else f"{problem.labels} labels"
     return (
-        f"{plural(part.repeats, 'repeat')}{sets}, seed {part.seed}",
-        f"{problem.inputs} inputs{constant}, {problem.labels} labels ({problem.label_values.replace('_', ' ')})",
+        repeats,
+        f"{inputs_name(problem)}{_split(problem)}, {problem.whitening.upper()}-whitened{constant}",
+        f"{labels} ({values})",
     )
+
+
+def _split(problem: Problem) -> str:
+    if problem.inputs not in STORED:
+        return ""
+    if problem.split == "all":
+        return ", training and test images joined"
+    return ", training images" + (" (test images held out)" if problem.labels == "classes" else "")
+
+
+def _classes(problem: Problem) -> str:
+    if not problem.lower_classes and not problem.upper_classes:
+        return "the lower half against the upper half"
+    return " against ".join(_runs(some) or "all others" for some in (problem.lower_classes, problem.upper_classes))
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """'0-4, 7': neighbours are named by the first and the last."""
+    # A number less its rank is the same throughout a run.
+    runs = itertools.groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0])
+    ends = [(some[0][1], some[-1][1]) for some in (list(run) for _, run in runs)]
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ends)

@@ -3,22 +3,17 @@
 import csv
 import dataclasses
 import io
+import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mnnjax.report.claims import CurveJudgement, is_plottable
 from mnnjax.report.rows import Cell, Row
-from mnnjax.report.wording import EMPTY, integer, percent, points, ratio, scientific
+from mnnjax.report.wording import EMPTY, integer, percent, ratio, scientific
+from mnnjax.study.results import TOO_LARGE
 
 Value = int | float | str | None
-
-# (data, MCE, d0, d1, N, parameters / N) as printed in the paper's Table 1.
-PAPER_TABLE_1 = (
-    ("MNIST", 0.0, 784, 89, 70_000, 0.999),
-    ("CIFAR-10", 0.0, 3072, 16, 50_000, 0.983),
-    ("ImageNet 64x64", 0.001, 12_288, 105, 1_280_000, 1.008),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +22,16 @@ class Column:
     """Name in the CSV file."""
     heading: str
     """Name on the page."""
-    show: Callable[[Value], str] = str
+    show: Callable[[Value], str] | None = str
+    """How the page writes a value; None: the column is in the file only."""
+    group: str = ""
+    """Heading that neighbouring columns share, above their own."""
+    count: str = ""
+    """Key of the column whose value the page writes behind this one's."""
+    count_text: str = " ({})"
+    """How it writes that value."""
+    style: str = ""
+    """CSS classes on the page: words (lines may be broken), paper (not measured here)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +51,35 @@ class Table:
         return out.getvalue()
 
     @property
-    def headings(self) -> list[str]:
-        return [column.heading for column in self.columns]
+    def page_columns(self) -> list[Column]:
+        return [column for column in self.columns if column.show is not None]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """(heading, how many columns of the page stand under it), from left to right; none if no column has one."""
+        groups = [(name, len(list(some))) for name, some in itertools.groupby(c.group for c in self.page_columns)]
+        return groups if any(name for name, _ in groups) else []
+
+    @property
+    def classes(self) -> list[str]:
+        """The CSS classes of each column of the page; `first` begins a group."""
+        columns = self.page_columns
+        first = [False, *(a.group != b.group for a, b in itertools.pairwise(columns))]
+        return [f"{c.style} {'first' * f}".strip() for c, f in zip(columns, first, strict=True)]
 
     @property
     def shown(self) -> list[list[str]]:
-        return [
-            [EMPTY if value is None else column.show(value) for column, value in zip(self.columns, row, strict=True)]
-            for row in self.rows
-        ]
+        """The rows as text, one entry a column of the page."""
+        by_key = {column.key: n for n, column in enumerate(self.columns)}
+        return [[self._text(column, row, by_key) for column in self.page_columns] for row in self.rows]
+
+    @staticmethod
+    def _text(column: Column, row: tuple[Value, ...], by_key: Mapping[str, int]) -> str:
+        value = row[by_key[column.key]]
+        if value is None:
+            return EMPTY
+        count = row[by_key[column.count]] if column.count else None
+        return column.show(value) + ("" if count is None else column.count_text.format(integer(count)))
 
 
 _SHAPE = (
@@ -97,6 +121,8 @@ def verdicts(cells: Sequence[Cell]) -> Table:
     columns = [Column(name, name.replace("_", " "), integer) for name in found]
     rows = ((*_shape(c), *(sum(row.verdict == name for row in c.rows) for name in found)) for c in cells)
     note = "What certificates prove of the points that training reached; not converged: nothing could be proven."
+    if TOO_LARGE in found:
+        note += " Not certified: too large for a certificate."
     return Table((*_SHAPE, *columns), tuple(rows), note)
 
 
@@ -158,36 +184,6 @@ def _figure_5_2_row(cell: Cell) -> tuple[Value, ...]:
 
 def _spread(values: list[float]) -> tuple[float, float, float]:
     return (min(values), statistics.median(values), max(values)) if values else (math.nan,) * 3
-
-
-def table_1(cells: Sequence[Cell], data: str) -> Table:
-    """The paper's Table 1 with our rows first; `data` names their inputs. Counts of points stand beside an MCE."""
-    columns = (
-        Column("source", "source"),
-        Column("data", "data"),
-        Column("mean_mce", "MCE mean", percent),
-        Column("best_mce", "best", percent),
-        Column("best_misclassified", "points", integer),
-        Column("worst_mce", "worst", percent),
-        Column("worst_misclassified", "points", integer),
-        *_SHAPE[:4],
-        *_SHAPE[5:],
-        Column("zero_mce_repetitions", "with MCE 0", integer),
-        _NON_FINITE,
-    )
-    ours = (
-        (
-            "measured", data, c.mean_mce, c.best_mce, points(c.best_mce, c.N), c.worst_mce, points(c.worst_mce, c.N),
-            c.hidden_layers, c.d0, c.d1, c.N, c.parameters_per_point, len(c.rows), c.zero_mce, c.non_finite,
-        )
-        for c in cells
-    )  # fmt: skip
-    theirs = (
-        ("paper", name, mce, None, None, None, None, 1, d0, d1, N, per_point, None, None, None)
-        for name, mce, d0, d1, N, per_point in PAPER_TABLE_1
-    )
-    note = "Mean, best and worst are over the finite repetitions. The paper gives one MCE a data set."
-    return Table(columns, (*ours, *theirs), note)
 
 
 def plain(cells: Sequence[Cell]) -> Table:

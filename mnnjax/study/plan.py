@@ -4,9 +4,10 @@ import dataclasses
 import itertools
 import math
 import zlib
+from collections.abc import Callable
 
-from mnnjax import problems
-from mnnjax.config import Study, UserError
+from mnnjax.config import Problem, Study, UserError
+from mnnjax.problems import nominal_shape
 from mnnjax.training import NEWTON, newton_options
 
 # Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
@@ -106,7 +107,7 @@ class Cell:
 
     @property
     def bytes_needed(self) -> int:
-        """Device memory that training the cell takes, about: for each seed the data, the activations and their
+        """Memory of all devices that training the cell takes, about: for each seed the data, the activations and their
         gradients, parameters with gradients and two optimizer moments."""
         if self.part.volume is not None:
             # Of a batch of draws on its way to the host, for every repetition.
@@ -114,22 +115,31 @@ class Cell:
             return self.part.repeats * self.part.volume.batch * self.N_padded * (self.d1 + own_points)
         size = 4 if self.part.train.precision == "float32" else 8
         batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
-        numbers = self.N_padded * (self.d0 + 1) + 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters
-        numbers += 4 * self._gram_entries
-        return self.part.repeats * numbers * size
+        points = self.N_padded * (self.d0 + 1)
+        numbers = 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self._gram_entries
+        if _shares_rows(self.part):
+            # All repetitions have the same points; a batch is copied out of them.
+            return (points + batch * self.d0 + self.part.repeats * numbers) * size
+        return self.part.repeats * (points + numbers) * size
 
 
-def cells(study: Study) -> list[Cell]:
+ImageShape = Callable[[Problem], tuple[int, int] | None]
+
+
+def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     """All cells of a study and of those in `also`, in the order in which they run.
+
+    image_shape: a problem's (number of images, d0), None where inputs are drawn; as published where nothing else is
+      known, and then whitening may drop some of d0.
 
     Raises:
       UserError: a grid value leaves a cell without points, or asks for more points than the images have.
     """
-    return [cell for part in study.parts for cell in _part_cells(part)]
+    return [cell for part in study.parts for cell in _part_cells(part, image_shape)]
 
 
-def _part_cells(part: Study) -> list[Cell]:
-    rows, width = problems.image_shape(part.problem) or (None, None)
+def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
+    rows, width = image_shape(part.problem) or (None, None)
     if part.problem.grows or part.network.d0_d1_over_N:
         shapes = _growing_shapes(part, rows, width)
     else:
@@ -139,6 +149,8 @@ def _part_cells(part: Study) -> list[Cell]:
     for hidden_layers in part.network.hidden_layers:
         for d0, d1, sizes in shapes:
             padded = _pad(sizes, MAX_PADDING_NEWTON if _is_newton(part) else MAX_PADDING)
+            if _shares_rows(part):
+                padded = {N: N for N in sizes}
             result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
     return result
 
@@ -183,6 +195,10 @@ def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, .
 
 def _is_newton(part: Study) -> bool:
     return part.train is not None and part.train.optimizer == NEWTON
+
+
+def _shares_rows(part: Study) -> bool:
+    return part.train is not None and part.train.parallel == "rows"
 
 
 def _pad(sizes: list[int], most: float = MAX_PADDING) -> dict[int, int]:

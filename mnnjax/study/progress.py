@@ -21,6 +21,11 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def tell(text: str) -> None:
+    """A line for people, at once."""
+    print(text, flush=True)
+
+
 class LineProgress:
     """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains."""
 
@@ -56,7 +61,7 @@ class LineProgress:
         self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def message(self, text: str) -> None:
-        print(text, flush=True)
+        tell(text)
 
     def _show(self, fraction: float, text: str) -> None:
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:

@@ -17,7 +17,8 @@ from mnnjax.config import Study, UserError, from_dict, to_dict
 COLUMNS = (
     "study", "cell", "inputs", "labels", "hidden_layers", "d0", "d1", "N", "rho", "bias", "parameters",
     "optimizer", "precision", "epochs", "seed", "mse", "mce", "min_abs_neural_input", "non_finite_epoch", "verdict",
-    "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason", "data_seed",
+    "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason", "data_seed", "first_order_residual",
+    "held_out_mce", "held_out_N",
 )  # fmt: skip
 # Of volume studies, which leave what belongs to training empty; `method` is theirs alone.
 QUANTITIES = ("suboptimal", "candidates", "global_minima", "rank_deficient", "ratio")
@@ -25,8 +26,10 @@ VOLUME_COLUMNS = (
     "method", "eps", *(q + suffix for q in QUANTITIES for suffix in ("", "_low", "_high", "_hits", "_draws")),
 )  # fmt: skip
 
-# A repetition's verdict: that of its certificate, or this where the loss overflowed or became NaN.
+# A repetition's verdict: that of its certificate, or where there is none because the loss overflowed or became NaN, or
+# because the problem is too large for one.
 NON_FINITE = "non_finite"
+TOO_LARGE = "not_certified"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -40,7 +43,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 class Workdir:
-    """The files of one study: config.json, cells/, results.csv, metrics.jsonl, checkpoints/, report.html."""
+    """The files of one study: config.json, cells/, results.csv, metrics.jsonl, checkpoints/, whitening/ and
+    report.html."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
@@ -48,6 +52,7 @@ class Workdir:
         self.results = self.path / "results.csv"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.whitening = self.path / "whitening"
         self._cells = self.path / "cells"
 
     def check(self, study: Study) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mnnjax.study import plan
 from mnnjax.study.results import NON_FINITE, Workdir, read_csv
+from mnnjax.study.sources import recorded_shape
 
 
 def status(path: Path | str) -> str:
@@ -14,7 +15,7 @@ def status(path: Path | str) -> str:
     """
     workdir = Workdir(path)
     study = workdir.study()
-    cells = plan.cells(study)
+    cells = plan.cells(study, recorded_shape(workdir))
     finished = [cell for cell in cells if workdir.is_finished(cell.id)]
     lines = [f"{study.name}: {len(finished)} of {len(cells)} cells finished"]
     for part in study.parts:

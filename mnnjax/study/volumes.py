@@ -20,6 +20,7 @@ from mnnjax.study import plan, progress, volume_rows
 from mnnjax.study.checkpoint import CellCheckpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
+from mnnjax.study.sources import Sources, read_images
 from mnnjax.study.stopping import Interrupted, Stopped
 from mnnjax.study.volume_rows import State
 
@@ -30,7 +31,11 @@ SPLITTING = 2**31
 
 
 def run_volume_cell(
-    cell: Cell, workdir: Workdir, shown: progress.LineProgress, stop_requested: Callable[[], str | None]
+    cell: Cell,
+    workdir: Workdir,
+    sources: Sources,
+    shown: progress.LineProgress,
+    stop_requested: Callable[[], str | None],
 ) -> None:
     """Measure the cell's volumes, from the last checkpoint on, and leave its rows in the work folder.
 
@@ -47,7 +52,7 @@ def run_volume_cell(
     host = jax.default_device(jax.devices("cpu")[0])
     # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
     with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
-        measure = _Measurement(cell, stop_requested)
+        measure = _Measurement(cell, sources, stop_requested)
         done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
         workdir.log("cell_start", cell=cell.id, epoch=done)
         shown.cell_started(cell, done)
@@ -90,17 +95,21 @@ def _empty(cell: Cell) -> State:
 class _Measurement:
     """The steps of a cell, each a function of the state before it and of its number alone."""
 
-    def __init__(self, cell: Cell, stop_requested: Callable[[], object]):
+    def __init__(self, cell: Cell, sources: Sources, stop_requested: Callable[[], object]):
         self._cell = cell
         self._part = part = cell.part
         self._volume = part.volume
         self._stop_requested = stop_requested
         self._X = self._y = None
         if not self._volume.redraw:
-            self._X, self._y = _points(cell, seed_keys(cell.data_seeds, cell.data_salt))
+            self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
         # The widest of the part's cells with the same d0 and rows: they share a program.
-        alike = [c for c in plan.cells(part) if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)]
+        alike = [
+            c
+            for c in plan.cells(part, sources.shape)
+            if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)
+        ]
         self._units = max(c.d1 for c in alike)
 
     def step(self, state: State, number: int) -> State:
@@ -207,10 +216,13 @@ def seed_keys(seeds: Sequence[int], salt: int):
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))
 
 
-def _points(cell: Cell, keys) -> tuple[np.ndarray, np.ndarray]:
+def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]:
     """X (repeats, N, d0), with the constant column if the problem has one, and y (repeats, N)."""
-    draw = make_problem(cell.part.problem, cell.N, cell.d0, cell.part.network.rho, jnp.float64)
-    X, y = jax.device_get(jax.lax.map(jax.jit(lambda key: draw(key, cell.N)), keys))
+    if cell.part.problem.is_image:
+        X, y = read_images(cell, sources, keys, cell.N, np.float64)
+    else:
+        draw = make_problem(cell.part.problem, cell.N, cell.d0, cell.part.network.rho, jnp.float64)
+        X, y = jax.device_get(jax.lax.map(jax.jit(lambda key: draw(key, cell.N)), keys))
     if cell.part.problem.constant_input:
         X = np.concatenate([X, np.ones((*X.shape[:2], 1))], axis=2)
     return X, y

@@ -1,8 +1,9 @@
 """How networks are trained."""
 
-from mnnjax.training.evaluate import Evaluation, make_evaluation
+from mnnjax.training.evaluate import Evaluation, make_evaluation, make_stream
 from mnnjax.training.loop import NEWTON, check_optimizer, learning_rate, make_optimizer, make_training
 from mnnjax.training.newton import NewtonOptions, newton_options
+from mnnjax.training.sharded import RowLayout, make_row_training, place_rows, row_devices
 from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
@@ -10,12 +11,17 @@ __all__ = [
     "Evaluation",
     "Metrics",
     "NewtonOptions",
+    "RowLayout",
     "TrainState",
     "Training",
     "check_optimizer",
     "learning_rate",
     "make_evaluation",
     "make_optimizer",
+    "make_row_training",
+    "make_stream",
     "make_training",
     "newton_options",
+    "place_rows",
+    "row_devices",
 ]

@@ -1,4 +1,4 @@
-"""Ours, as a study runs it: one cell on the programs and the spread over devices that mnnjax.study.runner uses."""
+"""Ours, as a study runs it: one cell on the programs and the spread over devices of mnnjax.study.seed_training."""
 
 import resource
 import time
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study import plan, runner
+from mnnjax.study import plan, seed_training
 from mnnjax.study.verdicts import certify_seeds
 from mnnjax.training import make_training
 
@@ -45,8 +45,8 @@ class Cell:
         study = Study(name="bench", problem=Problem(d0=(d,), N=(N,)), train=Train(**train), repeats=repeats)
         (self.cell,) = plan.cells(study)
         self.train, self.steps = study.train, steps or study.train.total_epochs
-        self.spread = runner._spread(self.cell)
-        self.programs = runner._programs(study, *self.cell.shape[1:], *self.spread)
+        self.spread = seed_training.spread(self.cell)
+        self.programs = seed_training.seed_programs(study, *self.cell.shape[1:], *self.spread)
         self._draw(start)
         self.state = None
 
@@ -157,7 +157,7 @@ class Products(Cell):
             return jax.lax.fori_loop(0, self.STEPS, lambda _, W: W + 1e-30 * products(W, columns), W)
 
         def on_device(*seeds):
-            return runner.map_groups(one, seeds, together)
+            return seed_training.map_groups(one, seeds, together)
 
         return jax.jit(jax.shard_map(on_device, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False))
 

@@ -269,32 +269,6 @@ def test_figure_5_2_agrees_only_if_every_repetition_does(tmp_path):
     assert "Not drawn, non-finite: 1 of 10 repetitions" in page
 
 
-def test_table_1_counts_points_and_judges_rows(tmp_path):
-    study = Study(
-        "images", Problem(inputs="digits", labels="classes"), Network(d1=(28, 40)), repeats=3, figure="table1"
-    )
-    rows = [make_row("images", 28, 1797, k, 2 * k / 1797, d0=64) for k in range(3)]
-    rows += [make_row("images", 40, 1797, k, d0=64) for k in range(3)]
-    page = report(tmp_path / "w", study, rows)
-    few, many, *paper = read_csv(tmp_path / "w" / "report" / "images.csv")
-    assert (few["best_misclassified"], few["worst_misclassified"], few["zero_mce_repetitions"]) == ("0", "4", "1")
-    assert float(few["mean_mce"]) == pytest.approx(2 / 1797)
-    assert float(few["parameters_per_point"]) == 65 * 28 / 1797
-    assert [(p["source"], p["data"], p["d0"], p["d1"], p["N"]) for p in paper] == [
-        ("paper", "MNIST", "784", "89", "70000"),
-        ("paper", "CIFAR-10", "3072", "16", "50000"),
-        ("paper", "ImageNet 64x64", "12288", "105", "1280000"),
-    ]
-    # 28 units: not every repetition is at 0. 40 units: all are, but with 1.447 parameters a point.
-    assert status_of(page) == "does not agree"
-    assert "does not agree: 1 of 3 repetitions with MCE 0, mean 0.111 %, worst 0.223 % (4 points)" in page
-    assert float(many["mean_mce"]) == 0
-    assert "parameters / N = 1.447" in page
-
-    page = report(tmp_path / "good", study, [row | {"mce": 0.0} for row in rows if row["d1"] == 28])
-    assert status_of(page) == "agrees"
-
-
 def test_unfinished_study_says_so(tmp_path):
     study, rows = figure_5_1(as_claimed)
     path = make_workdir(tmp_path / "w", study, rows[:7])

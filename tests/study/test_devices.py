@@ -4,8 +4,9 @@ import jax
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study import runner
+from mnnjax.study import seed_training
 from mnnjax.study.plan import cells
+from mnnjax.study.runner import run_study
 
 
 def results_on(devices: int, path, monkeypatch, layers: int, repeats: int, cache_bytes: int) -> bytes:
@@ -20,10 +21,10 @@ def results_on(devices: int, path, monkeypatch, layers: int, repeats: int, cache
     with monkeypatch.context() as patch:
         patch.setattr(jax, "local_devices", lambda: own)
         patch.setattr(jax, "local_device_count", lambda: devices)
-        patch.setattr(runner, "CPU_CACHE_BYTES", cache_bytes)
-        runner._programs.cache_clear()
-        runner.run_study(study, path)
-    runner._programs.cache_clear()
+        patch.setattr(seed_training, "CPU_CACHE_BYTES", cache_bytes)
+        seed_training.seed_programs.cache_clear()
+        run_study(study, path)
+    seed_training.seed_programs.cache_clear()
     return (path / "results.csv").read_bytes()
 
 
@@ -44,12 +45,12 @@ def test_seeds_are_spread_over_the_devices(monkeypatch, available, repeats, d0, 
     monkeypatch.setattr(jax, "local_device_count", lambda: available)
     study = Study(name="large", problem=Problem(d0=(d0,), N=(N,)), train=Train(), repeats=repeats)
     (cell,) = cells(study)
-    together, turns, devices = runner._spread(cell)
+    together, turns, devices = seed_training.spread(cell)
     # Everybody has a place, no device is idle, and what trains together fits in the cache.
     assert devices <= available
     assert together * turns * devices >= repeats > together * turns * (devices - 1)
-    assert together == 1 or together * cell.bytes_needed <= runner.CPU_CACHE_BYTES * repeats
+    assert together == 1 or together * cell.bytes_needed <= seed_training.CPU_CACHE_BYTES * repeats
     # Two cores share the work wherever there are two seeds.
     assert devices >= min(available, repeats, 2)
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
-    assert runner._spread(cell)[0] == together
+    assert seed_training.spread(cell)[0] == together

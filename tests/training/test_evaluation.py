@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from mnnjax import landscape
 from mnnjax.config import Network, Problem
-from mnnjax.training import make_evaluation
+from mnnjax.training import make_evaluation, make_stream
 
 EPS = np.finfo(np.float64).eps
 N, PADDED, D0, D1 = 30, 37, 4, 6
@@ -13,6 +14,12 @@ N, PADDED, D0, D1 = 30, 37, 4, 6
 
 def problem(label_values):
     return Problem(d0=(D0,), N=(N,), label_values=label_values)
+
+
+def draw_params(rng, layers, bias, d1=D1, dtype=np.float32):
+    shapes = {"W1": (d1, D0), "W2": (d1, d1), "b1": (d1,), "b2": (d1,), "c": (), "z": (d1,)}
+    names = [name for name in shapes if (bias or name[0] in "Wz") and name[1:] in ("", "1", str(layers))]
+    return {name: np.asarray(rng.normal(size=shapes[name]), dtype) for name in names}
 
 
 @pytest.mark.parametrize(
@@ -26,14 +33,7 @@ def problem(label_values):
 )
 def test_evaluation_is_that_of_the_points_in_float64(layers, rho, bias, label_values):
     rng = np.random.default_rng(layers)
-    shapes = {"W1": (D1, D0), "W2": (D1, D1), "b1": (D1,), "b2": (D1,), "c": (), "z": (D1,)}
-    if layers == 1:
-        del shapes["W2"], shapes["b2"]
-    params = {
-        name: np.asarray(rng.normal(size=shape), np.float32)
-        for name, shape in shapes.items()
-        if bias or name[0] in "Wz"
-    }
+    params = draw_params(rng, layers, bias)
     X = rng.normal(size=(PADDED, D0)).astype(np.float32)
     y = rng.integers(0, 2, PADDED).astype(np.float32)
     if label_values == "plus_minus_one":
@@ -78,6 +78,98 @@ def test_the_smallest_neural_input_may_be_in_any_layer():
     # A neuron that some point does not move at all: exactly zero.
     params = {"W1": np.array([[1.0, -1.0], [1.0, 1.0]]), "W2": W["large"], "z": np.ones(2)}
     assert evaluate(params, X, y, 3).min_abs_neural_input == 0
+
+
+def last_layer(params, X, y, layers, rho):
+    """The inputs of the last hidden layer, with a 1 for its bias, its neural inputs, and the residual: in NumPy."""
+    h, bias = X, "c" in params
+    for i in range(1, layers + 1):
+        inputs = np.hstack([h, np.ones((len(h), 1))]) if bias else h
+        U = h @ params[f"W{i}"].T + params.get(f"b{i}", 0.0)
+        h = np.maximum(U, 0) + rho * np.minimum(U, 0)
+    return inputs, U, y - h @ params["z"] - params.get("c", 0.0)
+
+
+@pytest.mark.parametrize(("layers", "bias", "rho"), [(1, False, 0.0), (1, True, -0.5), (2, False, 0.1), (2, True, 0.0)])
+def test_first_order_residual_is_that_of_the_dense_khatri_rao_product(layers, bias, rho):
+    """|(A o X)^T e| / N of eq 3.2, from the N x d0 d1 matrix itself."""
+    rng = np.random.default_rng(7)
+    params = draw_params(rng, layers, bias, dtype=np.float64)
+    X, y = rng.normal(size=(PADDED, D0)), rng.choice([-1.0, 1.0], PADDED)
+    inputs, U, e = last_layer(params, X[:N], y[:N], layers, rho)
+    A = landscape.activation_pattern(np.eye(D1), U, rho)
+    M = np.asarray(landscape.khatri_rao(A, inputs))
+    evaluate = make_evaluation(problem("plus_minus_one"), Network(rho=rho, bias=bias), layers, D1)
+    X[N:], y[N:] = 0, np.nan
+    found = jax.jit(evaluate)(params, X, y, N).first_order_residual
+    # Terms in all sums, times eps, times the sum of their moduli.
+    rounding = 2 * (D0 + 2 * (D1 + 1) + N) * EPS * np.linalg.norm(np.abs(M).T @ (1 + np.abs(e))) / N
+    np.testing.assert_allclose(found, np.linalg.norm(M.T @ e) / N, rtol=0, atol=10 * rounding)
+    assert found > 1e-3
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_first_order_residual_is_zero_at_the_minimum_of_a_region(bias):
+    """Labels made of a network's outputs and a residual of Lemma 2: the point is a minimum of its region, with e != 0.
+    Any change of W moves it off, by the gradient of a quadratic."""
+    rng, d1, rho = np.random.default_rng(8), 3, 0.1
+    params = draw_params(rng, 1, bias, d1, np.float64)
+    X, y = rng.normal(size=(N, D0)), rng.choice([-1.0, 1.0], N)
+    inputs, U, minus_outputs = last_layer(params, X, np.zeros(N), 1, rho)
+    A = landscape.activation_pattern(np.eye(d1), U, rho)
+    if bias:
+        # The output's bias is free as well; a neuron that is on at every point has it among its weights.
+        residual = landscape.region_residual(np.hstack([A, np.ones((N, 1))]), inputs, y)
+    else:
+        residual = landscape.region_residual(A, inputs, y)
+    residual = np.asarray(residual)
+    assert np.linalg.norm(residual) > 0.1
+    evaluate = jax.jit(make_evaluation(problem("plus_minus_one"), Network(rho=rho, bias=bias), 1, d1))
+    found = evaluate(params, X, residual - minus_outputs, N)
+    np.testing.assert_allclose(found.mse, np.mean(residual**2), rtol=1e-12)
+    # A singular value decomposition of N numbers of order 1 leaves N eps, or so.
+    assert found.first_order_residual < 100 * N * EPS
+    moved = {**params, "W1": params["W1"] + 1e-6 * rng.normal(size=params["W1"].shape)}
+    assert evaluate(moved, X, residual - minus_outputs, N).first_order_residual > 1e-8
+
+
+@pytest.mark.parametrize(("layers", "bias"), [(1, False), (2, True)])
+def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias):
+    """Eight parts on two devices, with padding rows among them, for three seeds at once."""
+    devices = jax.devices()[:2]
+    monkeypatch.setattr(jax, "local_devices", lambda backend: devices)
+    rng = np.random.default_rng(9)
+    seeds = [draw_params(rng, layers, bias) for _ in range(3)]
+    X, y = rng.normal(size=(N, D0)).astype(np.float32), rng.choice([-1.0, 1.0], N).astype(np.float32)
+    parts, first = [], 0
+    for own, padding in [(5, 0), (4, 1), (3, 2), (0, 5), (5, 0), (1, 4), (5, 0), (7, 1)]:
+        rows = slice(first, first + own)
+        part_X, part_y = np.zeros((own + padding, D0), np.float32), np.full(own + padding, np.nan, np.float32)
+        place = rng.permutation(own + padding)[:own]
+        part_X[place], part_y[place] = X[rows], y[rows]
+        parts.append((part_X, part_y, np.isfinite(part_y).astype(np.float32)))
+        first += own
+    assert first == N
+    arguments = problem("plus_minus_one"), Network(rho=0.1, bias=bias), layers, D1
+    together = make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts))
+    evaluate = jax.jit(make_evaluation(*arguments))
+    for k, params in enumerate(seeds):
+        for name, expected in evaluate(params, X, y, N)._asdict().items():
+            found = getattr(together, name)
+            assert (found.shape, found.dtype) == ((3,), np.float64)
+            # Sums of N terms that do not cancel, or not much: N eps and a few more.
+            np.testing.assert_allclose(found[k], expected, rtol=10 * N * EPS, err_msg=name)
+
+
+def test_a_seed_of_nans_leaves_the_others_alone():
+    params = {"W1": np.stack([np.ones((2, 2)), np.full((2, 2), np.nan)]), "z": np.ones((2, 2))}
+    parts = [(np.ones((3, 2)), np.zeros(3), np.ones(3))] * 2
+    found = make_stream(problem("zero_one"), Network(), 1, 2)(params, parts)
+    np.testing.assert_allclose(found.mse, [16, np.nan])
+    np.testing.assert_allclose(found.mce, [1, 1])
+    np.testing.assert_allclose(found.min_abs_neural_input, [2, np.nan])
+    # Each of two neurons has the mean of e x = -4 (1, 1).
+    np.testing.assert_allclose(found.first_order_residual, [8, np.nan])
 
 
 def test_a_network_of_nans_gets_nans_and_no_point_right():

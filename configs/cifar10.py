@@ -1,0 +1,39 @@
+"""Table 1, CIFAR-10: classes 0-4 against 5-9, all 50 000 training images, whitened, 16 ReLUs; test error beside it.
+
+Command:    mnnjax data prepare cifar10, or mnnjax data import cifar10 --from DIR
+            mnnjax run configs/cifar10.py [--small]
+            Without the data, on stand-ins of exactly its shape (give each a --workdir):
+            mnnjax run configs/cifar10.py --problem.inputs patches32 --problem.labels random
+            mnnjax run configs/cifar10.py --problem.inputs gaussian --problem.d0 3072 --problem.N 50000
+                --problem.labels random
+Reproduces: Table 1 (section 5): MCE 0 % with 0.983 parameters a point.
+Expect:     TODO
+Time:       TODO
+"""
+
+from mnnjax.config import Network, Problem, Study, Train
+
+study = Study(
+    name="cifar10",
+    problem=Problem(inputs="cifar10", labels="classes", data_sets=1),
+    network=Network(d1=(16,), bias=True),
+    train=Train(
+        learning_rate=3e-3,
+        batch_size=1024,
+        epochs=100,
+        decay_epochs=300,
+        decay_to=1e-2,
+        chunk_epochs=5,
+        parallel="rows",
+    ),
+    repeats=4,
+    figure="table1",
+)
+small = Study(
+    name="cifar10",
+    problem=Problem(inputs="cifar10", labels="classes", data_sets=1, N=(512,), whitening_images=200),
+    network=Network(d1=(3,), bias=True),
+    train=Train(learning_rate=3e-3, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="rows"),
+    repeats=2,
+    figure="table1",
+)

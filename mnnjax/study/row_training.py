@@ -1,0 +1,117 @@
+"""A cell in training whose points are spread over the devices, all repetitions on the same ones."""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mnnjax.problems import make_problem
+from mnnjax.problems.images import chosen_rows, image_labels
+from mnnjax.problems.whitening import BLOCK_ROWS
+from mnnjax.study.plan import Cell
+from mnnjax.study.sources import Sources
+from mnnjax.study.verdicts import certify_seeds
+from mnnjax.study.volumes import seed_keys
+from mnnjax.training import RowLayout, make_row_training, make_stream, place_rows, row_devices
+
+# Rows that are evaluated at once.
+EVALUATED_ROWS = 2048
+
+
+class RowTraining:
+    """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices.
+
+    Raises:
+      UserError: the cell's images are missing.
+    """
+
+    def __init__(self, cell: Cell, sources: Sources):
+        self._cell, part = cell, cell.part
+        self._layout = RowLayout(cell.N, part.train.batch_size)
+        devices = row_devices(jax.local_devices())
+        sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
+        self._training = make_row_training(part.problem, part.network, part.train, *sizes, devices)
+        self._keys = seed_keys(cell.seeds, cell.training_salt)
+        self._batch_key = seed_keys([part.seed], cell.training_salt)[0]
+        data_key = seed_keys([part.seed], cell.data_salt)[0]
+        blocks = _image_blocks if part.problem.is_image else _drawn_blocks
+        blocks = blocks(cell, sources, data_key, self._layout)
+        self._rows = place_rows(self._layout, cell.d0, part.train.precision, devices, blocks)
+        self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
+
+    @property
+    def template(self):
+        """Shapes of what a checkpoint holds."""
+        return jax.eval_shape(self._training.init, self._keys)
+
+    def start(self, saved=None):
+        """Initial weights, or the saved state."""
+        return self._training.init(self._keys) if saved is None else saved
+
+    def run(self, state, epoch: int, epochs: int):
+        """Further epochs: the state after them, and their last metrics, one a repetition."""
+        state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
+        return state, jax.device_get(metrics)
+
+    def is_done(self, state) -> bool:
+        """Optimizers of Optax do not stop by themselves."""
+        return False
+
+    def saved(self, arrays):
+        """On the host."""
+        return jax.device_get(arrays)
+
+    def evaluate(self, params):
+        """The Evaluation of all repetitions, part by part."""
+        return self._stream(params, self._parts())
+
+    def certify(self, params, stop_requested: Callable[[], object]):
+        """A certificate a repetition, as certify_seeds."""
+        cell, repeats = self._cell, self._cell.part.repeats
+        parts = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        X, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        same = [X] * repeats, [y] * repeats
+        threshold = cell.part.problem.threshold
+        return certify_seeds(params, cell.part.network, cell.hidden_layers, *same, threshold, stop_requested)
+
+    def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """All rows, a few at a time, in the order of the points."""
+        shards = (leaf.addressable_shards for leaf in (self._rows.X, self._rows.y, self._rows.weights))
+        for X, y, weights in zip(*shards, strict=True):
+            y, weights = np.asarray(y.data)[0], np.asarray(weights.data)[0]
+            for block in range(len(y)):
+                for start in range(0, self._layout.points, EVALUATED_ROWS):
+                    rows = slice(start, min(start + EVALUATED_ROWS, self._layout.points))
+                    yield np.asarray(X.data[0, block, rows]), y[block, rows], weights[block, rows]
+
+
+def _image_blocks(cell: Cell, sources: Sources, key, layout: RowLayout) -> Callable:
+    """Reads and whitens a block of the cell's images, part by part; see place_rows."""
+    problem = cell.part.problem
+    images, whitening = sources.get(problem)
+    # In the order in which they are stored: a block is then read from one place.
+    chosen = np.arange(images.N) if cell.N == images.N else np.sort(chosen_rows(images, key, cell.N))
+    y = image_labels(problem, images.upper[chosen], key)
+
+    def block_of(block, points, device):
+        for start in range(points.start, points.stop, BLOCK_ROWS):
+            part = slice(start, min(start + BLOCK_ROWS, points.stop))
+            yield whitening.apply(images.read(chosen[part]), cell.part.train.precision), y[part]
+
+    return block_of
+
+
+def _drawn_blocks(cell: Cell, sources: Sources, key, layout: RowLayout) -> Callable:
+    """Draws a block on its device, from a key of its own; see place_rows."""
+    problem, dtype = cell.part.problem, jnp.dtype(cell.part.train.precision)
+    draw = jax.jit(make_problem(problem, layout.points, cell.d0, cell.part.network.rho, dtype))
+    # One teacher labels all blocks.
+    teacher_key = jax.random.split(key)[1]
+
+    def block_of(block, points, device):
+        own_key, own_teacher = jax.device_put((jax.random.fold_in(key, block), teacher_key), device)
+        X, y = draw(own_key, len(points), own_teacher)
+        yield X[: len(points)], np.asarray(y)[: len(points)]
+
+    return block_of

@@ -1,0 +1,148 @@
+"""The images of a study and their whitening, which the work folder keeps: a run that goes on, perhaps on another
+machine, trains on the same numbers."""
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from mnnjax.config import Problem, UserError
+from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
+from mnnjax.study.plan import Cell
+from mnnjax.study.results import Workdir, write_atomically
+
+# What decides which images there are and how they are whitened; the rest of a problem may differ.
+FIELDS = ("inputs", "split", "whitening", "whitening_images", "lower_classes", "upper_classes")
+
+
+class Sources:
+    """Opens images and whitens them, once a set.
+
+    Args:
+      workdir: keeps the whitenings.
+      data_dir: where `mnnjax data` keeps its sets; None is its default folder.
+      tell: called with one line when something takes long or is amiss.
+    """
+
+    def __init__(self, workdir: Workdir, data_dir: Path | None, tell: Callable[[str], None]):
+        self._workdir, self._data_dir, self._tell = workdir, data_dir, tell
+        self._open: dict[tuple[str, str], tuple[Images, Whitening]] = {}
+
+    def get(self, problem: Problem) -> tuple[Images, Whitening]:
+        """The images of a problem and their whitening.
+
+        Raises:
+          UserError: the data are missing or damaged, or not those that the study began with.
+        """
+        name = _name(problem)
+        # Problems of one whitening may have other labels.
+        key = name, problem.labels
+        if key not in self._open:
+            self._open[key] = self._load(problem, name)
+        return self._open[key]
+
+    def shape(self, problem: Problem) -> tuple[int, int] | None:
+        """(number of images, d0 after whitening); None where inputs are drawn."""
+        if not problem.is_image:
+            return None
+        # A study that is finished needs its data no more.
+        record = _read_record(self._workdir, _name(problem))
+        if record is not None:
+            return record["N"], record["d0"]
+        images, whitening = self.get(problem)
+        return images.N, whitening.d0
+
+    def _load(self, problem: Problem, name: str) -> tuple[Images, Whitening]:
+        record = _read_record(self._workdir, name)
+        # All images are read when they are whitened for the first time, and not always later.
+        images = open_images(problem, self._data_dir, verify=record is None)
+        if record is not None:
+            if record["digest"] != images.digest:
+                raise UserError(
+                    f"the data of {problem.inputs} are not those that {self._workdir.path} began with "
+                    f"(checksum {images.digest[:12]}, there {record['digest'][:12]}); restore them, or choose another "
+                    "--workdir"
+                )
+            whitening = _read_whitening(self._workdir, name, record)
+            if whitening is not None:
+                return images, whitening
+        count = min(problem.whitening_images or images.N, images.N)
+        self._tell(f"whitening {problem.inputs} by {count} of {images.N} images ({images.pixels} pixels)")
+
+        def read(rows):
+            return images.read(rows * images.N // count)
+
+        whitening = fit_whitening(read, count, images.pixels, problem.whitening, jax.local_devices())
+        if record is not None and _sha256(whitening) != record["sha256"]:
+            # Checkpoints are of networks that saw the other one.
+            raise UserError(
+                f"{self._workdir.whitening / name}.npz is damaged, and computed anew it differs in its last digits; "
+                "restore the file, or choose another --workdir"
+            )
+        self._keep(problem, name, images, whitening)
+        return images, whitening
+
+    def _keep(self, problem: Problem, name: str, images: Images, whitening: Whitening) -> None:
+        self._workdir.whitening.mkdir(exist_ok=True)
+        file = io.BytesIO()
+        np.savez(file, mean=whitening.mean, transform=whitening.transform)
+        write_atomically(self._workdir.whitening / f"{name}.npz", file.getvalue())
+        record = {field: getattr(problem, field) for field in FIELDS}
+        record |= {"N": images.N, "pixels": images.pixels, "d0": whitening.d0, "digest": images.digest}
+        record |= {"sha256": _sha256(whitening)}
+        write_atomically(self._workdir.whitening / f"{name}.json", json.dumps(record, indent=1) + "\n")
+
+
+def read_images(cell: Cell, sources: Sources, keys, rows: int, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """X (repeats, rows, d0) and y (repeats, rows): a repetition's own images for each key, padded with zero rows."""
+    own = (cell.part.problem, *sources.get(cell.part.problem))
+    drawn = [draw_images(*own, key, rows, cell.N, dtype) for key in keys]
+    return tuple(np.stack(parts) for parts in zip(*drawn, strict=True))
+
+
+def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:
+    """The shapes that a work folder knows of its problems' images, for plan.cells; nothing but the folder is read."""
+
+    def shape(problem: Problem) -> tuple[int, int] | None:
+        record = _read_record(workdir, _name(problem)) if problem.is_image else None
+        return nominal_shape(problem) if record is None else (record["N"], record["d0"])
+
+    return shape
+
+
+def _name(problem: Problem) -> str:
+    """Names the file of a set's whitening."""
+    decides = json.dumps({field: getattr(problem, field) for field in FIELDS})
+    return f"{problem.inputs}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}"
+
+
+def _read_record(workdir: Workdir, name: str) -> dict | None:
+    """None where there is none, or it is damaged."""
+    try:
+        record = json.loads((workdir.whitening / f"{name}.json").read_text(encoding="utf-8"))
+        return record if {"N", "d0", "digest", "sha256"} <= set(record) else None
+    except (FileNotFoundError, TypeError, ValueError):  # damaged JSON, or no text at all
+        return None
+
+
+def _read_whitening(workdir: Workdir, name: str, record: dict) -> Whitening | None:
+    """None where the file is missing or not what was written."""
+    try:
+        # Opened here: NumPy leaves a file open that is no .npz.
+        with open(workdir.whitening / f"{name}.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            whitening = Whitening(arrays["mean"], arrays["transform"])
+    except Exception:  # NumPy and zipfile raise many kinds for a damaged file.
+        return None
+    return whitening if _sha256(whitening) == record["sha256"] else None
+
+
+def _sha256(whitening: Whitening) -> str:
+    found = hashlib.sha256()
+    for array in dataclasses.astuple(whitening):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,260 @@
+"""Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
+
+The rows lie in ROW_BLOCKS blocks, whatever the number of devices; a device holds whole blocks. A mini-batch takes the
+same number of rows from every block, in an order that each block draws for itself. So neither the points nor the
+batches depend on how many devices there are, and the training curve does so to rounding only. N that does not fill
+the blocks is padded with rows of weight zero.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax import objective
+from mnnjax.config import ROW_BLOCKS, Network, Problem, Train
+from mnnjax.network import MNN
+from mnnjax.training.loop import learning_rate, make_optimizer
+from mnnjax.training.state import Metrics, TrainState
+
+AXIS = "rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class RowLayout:
+    """How N points lie in blocks, and how batches are made of them."""
+
+    N: int
+    batch_size: int | None
+
+    @property
+    def points(self) -> int:
+        """Of a block; the last ones may have fewer."""
+        return math.ceil(self.N / ROW_BLOCKS)
+
+    @property
+    def batch_rows(self) -> int:
+        """That a batch takes from each block."""
+        return self.points if self.batch_size is None else min(self.batch_size // ROW_BLOCKS, self.points)
+
+    @property
+    def rows(self) -> int:
+        """Of a block, padding included: whole batches."""
+        return math.ceil(self.points / self.batch_rows) * self.batch_rows
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return self.rows // self.batch_rows
+
+    def points_of(self, block: int) -> range:
+        """Which of the N points lie in a block, in its first rows."""
+        start = min(block * self.points, self.N)
+        return range(start, min(start + self.points, self.N))
+
+
+class Rows(NamedTuple):
+    """What the devices hold; the leading axis is theirs, the second that of a device's blocks."""
+
+    X: Float[Array, "devices blocks rows d0"]
+    y: Float[Array, "devices blocks rows"]
+    weights: Float[Array, "devices blocks rows"]
+    """1 for a point, 0 for padding."""
+    first_block: Int[Array, " devices"]
+
+
+def row_devices(available: Sequence[jax.Device]) -> list[jax.Device]:
+    """As many of the devices as can share ROW_BLOCKS blocks evenly."""
+    count = max(k for k in range(1, min(len(available), ROW_BLOCKS) + 1) if ROW_BLOCKS % k == 0)
+    return list(available[:count])
+
+
+def place_rows(
+    layout: RowLayout,
+    d0: int,
+    dtype,
+    devices: Sequence[jax.Device],
+    block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
+) -> Rows:
+    """Fill the devices block by block.
+
+    block_of(block, points, device) gives a block's points in order as parts X (any, d0), y (any,), on the host or on
+    the device; each part is let go before the next one is asked for.
+    """
+    each = ROW_BLOCKS // len(devices)
+    write = jax.jit(_write, donate_argnums=0)
+    sharding = jax.sharding.NamedSharding(
+        jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
+    )
+    X, y = [], np.zeros((len(devices), each, layout.rows), dtype)
+    weights = np.zeros_like(y)
+    for k, device in enumerate(devices):
+        held = jax.device_put(jnp.zeros((1, each, layout.rows, d0), dtype, device=device), device)
+        for own in range(each):
+            points = layout.points_of(k * each + own)
+            weights[k, own, : len(points)] = 1
+            row = 0
+            for part_X, part_y in block_of(k * each + own, points, device):
+                held = write(held, jax.device_put(part_X, device), own, row)
+                y[k, own, row : row + len(part_y)] = part_y
+                row += len(part_y)
+                del part_X, part_y
+        X.append(held)
+    shape = (len(devices), each, layout.rows, d0)
+    return Rows(
+        jax.make_array_from_single_device_arrays(shape, sharding, X),
+        jax.device_put(y, sharding),
+        jax.device_put(weights, sharding),
+        jax.device_put(np.arange(len(devices)) * each, sharding),
+    )
+
+
+def _write(held, part, block, row):
+    return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
+
+
+class RowTraining(NamedTuple):
+    """The functions that train all seeds on the same rows; states and metrics have the seeds as leading axis.
+
+    init(keys) -> TrainState.
+    run_epochs(state, batch_key, rows, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs.
+    """
+
+    init: Callable[[PRNGKeyArray], TrainState]
+    run_epochs: Callable[..., tuple[TrainState, Metrics]]
+
+
+def make_row_training(
+    problem: Problem,
+    network: Network,
+    train: Train,
+    hidden_layers: int,
+    d0: int,
+    d1: int,
+    N: int,
+    devices: Sequence[jax.Device],
+) -> RowTraining:
+    """Training on N points that lie on the devices (place_rows).
+
+    Raises:
+      UserError: from make_optimizer.
+    """
+    make_optimizer(train, train.learning_rate)
+    dtype = jnp.dtype(train.precision)
+    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
+    epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
+        return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
+
+    @functools.cache
+    def on_all(epochs: int):
+        return jax.pmap(
+            functools.partial(epochs_on_device, epochs=epochs),
+            axis_name=AXIS,
+            in_axes=(None, None, 0, None),
+            out_axes=None,
+            devices=devices,
+        )
+
+    def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
+        return on_all(epochs)(state, batch_key, rows, first_epoch)
+
+    return RowTraining(jax.jit(jax.vmap(init)), run_epochs)
+
+
+def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowLayout) -> Callable[..., Any]:
+    """The pure function of one device: epochs_on_device(state, batch_key, rows, first_epoch, epochs), to be mapped over
+    the devices as AXIS; the state has the seeds as leading axis and is the same on all devices."""
+    dtype = module.dtype
+
+    def step(params, opt_state, columns, y, weights, rate):
+        """Of one seed."""
+        batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
+
+        def own_loss(params):
+            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
+            wrong = objective.misclassified(output, y, threshold).astype(dtype)
+            return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
+
+        loss = _summed_over_devices(own_loss)
+        (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        optimizer = make_optimizer(train, rate)
+        # The extra arguments serve optimizers that search along a line; the others ignore them.
+        updates, opt_state = optimizer.update(
+            gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
+        )
+        share = batch_points / layout.N
+        return optax.apply_updates(params, updates), opt_state, Metrics(share * mse, share * mce)
+
+    def batches(key, rows: Rows, epoch):
+        """batch(i) -> X, y, weights of the device's rows of the epoch's i-th batch."""
+        blocks = rows.first_block + jnp.arange(rows.y.shape[0])
+        X, y, weights = rows.X.reshape(-1, rows.X.shape[-1]), rows.y.reshape(-1), rows.weights.reshape(-1)
+        if layout.steps == 1:
+            return lambda i: (X, y, weights)
+        epoch_key = jax.random.fold_in(key, epoch)
+        keys = jax.vmap(lambda block: jax.random.fold_in(epoch_key, block))(blocks)
+        order = jax.vmap(lambda k: jnp.argsort(jax.random.uniform(k, (layout.rows,))))(keys)
+        places = order + layout.rows * jnp.arange(len(blocks))[:, None]
+
+        def batch(i):
+            start = (0, i * layout.batch_rows)
+            chosen = jax.lax.dynamic_slice(places, start, (len(blocks), layout.batch_rows)).reshape(-1)
+            return X[chosen], y[chosen], weights[chosen]
+
+        return batch
+
+    def epochs_on_device(state: TrainState, batch_key, rows: Rows, first_epoch, epochs: int):
+        def one_epoch(state: TrainState, epoch):
+            rate, batch = learning_rate(train, epoch), batches(batch_key, rows, epoch)
+
+            def one_batch(carry, i):
+                params, opt_state, sums = carry
+                X, y, weights = batch(i)
+                each = jax.vmap(lambda p, o: step(p, o, X.T, y, weights, rate))
+                params, opt_state, metrics = each(params, opt_state)
+                return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None
+
+            zero = jnp.zeros(state.non_finite_epoch.shape, dtype)
+            start = (state.params, state.opt_state, Metrics(zero, zero))
+            (params, opt_state, metrics), _ = jax.lax.scan(one_batch, start, jnp.arange(layout.steps))
+            fails = (state.non_finite_epoch < 0) & ~jnp.isfinite(metrics.mse)
+            failed = jnp.where(fails, epoch, state.non_finite_epoch).astype(jnp.int32)
+            return TrainState(params, opt_state, failed), metrics
+
+        state, metrics = jax.lax.scan(one_epoch, state, first_epoch + jnp.arange(epochs))
+        return state, jax.tree.map(lambda leaf: leaf[-1], metrics)
+
+    return epochs_on_device
+
+
+def _summed_over_devices(own_loss: Callable) -> Callable:
+    """The loss and its count of errors summed over the devices, with the gradient summed as well.
+
+    Written out, for the derivative of a sum over devices is taken on every device and would count each term as often
+    as there are devices.
+    """
+
+    @jax.custom_vjp
+    def loss(params):
+        return jax.lax.psum(own_loss(params), AXIS)
+
+    def forward(params):
+        value, gradient = jax.value_and_grad(own_loss, has_aux=True)(params)
+        return jax.lax.psum((value, gradient), AXIS)
+
+    def backward(gradient, cotangents):
+        return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
+
+    loss.defvjp(forward, backward)
+    return loss

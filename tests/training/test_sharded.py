@@ -1,0 +1,275 @@
+"""Training on rows that devices share, against plain NumPy and Optax on the whole arrays.
+
+All runs are in float64 and of a few epochs; they differ from their references in the order of sums only. As in
+test_runs.py, TOLERANCE allows 1e4 n eps for sums of up to n terms, unless a neural input changes sign in between, which
+none does here.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, row_devices
+
+# 64 blocks of 3 points; of the last ones, 14 are empty and one is not full.
+N, D0, D1 = 149, 4, 3
+TOLERANCE = 1e4 * N * np.finfo(np.float64).eps
+PROBLEM = Problem(d0=(D0,), N=(N,))
+# Of two chunks.
+EPOCHS, CHUNK = 6, 3
+KEY = jax.random.key(2)
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(N, D0)), RNG.choice([-1.0, 1.0], N)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_compilation():
+    """Half the time of these tests would go into making programs fast that run for a moment."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def options(optimizer="sgd", batch_size=None, rate=0.05, more=()):
+    return Train(optimizer, more, rate, batch_size, 4, 2, 0.1, "float64", parallel="rows")
+
+
+SGD, MINI = options(), options(batch_size=128)
+
+
+@functools.cache
+def make(train, network, layers, devices):
+    return make_row_training(PROBLEM, network, train, layers, D0, D1, N, jax.devices()[:devices])
+
+
+@functools.cache
+def placed(batch_size, devices, dtype="float64"):
+    def block_of(block, points, device):
+        # Point by point, with labels of another kind.
+        for n in points:
+            yield X[n : n + 1], Y[n : n + 1].astype(int)
+
+    return place_rows(RowLayout(N, batch_size), D0, dtype, jax.devices()[:devices], block_of)
+
+
+@functools.cache
+def start_of(train, network, layers, devices=8):
+    """Of two seeds."""
+    return make(train, network, layers, devices).init(jax.random.split(jax.random.key(1)))
+
+
+def run(train, network=Network(), layers=1, devices=8):  # noqa: B008
+    training, rows = make(train, network, layers, devices), placed(train.batch_size, devices)
+    state = start_of(train, network, layers)
+    for epoch in range(0, EPOCHS, CHUNK):
+        # From the host, as a checkpoint gives it.
+        state, metrics = training.run_epochs(jax.device_get(state), KEY, rows, epoch, CHUNK)
+    return state, metrics
+
+
+def seed(tree, k):
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[k], tree)
+
+
+def assert_close(found, expected, tolerance=TOLERANCE):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), found, expected)
+
+
+def rates(train):
+    """Constant and then decaying exponentially, one an epoch (section 4)."""
+    falling = [train.decay_to ** (k / train.decay_epochs) for k in range(1, train.decay_epochs + 1)]
+    return [train.learning_rate * factor for factor in [1.0] * train.epochs + falling]
+
+
+@functools.cache
+def batches_of(batch_size, epoch):
+    """The points of each batch of an epoch: from every block as many, in an order that its own key decides."""
+    points = -(-N // 64)
+    take = points if batch_size is None else min(batch_size // 64, points)
+    rows = -(-points // take) * take
+    if rows == take:
+        return [np.arange(N)]
+    keys = [jax.random.fold_in(jax.random.fold_in(KEY, epoch), block) for block in range(64)]
+    order = np.argsort(jax.vmap(lambda key: jax.random.uniform(key, (rows,)))(jnp.stack(keys)), axis=1)
+    taken = [order[:, i : i + take] for i in range(0, rows, take)]
+    numbers = [np.where(t < points, np.arange(64)[:, None] * points + t, N).ravel() for t in taken]
+    return [n[n < N] for n in numbers]
+
+
+def numpy_run(params, train, network, layers):
+    """Gradient descent with the chain rule written out: parameters after all epochs, and MSE and MCE of the last."""
+    p = {name: np.array(leaf) for name, leaf in params.items()}
+    for epoch, rate in enumerate(rates(train)):
+        sums = np.zeros(2)
+        for batch in batches_of(train.batch_size, epoch):
+            h, slopes, inputs = X[batch], [], []
+            for i in range(1, layers + 1):
+                inputs.append(h)
+                U = h @ p[f"W{i}"].T + p.get(f"b{i}", 0.0)
+                slopes.append(np.where(U > 0, 1.0, network.rho))
+                h = slopes[-1] * U
+            error = h @ p["z"] + p.get("c", 0.0) - Y[batch]
+            sums += np.sum(error**2), np.sum((error + Y[batch] > 0) != (Y[batch] > 0))
+            back = 2 / len(batch) * error
+            gradient = {"z": back @ h, "c": back.sum()}
+            back = back[:, None] * p["z"]
+            for i in range(layers, 0, -1):
+                back = back * slopes[i - 1]
+                gradient |= {f"W{i}": back.T @ inputs[i - 1], f"b{i}": back.sum(axis=0)}
+                back = back @ p[f"W{i}"]
+            p = {name: leaf - rate * gradient[name] for name, leaf in p.items()}
+    return p, sums / N
+
+
+@pytest.mark.parametrize("points", [1, 5, 63, 64, 65, 149, 1000, 1797, 50_000])
+@pytest.mark.parametrize("batch_size", [None, 64, 128, 1024, 64_000])
+def test_each_point_has_a_place_and_batches_fill_it_evenly(points, batch_size):
+    layout = RowLayout(points, batch_size)
+    own = [layout.points_of(block) for block in range(64)]
+    assert [n for part in own for n in part] == list(range(points))
+    assert max(map(len, own)) == layout.points == -(-points // 64)
+    assert layout.rows == layout.steps * layout.batch_rows
+    # So little padding that no batch is empty: the first block is full.
+    assert layout.points <= layout.rows < layout.points + layout.batch_rows
+    assert batch_size is None or layout.batch_rows * 64 <= max(batch_size, 64)
+    assert layout.steps == (1 if batch_size is None else -(-layout.points // (layout.batch_rows)))
+
+
+@pytest.mark.parametrize(("available", "used"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8)])
+def test_as_many_devices_are_used_as_share_the_blocks_evenly(available, used):
+    assert row_devices(jax.devices()[:available]) == jax.devices()[:used]
+
+
+@pytest.mark.parametrize("batch_size", [None, 128])
+@pytest.mark.parametrize("devices", [1, 8])
+def test_each_device_holds_its_own_rows_and_zeros_of_weight_zero(devices, batch_size):
+    rows, layout = placed(batch_size, devices, "float32"), RowLayout(N, batch_size)
+    shape = (devices, 64 // devices, layout.rows)
+    assert [leaf.shape for leaf in rows[:3]] == [(*shape, D0), shape, shape]
+    assert {leaf.dtype for leaf in rows[:3]} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(rows.first_block, np.arange(devices) * (64 // devices))
+    for leaf in rows:
+        assert [shard.device for shard in leaf.addressable_shards] == jax.devices()[:devices]
+        assert {shard.data.shape for shard in leaf.addressable_shards} == {(1, *leaf.shape[1:])}
+    weights = np.asarray(rows.weights).reshape(64, -1)
+    held_X, held_y = np.asarray(rows.X).reshape(64, -1, D0), np.asarray(rows.y).reshape(64, -1)
+    # In the order of the points, to float32.
+    np.testing.assert_array_equal(held_X[weights == 1], X.astype(np.float32))
+    np.testing.assert_array_equal(held_y[weights == 1], Y)
+    assert weights.sum() == N
+    assert not weights[weights != 1].any()
+    assert not held_X[weights == 0].any()
+    assert not held_y[weights == 0].any()
+
+
+def test_parts_are_asked_for_one_after_the_other_on_the_device_that_keeps_them():
+    asked = []
+
+    def block_of(block, points, device):
+        asked.append((block, points, device))
+        yield jax.device_put(X[points.start : points.stop], device), Y[points.start : points.stop]
+
+    place_rows(RowLayout(N, None), D0, "float64", jax.devices()[:2], block_of)
+    assert asked == [(b, RowLayout(N, None).points_of(b), jax.devices()[b // 32]) for b in range(64)]
+
+
+def test_an_epoch_has_each_point_in_one_batch():
+    for epoch in range(EPOCHS):
+        first, second = batches_of(128, epoch)
+        assert sorted([*first, *second]) == list(range(N))
+        # Two of three points of a full block, or one and a row of padding.
+        assert len(first) > 64
+        assert len(second) > 0
+    assert len({tuple(batches_of(128, epoch)[0].tolist()) for epoch in range(EPOCHS)}) == EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("train", "layers", "rho", "bias", "devices"),
+    [
+        (SGD, 1, 0.0, False, 8),
+        *((MINI, 2, -0.3, True, devices) for devices in (1, 2, 4, 8)),
+    ],
+)
+def test_gradient_descent_is_that_of_numpy_on_any_number_of_devices(train, layers, rho, bias, devices):
+    """So a gradient counts once, and not once a device."""
+    network = Network(rho=rho, bias=bias)
+    state, metrics = run(train, network, layers, devices)
+    start = start_of(train, network, layers)
+    for k in range(2):
+        params, (mse, mce) = numpy_run(seed(start.params, k), train, network, layers)
+        assert_close(seed(state.params, k), params)
+        assert_close(seed(metrics, k), type(metrics)(mse, mce))
+    assert (np.asarray(state.params["z"][0]) != np.asarray(state.params["z"][1])).any()
+    np.testing.assert_array_equal(state.non_finite_epoch, [-1, -1])
+
+
+def whole_arrays(optimizer, params, train):
+    """The plain loop of Optax, full batch."""
+
+    def loss(params):
+        output = jnp.maximum(X @ params["W1"].T, 0) @ params["z"]
+        return jnp.mean((output - Y) ** 2)
+
+    @jax.jit
+    def step(params, opt_state, rate):
+        value, gradient = jax.value_and_grad(loss)(params)
+        opt_state.hyperparams["learning_rate"] = rate
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, value
+
+    opt_state = optimizer.init(params)
+    for rate in rates(train):
+        params, opt_state, value = step(params, opt_state, rate)
+    return params, value
+
+
+def test_adam_is_that_of_optax_on_the_whole_arrays():
+    train = options("adam")
+    state, metrics = run(train)
+    for k in range(2):
+        start = seed(start_of(train, Network(), 1).params, k)
+        params, mse = whole_arrays(optax.inject_hyperparams(optax.adam)(learning_rate=0.05), start, train)
+        assert_close(seed(state.params, k), params)
+        assert_close(metrics.mse[k], mse)
+
+
+@pytest.mark.slow
+def test_an_optimizer_that_searches_along_lines_does_so_on_all_devices():
+    """L-BFGS, whose steps ask for the loss at other points: on eight devices, and of each seed on one device."""
+    train = options("lbfgs", rate=1.0, more=(("memory_size", 2),))
+    shared, metrics = run(train)
+    alone = jax.jit(make_training(PROBLEM, Network(), train, 1, D0, D1, N).run_epochs, static_argnums=6)
+    for k in range(2):
+        state = jax.tree.map(lambda leaf, k=k: leaf[k], start_of(train, Network(), 1))
+        first = np.mean((np.maximum(X @ np.asarray(state.params["W1"]).T, 0) @ np.asarray(state.params["z"]) - Y) ** 2)
+        state, last = alone(state, KEY, X, Y, N, 0, EPOCHS)
+        # Line searches end at thresholds, which rounding does not touch here; curvatures amplify it.
+        assert_close((seed(shared.params, k), seed(metrics, k)), (state.params, last), 100 * TOLERANCE)
+        assert last.mse < first
+
+
+@pytest.mark.parametrize(("train", "layers", "rho", "bias"), [(SGD, 1, 0.0, False), (MINI, 2, -0.3, True)])
+def test_a_seed_that_overflows_says_when_and_leaves_the_others_alone(train, layers, rho, bias):
+    network = Network(rho=rho, bias=bias)
+    training, rows = make(train, network, layers, 8), placed(train.batch_size, 8)
+    start = start_of(train, network, layers)
+    # The second seed's outputs are so large that their squares overflow at once.
+    huge = {name: leaf * np.array([1, 1e100]).reshape(2, *[1] * (leaf.ndim - 1)) for name, leaf in start.params.items()}
+    ends = [training.run_epochs(start._replace(params=p), KEY, rows, 7, CHUNK)[0] for p in (start.params, huge)]
+    np.testing.assert_array_equal(ends[0].non_finite_epoch, [-1, -1])
+    np.testing.assert_array_equal(ends[1].non_finite_epoch, [-1, 7])
+    jax.tree.map(np.testing.assert_array_equal, *(seed(end.params, 0) for end in ends))
+    assert not np.isfinite(ends[1].params["z"][1]).any()
+    # The epoch that is noted is the first, also when the run goes on.
+    again, _ = training.run_epochs(ends[1], KEY, rows, 7 + CHUNK, CHUNK)
+    np.testing.assert_array_equal(again.non_finite_epoch, [-1, 7])
+
+
+def test_other_optimizers_are_the_users_error():
+    with pytest.raises(UserError, match="no_such_optimizer"):
+        make(options("no_such_optimizer"), Network(), 1, 8)
