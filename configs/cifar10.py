@@ -21,12 +21,12 @@ study = Study(
         learning_rate=3e-3,
         batch_size=1024,
         epochs=100,
-        decay_epochs=300,
+        decay_epochs=700,
         decay_to=1e-2,
         chunk_epochs=5,
         parallel="rows",
     ),
-    repeats=4,
+    repeats=3,
     figure="table1",
 )
 small = Study(

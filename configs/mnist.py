@@ -3,8 +3,10 @@
 Command:    mnnjax data prepare mnist, or mnnjax data import mnist --from DIR
             mnnjax run configs/mnist.py [--small]
 Reproduces: Table 1 (section 5): MCE 0 % with 0.999 parameters a point.
-Expect:     TODO
-Time:       TODO
+Expect:     MCE exactly 0 on all 70 000 images in each of 3 repetitions, with 0.917 parameters a point: 719 of the 784
+            pixels vary. Of 60 000 trained, 1 image wrong in one of 3 repetitions, test error 5.1 to 5.4 %. Too large
+            for certificates; |(A o X) e| / N about 0.01. (results/table1)
+Time:       7.6 minutes for the 70 000 and 2 for the 60 000 on two cores of an AMD EPYC, 1 GB. --small: 15 seconds.
 """
 
 import dataclasses
@@ -13,10 +15,12 @@ from mnnjax.config import Network, Problem, Study, Train
 
 # Biases, which the paper's count of parameters has too: without them the images nearest the mean, whose whitened inputs
 # are small, are the last ones wrong. ZCA, since Adam's steps are a weight at a time, and pixels suit it better.
+# The last image to be fitted was number 37834 in all runs that were looked at. Larger steps for longer (1e-2 for 250
+# epochs) reached a smaller MSE, but left 4 and 25 images wrong in 2 of 4 repetitions.
 ALL = Problem(inputs="mnist", labels="classes", split="all", whitening="zca", data_sets=1)
 NETWORK = Network(d1=(89,), bias=True)
 TRAIN = Train(
-    learning_rate=1e-2, batch_size=1024, epochs=50, decay_epochs=750, decay_to=1e-2, chunk_epochs=10, parallel="rows"
+    learning_rate=5e-3, batch_size=512, epochs=50, decay_epochs=700, decay_to=5e-3, chunk_epochs=10, parallel="rows"
 )
 
 study = Study(

@@ -121,7 +121,7 @@ def _write(held, part, block, row):
     return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
 
 
-class RowTraining(NamedTuple):
+class ShardedTraining(NamedTuple):
     """The functions that train all seeds on the same rows; states and metrics have the seeds as leading axis.
 
     init(keys) -> TrainState.
@@ -141,7 +141,7 @@ def make_row_training(
     d1: int,
     N: int,
     devices: Sequence[jax.Device],
-) -> RowTraining:
+) -> ShardedTraining:
     """Training on N points that lie on the devices (place_rows).
 
     Raises:
@@ -169,7 +169,7 @@ def make_row_training(
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
         return on_all(epochs)(state, batch_key, rows, first_epoch)
 
-    return RowTraining(jax.jit(jax.vmap(init)), run_epochs)
+    return ShardedTraining(jax.jit(jax.vmap(init)), run_epochs)
 
 
 def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowLayout) -> Callable[..., Any]:
