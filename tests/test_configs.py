@@ -45,7 +45,12 @@ STAND_INS = {"cifar10": "patches32", "imagenet64": "patches64"}
 MNIST = CONFIGS[0].parents[2] / "shared/data/mnist"
 
 
-@names
+# The others show what all configs have in common.
+SLOW = {"angular_volume", "capacity", "cifar10", "full_rank", "imagenet64", "mnist"}
+SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in CONFIGS]
+
+
+@pytest.mark.parametrize("path", SMALL)
 def test_small_runs_to_a_report(path, tmp_path, capsys):
     small = cli.load_config(str(path), small=True)
     options = ["--problem.inputs", STAND_INS[path.stem]] if path.stem in STAND_INS else []

@@ -60,6 +60,7 @@ def test_published_files_come_before_tfds(tmp_path):
     assert_holds(import_data("cifar10", write_cifar_binary(tmp_path / "in", sets), tmp_path / "kept"), sets)
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_a_tfrecord_folder_is_read_with_tensorflow_in_the_same_order(tmp_path):
     sets = draw("mnist", train=20)

@@ -82,6 +82,7 @@ def test_volumes_are_the_sum_over_all_tuples_of_cells(N, d0, d1, rho):
     assert found.regions == len(volumes) ** d1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_rotations_and_orders_of_points_change_nothing(rho):
     rng = np.random.default_rng(2)
@@ -147,6 +148,7 @@ def test_rank_deficient_volume_agrees_with_the_enumeration(N, d0, d1, rho):
     assert math.isclose(exact_rank_deficient(X, d1, rho), expected, rel_tol=1e-12)
 
 
+@pytest.mark.slow
 def test_rank_deficient_volume_agrees_with_simulation_and_falls_as_a_power():
     rng = np.random.default_rng(9)
     X, d1, draws = rng.normal(size=(5, 2)), 12, 4000

@@ -54,6 +54,7 @@ def random_case(rng, d1):
     return X, y, activation_pattern(rng.normal(size=(d1, 2)), X, 0.0) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", RHOS)
 @pytest.mark.parametrize("d1", [1, 2, 3])
 def test_every_choice_of_signs_tried_with_generators_agrees(rho, d1):
@@ -67,6 +68,7 @@ def test_every_choice_of_signs_tried_with_generators_agrees(rho, d1):
     assert len(set(answers)) == 2 or d1 == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", RHOS)
 def test_a_minimum_that_is_made_is_found(rho):
     rng = np.random.default_rng(0)

@@ -20,6 +20,7 @@ from mnnjax.landscape import (
 from mnnjax.landscape.volume import DEFICIENT, DOUBTFUL, FULL, are_deficient, make_screen
 
 
+@pytest.mark.slow
 def test_the_screening_is_never_sure_and_wrong():
     rng = np.random.default_rng(5)
     screen = jax.jit(make_screen(6, 2, 4, 0.0, 16))

@@ -146,6 +146,7 @@ def test_sampling_agrees_beyond_three_dimensions(target):
     assert found.candidate.estimate >= found.estimate
 
 
+@pytest.mark.slow
 def test_where_no_particle_is_in_the_target_nothing_is_known():
     """At most d0 points have full rank wherever rho is not 0."""
     found = split_volume(jax.random.key(0), PLANE[:2], LABELS[:2], 2, 0.1, particles=50, repetitions=3)

@@ -105,6 +105,7 @@ def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):
     assert results == (tmp_path / "undisturbed/results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_stop_while_certificates_are_made_keeps_the_training(tmp_path, monkeypatch, undisturbed):
     with monkeypatch.context() as patch:
         calls = []
@@ -169,6 +170,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
     assert [e["epoch"] for e in resumed] == [0, int(step.name) - 5]
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, monkeypatch, undisturbed):
     workdir = stopped_in_training(tmp_path, monkeypatch)
     step = newest_step(workdir)

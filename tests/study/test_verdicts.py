@@ -60,6 +60,7 @@ def test_seeds_are_certified_as_one_by_one_and_broken_ones_passed_over():
     assert found[2].mse == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_runs_of_figure_5_2_end_at_certified_global_minima(tmp_path):
     study = Study(
         name="certified",

@@ -195,6 +195,7 @@ def test_repetitions_share_data_sets_where_that_is_asked(tmp_path):
     assert values[0] != values[1]
 
 
+@pytest.mark.slow
 def test_points_drawn_anew_give_the_expectation(tmp_path):
     """E_X of the rank-deficient volume, against its mean over many data sets."""
     sizes = {"problem": EXACT.problem, "network": Network(d1=(2,))}
@@ -222,6 +223,7 @@ def test_a_constant_input_is_a_bias_of_the_hidden_units(tmp_path):
     assert int(row["parameters"]) == 2 * 2 + 2
 
 
+@pytest.mark.slow
 def test_splitting_runs_that_spread_too_much_are_told(tmp_path):
     """Two particles a run hit the target or miss it."""
     rough = dataclasses.replace(
