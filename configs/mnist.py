@@ -23,42 +23,26 @@ TRAIN = Train(
     learning_rate=5e-3, batch_size=512, epochs=50, decay_epochs=700, decay_to=5e-3, chunk_epochs=10, parallel="rows"
 )
 
-study = Study(
-    name="mnist",
-    problem=ALL,
-    network=NETWORK,
-    train=TRAIN,
-    repeats=3,
-    figure="table1",
-    also=(
-        Study(
-            name="mnist_train",
-            problem=dataclasses.replace(ALL, split="train"),
-            network=NETWORK,
-            train=dataclasses.replace(TRAIN, epochs=50, decay_epochs=250),
-            repeats=3,
-            figure="table1",
-        ),
-    ),
-)
-SMALL = dataclasses.replace(ALL, N=(512,), whitening_images=200)
-SMALL_NETWORK = Network(d1=(3,), bias=True)
+
+def both_splits(problem: Problem, network: Network, train: Train, fewer: Train, repeats: int) -> Study:
+    """All images, and then the training images, whose test error is measured."""
+    alone = Study(
+        name="mnist_train",
+        problem=dataclasses.replace(problem, split="train"),
+        network=network,
+        train=fewer,
+        repeats=repeats,
+        figure="table1",
+    )
+    return dataclasses.replace(alone, name="mnist", problem=problem, train=train, also=(alone,))
+
+
+study = both_splits(ALL, NETWORK, TRAIN, dataclasses.replace(TRAIN, decay_epochs=250), repeats=3)
 SMALL_TRAIN = Train(learning_rate=1e-2, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="rows")
-small = Study(
-    name="mnist",
-    problem=SMALL,
-    network=SMALL_NETWORK,
-    train=SMALL_TRAIN,
+small = both_splits(
+    dataclasses.replace(ALL, N=(512,), whitening_images=200),
+    Network(d1=(3,), bias=True),
+    SMALL_TRAIN,
+    SMALL_TRAIN,
     repeats=2,
-    figure="table1",
-    also=(
-        Study(
-            name="mnist_train",
-            problem=dataclasses.replace(SMALL, split="train"),
-            network=SMALL_NETWORK,
-            train=SMALL_TRAIN,
-            repeats=2,
-            figure="table1",
-        ),
-    ),
 )

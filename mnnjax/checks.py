@@ -1,5 +1,7 @@
 """Checks of what a user wrote: a false one ends in one line that says what, where and how to mend it."""
 
+import argparse
+import errno
 import json
 import math
 import types
@@ -9,6 +11,17 @@ from typing import Literal
 
 class UserError(ValueError):
     """The user's input is wrong: one line that says what, where and how to mend it (exit code 2)."""
+
+
+# What the system calls a full disk, or a used-up quota.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse, with its errors in one line."""
+
+    def error(self, message: str):
+        raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
 
 
 def require(condition: bool, message: str) -> None:

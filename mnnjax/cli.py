@@ -1,6 +1,5 @@
 """The command line: mnnjax run | status | report | data | bounds | construct."""
 
-import argparse
 import atexit
 import contextlib
 import dataclasses
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mnnjax import __version__
+from mnnjax.checks import OneLineParser
 from mnnjax.config import Study, UserError
 
 EXIT_FAILED = 1
@@ -156,15 +156,8 @@ def _stop_at_once(number: int, _frame) -> None:
     raise SystemExit(EXIT_STOPPED)
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with its errors in one line."""
-
-    def error(self, message: str):
-        raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
-
-
 def _status(arguments: Sequence[str]) -> int:
-    parser = _Parser("mnnjax status", description="How far the study in a work folder has come.")
+    parser = OneLineParser("mnnjax status", description="How far the study in a work folder has come.")
     parser.add_argument("dir", type=Path)
     from mnnjax.study.status import status
 
@@ -173,7 +166,7 @@ def _status(arguments: Sequence[str]) -> int:
 
 
 def _report(arguments: Sequence[str]) -> int:
-    parser = _Parser("mnnjax report", description="Write report.html with its pictures and tables.")
+    parser = OneLineParser("mnnjax report", description="Write report.html with its pictures and tables.")
     parser.add_argument("dir", type=Path, nargs="+", help="work folders; the report lies in the first")
     from mnnjax.report import write_report
     from mnnjax.study import plan

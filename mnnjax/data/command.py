@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnnjax.checks import UserError
+from mnnjax.checks import OneLineParser
 from mnnjax.data.imports import import_data
 from mnnjax.data.preparing import prepare
 from mnnjax.data.sets import DATA_SETS, SPLITS, default_folder, size
@@ -15,13 +15,6 @@ from mnnjax.data.store import list_stored
 
 EXIT_STOPPED = 75
 STOPS = (signal.SIGTERM, signal.SIGINT)
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with its errors in one line."""
-
-    def error(self, message: str):
-        raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,7 +57,9 @@ def table(rows: list[dict]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("mnnjax data", description="Real images, kept as uint8 arrays with a manifest of their sha256.")
+    parser = OneLineParser(
+        "mnnjax data", description="Real images, kept as uint8 arrays with a manifest of their sha256."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     names = ", ".join(d.tfds_name for d in DATA_SETS.values())
     for verb, text in (

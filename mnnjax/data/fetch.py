@@ -3,7 +3,6 @@
 Its standard output is one line: what is wrong, or nothing. It ends when its standard input does, with its parent.
 """
 
-import errno
 import os
 import re
 import shutil
@@ -13,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mnnjax.checks import UserError, require
+from mnnjax.checks import DISK_FULL, UserError, require
 from mnnjax.data.sets import DataSet, by_hand, find
 from mnnjax.data.source import one_line
 from mnnjax.data.tfds_folder import quieten
 
 PATIENCE_SECONDS = 15
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def fetch(data_set: DataSet, folder: Path) -> None:
@@ -46,7 +44,7 @@ def fetch(data_set: DataSet, folder: Path) -> None:
     except requests.RequestException as error:
         raise UserError(f"the download broke off ({type(error).__name__}); {by_hand(data_set)}") from error
     except Exception as error:  # TFDS passes on what everything below it raises
-        if getattr(error, "errno", None) in FULL or "No space left" in str(error):
+        if getattr(error, "errno", None) in DISK_FULL or "No space left" in str(error):
             raise UserError("the disk is full; make room, or give another --data-dir") from error
         raise UserError(f"TFDS failed: {type(error).__name__}: {one_line(error)[:300]}; {by_hand(data_set)}") from error
 

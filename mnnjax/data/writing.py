@@ -1,7 +1,6 @@
 """Writing a data set: beside its place, block by block, and moved there when all is on the disk."""
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import io
@@ -14,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.checks import UserError, require
+from mnnjax.checks import DISK_FULL, UserError, require
 from mnnjax.data.sets import SPLITS, DataSet, size
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 SPARE_BYTES = 1 << 20
 
 
@@ -228,7 +226,7 @@ def _disk_errors(data_set: DataSet, data_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             raise UserError(
                 f"{data_set.name}: the disk of {data_dir} is full; make room, or give another --data-dir"
             ) from error

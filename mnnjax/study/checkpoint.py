@@ -15,6 +15,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mnnjax.study.plan import Cell
+from mnnjax.study.progress import LineProgress
+from mnnjax.study.results import Workdir
+
 STEPS_KEPT = 2
 
 
@@ -34,7 +38,7 @@ class CellCheckpoints:
     def __init__(self, directory: Path, set_aside: Path, warn: Callable[[str], None]):
         self._directory = directory.absolute()
         self._set_aside = set_aside
-        self._warn = warn
+        self.warn = warn
         self._manager: ocp.CheckpointManager | None = None
 
     def save(self, epochs_done: int, state: Any) -> None:
@@ -59,7 +63,7 @@ class CellCheckpoints:
             except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
                 self._set_step_aside(step, error)
         if steps:
-            self._warn(f"no sound checkpoint is left of {self._directory.name}; it starts afresh")
+            self.warn(f"no sound checkpoint is left of {self._directory.name}; it starts afresh")
         return None
 
     def delete(self) -> None:
@@ -101,7 +105,17 @@ class CellCheckpoints:
         target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
         shutil.move(self._directory / str(step), target)
         reason = (str(error).strip().splitlines() or [""])[0][:200]
-        self._warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
+        self.warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
+
+
+def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
+    """A cell's checkpoints in its study's folder; warnings are shown and logged there."""
+
+    def warn(text: str) -> None:
+        shown.message(f"warning: {text}")
+        workdir.log("warning", cell=cell.id, text=text)
+
+    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
 
 
 def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:

@@ -148,9 +148,10 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     result = []
     for hidden_layers in part.network.hidden_layers:
         for d0, d1, sizes in shapes:
-            padded = _pad(sizes, MAX_PADDING_NEWTON if _is_newton(part) else MAX_PADDING)
             if _shares_rows(part):
                 padded = {N: N for N in sizes}
+            else:
+                padded = _pad(sizes, MAX_PADDING_NEWTON if _is_newton(part) else MAX_PADDING)
             result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
     return result
 

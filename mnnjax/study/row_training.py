@@ -35,8 +35,10 @@ class RowTraining:
         self._keys = seed_keys(cell.seeds, cell.training_salt)
         self._batch_key = seed_keys([part.seed], cell.training_salt)[0]
         data_key = seed_keys([part.seed], cell.data_salt)[0]
-        blocks = _image_blocks if part.problem.is_image else _drawn_blocks
-        blocks = blocks(cell, sources, data_key, self._layout)
+        if part.problem.is_image:
+            blocks = _image_blocks(cell, sources, data_key)
+        else:
+            blocks = _drawn_blocks(cell, data_key, self._layout)
         self._rows = place_rows(self._layout, cell.d0, part.train.precision, devices, blocks)
         self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
 
@@ -86,7 +88,7 @@ class RowTraining:
                     yield np.asarray(X.data[0, block, rows]), y[block, rows], weights[block, rows]
 
 
-def _image_blocks(cell: Cell, sources: Sources, key, layout: RowLayout) -> Callable:
+def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:
     """Reads and whitens a block of the cell's images, part by part; see place_rows."""
     problem = cell.part.problem
     images, whitening = sources.get(problem)
@@ -102,7 +104,7 @@ def _image_blocks(cell: Cell, sources: Sources, key, layout: RowLayout) -> Calla
     return block_of
 
 
-def _drawn_blocks(cell: Cell, sources: Sources, key, layout: RowLayout) -> Callable:
+def _drawn_blocks(cell: Cell, key, layout: RowLayout) -> Callable:
     """Draws a block on its device, from a key of its own; see place_rows."""
     problem, dtype = cell.part.problem, jnp.dtype(cell.part.train.precision)
     draw = jax.jit(make_problem(problem, layout.points, cell.d0, cell.part.network.rho, dtype))

@@ -11,6 +11,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
+from mnnjax.checks import DISK_FULL
 from mnnjax.config import Study, UserError
 from mnnjax.study import plan, progress
 from mnnjax.study.results import Workdir
@@ -102,7 +103,7 @@ def _clear_disk_errors(workdir: Workdir) -> Iterator[None]:
         yield
     except Exception as error:
         # TensorStore wraps the system's error in its own, as text.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = getattr(error, "errno", None) in DISK_FULL
         if full or os.strerror(errno.ENOSPC) in str(error):
             raise StudyError(
                 f"the disk of {workdir.path} is full; finished cells are kept: free some space and run the same "

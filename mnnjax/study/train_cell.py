@@ -11,7 +11,7 @@ from mnnjax import landscape
 from mnnjax.landscape import Certificate
 from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study import progress, results
-from mnnjax.study.checkpoint import CellCheckpoints
+from mnnjax.study.checkpoint import open_checkpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
 from mnnjax.study.row_training import RowTraining
@@ -35,13 +35,9 @@ def run_training_cell(
       Stopped: a stop was asked for; the state is saved.
     """
 
-    def warn(text: str) -> None:
-        shown.message(f"warning: {text}")
-        workdir.log("warning", cell=cell.id, text=text)
-
     began = time.monotonic()
     training = (RowTraining if cell.part.train.parallel == "rows" else SeedTraining)(cell, sources)
-    checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
+    checkpoints = open_checkpoints(cell, workdir, shown)
     with contextlib.closing(checkpoints):
         epoch, saved = checkpoints.restore(training.template) or (0, None)
         workdir.log("cell_start", cell=cell.id, epoch=epoch)

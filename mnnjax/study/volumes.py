@@ -17,7 +17,7 @@ from mnnjax.landscape import volume as sampling
 from mnnjax.landscape.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
 from mnnjax.study import plan, progress, volume_rows
-from mnnjax.study.checkpoint import CellCheckpoints
+from mnnjax.study.checkpoint import open_checkpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
 from mnnjax.study.sources import Sources, read_images
@@ -43,12 +43,8 @@ def run_volume_cell(
       Stopped: a stop was asked for; the state is saved.
     """
 
-    def warn(text: str) -> None:
-        shown.message(f"warning: {text}")
-        workdir.log("warning", cell=cell.id, text=text)
-
     began = saved = time.monotonic()
-    checkpoints = CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
+    checkpoints = open_checkpoints(cell, workdir, shown)
     host = jax.default_device(jax.devices("cpu")[0])
     # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
     with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
@@ -72,7 +68,7 @@ def run_volume_cell(
                 workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
                 raise Stopped(f"{stop}: saved {cell.id} at step {done} of {cell.steps}")
         if count := volume_rows.uneven(state):
-            warn(
+            checkpoints.warn(
                 f"{cell.id}: {count} of its splitting estimates come from runs that spread by more than their mean: "
                 "their intervals may be too narrow; give more volume.particles"
             )

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import Network, Problem
-from mnnjax.network import MNN
+from mnnjax.network import MNN, leaky_relu
 
 
 class Evaluation(NamedTuple):
@@ -42,7 +42,7 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
         smallest = [jnp.min(jnp.where(is_point[:, None], jnp.abs(U), jnp.inf)) for U in neural_inputs]
         h = X
         for U in neural_inputs[:-1]:
-            h = jnp.where(U > 0, U, network.rho * U)
+            h = leaky_relu(U, network.rho)
         if network.bias:
             h = jnp.hstack([h, jnp.ones((h.shape[0], 1))])
         A = jnp.where(neural_inputs[-1] > 0, 1.0, network.rho)

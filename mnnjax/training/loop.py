@@ -1,6 +1,8 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +63,23 @@ def learning_rate(train: Train, epoch: Int[Array, ""]) -> Float[Array, ""]:
     return jnp.asarray(train.learning_rate * train.decay_to**past, train.precision)
 
 
+def descend(train: Train, loss: Callable, params, opt_state, rate: Float[Array, ""]) -> tuple[Any, Any, Metrics]:
+    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
+    before the step."""
+    (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    optimizer = make_optimizer(train, rate)
+    # The extra arguments serve optimizers that search along a line; the others ignore them.
+    updates, opt_state = optimizer.update(
+        gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
+    )
+    return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
+
+
+def first_failure(before: Int[Array, "*seeds"], mse: Float[Array, "*seeds"], epoch) -> Int[Array, "*seeds"]:
+    """TrainState.non_finite_epoch after an epoch of this MSE."""
+    return jnp.where((before < 0) & ~jnp.isfinite(mse), epoch, before).astype(jnp.int32)
+
+
 def make_training(
     problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, rows: int
 ) -> Training:
@@ -91,14 +110,7 @@ def make_training(
         return loss
 
     def step(params, opt_state, columns, y, weights, rate):
-        loss = loss_of(columns, y, weights)
-        (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-        optimizer = make_optimizer(train, rate)
-        # The extra arguments serve optimizers that search along a line; the others ignore them.
-        updates, opt_state = optimizer.update(
-            gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
-        )
-        return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
+        return descend(train, loss_of(columns, y, weights), params, opt_state, rate)
 
     def full_batch_epoch(params, opt_state, key, columns, y, N, rate):
         return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(dtype), rate)
@@ -135,8 +147,7 @@ def make_training(
             params, opt_state, metrics = one_epoch(
                 state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
             )
-            fails = (state.non_finite_epoch < 0) & ~jnp.isfinite(metrics.mse)
-            failed = jnp.where(fails, epoch, state.non_finite_epoch).astype(jnp.int32)
+            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
             return (TrainState(params, opt_state, failed), metrics), None
 
         nothing = Metrics(jnp.zeros((), dtype), jnp.zeros((), dtype))

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import ROW_BLOCKS, Network, Problem, Train
 from mnnjax.network import MNN
-from mnnjax.training.loop import learning_rate, make_optimizer
+from mnnjax.training.loop import descend, first_failure, learning_rate, make_optimizer
 from mnnjax.training.state import Metrics, TrainState
 
 AXIS = "rows"
@@ -186,15 +185,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 
-        loss = _summed_over_devices(own_loss)
-        (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-        optimizer = make_optimizer(train, rate)
-        # The extra arguments serve optimizers that search along a line; the others ignore them.
-        updates, opt_state = optimizer.update(
-            gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
-        )
+        params, opt_state, metrics = descend(train, _summed_over_devices(own_loss), params, opt_state, rate)
         share = batch_points / layout.N
-        return optax.apply_updates(params, updates), opt_state, Metrics(share * mse, share * mce)
+        return params, opt_state, jax.tree.map(lambda m: share * m, metrics)
 
     def batches(key, rows: Rows, epoch):
         """batch(i) -> X, y, weights of the device's rows of the epoch's i-th batch."""
@@ -228,8 +221,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             zero = jnp.zeros(state.non_finite_epoch.shape, dtype)
             start = (state.params, state.opt_state, Metrics(zero, zero))
             (params, opt_state, metrics), _ = jax.lax.scan(one_batch, start, jnp.arange(layout.steps))
-            fails = (state.non_finite_epoch < 0) & ~jnp.isfinite(metrics.mse)
-            failed = jnp.where(fails, epoch, state.non_finite_epoch).astype(jnp.int32)
+            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
             return TrainState(params, opt_state, failed), metrics
 
         state, metrics = jax.lax.scan(one_epoch, state, first_epoch + jnp.arange(epochs))
