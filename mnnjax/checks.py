@@ -1,17 +1,25 @@
 """Checks of what a user wrote: a false one ends in one line that says what, where and how to mend it."""
 
 import argparse
+import contextlib
 import errno
+import io
 import json
 import math
+import re
 import types
 import typing
+from collections.abc import Sequence
 from typing import Literal
 
 
 class UserError(ValueError):
     """The user's input is wrong: one line that says what, where and how to mend it (exit code 2)."""
 
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_STOPPED = 75  # EX_TEMPFAIL: saved, run again to go on
 
 # What the system calls a full disk, or a used-up quota.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -83,3 +91,27 @@ def first_difference(stored, wanted, path: str = "") -> str | None:
                 return found
         return None
     return None if stored == wanted else f"{path}: there {json.dumps(stored)}, here {json.dumps(wanted)}"
+
+
+def parse_options(verb: str, options: type, arguments: Sequence[str], **more):
+    """tyro.cli for a verb of the command line, whose fields are those of the dataclass `options`.
+
+    Raises:
+      UserError: tyro's boxed error, in one line.
+      SystemExit: after --help.
+    """
+    import tyro
+
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured):
+            flags = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+            return tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=flags, **more)
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        lines = [line.strip("│ ").strip() for line in captured.getvalue().splitlines()]
+        content = [line for line in lines if line and line[0] not in "╭╰"]
+        rule = next((i for i, line in enumerate(content) if set(line) == {"─"}), len(content))
+        text = re.sub(r"\s+", " ", " ".join(content[:rule]))
+        raise UserError(f"{text}; --help lists the options") from stop

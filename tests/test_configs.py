@@ -9,6 +9,7 @@ import pytest
 
 from mnnjax import cli
 from mnnjax.config import Study
+from mnnjax.run_command import load_config
 from mnnjax.study import plan
 from mnnjax.study.results import read_csv
 
@@ -32,7 +33,7 @@ def test_the_docstring_gives_command_expectation_and_time(path):
 
 @names
 def test_both_variants_are_studies_of_the_same_name(path):
-    study, small = cli.load_config(str(path)), cli.load_config(str(path), small=True)
+    study, small = load_config(str(path)), cli.load_config(str(path), small=True)
     assert isinstance(study, Study)
     assert study.name == small.name
     cells = plan.cells(study)
@@ -52,7 +53,7 @@ SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW e
 
 @pytest.mark.parametrize("path", SMALL)
 def test_small_runs_to_a_report(path, tmp_path, capsys):
-    small = cli.load_config(str(path), small=True)
+    small = load_config(str(path), small=True)
     options = ["--problem.inputs", STAND_INS[path.stem]] if path.stem in STAND_INS else []
     if path.stem == "mnist":
         if not MNIST.is_dir():
@@ -72,7 +73,7 @@ def test_small_runs_to_a_report(path, tmp_path, capsys):
 
 def test_the_volume_studies_have_the_sizes_that_are_asked_for():
     def cells_of(name: str) -> dict[str, list[plan.Cell]]:
-        planned = plan.cells(cli.load_config(str(CONFIGS[0].with_name(name))))
+        planned = plan.cells(load_config(str(CONFIGS[0].with_name(name))))
         return {cell.part.name: [c for c in planned if c.part.name == cell.part.name] for cell in planned}
 
     for name, own in cells_of("full_rank.py").items():
@@ -94,7 +95,7 @@ def test_the_volume_studies_have_the_sizes_that_are_asked_for():
 
 
 def test_fig5_1_and_fig5_2_have_the_sizes_of_the_paper():
-    fig5_1 = cli.load_config(str(CONFIGS[0].with_name("fig5_1.py")))
+    fig5_1 = load_config(str(CONFIGS[0].with_name("fig5_1.py")))
     cells = plan.cells(fig5_1)
     widths = {cell.d0 for cell in cells}
     assert len(widths) >= 5
@@ -106,7 +107,7 @@ def test_fig5_1_and_fig5_2_have_the_sizes_of_the_paper():
         assert len(ratios) >= 12
         assert min(ratios) == pytest.approx(0.3, rel=0.01)
         assert max(ratios) == pytest.approx(5, rel=0.01)
-    fig5_2 = cli.load_config(str(CONFIGS[0].with_name("fig5_2.py")))
+    fig5_2 = load_config(str(CONFIGS[0].with_name("fig5_2.py")))
     cells = plan.cells(fig5_2)
     assert len(cells) >= 6
     assert all(c.d0**2 // 5 == c.N and c.d1 == c.d0 and c.part.repeats == 30 for c in cells)

@@ -16,7 +16,7 @@ TIERS = (
     {"network", "objective", "data", "problems"},
     {"training", "landscape"},
     {"study", "report"},
-    {"cli"},
+    {"cli", "run_command"},
 )
 STRANGERS = {("landscape", "training"), ("training", "landscape")}
 

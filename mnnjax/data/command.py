@@ -7,13 +7,12 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnnjax.checks import OneLineParser
+from mnnjax.checks import EXIT_STOPPED, OneLineParser
 from mnnjax.data.imports import import_data
 from mnnjax.data.preparing import prepare
 from mnnjax.data.sets import DATA_SETS, SPLITS, default_folder, size
 from mnnjax.data.store import list_stored
 
-EXIT_STOPPED = 75
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
