@@ -83,6 +83,9 @@ class Train:
     parallel: Literal["seeds", "rows"] = "seeds"
     """What the devices share among them. seeds: each has its own repetitions, with all their points. rows: each has its
     own rows of X, and all repetitions train on the same points in the same batches (with problem.data_sets=1)."""
+    rows_precision: Literal["same", "bfloat16"] = "same"
+    """Of parallel="rows": X is kept as `precision` says, or rounded to bfloat16, which takes half of the memory; the
+    rounded points are then the problem's points. All arithmetic is in `precision`."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -96,7 +99,9 @@ class Train:
         for name in ("batch_size", "chunk_epochs", "checkpoint_chunks"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"train.{name}: {value} is too small; give at least 1")
-        if self.parallel == "rows":
+        if self.parallel == "seeds":
+            require(self.rows_precision == "same", "train.rows_precision: it is of parallel='rows'; leave it at 'same'")
+        else:
             require(self.optimizer != "newton", "train.parallel: newton shares seeds among the devices; take 'seeds'")
             even = self.batch_size is None or self.batch_size % ROW_BLOCKS == 0
             require(

@@ -37,6 +37,8 @@ IMPOSSIBLE = [
     ("problem.split", lambda: Problem("mnist", "classes", split="test")),
     ("problem.whitening", lambda: Problem("mnist", "classes", whitening="ZCA")),
     ("train.parallel", lambda: Train(parallel="points")),
+    ("train.rows_precision", lambda: Train(rows_precision="bfloat16")),
+    ("train.rows_precision", lambda: Train(parallel="rows", rows_precision="float16")),
 ]
 
 

@@ -1,6 +1,6 @@
 """How networks are trained."""
 
-from mnnjax.training.evaluate import Evaluation, make_evaluation, make_stream
+from mnnjax.training.evaluate import Evaluation, add_sums, from_sums, make_evaluation, make_stream
 from mnnjax.training.loop import NEWTON, check_optimizer, learning_rate, make_optimizer, make_training
 from mnnjax.training.newton import NewtonOptions, newton_options
 from mnnjax.training.sharded import RowLayout, make_row_training, place_rows, row_devices
@@ -14,7 +14,9 @@ __all__ = [
     "RowLayout",
     "TrainState",
     "Training",
+    "add_sums",
     "check_optimizer",
+    "from_sums",
     "learning_rate",
     "make_evaluation",
     "make_optimizer",

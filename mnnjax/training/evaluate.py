@@ -1,5 +1,6 @@
 """What a trained network is measured by: in float64, whatever precision trained it."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -81,16 +82,17 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
     return evaluate
 
 
-def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Evaluation]:
-    """The function evaluate(params, parts) -> Evaluation of all seeds (leading axis of params, and of the result).
+def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., tuple[Sums, float]]:
+    """The function stream(params, parts) -> (Sums, N) of all seeds (leading axis of params, and of the sums) and the
+    number of points; from_sums makes an Evaluation of them.
 
     parts: (X, y, weights) of some points each, which are looked at one after the other and let go; all seeds have the
-    same points. Work goes to the CPU devices in turn, for only they have float64 everywhere.
+    same points. Work goes to this process's CPU devices in turn, for only they have float64 everywhere.
     """
     sums = jax.jit(jax.vmap(make_sums(problem, network, hidden_layers, d1), in_axes=(0, None, None, None)))
     add = jax.jit(add_sums)
 
-    def evaluate(params, parts) -> Evaluation:
+    def stream(params, parts) -> tuple[Sums, float]:
         devices = jax.local_devices(backend="cpu")
         own_params = [jax.device_put(params, device) for device in devices]
         totals: list[Sums | None] = [None] * len(devices)
@@ -103,9 +105,6 @@ def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int)
             found = sums(own_params[k], *jax.device_put((X, y, weights), devices[k]))
             totals[k] = found if totals[k] is None else add(totals[k], found)
         found = [jax.device_get(total) for total in totals if total is not None]
-        whole = found[0]
-        for other in found[1:]:
-            whole = add_sums(whole, other)
-        return jax.device_get(from_sums(whole, N))
+        return jax.device_get(functools.reduce(add_sums, found)), N
 
-    return evaluate
+    return stream

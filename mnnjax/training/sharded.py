@@ -2,8 +2,8 @@
 
 The rows lie in ROW_BLOCKS blocks, whatever the number of devices; a device holds whole blocks. A mini-batch takes the
 same number of rows from every block, in an order that each block draws for itself. So neither the points nor the
-batches depend on how many devices there are, and the training curve does so to rounding only. N that does not fill
-the blocks is padded with rows of weight zero.
+batches depend on how many devices there are, or on how many processes they belong to, and the training curve does so
+to rounding only. N that does not fill the blocks is padded with rows of weight zero.
 """
 
 import dataclasses
@@ -19,12 +19,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.config import ROW_BLOCKS, Network, Problem, Train
+from mnnjax.config import ROW_BLOCKS, Network, Problem, Train, UserError
 from mnnjax.network import MNN
 from mnnjax.training.loop import descend, first_failure, learning_rate, make_optimizer
 from mnnjax.training.state import Metrics, TrainState
 
 AXIS = "rows"
+
+# Of the rows, in the precision of training, that a device multiplies at once.
+PIECE_BYTES = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +74,30 @@ class Rows(NamedTuple):
 
 
 def row_devices(available: Sequence[jax.Device]) -> list[jax.Device]:
-    """As many of the devices as can share ROW_BLOCKS blocks evenly."""
-    count = max(k for k in range(1, min(len(available), ROW_BLOCKS) + 1) if ROW_BLOCKS % k == 0)
-    return list(available[:count])
+    """As many of the devices as can share ROW_BLOCKS blocks evenly, as many of each process.
+
+    Raises:
+      UserError: the processes cannot share the blocks evenly.
+    """
+    by_process: dict[int, list[jax.Device]] = {}
+    for device in available:
+        by_process.setdefault(device.process_index, []).append(device)
+    processes = len(by_process)
+    if ROW_BLOCKS % processes:
+        raise UserError(
+            f"train.parallel: {processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly; take 1, 2, 4, ..."
+        )
+    most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
+    each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
+    return [device for _, own in sorted(by_process.items()) for device in own[:each]]
+
+
+def pieces_of(rows: int, d0: int, itemsize: int) -> int:
+    """In how many equal pieces a device multiplies so many rows: the fewest within PIECE_BYTES, unless that would be
+    more than sixteen times what unequal ones would take."""
+    least = -(-rows // max(PIECE_BYTES // (d0 * itemsize), 1))
+    larger = max(k for k in range(1, least + 1) if rows % k == 0)
+    return next((k for k in range(least, 16 * least + 1) if rows % k == 0), larger)
 
 
 def place_rows(
@@ -82,38 +106,42 @@ def place_rows(
     dtype,
     devices: Sequence[jax.Device],
     block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
+    X_dtype=None,
 ) -> Rows:
-    """Fill the devices block by block.
+    """Fill the devices of this process block by block; other processes fill theirs.
 
     block_of(block, points, device) gives a block's points in order as parts X (any, d0), y (any,), on the host or on
     the device; each part is let go before the next one is asked for.
+
+    X_dtype: of X alone, which is then rounded to it; None: dtype.
     """
     each = ROW_BLOCKS // len(devices)
     write = jax.jit(_write, donate_argnums=0)
+    parts = []
+    for k, device in enumerate(devices):
+        if device.process_index != jax.process_index():
+            continue
+        X = jax.device_put(jnp.zeros((1, each, layout.rows, d0), X_dtype or dtype, device=device), device)
+        y = np.zeros((1, each, layout.rows), dtype)
+        weights = np.zeros_like(y)
+        for own in range(each):
+            points = layout.points_of(k * each + own)
+            weights[0, own, : len(points)] = 1
+            row = 0
+            for part_X, part_y in block_of(k * each + own, points, device):
+                X = write(X, jax.device_put(part_X, device), own, row)
+                y[0, own, row : row + len(part_y)] = part_y
+                row += len(part_y)
+                del part_X, part_y
+        parts.append(Rows(X, *jax.device_put((y, weights, np.array([k * each])), device)))
     sharding = jax.sharding.NamedSharding(
         jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
     )
-    X, y = [], np.zeros((len(devices), each, layout.rows), dtype)
-    weights = np.zeros_like(y)
-    for k, device in enumerate(devices):
-        held = jax.device_put(jnp.zeros((1, each, layout.rows, d0), dtype, device=device), device)
-        for own in range(each):
-            points = layout.points_of(k * each + own)
-            weights[k, own, : len(points)] = 1
-            row = 0
-            for part_X, part_y in block_of(k * each + own, points, device):
-                held = write(held, jax.device_put(part_X, device), own, row)
-                y[k, own, row : row + len(part_y)] = part_y
-                row += len(part_y)
-                del part_X, part_y
-        X.append(held)
-    shape = (len(devices), each, layout.rows, d0)
-    return Rows(
-        jax.make_array_from_single_device_arrays(shape, sharding, X),
-        jax.device_put(y, sharding),
-        jax.device_put(weights, sharding),
-        jax.device_put(np.arange(len(devices)) * each, sharding),
-    )
+
+    def whole(*own):
+        return jax.make_array_from_single_device_arrays((len(devices), *own[0].shape[1:]), sharding, list(own))
+
+    return Rows(*map(whole, *parts))
 
 
 def _write(held, part, block, row):
@@ -176,16 +204,16 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     the devices as AXIS; the state has the seeds as leading axis and is the same on all devices."""
     dtype = module.dtype
 
-    def step(params, opt_state, columns, y, weights, rate):
-        """Of one seed."""
-        batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
+    def step(params, opt_state, pieces, batch_points, rate):
+        """Of one seed, on a batch of so many points on all devices; pieces: X, y, weights of this device's rows."""
 
-        def own_loss(params):
-            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
+        def piece_loss(params, piece):
+            X, y, weights = piece
+            output, _ = module.apply({"params": params}, X.T.astype(dtype), method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 
-        params, opt_state, metrics = descend(train, _summed_over_devices(own_loss), params, opt_state, rate)
+        params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
         share = batch_points / layout.N
         return params, opt_state, jax.tree.map(lambda m: share * m, metrics)
 
@@ -207,6 +235,11 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
         return batch
 
+    def cut(X, y, weights):
+        """A batch as equal pieces, on the leading axis."""
+        pieces = pieces_of(*X.shape, dtype.itemsize)
+        return jax.tree.map(lambda leaf: leaf.reshape(pieces, -1, *leaf.shape[1:]), (X, y, weights))
+
     def epochs_on_device(state: TrainState, batch_key, rows: Rows, first_epoch, epochs: int):
         def one_epoch(state: TrainState, epoch):
             rate, batch = learning_rate(train, epoch), batches(batch_key, rows, epoch)
@@ -214,7 +247,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             def one_batch(carry, i):
                 params, opt_state, sums = carry
                 X, y, weights = batch(i)
-                each = jax.vmap(lambda p, o: step(p, o, X.T, y, weights, rate))
+                batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
+                pieces = cut(X, y, weights)
+                each = jax.vmap(lambda p, o: step(p, o, pieces, batch_points, rate))
                 params, opt_state, metrics = each(params, opt_state)
                 return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None
 
@@ -230,20 +265,32 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     return epochs_on_device
 
 
-def _summed_over_devices(own_loss: Callable) -> Callable:
-    """The loss and its count of errors summed over the devices, with the gradient summed as well.
+def _summed(piece_loss: Callable, pieces) -> Callable:
+    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, with the gradient summed
+    as well.
 
     Written out, for the derivative of a sum over devices is taken on every device and would count each term as often
-    as there are devices.
+    as there are devices; and that of a sum over pieces would keep the activations of all of them.
     """
+
+    def over_pieces(of_piece):
+        first = jax.tree.map(lambda leaf: leaf[0], pieces)
+        if len(pieces[1]) == 1:
+            return of_piece(first)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(of_piece, first))
+
+        def add(sums, piece):
+            return jax.tree.map(jnp.add, sums, of_piece(piece)), None
+
+        return jax.lax.scan(add, nothing, pieces)[0]
 
     @jax.custom_vjp
     def loss(params):
-        return jax.lax.psum(own_loss(params), AXIS)
+        return jax.lax.psum(over_pieces(lambda piece: piece_loss(params, piece)), AXIS)
 
     def forward(params):
-        value, gradient = jax.value_and_grad(own_loss, has_aux=True)(params)
-        return jax.lax.psum((value, gradient), AXIS)
+        found = over_pieces(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
+        return jax.lax.psum(found, AXIS)
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)

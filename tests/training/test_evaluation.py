@@ -6,7 +6,7 @@ import pytest
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem
-from mnnjax.training import make_evaluation, make_stream
+from mnnjax.training import from_sums, make_evaluation, make_stream
 
 EPS = np.finfo(np.float64).eps
 N, PADDED, D0, D1 = 30, 37, 4, 6
@@ -151,7 +151,9 @@ def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias)
         first += own
     assert first == N
     arguments = problem("plus_minus_one"), Network(rho=0.1, bias=bias), layers, D1
-    together = make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts))
+    sums, points = make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts))
+    assert points == N
+    together = from_sums(sums, points)
     evaluate = jax.jit(make_evaluation(*arguments))
     for k, params in enumerate(seeds):
         for name, expected in evaluate(params, X, y, N)._asdict().items():
@@ -164,7 +166,7 @@ def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias)
 def test_a_seed_of_nans_leaves_the_others_alone():
     params = {"W1": np.stack([np.ones((2, 2)), np.full((2, 2), np.nan)]), "z": np.ones((2, 2))}
     parts = [(np.ones((3, 2)), np.zeros(3), np.ones(3))] * 2
-    found = make_stream(problem("zero_one"), Network(), 1, 2)(params, parts)
+    found = from_sums(*make_stream(problem("zero_one"), Network(), 1, 2)(params, parts))
     np.testing.assert_allclose(found.mse, [16, np.nan])
     np.testing.assert_allclose(found.mce, [1, 1])
     np.testing.assert_allclose(found.min_abs_neural_input, [2, np.nan])

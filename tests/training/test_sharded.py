@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from mnnjax.config import Network, Problem, Train, UserError
-from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, row_devices
+from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, row_devices, sharded
 
 # 64 blocks of 3 points; of the last ones, 14 are empty and one is not full.
 N, D0, D1 = 149, 4, 3
@@ -48,13 +48,13 @@ def make(train, network, layers, devices):
 
 
 @functools.cache
-def placed(batch_size, devices, dtype="float64"):
+def placed(batch_size, devices, dtype="float64", X_dtype=None):
     def block_of(block, points, device):
         # Point by point, with labels of another kind.
         for n in points:
             yield X[n : n + 1], Y[n : n + 1].astype(int)
 
-    return place_rows(RowLayout(N, batch_size), D0, dtype, jax.devices()[:devices], block_of)
+    return place_rows(RowLayout(N, batch_size), D0, dtype, jax.devices()[:devices], block_of, X_dtype)
 
 
 @functools.cache
@@ -206,6 +206,46 @@ def test_gradient_descent_is_that_of_numpy_on_any_number_of_devices(train, layer
         assert_close(seed(metrics, k), type(metrics)(mse, mce))
     assert (np.asarray(state.params["z"][0]) != np.asarray(state.params["z"][1])).any()
     np.testing.assert_array_equal(state.non_finite_epoch, [-1, -1])
+
+
+@pytest.mark.parametrize(("rows", "d0", "itemsize", "pieces"), [
+    (2**26 - 1, 1, 4, 1), (2**26, 1, 4, 1), (2**26 + 2, 1, 4, 2), (160_000, 12288, 4, 32), (20_000, 12288, 4, 4),
+    (20_011, 12288, 4, 1), (3 * 20_011, 12288, 4, 3),  # 20 011 is prime
+    (1, 2**30, 4, 1), (6, 2**30, 4, 6),
+])  # fmt: skip
+def test_large_batches_are_multiplied_in_equal_pieces(rows, d0, itemsize, pieces):
+    """Of 256 MiB at most, unless they could not be equal."""
+    assert sharded.pieces_of(rows, d0, itemsize) == pieces
+
+
+@pytest.mark.parametrize(("train", "pieces"), [(SGD, 12), (MINI, 8)])
+def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
+    """12 or 8 of the 24 or 16 rows of a device, two a piece."""
+    network = Network(rho=-0.3, bias=True)
+    monkeypatch.setattr(sharded, "PIECE_BYTES", 2 * D0 * 8)
+    layout = RowLayout(N, train.batch_size)
+    assert sharded.pieces_of(8 * layout.batch_rows, D0, 8) == pieces
+    in_pieces = make_row_training(PROBLEM, network, train, 2, D0, D1, N, jax.devices())
+    start = start_of(train, network, 2)
+    state, metrics = in_pieces.run_epochs(start, KEY, placed(train.batch_size, 8), 0, EPOCHS)
+    for k in range(2):
+        params, (mse, mce) = numpy_run(seed(start.params, k), train, network, 2)
+        assert_close(seed(state.params, k), params)
+        assert_close(seed(metrics, k), type(metrics)(mse, mce))
+
+
+def test_rows_in_bfloat16_train_as_the_rounded_points_do(monkeypatch):
+    """Rounded once; all arithmetic is in float64."""
+    rounded = X.astype(jnp.bfloat16).astype(np.float64)
+    assert 1e-4 < np.abs(rounded - X).max() < 2e-2
+    rows = placed(None, 8, X_dtype="bfloat16")
+    assert rows.X.dtype == jnp.bfloat16
+    assert rows.y.dtype == rows.weights.dtype == np.float64
+    state, _ = make(SGD, Network(), 1, 8).run_epochs(start_of(SGD, Network(), 1), KEY, rows, 0, EPOCHS)
+    monkeypatch.setitem(globals(), "X", rounded)
+    for k in range(2):
+        params, _ = numpy_run(seed(start_of(SGD, Network(), 1).params, k), SGD, Network(), 1)
+        assert_close(seed(state.params, k), params)
 
 
 def whole_arrays(optimizer, params, train):
