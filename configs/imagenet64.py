@@ -7,7 +7,8 @@ Command:    mnnjax data prepare imagenet_resized/64x64, or mnnjax data import im
             mnnjax run configs/imagenet64.py --problem.inputs gaussian --problem.d0 12288 --problem.N 1280000
                 --problem.labels random
 Reproduces: Table 1 (section 5): MCE 0.1 % with 1.008 parameters a point.
-Expect:     not run at full size: the whitened points take 63 GB of device memory, which the devices share.
+Expect:     not run at full size: the whitened points take 63 GB of device memory, which the devices share (half of it
+            with --train.rows_precision bfloat16).
 Time:       of the full size unknown. --small on patches: 20 seconds on two cores of an AMD EPYC.
 """
 

@@ -12,7 +12,7 @@ from mnnjax.checks import EXIT_USAGE, OneLineParser, UserError, parse_options
 
 def _status(arguments: Sequence[str]) -> int:
     parser = OneLineParser("mnnjax status", description="How far the study in a work folder has come.")
-    parser.add_argument("dir", type=Path)
+    parser.add_argument("dir", help="a folder or gs://BUCKET/NAME; of a study, with its shards, or of one shard")
     from mnnjax.study.status import status
 
     print(status(parser.parse_args(arguments).dir))
@@ -21,7 +21,7 @@ def _status(arguments: Sequence[str]) -> int:
 
 def _report(arguments: Sequence[str]) -> int:
     parser = OneLineParser("mnnjax report", description="Write report.html with its pictures and tables.")
-    parser.add_argument("dir", type=Path, nargs="+", help="work folders; the report lies in the first")
+    parser.add_argument("dir", nargs="+", help="work folders or gs://BUCKET/NAME; the report lies in the first")
     print(f"report: {run_command.report(parser.parse_args(arguments).dir)}")
     return 0
 
@@ -101,8 +101,9 @@ VERBS = {
 }
 USAGE = f"""usage: mnnjax VERB ...
 
-  mnnjax run CONFIG [--small] [--workdir DIR] [--data-dir DIR] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
-      train a study's cells, or go on from where it stopped, and write its report
+  mnnjax run CONFIG [--small] [--workdir DIR] [--data-dir DIR] [--shard I/N] [--dry-run] [--FIELD.SUBFIELD VALUE ...]
+      train a study's cells, or every N-th of them, or go on from where it stopped, and write its report;
+      DIR is a folder or gs://BUCKET/NAME
   mnnjax status DIR
       how far it has come
   mnnjax report DIR [DIR ...]

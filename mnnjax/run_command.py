@@ -4,6 +4,7 @@ import atexit
 import dataclasses
 import importlib.util
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -23,12 +24,21 @@ class RunOptions:
 
     small: bool = False
     """Run the config's small variant, which takes seconds."""
-    workdir: Path | None = None
-    """Where everything is kept; default runs/NAME, or runs/NAME-small."""
+    workdir: str | None = None
+    """Where everything is kept, a folder or gs://BUCKET/NAME; default runs/NAME, or runs/NAME-small."""
+    shard: str | None = None
+    """I/N: run every N-th cell, from cell I on (0 to N - 1), in a folder of its own inside the work folder."""
     data_dir: Path | None = None
     """Where `mnnjax data` keeps image data; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where several processes, on as many machines, run the study together. Not needed on a
+    Cloud TPU slice or under srun."""
+    num_processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which of them this one is, from 0 on."""
     dry_run: bool = False
-    """Print cells, programs and memory, and run nothing."""
+    """Print cells, programs, memory and an estimate of the time, and run nothing."""
 
 
 def load_config(path: str, small: bool = False) -> Study:
@@ -107,45 +117,80 @@ def _run_study(arguments: Sequence[str]) -> int:
     options, study = parse_run(arguments)
     # Imported here: JAX takes seconds to import, and wrong options should be told at once.
     from mnnjax import jax_setup
-    from mnnjax.study import plan
-    from mnnjax.study.runner import Stopped, StudyError, run_study
+    from mnnjax.study import plan, processes
 
+    shard = None if options.shard is None else plan.Shard.parse(options.shard)
     if options.dry_run:
-        print(plan.describe(plan.cells(study)))
-        return 0
-    path = options.workdir or Path("runs") / (f"{study.name}-small" if options.small else study.name)
+        return _dry_run(study, shard)
+    path = options.workdir or f"runs/{study.name}" + ("-small" if options.small else "")
 
     # What Orbax logs as an error it also raises, and that is told in one line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     jax_setup.use_compilation_cache()
+    given = options.coordinator, options.num_processes, options.process_id
+    group = processes.find_group(*given, dict(os.environ), processes.has_tpu())
+    code = processes.run_in_group(group, lambda: _train(study, path, options.data_dir, shard))
+    if code == 0 and shard is None and processes.is_writer():
+        print(f"report: {report([path])}")
+    return code
+
+
+def _train(study: Study, path: str, data_dir: Path | None, shard) -> int:
+    """What every process of a run does; its exit code."""
+    from mnnjax.study import processes
+    from mnnjax.study.runner import Stopped, StudyError, run_study
+
     try:
-        run_study(study, path, options.data_dir)
+        count = run_study(study, path, data_dir, shard)
     except Stopped as stopped:
-        print(f"{stopped}; run the same command again to go on", flush=True)
+        if processes.is_writer():
+            print(f"{stopped}; run the same command again to go on", flush=True)
         return EXIT_STOPPED
     except StudyError as error:
         print(f"mnnjax: {error}", file=sys.stderr)
         return EXIT_FAILED
-    print(f"report: {report([path])}")
+    if shard is not None and processes.is_writer():
+        done = f"{count} of {count} cells finished" if count else "has no cells, there are more shards than cells"
+        print(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
     return 0
 
 
-def report(folders: Sequence[Path]) -> Path:
-    """Write the report of some work folders into the first; its page.
+def _dry_run(study: Study, shard) -> int:
+    """Print what the study, or a shard of it (plan.Shard), takes; nothing is written."""
+    from mnnjax import jax_setup
+    from mnnjax.study import plan
+    from mnnjax.study.estimate import describe, estimate
+    from mnnjax.training import check_optimizer
+
+    jax_setup.use_all_cores()
+    cells = plan.cells(study)
+    for part in study.parts:
+        if part.train is not None:
+            check_optimizer(part.train)
+    print(describe(estimate(cells), shard.of(cells) if shard else None))
+    return 0
+
+
+def report(folders: Sequence[str]) -> str:
+    """Write the report of some work folders into the first, and results.csv where a study's shards have their own; the
+    address of its page.
 
     Raises:
       UserError: a folder holds no study.
     """
     from mnnjax.report import write_report
-    from mnnjax.study import plan
+    from mnnjax.study import storage
     from mnnjax.study.results import Workdir
-    from mnnjax.study.sources import recorded_shape
+    from mnnjax.study.sources import recorded_cells
 
     planned = {}
     for path in folders:
         workdir = Workdir(path)
-        planned[path] = sum(cell.part.repeats for cell in plan.cells(workdir.study(), recorded_shape(workdir)))
-    return write_report(folders, planned).resolve()
+        cells = recorded_cells(workdir)
+        planned[path] = sum(cell.part.repeats for cell in cells)
+        if not workdir.shard and len(workdir.folders) > 1:
+            workdir.collect(cell.id for cell in cells)
+    return str(storage.resolve(write_report(folders, planned)))
 
 
 def _stop_at_once(number: int, _frame) -> None:

@@ -11,6 +11,9 @@ _flags = [f for f in os.environ.pop("XLA_FLAGS", "").split() if "host_platform_d
 if _flags:
     os.environ["XLA_FLAGS"] = " ".join(_flags)
 
+# TFDS, which some tests import before anything of ours, would have etils open gs:// with TensorFlow.
+os.environ["EPATH_USE_TF"] = "false"
+
 # For this process, before a backend starts: JAX has read its environment when it was imported, perhaps by a plugin.
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)

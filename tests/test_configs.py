@@ -19,7 +19,7 @@ names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 def test_the_configs_are_there():
     wanted = {"quickstart", "fig5_1", "fig5_2", "digits", "angular_volume", "full_rank", "basins", "capacity"}
-    wanted |= {"mnist", "cifar10", "imagenet64"}
+    wanted |= {"mnist", "cifar10", "imagenet64", "gaussian_large"}
     assert wanted <= {path.stem for path in CONFIGS}
 
 
@@ -47,7 +47,7 @@ MNIST = CONFIGS[0].parents[2] / "shared/data/mnist"
 
 
 # The others show what all configs have in common.
-SLOW = {"angular_volume", "capacity", "cifar10", "full_rank", "imagenet64", "mnist"}
+SLOW = {"angular_volume", "capacity", "cifar10", "full_rank", "gaussian_large", "imagenet64", "mnist"}
 SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in CONFIGS]
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import jinja2
 
@@ -35,7 +34,9 @@ from mnnjax.report.style import Picture
 from mnnjax.report.tables import Table
 from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
 from mnnjax.report.wording import integer, of, plural
-from mnnjax.study.results import Workdir, write_atomically
+from mnnjax.study import storage
+from mnnjax.study.results import Workdir
+from mnnjax.study.storage import AnyPath
 
 _TITLES = {
     "fig5_1": "Figure 5.1. Training error against the number of points",
@@ -74,7 +75,7 @@ class Folder:
     sections: tuple[Section, ...]
 
 
-def write_report(workdirs: Sequence[Path], planned_rows: Mapping[Path, int] | None = None) -> Path:
+def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPath | str, int] | None = None) -> AnyPath:
     """Write report.html and the folder report/ (pictures, tables) into the first work folder.
 
     The same results give the same bytes. Files of an earlier report that this one does not have are left alone.
@@ -92,18 +93,18 @@ def write_report(workdirs: Sequence[Path], planned_rows: Mapping[Path, int] | No
     """
     if not workdirs:
         raise UserError("report: no work folder is given; name at least one that `mnnjax run` made")
-    planned = {Path(path).resolve(): count for path, count in (planned_rows or {}).items()}
+    planned = {storage.resolve(storage.open_path(path)): count for path, count in (planned_rows or {}).items()}
     # A folder named twice is shown once.
-    paths = list({Path(path).resolve(): Path(path) for path in workdirs}.values())
+    paths = list({storage.resolve(path): path for path in map(storage.open_path, workdirs)}.values())
     studies = [Workdir(path).study() for path in paths]
     stems = _stems(paths, studies)
     folders = [
-        _folder(path, study, planned.get(path.resolve()), own)
+        _folder(path, study, planned.get(storage.resolve(path)), own)
         for path, study, own in zip(paths, studies, stems, strict=True)
     ]
     _write_files(paths[0] / "report", [section for folder in folders for section in folder.sections])
     html = paths[0] / "report.html"
-    write_atomically(html, render(" + ".join(dict.fromkeys(study.name for study in studies)), folders))
+    storage.write_atomically(html, render(" + ".join(dict.fromkeys(study.name for study in studies)), folders))
     return html
 
 
@@ -117,7 +118,7 @@ def render(title: str, folders: Sequence[Folder]) -> str:
     return environment.from_string(source).render(title=title, folders=folders)
 
 
-def _stems(paths: Sequence[Path], studies: Sequence[Study]) -> list[dict[str, str]]:
+def _stems(paths: Sequence[AnyPath], studies: Sequence[Study]) -> list[dict[str, str]]:
     """For each folder, study name -> file name; folder names, then numbers, are put before names that meet.
 
     Names meet in lower case, since some file systems do not tell cases apart.
@@ -128,7 +129,7 @@ def _stems(paths: Sequence[Path], studies: Sequence[Study]) -> list[dict[str, st
     for path, study in zip(paths, studies, strict=True):
         own = {}
         for part in study.parts:
-            folder = re.sub(r"[^\w-]", "_", path.resolve().name)
+            folder = re.sub(r"[^\w-]", "_", storage.resolve(path).name)
             wanted = part.name if names[part.name.lower()] == 1 else f"{folder}_{part.name}"
             stem, number = wanted, 2
             while _file_stems(stem, part) & taken:
@@ -150,7 +151,7 @@ def _file_stems(stem: str, part: Study) -> set[str]:
     return {(stem + suffix).lower() for suffix in ("", *verdicts, *own.get(part.figure, ()))}
 
 
-def _folder(path: Path, study: Study, planned: int | None, stems: Mapping[str, str]) -> Folder:
+def _folder(path: AnyPath, study: Study, planned: int | None, stems: Mapping[str, str]) -> Folder:
     rows = read_rows(Workdir(path).results, study)
     unfinished = planned is not None and len(rows) < planned
     by_part = {
@@ -162,7 +163,7 @@ def _folder(path: Path, study: Study, planned: int | None, stems: Mapping[str, s
     if strangers:
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
     return Folder(
-        name=path.resolve().name,
+        name=storage.resolve(path).name,
         progress=f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished"
         if unfinished
         else plural(len(rows), "repetition"),
@@ -278,11 +279,11 @@ def _short_cells(part: Study, some: Sequence[Cell | VolumeCell]) -> tuple[str, .
     return (f"Fewer than the {asked} asked for: {plural(short, 'cell')}.",) if short else ()
 
 
-def _write_files(folder: Path, sections: Sequence[Section]) -> None:
-    folder.mkdir(exist_ok=True)
+def _write_files(folder: AnyPath, sections: Sequence[Section]) -> None:
+    storage.make_folder(folder)
     for section in sections:
         for picture in section.pictures:
-            write_atomically(folder / f"{section.stem}{picture.suffix}.png", picture.png)
-            write_atomically(folder / f"{section.stem}{picture.suffix}.svg", picture.svg)
+            storage.write_atomically(folder / f"{section.stem}{picture.suffix}.png", picture.png)
+            storage.write_atomically(folder / f"{section.stem}{picture.suffix}.svg", picture.svg)
         for suffix, _, table in section.tables:
-            write_atomically(folder / f"{section.stem}{suffix}.csv", table.to_csv())
+            storage.write_atomically(folder / f"{section.stem}{suffix}.csv", table.to_csv())

@@ -6,11 +6,11 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from mnnjax.config import Study, UserError
 from mnnjax.report.volume_rows import VolumeRow, parse_volumes
 from mnnjax.study.results import NON_FINITE, read_csv
+from mnnjax.study.storage import AnyPath
 
 NO_VERDICT = "not recorded"
 
@@ -142,7 +142,7 @@ class Curve:
         return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
 
 
-def read_rows(path: Path, study: Study) -> list[Row | VolumeRow]:
+def read_rows(path: AnyPath, study: Study) -> list[Row | VolumeRow]:
     """All rows of a results.csv, of training and of volumes; none when there is no such file yet.
 
     Raises:

@@ -6,18 +6,18 @@ and the step before it is used.
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mnnjax.study import storage
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import LineProgress
 from mnnjax.study.results import Workdir
+from mnnjax.study.storage import AnyPath
 
 STEPS_KEPT = 2
 
@@ -35,8 +35,8 @@ class CellCheckpoints:
       warn: called with one line for each of them.
     """
 
-    def __init__(self, directory: Path, set_aside: Path, warn: Callable[[str], None]):
-        self._directory = directory.absolute()
+    def __init__(self, directory: AnyPath, set_aside: AnyPath, warn: Callable[[str], None]):
+        self._directory = storage.absolute(directory)
         self._set_aside = set_aside
         self.warn = warn
         self._manager: ocp.CheckpointManager | None = None
@@ -56,7 +56,7 @@ class CellCheckpoints:
 
         template: a pytree like the state, of arrays or jax.ShapeDtypeStruct.
         """
-        steps = [int(p.name) for p in self._directory.glob("*") if p.name.isdigit()]
+        steps = [int(name) for name in storage.names(self._directory) if name.isdigit()]
         for step in sorted(steps, reverse=True):
             try:
                 return step, self._load(step, template)
@@ -69,7 +69,7 @@ class CellCheckpoints:
     def delete(self) -> None:
         """Remove all steps."""
         self.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        storage.remove_tree(self._directory)
 
     def close(self) -> None:
         if self._manager is not None:
@@ -78,10 +78,17 @@ class CellCheckpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
+            storage.make_folder(self._directory)
+            # Of several processes this one alone saves, and need not meet the others for it.
+            alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
             self._manager = ocp.CheckpointManager(
                 self._directory,
                 options=ocp.CheckpointManagerOptions(
-                    max_to_keep=STEPS_KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
+                    max_to_keep=STEPS_KEPT,
+                    enable_async_checkpointing=False,
+                    cleanup_tmp_directories=True,
+                    create=False,
+                    multiprocessing_options=alone,
                 ),
             )
         return self._manager
@@ -99,11 +106,14 @@ class CellCheckpoints:
         return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in names])
 
     def _set_step_aside(self, step: int, error: Exception) -> None:
+        if not (self._directory / str(step)).exists():
+            # A save that was cut off: in a bucket it has its final name from the start, and Orbax has removed it.
+            return
         self.close()
-        self._set_aside.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self._set_aside)
         name = f"{self._directory.name}.{step}"
         target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
-        shutil.move(self._directory / str(step), target)
+        storage.move(self._directory / str(step), target)
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         self.warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
 

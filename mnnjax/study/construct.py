@@ -13,7 +13,7 @@ from mnnjax.config import Problem, UserError
 from mnnjax.landscape import certify
 from mnnjax.landscape.construct import construction_error, global_minimum
 from mnnjax.problems import make_problem
-from mnnjax.study.results import write_atomically
+from mnnjax.study.storage import write_atomically
 from mnnjax.theory import d1_star
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 import zlib
 from collections.abc import Callable
 
@@ -87,7 +88,7 @@ class Cell:
         volume = self.part.volume
         if volume is None:
             epoch = float(self.N_padded) * self.parameters
-            if self._gram_entries:
+            if self.gram_entries:
                 # At most, for a seed stops when it is done: a factorization, and two products of the same size a layer.
                 epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
             return epoch * self.part.repeats * self.part.train.total_epochs
@@ -100,7 +101,13 @@ class Cell:
         return float(self.N**3 + 1000) * draws * self.part.repeats
 
     @property
-    def _gram_entries(self) -> int:
+    def last_layer(self) -> tuple[int, int]:
+        """Inputs and units of the last hidden layer, which a certificate is of."""
+        inputs = self.d0 if self.hidden_layers == 1 else self.d1
+        return inputs + self.part.network.bias, self.d1
+
+    @property
+    def gram_entries(self) -> int:
         """Of the N x N system that newton forms; 0 where it forms none."""
         fits = _is_newton(self.part) and self.N_padded <= newton_options(self.part.train).gram_rows
         return self.N_padded**2 if fits else 0
@@ -116,11 +123,51 @@ class Cell:
         size = 4 if self.part.train.precision == "float32" else 8
         batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
         points = self.N_padded * (self.d0 + 1)
-        numbers = 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self._gram_entries
+        numbers = 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self.gram_entries
         if _shares_rows(self.part):
             # All repetitions have the same points; a batch is copied out of them.
             return (points + batch * self.d0 + self.part.repeats * numbers) * size
         return self.part.repeats * (points + numbers) * size
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Every `count`-th cell of a study from number `index` on: its cells train in a folder of their own."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """From I/N.
+
+        Raises:
+          UserError: it is something else, or I is not one of 0 to N - 1.
+        """
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        shard = cls(*map(int, match.groups())) if match else None
+        if shard is None or shard.index >= shard.count:
+            raise UserError(f"shard: {text!r} is none; write I/N with I from 0 to N - 1, such as 0/3, 1/3 and 2/3")
+        return shard
+
+    @classmethod
+    def of_folder(cls, name: str) -> "Shard | None":
+        """The shard whose folder has that name."""
+        match = re.fullmatch(r"shard-([0-9]{1,9})-of-([0-9]{1,9})", name)
+        shard = cls(*map(int, match.groups())) if match else None
+        return shard if shard is not None and shard.index < shard.count and shard.folder == name else None
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return f"shard-{self.index}-of-{self.count}"
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def of(self, planned: list[Cell]) -> list[Cell]:
+        """Its cells, of all cells of a study."""
+        return planned[self.index :: self.count]
 
 
 ImageShape = Callable[[Problem], tuple[int, int] | None]
@@ -221,21 +268,3 @@ def _pad(sizes: list[int], most: float = MAX_PADDING) -> dict[int, int]:
         if rows - sum(ordered) < most * rows:
             break
     return {ordered[i]: ordered[end - 1] for start, end in itertools.pairwise((0, *ends)) for i in range(start, end)}
-
-
-def describe(planned: list[Cell]) -> str:
-    """The plan as a table: cells, programs, padding and device memory."""
-    lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per point':>9} {'memory':>10}"]
-    for cell in planned:
-        megabytes = cell.bytes_needed / 2**20
-        lines.append(
-            f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
-            f"{megabytes:>6.0f} MiB"
-        )
-    rows, padded = sum(c.N for c in planned), sum(c.N_padded for c in planned)
-    repetitions = sum(c.part.repeats for c in planned)
-    lines.append(
-        f"{len(planned)} cells, {repetitions} repetitions, {len({c.shape for c in planned})} shapes to compile, "
-        f"{100 * (1 - rows / padded):.1f} % of rows are padding"
-    )
-    return "\n".join(lines)

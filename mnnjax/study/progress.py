@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -26,10 +26,15 @@ def tell(text: str) -> None:
     print(text, flush=True)
 
 
+def say_nothing(text: str) -> None:
+    """In place of `tell`."""
+
+
 class LineProgress:
     """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains."""
 
-    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell]):
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], tell: Callable[[str], None] = tell):
+        self._tell = tell
         self._cells = len(cells)
         self._finished = len(finished)
         self._total = sum(cell.work for cell in cells)
@@ -61,7 +66,7 @@ class LineProgress:
         self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def message(self, text: str) -> None:
-        tell(text)
+        self._tell(text)
 
     def _show(self, fraction: float, text: str) -> None:
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -76,7 +81,7 @@ class BarProgress(LineProgress):
         super().__init__(cells, finished)
         columns = (BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"))
         self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("", total=1.0, completed=self._done / self._total)
+        self._task = self._bar.add_task("", total=1.0, completed=self._done / (self._total or 1.0))
 
     def __enter__(self):
         self._bar.start()
@@ -92,8 +97,10 @@ class BarProgress(LineProgress):
         self._bar.update(self._task, completed=fraction, description=f"cell {self._finished + 1}/{self._cells}  {text}")
 
 
-def make_progress(cells: Sequence[Cell], finished: Sequence[Cell]) -> LineProgress:
+def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool = False) -> LineProgress:
     """A bar where standard output is a terminal, lines where it is not."""
+    if quiet:
+        return LineProgress(cells, finished, say_nothing)
     if sys.stdout.isatty():
         return BarProgress(cells, finished, Console())
     return LineProgress(cells, finished)

@@ -1,5 +1,6 @@
 """A cell in training whose points are spread over the devices, all repetitions on the same ones."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -9,27 +10,28 @@ import numpy as np
 from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
+from mnnjax.study import processes
 from mnnjax.study.plan import Cell
 from mnnjax.study.sources import Sources
 from mnnjax.study.verdicts import certify_seeds
 from mnnjax.study.volumes import seed_keys
-from mnnjax.training import RowLayout, make_row_training, make_stream, place_rows, row_devices
+from mnnjax.training import RowLayout, add_sums, from_sums, make_row_training, make_stream, place_rows, row_devices
 
 # Rows that are evaluated at once.
 EVALUATED_ROWS = 2048
 
 
 class RowTraining:
-    """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices.
+    """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices of all processes.
 
     Raises:
-      UserError: the cell's images are missing.
+      UserError: the cell's images are missing, or the processes cannot share its rows.
     """
 
     def __init__(self, cell: Cell, sources: Sources):
         self._cell, part = cell, cell.part
         self._layout = RowLayout(cell.N, part.train.batch_size)
-        devices = row_devices(jax.local_devices())
+        devices = row_devices(jax.devices())
         sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
         self._training = make_row_training(part.problem, part.network, part.train, *sizes, devices)
         self._keys = seed_keys(cell.seeds, cell.training_salt)
@@ -39,7 +41,11 @@ class RowTraining:
             blocks = _image_blocks(cell, sources, data_key)
         else:
             blocks = _drawn_blocks(cell, data_key, self._layout)
-        self._rows = place_rows(self._layout, cell.d0, part.train.precision, devices, blocks)
+        rounded = None if part.train.rows_precision == "same" else part.train.rows_precision
+        # A process that cannot read its rows ends the others, who would wait for them.
+        self._rows = processes.together(
+            lambda: place_rows(self._layout, cell.d0, part.train.precision, devices, blocks, rounded)
+        )
         self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
 
     @property
@@ -65,20 +71,22 @@ class RowTraining:
         return jax.device_get(arrays)
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions, part by part."""
-        return self._stream(params, self._parts())
+        """The Evaluation of all repetitions: each process goes through its own points, part by part."""
+        sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
+        return jax.device_get(from_sums(functools.reduce(add_sums, sums), sum(points)))
 
     def certify(self, params, stop_requested: Callable[[], object]):
         """A certificate a repetition, as certify_seeds."""
         cell, repeats = self._cell, self._cell.part.repeats
-        parts = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        parts = [part for parts in processes.gathered(own) for part in parts]
         X, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         same = [X] * repeats, [y] * repeats
         threshold = cell.part.problem.threshold
         return certify_seeds(params, cell.part.network, cell.hidden_layers, *same, threshold, stop_requested)
 
     def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """All rows, a few at a time, in the order of the points."""
+        """All rows of this process, a few at a time, in the order of the points."""
         shards = (leaf.addressable_shards for leaf in (self._rows.X, self._rows.y, self._rows.weights))
         for X, y, weights in zip(*shards, strict=True):
             y, weights = np.asarray(y.data)[0], np.asarray(weights.data)[0]

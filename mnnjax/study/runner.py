@@ -2,21 +2,25 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.checks import DISK_FULL
 from mnnjax.config import Study, UserError
-from mnnjax.study import plan, progress
-from mnnjax.study.results import Workdir
-from mnnjax.study.sources import Sources
+from mnnjax.study import plan, processes, progress
+from mnnjax.study.fit import require_fit
+from mnnjax.study.lock import StudyError
+from mnnjax.study.plan import Shard
+from mnnjax.study.results import Elsewhere, Workdir
+from mnnjax.study.sources import Sources, recorded_shape
 from mnnjax.study.stopping import Stopped, stop_request
+from mnnjax.study.storage import AnyPath
 from mnnjax.study.train_cell import run_training_cell
 from mnnjax.study.volumes import run_volume_cell
 from mnnjax.training import check_optimizer
@@ -27,42 +31,54 @@ __all__ = ["Stopped", "StudyError", "run_study"]
 COLLECT_SECONDS = 5.0
 
 
-class StudyError(RuntimeError):
-    """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
-
-
-def run_study(study: Study, path: Path | str, data_dir: Path | None = None) -> None:
+def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None) -> int:
     """Train all cells of the study that `path` does not hold yet, and leave results.csv there.
 
-    data_dir: where `mnnjax data` keeps image data; None is its default folder.
+    Args:
+      path: a local folder, or gs://BUCKET/NAME.
+      data_dir: where `mnnjax data` keeps image data; None is its default folder.
+      shard: only its cells, in its own folder below `path`; those that any folder of the study holds are not trained
+        again.
+
+    Returns:
+      How many cells there are, of the study or of the shard.
 
     Raises:
       UserError: the folder belongs to another study, another process is at work in it, or data are missing.
-      StudyError: the disk is full.
+      StudyError: the disk is full, or another process took the folder over.
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
     """
     jax_setup.use_all_cores()
-    workdir = Workdir(path)
     plan.cells(study)
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)
-    # Before the lock is made, so that nothing is left in a folder that is not ours.
-    workdir.check(study)
+        elif processes.count() > 1:
+            raise UserError(
+                f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
+            )
+    tell = progress.tell if processes.is_writer() else progress.say_nothing
+    workdir = processes.together(lambda: _open(study, path, shard))
+    # Nothing is left in the folder of a study that cannot run.
+    processes.from_writer(lambda: _require_fit(study, Workdir(path, shard)))
     # One BLAS thread a seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
-    with _clear_disk_errors(workdir), _sole_user(workdir), stop_request() as stop_requested, one_thread:
-        workdir.claim(study)
-        sources = Sources(workdir, data_dir, progress.tell)
+    with _clear_disk_errors(workdir), contextlib.ExitStack() as stack, one_thread:
+        processes.together(lambda: stack.enter_context(workdir.sole_user(tell)))
+        stop_requested = stack.enter_context(stop_request())
+        processes.together(lambda: workdir.claim(study))
+        sources = Sources(workdir, data_dir, tell)
         cells = plan.cells(study, sources.shape)
-        finished = [cell for cell in cells if workdir.is_finished(cell.id)]
+        cells = shard.of(cells) if shard else cells
+        done = processes.from_writer(lambda: {cell.id for cell in cells if workdir.is_finished(cell.id)})
         workdir.collect(c.id for c in cells)
-        workdir.log("start", cells=len(cells), finished=len(finished))
+        workdir.log("start", cells=len(cells), finished=len(done), processes=processes.count())
         collected = time.monotonic()
         try:
-            with progress.make_progress(cells, finished) as shown:
+            finished = [cell for cell in cells if cell.id in done]
+            with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
                 for cell in cells:
-                    if not workdir.is_finished(cell.id):
+                    if cell.id not in done:
                         run = run_training_cell if cell.part.volume is None else run_volume_cell
                         run(cell, workdir, sources, shown, stop_requested)
                     # Not after every cell: there may be thousands, of a fraction of a second each.
@@ -72,29 +88,25 @@ def run_study(study: Study, path: Path | str, data_dir: Path | None = None) -> N
         finally:
             workdir.collect(c.id for c in cells)
         workdir.log("end")
+    return len(cells)
 
 
-@contextlib.contextmanager
-def _sole_user(workdir: Workdir) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it when the process ends, however it ends."""
-    try:
-        workdir.path.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir.path / "lock", "a+")  # noqa: SIM115
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise UserError(f"{workdir.path} cannot be used as a work folder ({error.strerror}); choose another") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise UserError(
-                f"another process ({lock.read().strip() or 'unknown'}) is at work in {workdir.path}; "
-                "wait for it, stop it, or choose another --workdir"
-            ) from error
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        lock.flush()
-        yield
+def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
+    workdir = (Workdir if processes.is_writer() else Elsewhere)(path, shard)
+    if workdir.shard != shard:
+        raise UserError(
+            f"{workdir.path} is the folder of shard {workdir.shard}; give --workdir {workdir.home} and --shard "
+            f"{workdir.shard}"
+        )
+    # Before the lock is made, so that nothing is left in a folder that is not ours.
+    workdir.check(study)
+    return workdir
+
+
+def _require_fit(study: Study, workdir: Workdir) -> None:
+    planned = plan.cells(study, recorded_shape(workdir))
+    planned = workdir.shard.of(planned) if workdir.shard else planned
+    require_fit([cell for cell in planned if not workdir.is_finished(cell.id)], jax.devices())
 
 
 @contextlib.contextmanager

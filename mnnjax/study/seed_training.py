@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnnjax.config import Study
+from mnnjax.study import processes
 from mnnjax.study.plan import Cell
 from mnnjax.study.sources import Sources, read_images
 from mnnjax.study.verdicts import certify_seeds
@@ -60,15 +61,15 @@ class SeedTraining:
 
     def is_done(self, state) -> bool:
         """Whether every repetition has stopped by itself."""
-        return self._cell.part.train.optimizer == NEWTON and bool(jax.device_get(state.opt_state.done).all())
+        return self._cell.part.train.optimizer == NEWTON and bool(processes.on_host(state.opt_state.done).all())
 
     def saved(self, arrays):
         """On the host, without the repetitions that pad groups."""
-        return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], jax.device_get(arrays))
+        return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(arrays))
 
     def evaluate(self, params):
         """The Evaluation of all repetitions."""
-        on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.devices("cpu")[0])
+        on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.local_devices(backend="cpu")[0])
         return jax.device_get(self._programs.evaluate(*on_host, self._cell.N))
 
     def certify(self, params, stop_requested: Callable[[], object]):
@@ -99,7 +100,7 @@ def seed_programs(
     """Of one shape: `together` seeds vmapped at once, `turns` such groups one after the other, on so many devices."""
     training = make_training(part.problem, part.network, part.train, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
-    mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("seeds",))
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
     everywhere, own = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
     sharding = jax.sharding.NamedSharding(mesh, own)
     padding = together * turns * devices - part.repeats
@@ -149,12 +150,13 @@ def spread(cell: Cell) -> tuple[int, int, int]:
     each epoch goes through all its data, and no more than half of the seeds. It does not depend on the number of
     cores, and XLA's programs for two devices and for more are alike, so that neither do the last bits of the results.
     """
-    repeats, available = cell.part.repeats, jax.local_device_count()
+    repeats, available = cell.part.repeats, jax.device_count()
     together = 1
     if jax.default_backend() == "cpu":
         fit = min(CPU_CACHE_BYTES * repeats // cell.bytes_needed, repeats // 2)
         together = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
     groups = repeats // together
     turns = -(-groups // available)
-    devices = -(-groups // turns)
+    # Every process has a share, be it a copy of the last seed.
+    devices = -(-groups // turns) if jax.process_count() == 1 else available
     return (together, turns, devices) if jax.default_backend() == "cpu" else (turns, 1, devices)

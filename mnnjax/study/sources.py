@@ -13,8 +13,10 @@ import numpy as np
 
 from mnnjax.config import Problem, UserError
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
+from mnnjax.study import plan, processes
 from mnnjax.study.plan import Cell
-from mnnjax.study.results import Workdir, write_atomically
+from mnnjax.study.results import WHITENING, Workdir
+from mnnjax.study.storage import AnyPath
 
 # What decides which images there are and how they are whitened; the rest of a problem may differ.
 FIELDS = ("inputs", "split", "whitening", "whitening_images", "lower_classes", "upper_classes")
@@ -51,26 +53,37 @@ class Sources:
         if not problem.is_image:
             return None
         # A study that is finished needs its data no more.
-        record = _read_record(self._workdir, _name(problem))
-        if record is not None:
-            return record["N"], record["d0"]
+        recorded = processes.from_writer(lambda: _recorded_shape(self._workdir, problem))
+        if recorded is not None:
+            return recorded
         images, whitening = self.get(problem)
         return images.N, whitening.d0
 
     def _load(self, problem: Problem, name: str) -> tuple[Images, Whitening]:
-        record = _read_record(self._workdir, name)
+        record, known = processes.from_writer(
+            lambda: (_read_record(self._workdir.path, name), _any_record(self._workdir, name))
+        )
+        # Each process has its own copy, or the same one.
+        images = processes.together(lambda: self._open_images(problem, record, known))
+        return images, processes.from_writer(lambda: self._whitening(problem, name, record, images))
+
+    def _open_images(self, problem: Problem, record: dict | None, known: dict | None) -> Images:
         # All images are read when they are whitened for the first time, and not always later.
         images = open_images(problem, self._data_dir, verify=record is None)
+        if known is not None and known["digest"] != images.digest:
+            raise UserError(
+                f"the data of {problem.inputs} are not those that {self._workdir.home} began with "
+                f"(checksum {images.digest[:12]}, there {known['digest'][:12]}); restore them, or choose another "
+                "--workdir"
+            )
+        return images
+
+    def _whitening(self, problem: Problem, name: str, record: dict | None, images: Images) -> Whitening:
+        """From the work folder, or made and left there."""
         if record is not None:
-            if record["digest"] != images.digest:
-                raise UserError(
-                    f"the data of {problem.inputs} are not those that {self._workdir.path} began with "
-                    f"(checksum {images.digest[:12]}, there {record['digest'][:12]}); restore them, or choose another "
-                    "--workdir"
-                )
             whitening = _read_whitening(self._workdir, name, record)
             if whitening is not None:
-                return images, whitening
+                return whitening
         count = min(problem.whitening_images or images.N, images.N)
         self._tell(f"whitening {problem.inputs} by {count} of {images.N} images ({images.pixels} pixels)")
 
@@ -85,17 +98,16 @@ class Sources:
                 "restore the file, or choose another --workdir"
             )
         self._keep(problem, name, images, whitening)
-        return images, whitening
+        return whitening
 
     def _keep(self, problem: Problem, name: str, images: Images, whitening: Whitening) -> None:
-        self._workdir.whitening.mkdir(exist_ok=True)
         file = io.BytesIO()
         np.savez(file, mean=whitening.mean, transform=whitening.transform)
-        write_atomically(self._workdir.whitening / f"{name}.npz", file.getvalue())
+        self._workdir.write(self._workdir.whitening / f"{name}.npz", file.getvalue())
         record = {field: getattr(problem, field) for field in FIELDS}
         record |= {"N": images.N, "pixels": images.pixels, "d0": whitening.d0, "digest": images.digest}
         record |= {"sha256": _sha256(whitening)}
-        write_atomically(self._workdir.whitening / f"{name}.json", json.dumps(record, indent=1) + "\n")
+        self._workdir.write(self._workdir.whitening / f"{name}.json", json.dumps(record, indent=1) + "\n")
 
 
 def read_images(cell: Cell, sources: Sources, keys, rows: int, dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -106,13 +118,34 @@ def read_images(cell: Cell, sources: Sources, keys, rows: int, dtype) -> tuple[n
 
 
 def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:
-    """The shapes that a work folder knows of its problems' images, for plan.cells; nothing but the folder is read."""
+    """The shapes that the folders of a study know of its problems' images, for plan.cells; nothing else is read."""
 
     def shape(problem: Problem) -> tuple[int, int] | None:
-        record = _read_record(workdir, _name(problem)) if problem.is_image else None
-        return nominal_shape(problem) if record is None else (record["N"], record["d0"])
+        recorded = _recorded_shape(workdir, problem) if problem.is_image else None
+        return recorded or nominal_shape(problem)
 
     return shape
+
+
+def recorded_cells(workdir: Workdir) -> list[Cell]:
+    """The cells of a work folder's study, or of its shard where it is one's, with the shapes that are known there.
+
+    Raises:
+      UserError: the folder holds no study.
+    """
+    planned = plan.cells(workdir.study(), recorded_shape(workdir))
+    return workdir.shard.of(planned) if workdir.shard else planned
+
+
+def _recorded_shape(workdir: Workdir, problem: Problem) -> tuple[int, int] | None:
+    record = _any_record(workdir, _name(problem))
+    return None if record is None else (record["N"], record["d0"])
+
+
+def _any_record(workdir: Workdir, name: str) -> dict | None:
+    """From whichever folder of the study has it, its own first."""
+    records = (_read_record(folder, name) for folder in (workdir.path, *workdir.folders))
+    return next((record for record in records if record is not None), None)
 
 
 def _name(problem: Problem) -> str:
@@ -121,10 +154,10 @@ def _name(problem: Problem) -> str:
     return f"{problem.inputs}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}"
 
 
-def _read_record(workdir: Workdir, name: str) -> dict | None:
+def _read_record(folder: AnyPath, name: str) -> dict | None:
     """None where there is none, or it is damaged."""
     try:
-        record = json.loads((workdir.whitening / f"{name}.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / WHITENING / f"{name}.json").read_text(encoding="utf-8"))
         return record if {"N", "d0", "digest", "sha256"} <= set(record) else None
     except (FileNotFoundError, TypeError, ValueError):  # damaged JSON, or no text at all
         return None
@@ -133,8 +166,8 @@ def _read_record(workdir: Workdir, name: str) -> dict | None:
 def _read_whitening(workdir: Workdir, name: str, record: dict) -> Whitening | None:
     """None where the file is missing or not what was written."""
     try:
-        # Opened here: NumPy leaves a file open that is no .npz.
-        with open(workdir.whitening / f"{name}.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        content = io.BytesIO((workdir.whitening / f"{name}.npz").read_bytes())
+        with np.load(content, allow_pickle=False) as arrays:
             whitening = Whitening(arrays["mean"], arrays["transform"])
     except Exception:  # NumPy and zipfile raise many kinds for a damaged file.
         return None

@@ -1,34 +1,57 @@
 """How far a study has come, read from its folder."""
 
-from pathlib import Path
+from mnnjax.study import storage
+from mnnjax.study.plan import Cell, Shard
+from mnnjax.study.results import NON_FINITE, Workdir
+from mnnjax.study.sources import recorded_cells
+from mnnjax.study.storage import AnyPath
 
-from mnnjax.study import plan
-from mnnjax.study.results import NON_FINITE, Workdir, read_csv
-from mnnjax.study.sources import recorded_shape
 
-
-def status(path: Path | str) -> str:
-    """A few lines for people; the study may be running, stopped or finished.
+def status(path: AnyPath | str) -> str:
+    """A few lines for people; the study may be running, stopped or finished. Of a study in shards, with a line each.
 
     Raises:
       UserError: the folder holds no study.
     """
     workdir = Workdir(path)
-    study = workdir.study()
-    cells = plan.cells(study, recorded_shape(workdir))
+    study, cells = workdir.study(), recorded_cells(workdir)
     finished = [cell for cell in cells if workdir.is_finished(cell.id)]
-    lines = [f"{study.name}: {len(finished)} of {len(cells)} cells finished"]
+    name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
+    lines = [f"{name}: {len(finished)} of {len(cells)} cells finished"]
     for part in study.parts:
-        own = [cell for cell in cells if cell.part is part]
-        done = [cell for cell in own if cell in finished]
+        own = [cell for cell in cells if cell.part.name == part.name]
+        done = [cell.id for cell in finished if cell.part.name == part.name]
         line = f"  {part.name}: {len(done)}/{len(own)} cells, {part.repeats} repetitions each"
-        failed = [row for cell in done for row in read_csv(workdir.cell_file(cell.id)) if row["verdict"] == NON_FINITE]
-        lines.append(line + (f", {len(failed)} ended with a non-finite loss" if failed else ""))
-    log = workdir.read_log()
-    if log:
-        last = log[-1]
-        details = ", ".join(f"{k} {v}" for k, v in last.items() if k not in ("time", "event"))
-        lines.append(f"  last event: {last['event']} at {last['time']}" + (f" ({details})" if details else ""))
-    warnings = [entry["text"] for entry in log if entry["event"] == "warning"]
+        failed = sum(row["verdict"] == NON_FINITE for row in workdir.rows(done))
+        lines.append(line + (f", {failed} ended with a non-finite loss" if failed else ""))
+    last, warnings = _log(workdir)
+    lines += [f"  last event: {last}"] if last else []
     lines += [f"  warning: {text}" for text in warnings]
-    return "\n".join(lines)
+    return "\n".join(lines + ([] if workdir.shard else _shards(workdir, cells)))
+
+
+def _shards(workdir: Workdir, cells: list[Cell]) -> list[str]:
+    lines = []
+    begun = {shard: folder for folder in workdir.folders if (shard := Shard.of_folder(folder.name))}
+    logs = storage.each(lambda folder: _log(Workdir(folder)), list(begun.values()))
+    for shard, (last, warnings) in zip(begun, logs, strict=True):
+        own = shard.of(cells)
+        line = f"  shard {shard}: {sum(workdir.is_finished(cell.id) for cell in own)} of {len(own)} cells finished"
+        lines.append(line + (f", last event: {last}" if last else ""))
+        lines += [f"    warning: {text}" for text in warnings]
+    for count in dict.fromkeys(shard.count for shard in begun):
+        absent = [shard for shard in (Shard(index, count) for index in range(count)) if shard not in begun]
+        waited_for = [s for s in absent if not all(workdir.is_finished(cell.id) for cell in s.of(cells))]
+        if waited_for:
+            lines.append(f"  not begun: {len(waited_for)} of {count} shards, such as {waited_for[0]}")
+    return lines
+
+
+def _log(workdir: Workdir) -> tuple[str, list[str]]:
+    """The last event ('' where there is none) and the warnings."""
+    log = workdir.read_log()
+    warnings = [entry["text"] for entry in log if entry["event"] == "warning"]
+    if not log:
+        return "", warnings
+    details = ", ".join(f"{k} {v}" for k, v in log[-1].items() if k not in ("time", "event"))
+    return f"{log[-1]['event']} at {log[-1]['time']}" + (f" ({details})" if details else ""), warnings

@@ -10,7 +10,7 @@ import numpy as np
 from mnnjax import landscape
 from mnnjax.landscape import Certificate
 from mnnjax.problems.whitening import BLOCK_ROWS
-from mnnjax.study import progress, results
+from mnnjax.study import processes, progress, results
 from mnnjax.study.checkpoint import open_checkpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
@@ -18,7 +18,7 @@ from mnnjax.study.row_training import RowTraining
 from mnnjax.study.seed_training import SeedTraining
 from mnnjax.study.sources import Sources
 from mnnjax.study.stopping import Interrupted, Stopped
-from mnnjax.training import Evaluation, make_stream
+from mnnjax.training import Evaluation, from_sums, make_stream
 
 
 def run_training_cell(
@@ -39,7 +39,8 @@ def run_training_cell(
     training = (RowTraining if cell.part.train.parallel == "rows" else SeedTraining)(cell, sources)
     checkpoints = open_checkpoints(cell, workdir, shown)
     with contextlib.closing(checkpoints):
-        epoch, saved = checkpoints.restore(training.template) or (0, None)
+        # The others go on from where the process that reads the checkpoints says.
+        epoch, saved = processes.from_writer(lambda: checkpoints.restore(training.template)) or (0, None)
         workdir.log("cell_start", cell=cell.id, epoch=epoch)
         shown.cell_started(cell, epoch)
         state = _train(cell, training, epoch, saved, checkpoints, workdir, shown, stop_requested, began)
@@ -47,20 +48,21 @@ def run_training_cell(
     evaluation = training.evaluate(params)
     held_out = _held_out(cell, sources, params)
     certificates: Sequence[Certificate | None] = [None] * cell.part.repeats
-    too_large = not landscape.certifiable(cell.N, *_last_layer(cell))
+    too_large = not landscape.certifiable(cell.N, *cell.last_layer)
     if not too_large:
         try:
             certificates = training.certify(params, stop_requested)
         except Interrupted as error:
-            workdir.log("stop", cell=cell.id, epoch=cell.part.train.total_epochs, reason=stop_requested())
-            raise Stopped(f"{stop_requested()}: saved {cell.id} after its last epoch") from error
+            stop = processes.first_of(stop_requested())
+            workdir.log("stop", cell=cell.id, epoch=cell.part.train.total_epochs, reason=stop)
+            raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
-    workdir.finish_cell(cell.id, rows)
-    checkpoints.delete()
+    processes.from_writer(lambda: workdir.finish_cell(cell.id, rows))
+    processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
     shown.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %")
-    if stop := stop_requested():
+    if stop := processes.first_of(stop_requested()):
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
 
@@ -80,21 +82,16 @@ def _train(cell, training, epoch, saved, checkpoints, workdir, shown, stop_reque
         seconds = round(time.monotonic() - began, 3)
         workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
         shown.chunk(cell, epoch, f"epoch {epoch} of {train.total_epochs}, MCE {100 * mce:.2f} %")
-        stop = stop_requested()
+        stop = processes.first_of(stop_requested())
         # At the end too: certificates can take minutes, and need not be waited for twice.
         if stop or chunks % train.checkpoint_chunks == 0 or epoch == train.total_epochs:
-            checkpoints.save(epoch, training.saved(state))
+            whole = training.saved(state)
+            processes.from_writer(lambda epoch=epoch, whole=whole: checkpoints.save(epoch, whole))
             workdir.log("checkpoint", cell=cell.id, epoch=epoch)
         if stop:
             workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} at epoch {epoch} of {train.total_epochs}")
     return state
-
-
-def _last_layer(cell: Cell) -> tuple[int, int]:
-    """Inputs and units of the last hidden layer, which a certificate is of."""
-    inputs = cell.d0 if cell.hidden_layers == 1 else cell.d1
-    return inputs + cell.part.network.bias, cell.d1
 
 
 def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | None:
@@ -114,7 +111,8 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
             y = problem.labels_of(test.upper[rows])
             yield whitening.apply(test.read(rows), cell.part.train.precision), y, np.ones(len(rows))
 
-    return make_stream(problem, cell.part.network, cell.hidden_layers, cell.d1)(params, parts()).mce, test.N
+    stream = make_stream(problem, cell.part.network, cell.hidden_layers, cell.d1)
+    return np.asarray(from_sums(*stream(params, parts())).mce), test.N
 
 
 def _rows(

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.config import Network
 from mnnjax.landscape import Certificate, certify
+from mnnjax.study import processes
 from mnnjax.study.stopping import Interrupted
 
 # Each takes up to about a gigabyte at the sizes of Figure 5.1.
@@ -24,13 +25,13 @@ def certify_seeds(
     threshold: float,
     stop_requested: Callable[[], object] = lambda: None,
 ) -> list[Certificate | None]:
-    """certify_network for each seed (leading axis of all arrays); None where a weight is not finite.
+    """certify_network for each seed (leading axis of all arrays), in all processes; None where a weight is not finite.
 
     One BLAS thread a seed: the last bits then do not depend on the number of cores, and seeds, not threads that wait
     for each other, share the cores.
 
     Raises:
-      Interrupted: stop_requested() came true between two seeds.
+      Interrupted: stop_requested() came true between two seeds, on any process.
     """
 
     def one(k: int) -> Certificate | None:
@@ -41,9 +42,12 @@ def certify_seeds(
             return None
         return certify_network(own, network, hidden_layers, X[k], y[k], threshold)
 
-    workers = min(SEEDS_AT_ONCE, os.cpu_count() or 1)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, range(len(X))))
+    def own() -> list[Certificate | None]:
+        workers = min(SEEDS_AT_ONCE, os.cpu_count() or 1)
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(one, processes.own_share(range(len(X)))))
+
+    return processes.merged(processes.together(own))
 
 
 def certify_network(params: dict, network: Network, hidden_layers: int, X, y, threshold: float) -> Certificate:

@@ -37,6 +37,7 @@ def _quick_compilation():
     make, make_stream = functools.cache(row_training.make_row_training), functools.cache(row_training.make_stream)
     jax.config.update("jax_disable_most_optimizations", True)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda *options: two)
         patch.setattr(jax, "local_devices", lambda **options: two)
         patch.setattr(row_training, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1])))
         patch.setattr(row_training, "make_problem", functools.cache(row_training.make_problem))
@@ -53,7 +54,7 @@ def undisturbed(tmp_path_factory) -> bytes:
     return (path / "run/results.csv").read_bytes()
 
 
-def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
+def stop_at_epoch_6(path, monkeypatch) -> None:
     plain, seen = progress.LineProgress.chunk, []
 
     def chunk(self, *arguments):
@@ -65,7 +66,23 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     with monkeypatch.context() as patch:
         patch.setattr(progress.LineProgress, "chunk", chunk)
         with pytest.raises(Stopped, match=r"SIGTERM: saved .* at epoch 6 of 8"):
-            run_study(DIGITS, tmp_path / "run")
+            run_study(DIGITS, path)
+
+
+def test_a_checkpoint_goes_on_with_another_number_of_devices(tmp_path, monkeypatch, undisturbed):
+    stop_at_epoch_6(tmp_path / "run", monkeypatch)
+    monkeypatch.setattr(jax, "devices", lambda *options: jax.local_devices()[:1])
+    run_study(DIGITS, tmp_path / "run")
+    (tmp_path / "undisturbed.csv").write_bytes(undisturbed)
+    found, expected = read_csv(tmp_path / "run/results.csv"), read_csv(tmp_path / "undisturbed.csv")
+    assert [row["seed"] for row in found] == [row["seed"] for row in expected]
+    # Two epochs of 29 steps in float32, with the sums in another order.
+    for name in ("mse", "first_order_residual"):
+        np.testing.assert_allclose([float(r[name]) for r in found], [float(r[name]) for r in expected], rtol=1e-3)
+
+
+def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
+    stop_at_epoch_6(tmp_path / "run", monkeypatch)
     run_study(DIGITS, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
     assert workdir.results.read_bytes() == undisturbed
@@ -94,7 +111,7 @@ def points_of(study: Study, workdir: Path, monkeypatch, devices: int = 2) -> tup
     (cell,) = cells(study, sources.shape)
     own = jax.devices()[:devices]
     with monkeypatch.context() as patch:
-        patch.setattr(jax, "local_devices", lambda **options: own)
+        patch.setattr(jax, "devices", lambda *options: own)
         parts = list(RowTraining(cell, sources)._parts())
     X, y, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     assert weights.sum() == cell.N
@@ -228,7 +245,7 @@ def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
 def test_certificates_are_of_the_last_hidden_layer(layers, bias, sizes):
     """Its inputs, a constant for its bias among them, and its units."""
     (cell,) = cells(dataclasses.replace(TINY, network=Network(d1=(5,), hidden_layers=layers, bias=bias)))
-    assert train_cell._last_layer(cell) == sizes
+    assert cell.last_layer == sizes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Gaussian points with random labels in the shape of Table 1's ImageNet: N = 1 280 000, d0 = 12288, 105 ReLUs.
+
+Command:    mnnjax run configs/gaussian_large.py [--small]
+            on a pod slice or under srun the same, once a machine; see launch/jobset_large.yaml, slurm_multihost.sbatch
+            and tpu_queued.sh
+Reproduces: the size of Table 1's last row (section 5), 1.008 parameters a point, on Assumption 1's Gaussian inputs.
+Expect:     not run at full size here. --small has as many parameters a point; see Time.
+Memory:     X takes 31.5 GB in bfloat16 (63 GB with --train.rows_precision same), which the devices share; one of
+            8 devices needs 5.9 GB in all, of 16 3.9 GB, of 64 2.5 GB, by --dry-run's account. A run that does not fit
+            says so before it starts, and how many devices would do.
+Time:       of the full size unknown: 1e13 operations an epoch.
+"""
+
+from mnnjax.config import Network, Problem, Study, Train
+
+study = Study(
+    name="gaussian_large",
+    problem=Problem(inputs="gaussian", labels="random", d0=(12288,), N=(1_280_000,), data_sets=1),
+    network=Network(d1=(105,)),
+    train=Train(
+        learning_rate=3e-3,
+        batch_size=8192,
+        epochs=50,
+        decay_epochs=150,
+        decay_to=1e-2,
+        chunk_epochs=5,
+        checkpoint_chunks=1,
+        parallel="rows",
+        rows_precision="bfloat16",
+    ),
+    repeats=1,
+    figure="table1",
+)
+small = Study(
+    name="gaussian_large",
+    problem=Problem(inputs="gaussian", labels="random", d0=(1260,), N=(32_500,), data_sets=1),
+    network=Network(d1=(26,)),
+    train=Train(
+        learning_rate=3e-3,
+        batch_size=1024,
+        epochs=50,
+        decay_epochs=100,
+        decay_to=1e-2,
+        chunk_epochs=5,
+        checkpoint_chunks=1,
+        parallel="rows",
+        rows_precision="bfloat16",
+    ),
+    repeats=1,
+    figure="table1",
+)

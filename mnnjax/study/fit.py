@@ -1,0 +1,82 @@
+"""Whether cells whose rows the devices share fit into their memory: told before anything runs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows
+from mnnjax.study.plan import Cell
+from mnnjax.training import row_devices
+
+
+def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
+    """Every cell with parallel="rows" fits into the memory of the devices; a machine's CPU devices share its memory.
+
+    devices: all that train, of all processes.
+
+    Raises:
+      UserError: one does not; says how many devices would do.
+    """
+    by_rows = [cell for cell in planned if cell.part.train is not None and cell.part.train.parallel == "rows"]
+    if not by_rows:
+        return
+    shared = row_devices(devices)
+    own = sum(device.process_index == jax.process_index() for device in shared)
+    most = available(own)
+    if most is None:
+        return
+    for cell in by_rows:
+        needed = memory_by_rows(cell, len(shared))
+        if needed <= most:
+            continue
+        on_cpu = jax.default_backend() == "cpu"
+        # More devices of one machine's CPU have no more memory among them: machines are what counts.
+        each = own if on_cpu else 1
+        counts = [k for k in range(each, ROW_BLOCKS + 1, each) if ROW_BLOCKS % k == 0]
+        enough = next((k for k in counts if memory_by_rows(cell, k) <= most), None)
+        unit = f"machines such as this one ({own} CPU devices each)" if on_cpu else "such devices"
+        mend = f"{enough // each} {unit} would do" if enough else f"not even {max(counts) // each} {unit} would do"
+        halved = cell.part.train.rows_precision == "same" and cell.part.train.precision == "float32"
+        raise UserError(
+            f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(needed)} for its rows of X and the training, "
+            f"and has {_gigabytes(most)}; {mend}"
+            + ("; --train.rows_precision bfloat16 takes half of the rows' memory" if halved else "")
+            + "; or take a smaller problem.N"
+        )
+
+
+def available(own: int) -> int | None:
+    """Bytes that each of this process's `own` devices has; None where the system does not say."""
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        statistics = device.memory_stats() or {}
+        return statistics.get("bytes_limit")
+    free = _free_memory()
+    return None if free is None else max(free - PROCESS_BYTES, 0) // own
+
+
+def _free_memory() -> int | None:
+    """Bytes that the system can give to this process; None where it does not say."""
+    limits = []
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        limits.append(1024 * int(lines["MemAvailable"].split()[0]))
+    except (OSError, KeyError, ValueError):
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            limits.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return min(limits) if limits else None
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,58 @@
+"""A problem that the devices cannot hold is refused before anything is written."""
+
+from pathlib import Path
+
+import jax
+import pytest
+
+from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.run_command import load_config
+from mnnjax.study import fit
+from mnnjax.study.memory import memory_by_rows
+from mnnjax.study.plan import cells
+from mnnjax.study.runner import run_study
+
+LARGE = load_config(str(Path(__file__).parents[2] / "configs/gaussian_large.py"))
+(CELL,) = cells(LARGE)
+
+
+def test_the_large_problem_does_not_start_where_it_does_not_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "available", lambda own: 3 * 10**9)
+    with pytest.raises(UserError, match=r"N1280000: each of 8 devices needs 5\.9 GB .* and has 3\.0 GB; ") as told:
+        run_study(LARGE, tmp_path / "run")
+    # 32 devices are enough: 4 machines with 8 CPU devices each.
+    assert memory_by_rows(CELL, 16) > 3 * 10**9 >= memory_by_rows(CELL, 32)
+    assert "4 machines such as this one (8 CPU devices each) would do" in str(told.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("has", "told"), [(5e9, "16 such devices would do"), (1e8, "not even 64 such devices would do")]
+)
+def test_accelerators_are_counted_one_by_one(monkeypatch, has, told):
+    monkeypatch.setattr(fit, "available", lambda own: int(has))
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    with pytest.raises(UserError, match=told):
+        fit.require_fit([CELL], jax.devices())
+
+
+def test_what_fits_or_cannot_be_told_is_not_refused(monkeypatch):
+    for has in (memory_by_rows(CELL, 8), None):
+        monkeypatch.setattr(fit, "available", lambda own, has=has: has)
+        fit.require_fit([CELL], jax.devices())
+    # Seeds are not asked.
+    monkeypatch.setattr(fit, "available", lambda own: 0)
+    fit.require_fit(cells(Study("seeds", Problem(d0=(9,), N=(9,)), Network())), jax.devices())
+
+
+def test_rows_in_bfloat16_take_half_of_the_memory(monkeypatch):
+    same = cells(Study("rows", LARGE.problem, LARGE.network, Train(batch_size=8192, parallel="rows"), repeats=1))
+    assert memory_by_rows(CELL, 1) < 0.55 * memory_by_rows(same[0], 1)
+    monkeypatch.setattr(fit, "available", lambda own: 6 * 10**9)
+    with pytest.raises(UserError, match="rows_precision bfloat16 takes half"):
+        fit.require_fit(same, jax.devices())
+
+
+def test_this_machines_memory_is_known():
+    assert 10**8 < fit.available(1) < 10**14
+    assert fit.available(4) == pytest.approx(fit.available(1) / 4, rel=0.2)
