@@ -6,6 +6,7 @@ network. Matrix products in float32 are true float32 products, also on GPUs, who
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -21,13 +22,19 @@ def use_all_cores() -> None:
     """One CPU device a core, for seeds to run side by side: each core then keeps its seeds' data in its own cache and
     waits for no other. Two on a single core, since XLA rounds otherwise in programs for one device.
 
-    Nothing changes where JAX has started already, or $JAX_NUM_CPU_DEVICES or $XLA_FLAGS say how many devices there are.
+    Nothing changes where JAX has started already; $JAX_NUM_CPU_DEVICES or $XLA_FLAGS may give another number.
     """
-    chosen = jax.config.jax_num_cpu_devices > 0 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not chosen:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    flag = re.search(r"host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    devices = int(flag[1]) if flag else jax.config.jax_num_cpu_devices
+    if devices < 1:
+        devices = max(cores, 2)
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", max(cores, 2))
+            jax.config.update("jax_num_cpu_devices", devices)
+    # XLA's pool has a thread a core, and a program that runs in one can wait for work that it has left to the others:
+    # where every device has such a program, and there is no further thread, they wait for ever (batched factorizations
+    # of 64 x 64 matrices do).
+    os.environ.setdefault("NPROC", str(max(cores, devices) + 1))
 
 
 def use_compilation_cache() -> None:

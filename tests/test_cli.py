@@ -1,5 +1,6 @@
 """What the command line says and returns; `main` is called in this process where nothing heavy happens."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from mnnjax import cli
+from mnnjax.study import estimate
 from mnnjax.study.results import read_csv
+from mnnjax.study.scaling import Timed
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -107,12 +110,24 @@ def test_help_lists_the_fields_of_the_study(config, capsys):
         assert option in text
 
 
-def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def untimed(monkeypatch):
+    """Estimates without the programs that they time: those are tests/study/test_estimate.py's."""
+    seconds = {name: lambda _: Timed(1.0) for name in ("epoch", "certificates", "volumes")}
+    invented = functools.partial(estimate.estimate, timers=estimate.Timers(**seconds))
+    monkeypatch.setattr(estimate, "estimate", invented)
+
+
+def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monkeypatch, untimed):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["run", config, "--dry-run", "--problem.N", "10", "12"]) == 0
     text = capsys.readouterr().out
     assert "tiny.h1.d4x4.N12" in text
     assert "4 cells, 8 repetitions, 2 shapes to compile" in text
+    assert cli.main(["run", config, "--dry-run", "--problem.N", "10", "12", "--shard", "1/3"]) == 0
+    text = capsys.readouterr().out
+    assert "1 cells, 2 repetitions" in text
+    assert "the whole study (4 cells)" in text
     assert not (tmp_path / "runs").exists()
 
 
@@ -222,7 +237,7 @@ def test_construct_takes_the_users_points_and_names_rows_that_contradict(tmp_pat
     assert "no array X or y" in capsys.readouterr().err
 
 
-def test_a_volume_study_has_volume_options_and_no_training_ones(capsys):
+def test_a_volume_study_has_volume_options_and_no_training_ones(capsys, untimed):
     config = str(Path(__file__).parents[1] / "configs/full_rank.py")
     assert cli.main(["run", config, "--small", "--dry-run", "--volume.draws", "16", "--volume.eps", "0.2"]) == 0
     assert "uniform_d0_1.h1.d1x10.N5" in capsys.readouterr().out
@@ -238,6 +253,8 @@ def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):
     code = f"""
 import os, signal, sys
 from mnnjax import cli
+from mnnjax.study import estimate
+estimate.estimate = estimate.describe = lambda *_: ""
 class Late:
     def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGTERM):
         kill(me, number)

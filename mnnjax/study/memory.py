@@ -10,7 +10,7 @@ from mnnjax import landscape
 from mnnjax.config import ROW_BLOCKS
 from mnnjax.landscape.systems import EXACT_RANK_ENTRIES
 from mnnjax.study.plan import Cell
-from mnnjax.study.seed_training import CPU_CACHE_BYTES
+from mnnjax.study.seed_training import spread
 from mnnjax.study.verdicts import SEEDS_AT_ONCE
 from mnnjax.training import RowLayout, row_devices
 from mnnjax.training.sharded import pieces_of
@@ -41,14 +41,14 @@ def memory_per_device(cell: Cell, devices: Sequence[jax.Device]) -> int:
 
 
 def _memory_by_seeds(cell: Cell, devices: Sequence[jax.Device]) -> int:
-    train, repeats, N = cell.part.train, cell.part.repeats, cell.N_padded
-    held = -(-repeats // len(devices))
-    at_once = held
-    if devices[0].platform == "cpu":
-        at_once = min(max(CPU_CACHE_BYTES * repeats // cell.bytes_needed, 1), held)
-    batch = min(train.batch_size or N, N)
-    # The points of a seed in training are transposed first; those of a mini-batch are copied out of them.
-    working = batch * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers) + cell.parameters
+    N = cell.N_padded
+    at_once, turns, _ = spread(cell, devices)
+    held = at_once * turns
+    mini_batches = cell.part.train.batch_size is not None
+    batch = min(cell.part.train.batch_size or N, N)
+    # The points of a seed in training are transposed first; those of a mini-batch are copied out of them, in an order
+    # that is drawn.
+    working = mini_batches * 3 * N + batch * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers) + cell.parameters
     working += NEWTON_SQUARES * cell.gram_entries
     return _itemsize(cell) * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
 

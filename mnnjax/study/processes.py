@@ -6,16 +6,18 @@ that says to run the same command again.
 """
 
 import collections
+import contextlib
 import ctypes
 import dataclasses
 import importlib.util
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +26,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from mnnjax import jax_setup
-from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, require
+from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, require
 
 T = TypeVar("T")
 
@@ -105,50 +107,65 @@ def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
     """
     if group is None or not _join(group):
         return run()
-    try:
-        exit_code = run()
-    except UserError as error:
-        print(f"mnnjax: {error}", file=sys.stderr)
-        exit_code = EXIT_USAGE
-    except SystemExit as stop:
-        _end(stop.code)
-    except BaseException as error:
-        if isinstance(error, jax.errors.JaxRuntimeError):
-            print("mnnjax: a sum over all processes failed; waiting to hear whether one is gone", file=sys.stderr)
-            # JAX aborts (_on_abort) when it knows.
-            time.sleep(2 * HEARTBEAT_SECONDS)
-        traceback.print_exc()
-        _end(EXIT_FAILED)
-    _on_abort(exit_code, silent=True)
-    try:
-        jax.distributed.shutdown()
-    except Exception:  # Whatever JAX calls it: others did not come, and say why themselves.
-        _end(exit_code)
-    _on_abort(None)
+    gone = "mnnjax: another process of this run is gone; the last checkpoint is kept: run the same command again\n"
+    with _ending_on(signal.SIGABRT, EXIT_STOPPED, gone):
+        try:
+            exit_code = run()
+        except UserError as error:
+            print(f"mnnjax: {error}", file=sys.stderr)
+            exit_code = EXIT_USAGE
+        except SystemExit as stop:
+            _end(stop.code)
+        except BaseException as error:
+            if isinstance(error, jax.errors.JaxRuntimeError):
+                print("mnnjax: JAX failed; waiting to hear whether another process is gone", file=sys.stderr)
+                # JAX aborts when it knows.
+                time.sleep(2 * HEARTBEAT_SECONDS)
+            traceback.print_exc()
+            _end(EXIT_FAILED)
+        # The others may have failed, and say why themselves.
+        with _ending_on(signal.SIGABRT, exit_code, ""):
+            try:
+                jax.distributed.shutdown()
+            except Exception:  # whatever JAX calls it
+                _end(exit_code)
     return exit_code
 
 
 def _join(group: Group) -> bool:
     """Meet the others; False where JAX knows of none, on a TPU that is no part of a cluster."""
     jax_setup.use_all_cores()
-    _on_abort(EXIT_STOPPED)
     # SIGTERM is ours: a stop request.
     jax.config.update("jax_enable_preemption_service", False)
+    where = group.coordinator or "the coordinator that the cluster names"
+    if group.coordinator and group.index == 0:
+        try:
+            # JAX crashes where it is taken.
+            socket.create_server(("", int(group.coordinator.rpartition(":")[2]))).close()
+        except OSError as error:
+            raise UserError(
+                f"--coordinator: this machine cannot listen at {where} ({os.strerror(error.errno)}); choose another port"
+            ) from error
     try:
-        jax.distributed.initialize(
-            group.coordinator,
-            group.count,
-            group.index,
-            list(group.local_devices) if group.local_devices else None,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=END_SECONDS,
-        )
+        with contextlib.ExitStack() as stack:
+            # JAX aborts when its time is up.
+            missing = f"mnnjax: not all processes came to {where} in time; start all of them, alike but for their ids\n"
+            stack.enter_context(_ending_on(signal.SIGABRT, EXIT_STOPPED, missing))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                stopped = f"{number.name}: stopped; run the same command again to go on\n"
+                stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
+            jax.distributed.initialize(
+                group.coordinator,
+                group.count,
+                group.index,
+                list(group.local_devices) if group.local_devices else None,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=END_SECONDS,
+            )
     except (RuntimeError, ValueError) as error:
-        _on_abort(None)
         if group == Group() and isinstance(error, ValueError):
             return False
         reason = (str(error).strip().splitlines() or [""])[0]
-        where = group.coordinator or "the coordinator that the cluster names"
         raise UserError(f"the other processes cannot be met at {where} ({reason}); start all of them") from error
     counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     require(
@@ -178,6 +195,20 @@ def gathered(value: T) -> list[T]:
     padded[: len(own)] = own
     everything = multihost_utils.process_allgather(padded)
     return [pickle.loads(everything[k, :size].tobytes()) for k, size in enumerate(sizes)]
+
+
+def require_same(given: dict) -> None:
+    """Every process was given the same, as JSON; with another study one would wait for sums that nobody sends.
+
+    Raises:
+      UserError: one was not; on all processes.
+    """
+    first, *others = gathered(given)
+    for k, other in enumerate(others, start=1):
+        difference = first_difference(first, other)
+        require(
+            difference is None, f"process {k} is to run something else than process 0 ({difference}); start all alike"
+        )
 
 
 def together(make: Callable[[], T]) -> T:
@@ -242,9 +273,9 @@ def on_host(arrays: Any) -> Any:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, as one that another process can read."""
+    """The error, as one that another process can read and raise with a text of its own."""
     try:
-        return pickle.loads(pickle.dumps(error))
+        return pickle.loads(pickle.dumps(type(error)(str(error))))
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
@@ -258,25 +289,25 @@ def _end(exit_code: int) -> None:
 _kept_alive: list[Any] = []
 
 
-def _on_abort(exit_code: int | None, silent: bool = False) -> None:
-    """End with this exit code where JAX aborts the process because another one is dead; None: abort.
+@contextlib.contextmanager
+def _ending_on(number: signal.Signals, exit_code: int, text: str) -> Iterator[None]:
+    """End with this exit code and text on a signal: that of JAX, which aborts the process when another one is dead, or
+    one that comes while JAX waits.
 
-    Through the C library, for Python would run a handler of its own only after the signal, when all is over.
+    Through the C library, for Python would run a handler of its own only after JAX, when all is over.
     """
     library = ctypes.CDLL(None)
-    if exit_code is None:
-        library.signal(signal.SIGABRT, signal.SIG_DFL)
-        return
+    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    library.signal.restype = ctypes.c_void_p
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def handler(_number):
-        if not silent:
-            text = (
-                "mnnjax: another process of this run is gone; the last checkpoint is kept: run the same command again\n"
-            )
-            os.write(2, text.encode())
+        os.write(2, text.encode())
         os._exit(exit_code)
 
     _kept_alive.append(handler)
-    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
-    library.signal(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))
+    before = library.signal(number, ctypes.cast(handler, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        library.signal(number, before)

@@ -15,7 +15,16 @@ from mnnjax.study.plan import Cell
 from mnnjax.study.sources import Sources
 from mnnjax.study.verdicts import certify_seeds
 from mnnjax.study.volumes import seed_keys
-from mnnjax.training import RowLayout, add_sums, from_sums, make_row_training, make_stream, place_rows, row_devices
+from mnnjax.training import (
+    RowLayout,
+    add_sums,
+    from_bits,
+    from_sums,
+    make_row_training,
+    make_stream,
+    place_rows,
+    row_devices,
+)
 
 # Rows that are evaluated at once.
 EVALUATED_ROWS = 2048
@@ -93,7 +102,7 @@ class RowTraining:
             for block in range(len(y)):
                 for start in range(0, self._layout.points, EVALUATED_ROWS):
                     rows = slice(start, min(start + EVALUATED_ROWS, self._layout.points))
-                    yield np.asarray(X.data[0, block, rows]), y[block, rows], weights[block, rows]
+                    yield from_bits(np.asarray(X.data[0, block, rows])), y[block, rows], weights[block, rows]
 
 
 def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.checks import DISK_FULL
-from mnnjax.config import Study, UserError
+from mnnjax.config import Study, UserError, to_dict
 from mnnjax.study import plan, processes, progress
 from mnnjax.study.fit import require_fit
 from mnnjax.study.lock import StudyError
@@ -49,6 +49,7 @@ def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, s
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
     """
     jax_setup.use_all_cores()
+    processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
     plan.cells(study)
     for part in study.parts:
         if part.train is not None:

@@ -1,7 +1,7 @@
 """A cell in training whose repetitions are spread over the devices, each with points of its own."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -33,13 +33,13 @@ class SeedTraining:
         self._programs = programs = seed_programs(cell.part, *cell.shape[1:], *spread(cell))
         seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))
         self._keys = programs.keys(seeds, cell.training_salt)
-        data_keys = programs.keys(data_seeds, cell.data_salt)
         if cell.part.problem.is_image:
-            self._X, self._y = programs.place(
-                read_images(cell, sources, data_keys, cell.N_padded, cell.part.train.precision)
-            )
+            # On every process those of all repetitions. One that cannot read ends the others, who would wait for it.
+            own_keys, dtype = seed_keys(data_seeds, cell.data_salt), cell.part.train.precision
+            images = processes.together(lambda: read_images(cell, sources, own_keys, cell.N_padded, dtype))
+            self._X, self._y = programs.place(images)
         else:
-            self._X, self._y = programs.draw(data_keys, cell.N)
+            self._X, self._y = programs.draw(programs.keys(data_seeds, cell.data_salt), cell.N)
 
     @property
     def template(self):
@@ -143,20 +143,22 @@ def map_groups(one: Callable, seeds: tuple, together: int):
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(one), groups))
 
 
-def spread(cell: Cell) -> tuple[int, int, int]:
-    """How many seeds are vmapped at once, how many such groups a device takes in turn, and on how many devices.
+def spread(cell: Cell, available: Sequence[jax.Device] | None = None) -> tuple[int, int, int]:
+    """How many seeds are vmapped at once, how many such groups a device takes in turn, and on how many devices, of
+    those that are available (None: of all).
 
     On an accelerator each device takes its seeds at once. On a CPU a group is no more than a core's cache holds, since
     each epoch goes through all its data, and no more than half of the seeds. It does not depend on the number of
     cores, and XLA's programs for two devices and for more are alike, so that neither do the last bits of the results.
     """
-    repeats, available = cell.part.repeats, jax.device_count()
+    repeats, available = cell.part.repeats, available or jax.devices()
+    on_cpu = available[0].platform == "cpu"
     together = 1
-    if jax.default_backend() == "cpu":
+    if on_cpu:
         fit = min(CPU_CACHE_BYTES * repeats // cell.bytes_needed, repeats // 2)
         together = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
     groups = repeats // together
-    turns = -(-groups // available)
+    turns = -(-groups // len(available))
     # Every process has a share, be it a copy of the last seed.
-    devices = -(-groups // turns) if jax.process_count() == 1 else available
-    return (together, turns, devices) if jax.default_backend() == "cpu" else (turns, 1, devices)
+    devices = -(-groups // turns) if jax.process_count() == 1 else len(available)
+    return (together, turns, devices) if on_cpu else (turns, 1, devices)

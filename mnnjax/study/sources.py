@@ -65,6 +65,8 @@ class Sources:
         )
         # Each process has its own copy, or the same one.
         images = processes.together(lambda: self._open_images(problem, record, known))
+        if len(set(processes.gathered(images.digest))) > 1:
+            raise UserError(f"the processes have different data of {problem.inputs}; give all of them the same files")
         return images, processes.from_writer(lambda: self._whitening(problem, name, record, images))
 
     def _open_images(self, problem: Problem, record: dict | None, known: dict | None) -> Images:

@@ -48,7 +48,7 @@ def run_volume_cell(
     host = jax.default_device(jax.devices("cpu")[0])
     # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
     with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
-        measure = _Measurement(cell, sources, stop_requested)
+        measure = Measurement(cell, sources, stop_requested)
         done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
         workdir.log("cell_start", cell=cell.id, epoch=done)
         shown.cell_started(cell, done)
@@ -88,7 +88,7 @@ def _empty(cell: Cell) -> State:
     return counts | (runs if volume.method == "splitting" else {})
 
 
-class _Measurement:
+class Measurement:
     """The steps of a cell, each a function of the state before it and of its number alone."""
 
     def __init__(self, cell: Cell, sources: Sources, stop_requested: Callable[[], object]):

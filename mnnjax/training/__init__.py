@@ -3,7 +3,7 @@
 from mnnjax.training.evaluate import Evaluation, add_sums, from_sums, make_evaluation, make_stream
 from mnnjax.training.loop import NEWTON, check_optimizer, learning_rate, make_optimizer, make_training
 from mnnjax.training.newton import NewtonOptions, newton_options
-from mnnjax.training.sharded import RowLayout, make_row_training, place_rows, row_devices
+from mnnjax.training.sharded import RowLayout, from_bits, make_row_training, place_rows, row_devices
 from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Training",
     "add_sums",
     "check_optimizer",
+    "from_bits",
     "from_sums",
     "learning_rate",
     "make_evaluation",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt16
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
@@ -66,7 +66,9 @@ class RowLayout:
 class Rows(NamedTuple):
     """What the devices hold; the leading axis is theirs, the second that of a device's blocks."""
 
-    X: Float[Array, "devices blocks rows d0"]
+    X: Float[Array, "devices blocks rows d0"] | UInt16[Array, "devices blocks rows d0"]
+    """In bfloat16 as whole numbers of the same bits (from_bits): a CPU, which does not compute in bfloat16, would else
+    turn all of X to float32 to take a batch out of it."""
     y: Float[Array, "devices blocks rows"]
     weights: Float[Array, "devices blocks rows"]
     """1 for a point, 0 for padding."""
@@ -106,14 +108,14 @@ def place_rows(
     dtype,
     devices: Sequence[jax.Device],
     block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
-    X_dtype=None,
+    X_dtype: str | None = None,
 ) -> Rows:
     """Fill the devices of this process block by block; other processes fill theirs.
 
     block_of(block, points, device) gives a block's points in order as parts X (any, d0), y (any,), on the host or on
     the device; each part is let go before the next one is asked for.
 
-    X_dtype: of X alone, which is then rounded to it; None: dtype.
+    X_dtype: "bfloat16" rounds X to it; None: X is in dtype too.
     """
     each = ROW_BLOCKS // len(devices)
     write = jax.jit(_write, donate_argnums=0)
@@ -121,7 +123,8 @@ def place_rows(
     for k, device in enumerate(devices):
         if device.process_index != jax.process_index():
             continue
-        X = jax.device_put(jnp.zeros((1, each, layout.rows, d0), X_dtype or dtype, device=device), device)
+        held_as = jnp.uint16 if X_dtype == "bfloat16" else dtype
+        X = jax.device_put(jnp.zeros((1, each, layout.rows, d0), held_as, device=device), device)
         y = np.zeros((1, each, layout.rows), dtype)
         weights = np.zeros_like(y)
         for own in range(each):
@@ -145,7 +148,16 @@ def place_rows(
 
 
 def _write(held, part, block, row):
+    if held.dtype == jnp.uint16:
+        part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
     return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
+
+
+def from_bits(X):
+    """The numbers that Rows.X holds, on a device or as a NumPy array."""
+    if X.dtype != jnp.uint16:
+        return X
+    return X.view(jnp.bfloat16) if isinstance(X, np.ndarray) else jax.lax.bitcast_convert_type(X, jnp.bfloat16)
 
 
 class ShardedTraining(NamedTuple):
@@ -208,8 +220,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
         """Of one seed, on a batch of so many points on all devices; pieces: X, y, weights of this device's rows."""
 
         def piece_loss(params, piece):
-            X, y, weights = piece
-            output, _ = module.apply({"params": params}, X.T.astype(dtype), method=MNN.by_columns)
+            bits, y, weights = piece
+            output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 

@@ -11,7 +11,7 @@ import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.network import MNN
-from mnnjax.study.plan import MAX_PADDING, cells, describe
+from mnnjax.study.plan import MAX_PADDING, cells
 
 
 def study(name="s", network=None, **problem):
@@ -199,14 +199,3 @@ def test_grids_that_cannot_be_are_named(make, field):
     with pytest.raises(UserError) as caught:
         cells(make())
     assert str(caught.value).startswith(field)
-
-
-def test_the_plan_as_text_counts_what_is_planned():
-    planned = cells(study(d0=(5, 6), N=(40, 50)))
-    lines = describe(planned).splitlines()
-    assert [line.split()[:4] for line in lines[1:-1]] == [
-        [c.id, str(c.N), str(c.N_padded), str(c.parameters)] for c in planned
-    ]
-    # 2 x (40 + 50) points in 2 x 2 x 50 rows.
-    assert "4 cells, 120 repetitions, 2 shapes" in lines[-1]
-    assert "10.0 % of rows" in lines[-1]

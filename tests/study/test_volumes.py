@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -234,3 +236,32 @@ def test_splitting_runs_that_spread_too_much_are_told(tmp_path):
     (text,) = [entry["text"] for entry in Workdir(tmp_path / "run").read_log() if entry["event"] == "warning"]
     assert "rough.h1.d3x6.N5" in text
     assert "volume.particles" in text
+
+
+CONFIG = """
+from mnnjax.config import Network, Problem, Study, Volume
+study = Study(
+    name="many_points",
+    problem=Problem(label_values="zero_one", N=(96,), d0_over_N=0.5),
+    network=Network(d0_d1_over_N=(1.0,)),
+    volume=Volume(draws=64, batch=64, suboptimal_draws=0, global_draws=0),
+    repeats=2,
+)
+"""
+
+
+@pytest.mark.slow
+def test_factorizations_on_two_devices_do_not_wait_for_each_other(tmp_path):
+    """As they did in a pool of two threads, for ever."""
+    (tmp_path / "study.py").write_text(CONFIG)
+    command = [
+        sys.executable,
+        "-m",
+        "mnnjax.cli",
+        "run",
+        str(tmp_path / "study.py"),
+        "--workdir",
+        str(tmp_path / "run"),
+    ]
+    subprocess.run(command, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, timeout=120)
+    assert len(read_csv(tmp_path / "run/results.csv")) == 2

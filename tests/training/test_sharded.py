@@ -239,7 +239,9 @@ def test_rows_in_bfloat16_train_as_the_rounded_points_do(monkeypatch):
     rounded = X.astype(jnp.bfloat16).astype(np.float64)
     assert 1e-4 < np.abs(rounded - X).max() < 2e-2
     rows = placed(None, 8, X_dtype="bfloat16")
-    assert rows.X.dtype == jnp.bfloat16
+    assert rows.X.dtype.itemsize == 2
+    held = sharded.from_bits(np.asarray(rows.X)).astype(np.float64).reshape(64, -1, D0)
+    np.testing.assert_array_equal(held[np.asarray(rows.weights).reshape(64, -1) == 1], rounded)
     assert rows.y.dtype == rows.weights.dtype == np.float64
     state, _ = make(SGD, Network(), 1, 8).run_epochs(start_of(SGD, Network(), 1), KEY, rows, 0, EPOCHS)
     monkeypatch.setitem(globals(), "X", rounded)
