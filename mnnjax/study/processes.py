@@ -144,7 +144,7 @@ def _join(group: Group) -> bool:
             socket.create_server(("", int(group.coordinator.rpartition(":")[2]))).close()
         except OSError as error:
             raise UserError(
-                f"--coordinator: this machine cannot listen at {where} ({os.strerror(error.errno)}); choose another port"
+                f"--coordinator: cannot listen at {where} ({os.strerror(error.errno)}); choose another port"
             ) from error
     try:
         with contextlib.ExitStack() as stack:

@@ -30,7 +30,7 @@ rows = Study(
 )
 seeds = Study(
     name="seeds",
-    problem=Problem(d0=(4,), N=(20, 30)),
+    problem=Problem(d0=(4,), N=(20,)),
     network=Network(hidden_layers=(1, 2)),
     train=Train(epochs={epochs}, decay_epochs=10, chunk_epochs={chunk}, checkpoint_chunks=1),
     repeats=3,
@@ -39,7 +39,7 @@ study = {study}
 """
 # Long ones are stopped, after some of their epochs, which take less time where each process has its own seeds.
 SHORT = {"epochs": 30, "chunk": 10}
-LONG = {"rows": {"epochs": 790, "chunk": 20}, "seeds": {"epochs": 7990, "chunk": 200}}
+LONG = {"rows": {"epochs": 390, "chunk": 20}, "seeds": {"epochs": 7990, "chunk": 200}}
 
 
 class Run:
