@@ -33,7 +33,7 @@ def test_the_docstring_gives_command_expectation_and_time(path):
 
 @names
 def test_both_variants_are_studies_of_the_same_name(path):
-    study, small = load_config(str(path)), cli.load_config(str(path), small=True)
+    study, small = load_config(str(path)), load_config(str(path), small=True)
     assert isinstance(study, Study)
     assert study.name == small.name
     cells = plan.cells(study)

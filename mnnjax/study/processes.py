@@ -162,12 +162,13 @@ def _join(group: Group) -> bool:
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=END_SECONDS,
             )
+            # Here they meet once more.
+            counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     except (RuntimeError, ValueError) as error:
         if group == Group() and isinstance(error, ValueError):
             return False
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UserError(f"the other processes cannot be met at {where} ({reason}); start all of them") from error
-    counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     require(
         len(set(counts)) == 1,
         f"the processes have {counts} devices; give each as many (on CPUs: JAX_NUM_CPU_DEVICES)",

@@ -124,7 +124,10 @@ def place_rows(
         if device.process_index != jax.process_index():
             continue
         held_as = jnp.uint16 if X_dtype == "bfloat16" else dtype
-        X = jax.device_put(jnp.zeros((1, each, layout.rows, d0), held_as, device=device), device)
+        # Compiled for this device: jnp.zeros(device=...) makes them on the first one, which is full, and copies them.
+        on_device = jax.sharding.SingleDeviceSharding(device)
+        shape = 1, each, layout.rows, d0
+        X = jax.jit(functools.partial(jnp.zeros, shape, held_as), out_shardings=on_device)()
         y = np.zeros((1, each, layout.rows), dtype)
         weights = np.zeros_like(y)
         for own in range(each):

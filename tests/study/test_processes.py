@@ -35,6 +35,13 @@ seeds = Study(
     train=Train(epochs={epochs}, decay_epochs=10, chunk_epochs={chunk}, checkpoint_chunks=1),
     repeats=3,
 )
+images = Study(
+    name="images",
+    problem=Problem("digits", "classes", N=(40,)),
+    network=Network(d1=(3,)),
+    train=Train(epochs={epochs}, decay_epochs=10, chunk_epochs={chunk}, checkpoint_chunks=1),
+    repeats=3,
+)
 study = {study}
 """
 # Long ones are stopped, after some of their epochs, which take less time where each process has its own seeds.
@@ -43,25 +50,30 @@ LONG = {"rows": {"epochs": 390, "chunk": 20}, "seeds": {"epochs": 7990, "chunk":
 
 
 class Run:
-    """Processes of one run, which are killed when the test ends."""
+    """Processes of one run, which are killed when the test ends; `last`: options of the last one alone."""
 
-    def __init__(self, config: Path, workdir: Path, processes: int, devices: int, options=()):
+    def __init__(self, config: Path, workdir: Path, processes: int, devices: int, last=()):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+            self.port = free.getsockname()[1]
         environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
         self.workdir = workdir
         self.logs = [workdir.with_name(f"{workdir.name}.{time.monotonic_ns()}.{k}") for k in range(processes)]
         self.processes = []
         for k, log in enumerate(self.logs):
-            group = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(processes), "--process-id", str(k)]
-            command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir), *options]
+            group = [
+                "--coordinator",
+                f"127.0.0.1:{self.port}",
+                "--num-processes",
+                f"{processes}",
+                "--process-id",
+                f"{k}",
+            ]
+            command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir)]
+            command += group if processes > 1 else []
+            command += last if k == processes - 1 else []
             with open(log, "wb") as file:
-                self.processes.append(
-                    subprocess.Popen(
-                        command + (group if processes > 1 else []), env=environment, stdout=file, stderr=file
-                    )
-                )
+                self.processes.append(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
 
     def __enter__(self):
         return self
@@ -78,6 +90,11 @@ class Run:
 
     def text(self, k: int = 0) -> str:
         return self.logs[k].read_text()
+
+    def listens(self) -> bool:
+        """Whether the first process waits for the others."""
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
 
     def trained(self, epoch: int) -> None:
         """Wait until a checkpoint of that epoch or a later one is there."""
@@ -106,12 +123,12 @@ def numbers(workdir: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("study", ["rows", "seeds"])
+@pytest.mark.parametrize("study", ["rows", "seeds", "images"])
 def test_several_processes_train_as_one_does(tmp_path, study):
     config = write_config(tmp_path, study, **SHORT)
     finish(config, tmp_path / "one")
     finish(config, tmp_path / "two", 2)
-    if study == "seeds":
+    if study != "rows":
         assert (tmp_path / "two/results.csv").read_bytes() == (tmp_path / "one/results.csv").read_bytes()
     # Sums of 40 epochs in another order; see tests/training/test_sharded.py.
     np.testing.assert_allclose(numbers(tmp_path / "two"), numbers(tmp_path / "one"), rtol=1e-9)
@@ -178,9 +195,33 @@ def test_what_is_wrong_for_one_process_is_told_by_all(tmp_path):
         for k in range(2):
             assert "holds no config.json; choose another --workdir" in run.text(k)
             assert "Traceback" not in run.text(k)
+    # Nor would their sums fit together.
+    with Run(config, tmp_path / "unlike", 2, 1, ["--repeats", "2"]) as run:
+        assert run.wait() == [2, 2], run.text()
+        assert "to run something else than process 0 (repeats: there 3, here 2)" in run.text()
     with Run(config, tmp_path / "three", 3, 1) as run:
         assert run.wait() == [2, 2, 2], run.text()
         assert "3 processes cannot share 64 blocks of rows evenly" in run.text()
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_for_the_others_can_be_stopped(tmp_path):
+    config = write_config(tmp_path, "rows", **SHORT)
+    with Run(config, tmp_path / "run", 2, 1) as run:
+        run.processes[1].kill()
+        end = time.monotonic() + 60
+        while not run.listens():
+            assert time.monotonic() < end, run.text()
+            time.sleep(0.05)
+        # It is about to wait in JAX, where Python hears nothing.
+        time.sleep(2)
+        # Another run cannot have the same port, which JAX would crash over.
+        second = subprocess.run(run.processes[0].args, capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode == 2
+        assert "choose another port" in second.stderr
+        run.processes[0].send_signal(signal.SIGINT)
+        assert run.processes[0].wait(20) == 75, run.text()
+        assert run.text() == "SIGINT: stopped; run the same command again to go on\n"
 
 
 def test_a_process_is_alone_unless_it_is_told_or_started_otherwise():
