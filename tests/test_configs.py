@@ -47,7 +47,7 @@ MNIST = CONFIGS[0].parents[2] / "shared/data/mnist"
 
 
 # The others show what all configs have in common.
-SLOW = {"angular_volume", "capacity", "cifar10", "full_rank", "gaussian_large", "imagenet64", "mnist"}
+SLOW = {"angular_volume", "capacity", "cifar10", "fig5_1", "full_rank", "gaussian_large", "imagenet64", "mnist"}
 SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in CONFIGS]
 
 

@@ -27,7 +27,10 @@ def results_on(devices: int, path, monkeypatch, layers: int, repeats: int, cache
     return (path / "results.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("layers", "repeats", "cache_bytes", "devices"), [(1, 5, 1, (2, 5)), (2, 6, 2**19, (2, 3))])
+@pytest.mark.parametrize(
+    ("layers", "repeats", "cache_bytes", "devices"),
+    [pytest.param(1, 5, 1, (2, 5), marks=pytest.mark.slow), (2, 6, 2**19, (2, 3))],
+)
 def test_results_are_the_same_to_the_last_bit_on_any_number_of_devices(
     tmp_path, monkeypatch, layers, repeats, cache_bytes, devices
 ):

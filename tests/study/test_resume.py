@@ -78,7 +78,14 @@ def events(workdir: Workdir, kind: str) -> list[dict]:
     return [entry for entry in workdir.read_log() if entry["event"] == kind]
 
 
-@pytest.mark.parametrize(("chunks", "number"), [(1, signal.SIGTERM), (14, signal.SIGINT), (20, signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("chunks", "number"),
+    [
+        pytest.param(1, signal.SIGTERM, marks=pytest.mark.slow),
+        (14, signal.SIGINT),
+        pytest.param(20, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed, chunks, number):
     with monkeypatch.context() as patch:
         stop_after(patch, chunks, number)
