@@ -4,11 +4,12 @@ Command:    mnnjax run configs/gaussian_large.py [--small]
             on a pod slice or under srun the same, once a machine; see launch/jobset_large.yaml, slurm_multihost.sbatch
             and tpu_queued.sh
 Reproduces: the size of Table 1's last row (section 5), 1.008 parameters a point, on Assumption 1's Gaussian inputs.
-Expect:     not run at full size here. --small has as many parameters a point; see Time.
+Expect:     not run at full size. --small, with as many parameters a point: MCE 0, MSE 0.022.
 Memory:     X takes 31.5 GB in bfloat16 (63 GB with --train.rows_precision same), which the devices share; one of
             8 devices needs 5.9 GB in all, of 16 3.9 GB, of 64 2.5 GB, by --dry-run's account. A run that does not fit
             says so before it starts, and how many devices would do.
-Time:       of the full size unknown: 1e13 operations an epoch.
+Time:       --small 25 seconds on two cores of an AMD EPYC. Of the full size unknown: 1e13 operations an epoch, five hours
+            by --dry-run on two such cores, had they the memory.
 """
 
 from mnnjax.config import Network, Problem, Study, Train
