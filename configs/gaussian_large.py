@@ -8,8 +8,8 @@ Expect:     not run at full size. --small, with as many parameters a point: MCE 
 Memory:     X takes 31.5 GB in bfloat16 (63 GB with --train.rows_precision same), which the devices share; one of
             8 devices needs 5.9 GB in all, of 16 3.9 GB, of 64 2.5 GB, by --dry-run's account. A run that does not fit
             says so before it starts, and how many devices would do.
-Time:       --small 25 seconds on two cores of an AMD EPYC. Of the full size unknown: 1e13 operations an epoch, five hours
-            by --dry-run on two such cores, had they the memory.
+Time:       --small 25 seconds on two cores of an AMD EPYC. Of the full size unknown: 1e13 operations an epoch, five
+            hours by --dry-run on two such cores, had they the memory.
 """
 
 from mnnjax.config import Network, Problem, Study, Train
