@@ -11,6 +11,12 @@ from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows
 from mnnjax.study.plan import Cell
 from mnnjax.training import row_devices
 
+# Of a container: its limit, what is used of it, and what for; in the second version of such groups, and in the first.
+CGROUPS = (
+    tuple(f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")),
+    tuple(f"/sys/fs/cgroup/memory/memory.{name}" for name in ("limit_in_bytes", "usage_in_bytes", "stat")),
+)
+
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
     """Every cell with parallel="rows" fits into the memory of the devices; a machine's CPU devices share its memory.
@@ -67,15 +73,19 @@ def _free_memory() -> int | None:
     except (OSError, KeyError, ValueError):
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            limits.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no such group, or "max"
-            continue
+    limits += [left for names in CGROUPS if (left := _left_in_group(*map(Path, names))) is not None]
     return min(limits) if limits else None
+
+
+def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
+    """Bytes that a container leaves; None where it has no limit."""
+    try:
+        left = int(limit.read_text()) - int(used.read_text())
+        counts = dict(line.split() for line in statistics.read_text().splitlines())
+    except (OSError, ValueError):  # no such group, or "max"
+        return None
+    # Files that were read count as used, and are let go when memory is wanted.
+    return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))
 
 
 def _gigabytes(size: int) -> str:

@@ -53,6 +53,19 @@ def test_rows_in_bfloat16_take_half_of_the_memory(monkeypatch):
         fit.require_fit(same, jax.devices())
 
 
+def test_files_in_memory_do_not_count_as_used(tmp_path, monkeypatch):
+    for name, content in (
+        ("max", "1000"),
+        ("current", "900"),
+        ("stat", "anon 300\nactive_file 200\ninactive_file 400\n"),
+    ):
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(fit, "CGROUPS", (tuple(str(tmp_path / name) for name in ("max", "current", "stat")),))
+    assert fit._free_memory() == 700
+    (tmp_path / "max").write_text("max\n")
+    assert fit._free_memory() > 10**8
+
+
 def test_this_machines_memory_is_known():
     assert 10**8 < fit.available(1) < 10**14
     assert fit.available(4) == pytest.approx(fit.available(1) / 4, rel=0.2)
