@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from stops import stop_after
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study import progress, verdicts
+from mnnjax.study import verdicts
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.verdicts import certify_network
@@ -45,20 +46,6 @@ def undisturbed(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("undisturbed")
     run_study(STUDY, path / "run")
     return (path / "run/results.csv").read_bytes()
-
-
-def stop_after(monkeypatch, chunks: int, number: int = signal.SIGTERM) -> None:
-    """Send this process a signal when it has trained that many chunks."""
-    seen = []
-    plain = progress.LineProgress.chunk
-
-    def chunk(self, *args):
-        plain(self, *args)
-        seen.append(1)
-        if len(seen) == chunks:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(progress.LineProgress, "chunk", chunk)
 
 
 def stopped_in_training(tmp_path, monkeypatch, chunks: int = 14) -> Workdir:

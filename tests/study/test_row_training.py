@@ -2,20 +2,19 @@
 
 import dataclasses
 import functools
-import os
-import signal
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from stops import stop_after
 from test_sources import store_mnist
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.problems import make_problem
-from mnnjax.study import progress, row_training, train_cell
+from mnnjax.study import row_training, train_cell
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.row_training import RowTraining
@@ -55,16 +54,8 @@ def undisturbed(tmp_path_factory) -> bytes:
 
 
 def stop_at_epoch_6(path, monkeypatch) -> None:
-    plain, seen = progress.LineProgress.chunk, []
-
-    def chunk(self, *arguments):
-        plain(self, *arguments)
-        seen.append(1)
-        if len(seen) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.LineProgress, "chunk", chunk)
+        stop_after(patch, 3)
         with pytest.raises(Stopped, match=r"SIGTERM: saved .* at epoch 6 of 8"):
             run_study(DIGITS, path)
 

@@ -4,7 +4,6 @@ Orbax, TensorStore and gcsfs reach as they reach Google's. The logic of the leas
 import importlib.util
 import json
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -12,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorstore
+from stops import stop_after
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study import lock, progress, storage
+from mnnjax.study import lock, storage
 from mnnjax.study.plan import Shard
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import Stopped, StudyError, run_study
@@ -43,17 +43,8 @@ def on_disk(tmp_path_factory) -> bytes:
 
 def stopped_in_the_second_cell(remote: str, monkeypatch) -> Workdir:
     """After two of its four chunks."""
-    seen = []
-    plain = progress.LineProgress.chunk
-
-    def chunk(self, *args):
-        plain(self, *args)
-        seen.append(1)
-        if len(seen) == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.LineProgress, "chunk", chunk)
+        stop_after(patch, 6)
         with pytest.raises(Stopped, match=r"saved far\.h1\.d4x4\.N30 at epoch 10 of 20"):
             run_study(STUDY, remote)
     return Workdir(remote)

@@ -9,11 +9,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+from stops import stop_after
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Volume
 from mnnjax.problems import make_problem
-from mnnjax.study import plan, progress
+from mnnjax.study import plan
 from mnnjax.study import volumes as study_volumes
 from mnnjax.study.results import QUANTITIES, Workdir, read_csv
 from mnnjax.study.runner import Stopped, run_study
@@ -114,17 +115,8 @@ def test_splitting_rows_combine_independent_runs(undisturbed):
 
 @pytest.mark.parametrize("steps", [4, 13])
 def test_a_stopped_volume_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed, steps):
-    seen = []
-    plain = progress.LineProgress.chunk
-
-    def chunk(self, *arguments):
-        plain(self, *arguments)
-        seen.append(1)
-        if len(seen) == steps:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.LineProgress, "chunk", chunk)
+        stop_after(patch, steps)
         with pytest.raises(Stopped, match="SIGTERM: saved"):
             run_study(EVERYTHING, tmp_path / "run")
     run_study(EVERYTHING, tmp_path / "run")
@@ -155,14 +147,8 @@ def test_a_stop_amid_linear_programs_gives_up_the_batch_alone(tmp_path, monkeypa
 
 
 def test_a_damaged_checkpoint_is_told_and_costs_only_time(tmp_path, monkeypatch, undisturbed):
-    plain = progress.LineProgress.chunk
-
-    def chunk(self, *arguments):
-        plain(self, *arguments)
-        os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.LineProgress, "chunk", chunk)
+        stop_after(patch, 1)
         with pytest.raises(Stopped):
             run_study(EVERYTHING, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
