@@ -12,6 +12,8 @@ Time:       --small 25 seconds on two cores of an AMD EPYC. Of the full size unk
             hours by --dry-run on two such cores, had they the memory.
 """
 
+import dataclasses
+
 from mnnjax.config import Network, Problem, Study, Train
 
 study = Study(
@@ -32,21 +34,9 @@ study = Study(
     repeats=1,
     figure="table1",
 )
-small = Study(
-    name="gaussian_large",
-    problem=Problem(inputs="gaussian", labels="random", d0=(1260,), N=(32_500,), data_sets=1),
+small = dataclasses.replace(
+    study,
+    problem=dataclasses.replace(study.problem, d0=(1260,), N=(32_500,)),
     network=Network(d1=(26,)),
-    train=Train(
-        learning_rate=3e-3,
-        batch_size=1024,
-        epochs=50,
-        decay_epochs=100,
-        decay_to=1e-2,
-        chunk_epochs=5,
-        checkpoint_chunks=1,
-        parallel="rows",
-        rows_precision="bfloat16",
-    ),
-    repeats=1,
-    figure="table1",
+    train=dataclasses.replace(study.train, batch_size=1024, decay_epochs=100),
 )

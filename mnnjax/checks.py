@@ -32,6 +32,11 @@ class OneLineParser(argparse.ArgumentParser):
         raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, without the lines that other libraries add; '' where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0]
+
+
 def require(condition: bool, message: str) -> None:
     """Raise UserError(message) unless the condition holds."""
     if not condition:

@@ -160,13 +160,9 @@ def _dry_run(study: Study, shard) -> int:
     from mnnjax import jax_setup
     from mnnjax.study import plan
     from mnnjax.study.estimate import describe, estimate
-    from mnnjax.training import check_optimizer
 
     jax_setup.use_all_cores()
-    cells = plan.cells(study)
-    for part in study.parts:
-        if part.train is not None:
-            check_optimizer(part.train)
+    cells = plan.check(study)
     print(describe(estimate(cells), shard.of(cells) if shard else None))
     return 0
 
@@ -186,7 +182,7 @@ def report(folders: Sequence[str]) -> str:
     planned = {}
     for path in folders:
         workdir = Workdir(path)
-        cells = recorded_cells(workdir)
+        cells = recorded_cells(workdir, workdir.study())
         planned[path] = sum(cell.part.repeats for cell in cells)
         if not workdir.shard and len(workdir.folders) > 1:
             workdir.collect(cell.id for cell in cells)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mnnjax.checks import first_line
 from mnnjax.study import storage
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import LineProgress
@@ -114,7 +115,7 @@ class CellCheckpoints:
         name = f"{self._directory.name}.{step}"
         target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
         storage.move(self._directory / str(step), target)
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        reason = first_line(error)[:200]
         self.warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
 
 

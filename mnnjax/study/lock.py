@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mnnjax.config import UserError
+from mnnjax.checks import UserError, first_line
 
 LOCK = "lock"
 
@@ -65,7 +65,7 @@ def open_store(url: str) -> Any:
     try:
         return tensorstore.KvStore.open(url).result()
     except ValueError as error:
-        raise UserError(f"{url}: cannot be used as a work folder ({_first_line(error)}); choose another") from error
+        raise UserError(f"{url}: cannot be used as a work folder ({_reason(error)}); choose another") from error
 
 
 @contextlib.contextmanager
@@ -102,7 +102,7 @@ def hold_lease(
     except (ValueError, RuntimeError) as error:  # TensorStore raises these for whatever the store answers
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{where}: cannot be used as a work folder ({_first_line(error)}); choose another") from error
+        raise UserError(f"{where}: cannot be used as a work folder ({_reason(error)}); choose another") from error
     ended = threading.Event()
 
     def keep() -> None:
@@ -179,5 +179,5 @@ def _named(seen: Any) -> str:
     return seen.value.decode(errors="replace").partition("\n")[0] or "unknown"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _reason(error: Exception) -> str:
+    return first_line(error)[:300] or type(error).__name__

@@ -1,7 +1,6 @@
 """How much memory a cell takes, before it runs: what the code holds at once, counted from its arrays; an upper bound,
 about. XLA shares some of it, so that a program can take less (measured: down to two thirds)."""
 
-import os
 from collections.abc import Sequence
 
 import jax
@@ -11,7 +10,7 @@ from mnnjax.config import ROW_BLOCKS
 from mnnjax.landscape.systems import EXACT_RANK_ENTRIES
 from mnnjax.study.plan import Cell
 from mnnjax.study.seed_training import spread
-from mnnjax.study.verdicts import SEEDS_AT_ONCE
+from mnnjax.study.verdicts import workers
 from mnnjax.training import RowLayout, row_devices
 from mnnjax.training.sharded import pieces_of
 
@@ -97,15 +96,20 @@ def _certificates(cell: Cell) -> int:
 
 
 def certificates_at_once(cell: Cell) -> int:
-    return min(SEEDS_AT_ONCE, os.cpu_count() or 1, cell.part.repeats)
+    return min(workers(), cell.part.repeats)
 
 
-def certificate_bytes(N: int, d0: int, d1: int, in_doubt: bool = False) -> int:
+def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:
+    """Whether a certificate is taken to compute a rank exactly: of images, some of whose pixels hardly ever vary."""
+    return is_image and N * d0 * d1 <= EXACT_RANK_ENTRIES
+
+
+def certificate_bytes(N: int, d0: int, d1: int, is_image: bool = False) -> int:
     """Of one certificate (landscape/systems.py); d0, d1 of the layer that it is of. The square system has the smaller
     side of A o X, (N, d0 d1), which is formed, in two systems, only where it is tall, or where its rank is in doubt."""
     side, product = min(N, d0 * d1), N * d0 * d1
     copies = 2 if d0 * d1 < N else 0
-    if in_doubt and product <= EXACT_RANK_ENTRIES:
+    if rank_in_doubt(N, d0, d1, is_image):
         copies = EXACT_COPIES
     return 8 * (CERTIFICATE_SQUARES * side**2 + copies * product + 10 * N * (d0 + d1))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.problems import nominal_shape
-from mnnjax.training import NEWTON, newton_options
+from mnnjax.training import NEWTON, check_optimizer, newton_options
 
 # Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
 MAX_PADDING = 0.25
@@ -93,12 +93,16 @@ class Cell:
                 epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
             return epoch * self.part.repeats * self.part.train.total_epochs
         if volume.method == "exact":
-            regions = 2 * sum(math.comb(self.N - 1, k) for k in range(self.d0 + self.part.problem.constant_input))
             # Measured: a multiset takes as long as this much training.
-            return 5e5 * math.comb(regions + self.d1 - 1, self.d1) * self.part.repeats
+            return 5e5 * self.multisets(self.d1) * self.part.repeats
         # A factorization of an N x N matrix a draw.
         draws = volume.draws + (volume.particles * volume.splits * self.d1 if volume.method == "splitting" else 0)
         return float(self.N**3 + 1000) * draws * self.part.repeats
+
+    def multisets(self, d1: int) -> int:
+        """Ways to give so many neurons a region each, whichever neuron has which: what exact volumes go through."""
+        regions = 2 * sum(math.comb(self.N - 1, k) for k in range(self.d0 + self.part.problem.constant_input))
+        return math.comb(regions + d1 - 1, d1)
 
     @property
     def last_layer(self) -> tuple[int, int]:
@@ -183,6 +187,19 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
       UserError: a grid value leaves a cell without points, or asks for more points than the images have.
     """
     return [cell for part in study.parts for cell in _part_cells(part, image_shape)]
+
+
+def check(study: Study) -> list[Cell]:
+    """The cells of a study that can be trained, as far as can be known before its data are.
+
+    Raises:
+      UserError: from cells, or there is no such optimizer.
+    """
+    planned = cells(study)
+    for part in study.parts:
+        if part.train is not None:
+            check_optimizer(part.train)
+    return planned
 
 
 def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:

@@ -12,8 +12,7 @@ import jax
 import numpy as np
 
 from mnnjax.config import Problem
-from mnnjax.landscape.systems import EXACT_RANK_ENTRIES
-from mnnjax.study.memory import certificates_at_once, memory_per_device
+from mnnjax.study.memory import certificates_at_once, memory_per_device, rank_in_doubt
 from mnnjax.study.plan import Cell
 from mnnjax.study.row_training import RowTraining
 from mnnjax.study.scaling import Timed
@@ -140,7 +139,7 @@ def certificate_kind(cell: Cell) -> tuple[bool, ...]:
     """What decides how a certificate goes: the system that it solves, and whether it has a minimum to find."""
     inputs, d1 = cell.last_layer
     per_row = inputs * d1 / cell.N
-    in_doubt = cell.part.problem.is_image and cell.N * inputs * d1 <= EXACT_RANK_ENTRIES
+    in_doubt = rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
     reached = per_row >= (REACHED_BY_NEWTON if cell.part.train.optimizer == NEWTON else REACHED)
     return per_row >= 1, reached, in_doubt
 
@@ -149,7 +148,7 @@ def _certificate_work(N: int, d0: int, d1: int, is_image: bool) -> float:
     columns = d0 * d1
     side = min(N, columns)
     work = 2 / 3 * side**3 + (N * columns**2 if columns < N else (4 * (d0 + d1) + 60) * N**2)
-    if is_image and N * columns <= EXACT_RANK_ENTRIES:
+    if rank_in_doubt(N, d0, d1, is_image):
         work += 30 * N * columns * side
     return work
 

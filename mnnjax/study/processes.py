@@ -26,7 +26,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from mnnjax import jax_setup
-from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, require
+from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, first_line, require
 
 T = TypeVar("T")
 
@@ -167,8 +167,9 @@ def _join(group: Group) -> bool:
     except (RuntimeError, ValueError) as error:
         if group == Group() and isinstance(error, ValueError):
             return False
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise UserError(f"the other processes cannot be met at {where} ({reason}); start all of them") from error
+        raise UserError(
+            f"the other processes cannot be met at {where} ({first_line(error)}); start all of them"
+        ) from error
     require(
         len(set(counts)) == 1,
         f"the processes have {counts} devices; give each as many (on CPUs: JAX_NUM_CPU_DEVICES)",

@@ -18,12 +18,11 @@ from mnnjax.study.fit import require_fit
 from mnnjax.study.lock import StudyError
 from mnnjax.study.plan import Shard
 from mnnjax.study.results import Elsewhere, Workdir
-from mnnjax.study.sources import Sources, recorded_shape
+from mnnjax.study.sources import Sources, recorded_cells
 from mnnjax.study.stopping import Stopped, stop_request
 from mnnjax.study.storage import AnyPath
 from mnnjax.study.train_cell import run_training_cell
 from mnnjax.study.volumes import run_volume_cell
-from mnnjax.training import check_optimizer
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -50,11 +49,9 @@ def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, s
     """
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
-    plan.cells(study)
+    plan.check(study)
     for part in study.parts:
-        if part.train is not None:
-            check_optimizer(part.train)
-        elif processes.count() > 1:
+        if part.volume is not None and processes.count() > 1:
             raise UserError(
                 f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
             )
@@ -105,9 +102,7 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
 
 
 def _require_fit(study: Study, workdir: Workdir) -> None:
-    planned = plan.cells(study, recorded_shape(workdir))
-    planned = workdir.shard.of(planned) if workdir.shard else planned
-    require_fit([cell for cell in planned if not workdir.is_finished(cell.id)], jax.devices())
+    require_fit([cell for cell in recorded_cells(workdir, study) if not workdir.is_finished(cell.id)], jax.devices())
 
 
 @contextlib.contextmanager

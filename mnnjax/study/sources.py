@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mnnjax.config import Problem, UserError
+from mnnjax.config import Problem, Study, UserError
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
 from mnnjax.study import plan, processes
 from mnnjax.study.plan import Cell
@@ -129,13 +129,13 @@ def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | No
     return shape
 
 
-def recorded_cells(workdir: Workdir) -> list[Cell]:
-    """The cells of a work folder's study, or of its shard where it is one's, with the shapes that are known there.
+def recorded_cells(workdir: Workdir, study: Study) -> list[Cell]:
+    """The cells of a study, or of its shard where the work folder is one's, with the shapes that are known there.
 
     Raises:
-      UserError: the folder holds no study.
+      UserError: from plan.cells.
     """
-    planned = plan.cells(workdir.study(), recorded_shape(workdir))
+    planned = plan.cells(study, recorded_shape(workdir))
     return workdir.shard.of(planned) if workdir.shard else planned
 
 

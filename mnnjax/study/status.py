@@ -14,7 +14,8 @@ def status(path: AnyPath | str) -> str:
       UserError: the folder holds no study.
     """
     workdir = Workdir(path)
-    study, cells = workdir.study(), recorded_cells(workdir)
+    study = workdir.study()
+    cells = recorded_cells(workdir, study)
     finished = [cell for cell in cells if workdir.is_finished(cell.id)]
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
     lines = [f"{name}: {len(finished)} of {len(cells)} cells finished"]

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mnnjax.config import UserError
+from mnnjax.checks import UserError, first_line
 from mnnjax.study import lock
 
 # etils would else open gs:// with TensorFlow wherever that is installed. It reads this once, for all of a process.
@@ -85,7 +85,7 @@ def clear_errors(path: AnyPath) -> Iterator[None]:
     except Exception as error:
         if not is_remote(path) or isinstance(error, (UserError, FileNotFoundError)):
             raise
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        reason = first_line(error)[:200]
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}: {reason}); check its name, the network, your credentials"
         ) from error

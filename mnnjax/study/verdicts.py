@@ -16,6 +16,11 @@ from mnnjax.study.stopping import Interrupted
 SEEDS_AT_ONCE = 4
 
 
+def workers() -> int:
+    """How many certificates are computed side by side, of one process."""
+    return min(SEEDS_AT_ONCE, os.cpu_count() or 1)
+
+
 def certify_seeds(
     params: dict,
     network: Network,
@@ -43,8 +48,7 @@ def certify_seeds(
         return certify_network(own, network, hidden_layers, X[k], y[k], threshold)
 
     def own() -> list[Certificate | None]:
-        workers = min(SEEDS_AT_ONCE, os.cpu_count() or 1)
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
             return list(pool.map(one, processes.own_share(range(len(X)))))
 
     return processes.merged(processes.together(own))

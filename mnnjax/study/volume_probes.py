@@ -123,13 +123,8 @@ def _draw_seconds(cell: Cell) -> float:
     return DRAW_SECONDS + PAIR_SECONDS * cell.N**2
 
 
-def _multisets(cell: Cell, d1: int) -> int:
-    regions = 2 * sum(math.comb(cell.N - 1, k) for k in range(cell.d0 + cell.part.problem.constant_input))
-    return math.comb(regions + d1 - 1, d1)
-
-
 def _time_exact(cell: Cell) -> float:
-    d1 = max(k for k in range(1, cell.d1 + 1) if k == 1 or _multisets(cell, k) <= MULTISETS)
+    d1 = max(k for k in range(1, cell.d1 + 1) if k == 1 or cell.multisets(k) <= MULTISETS)
     X, y = np.random.default_rng(0).standard_normal((cell.N, cell.d0)), np.arange(cell.N) % 2
     if cell.part.problem.constant_input:
         X = np.hstack([X, np.ones((cell.N, 1))])
@@ -140,4 +135,4 @@ def _time_exact(cell: Cell) -> float:
 
 
 def _enumeration(cell: Cell, d1: int) -> float:
-    return _multisets(cell, d1) * MORE_PROGRAMS**d1
+    return cell.multisets(d1) * MORE_PROGRAMS**d1
