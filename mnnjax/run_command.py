@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import logging
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -16,6 +17,8 @@ from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, parse_options
 from mnnjax.config import Study, UserError
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+# Options that change no result.
+WHERE = ("--workdir", "--data-dir", "--coordinator", "--num-processes", "--process-id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,19 +132,32 @@ def _run_study(arguments: Sequence[str]) -> int:
     jax_setup.use_compilation_cache()
     given = options.coordinator, options.num_processes, options.process_id
     group = processes.find_group(*given, dict(os.environ), processes.has_tpu())
-    code = processes.run_in_group(group, lambda: _train(study, path, options.data_dir, shard))
+    command = _command(arguments)
+    code = processes.run_in_group(group, lambda: _train(study, path, options.data_dir, shard, command))
     if code == 0 and shard is None and processes.is_writer():
         print(f"report: {report([path])}")
     return code
 
 
-def _train(study: Study, path: str, data_dir: Path | None, shard) -> int:
+def _command(arguments: Sequence[str]) -> str:
+    """The command line less what says only where things lie and who runs it, which changes no result."""
+    kept, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word.split("=")[0].replace("_", "-") not in WHERE:
+            kept.append(word)
+        elif "=" not in word:
+            rest = rest[1:]
+    return shlex.join(["mnnjax", "run", *kept])
+
+
+def _train(study: Study, path: str, data_dir: Path | None, shard, command: str) -> int:
     """What every process of a run does; its exit code."""
     from mnnjax.study import processes
     from mnnjax.study.runner import Stopped, StudyError, run_study
 
     try:
-        count = run_study(study, path, data_dir, shard)
+        count = run_study(study, path, data_dir, shard, command)
     except Stopped as stopped:
         if processes.is_writer():
             print(f"{stopped}; run the same command again to go on", flush=True)

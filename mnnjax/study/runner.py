@@ -16,6 +16,7 @@ from mnnjax.config import Study, UserError, to_dict
 from mnnjax.study import plan, processes, progress
 from mnnjax.study.fit import require_fit
 from mnnjax.study.lock import StudyError
+from mnnjax.study.machine import machine
 from mnnjax.study.plan import Shard
 from mnnjax.study.results import Elsewhere, Workdir
 from mnnjax.study.sources import Sources, recorded_cells
@@ -30,7 +31,9 @@ __all__ = ["Stopped", "StudyError", "run_study"]
 COLLECT_SECONDS = 5.0
 
 
-def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None) -> int:
+def run_study(
+    study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = ""
+) -> int:
     """Train all cells of the study that `path` does not hold yet, and leave results.csv there.
 
     Args:
@@ -38,6 +41,7 @@ def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, s
       data_dir: where `mnnjax data` keeps image data; None is its default folder.
       shard: only its cells, in its own folder below `path`; those that any folder of the study holds are not trained
         again.
+      command: what the user called, for the log.
 
     Returns:
       How many cells there are, of the study or of the shard.
@@ -70,7 +74,8 @@ def run_study(study: Study, path: AnyPath | str, data_dir: Path | None = None, s
         cells = shard.of(cells) if shard else cells
         done = processes.from_writer(lambda: {cell.id for cell in cells if workdir.is_finished(cell.id)})
         workdir.collect(c.id for c in cells)
-        workdir.log("start", cells=len(cells), finished=len(done), processes=processes.count())
+        counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
+        workdir.log("start", **counts, command=command, seed=study.seed, **machine())
         collected = time.monotonic()
         try:
             finished = [cell for cell in cells if cell.id in done]
