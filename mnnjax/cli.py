@@ -1,4 +1,4 @@
-"""The command line: mnnjax run | status | report | data | bounds | construct."""
+"""The command line: mnnjax run | status | report | data | bounds | construct | doctor."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnnjax import __version__, run_command
-from mnnjax.checks import EXIT_USAGE, OneLineParser, UserError, parse_options
+from mnnjax.checks import EXIT_FAILED, EXIT_USAGE, OneLineParser, UserError, parse_options
 
 
 def _status(arguments: Sequence[str]) -> int:
@@ -91,6 +91,23 @@ def _data(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _doctor(arguments: Sequence[str]) -> int:
+    parser = OneLineParser(
+        "mnnjax doctor",
+        description="What a bug report needs: versions, devices, precision, memory, disk, data. Exit code 1 where "
+        "something should be mended before a study runs.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--workdir", type=Path, metavar="DIR", help="where studies will be written; default: here")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where `mnnjax data` keeps image data")
+    options = parser.parse_args(arguments)
+    from mnnjax.study import doctor
+
+    found = doctor.examine(options.data_dir, options.workdir)
+    print(json.dumps(found) if options.json else doctor.describe(found))
+    return EXIT_FAILED if found["mend"] else 0
+
+
 VERBS = {
     "run": run_command.main,
     "status": _status,
@@ -98,6 +115,7 @@ VERBS = {
     "data": _data,
     "bounds": _bounds,
     "construct": _construct,
+    "doctor": _doctor,
 }
 USAGE = f"""usage: mnnjax VERB ...
 
@@ -114,6 +132,8 @@ USAGE = f"""usage: mnnjax VERB ...
       the paper's expressions at one size, leading order
   mnnjax construct --output FILE.npz [--input FILE.npz | --N N --d0 D0 --seed S] [--rho RHO] [--json]
       a global minimum by Theorem 8
+  mnnjax doctor [--workdir DIR] [--data-dir DIR] [--json]
+      versions, devices, precision, memory, disk and data: what a bug report needs
 
 Exit codes: 0 done; 75 saved after a stop request, run again to go on; 2 wrong input; 1 anything else.
 mnnjax {__version__}"""

@@ -60,11 +60,11 @@ def available(own: int) -> int | None:
     if device.platform != "cpu":
         statistics = device.memory_stats() or {}
         return statistics.get("bytes_limit")
-    free = _free_memory()
+    free = free_memory()
     return None if free is None else max(free - PROCESS_BYTES, 0) // own
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Bytes that the system can give to this process; None where it does not say."""
     limits = []
     try:

@@ -61,9 +61,9 @@ def test_files_in_memory_do_not_count_as_used(tmp_path, monkeypatch):
     ):
         (tmp_path / name).write_text(content)
     monkeypatch.setattr(fit, "CGROUPS", (tuple(str(tmp_path / name) for name in ("max", "current", "stat")),))
-    assert fit._free_memory() == 700
+    assert fit.free_memory() == 700
     (tmp_path / "max").write_text("max\n")
-    assert fit._free_memory() > 10**8
+    assert fit.free_memory() > 10**8
 
 
 def test_this_machines_memory_is_known():
