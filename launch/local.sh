@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up .venv, runs configs/quickstart.py on this machine and prints where the report is.
-# Run it again to go on from where it stopped. Takes about five minutes on two CPU cores.
+# Run it again to go on from where it stopped. Takes about two and a half minutes on two CPU cores, once installed.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 install ""
 exec .venv/bin/mnnjax run configs/quickstart.py "$@"

@@ -38,20 +38,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     wrong = [i for i in options.only or [] if not 0 <= i < options.shards]
     if options.shards < 1 or wrong:
         parser.error(f"--shards {options.shards}: shards count from 0 to N-1" + (f", not {wrong[0]}" if wrong else ""))
+    options.bucket = options.bucket.rstrip("/")
+    options.study = Path(options.config).stem
+    options.workdir = f"{options.bucket}/{options.study}"
     return options
 
 
 def commands(options: argparse.Namespace) -> list[list[str]]:
     """One `sky jobs launch` a shard."""
-    study = Path(options.config).stem
-    bucket = options.bucket.rstrip("/")
-    environment = {"BUCKET": bucket, "CONFIG": options.config, "WORKDIR": f"{bucket}/{study}"}
+    environment = {"BUCKET": options.bucket, "CONFIG": options.config, "WORKDIR": options.workdir}
     environment["ARGUMENTS"] = shlex.join(options.run_options)
     started = []
     for i in options.only if options.only is not None else range(options.shards):
-        command = ["sky", "jobs", "launch", "--yes", "--detach-run", "--name", f"{study}-{i}-of-{options.shards}"]
-        for name, value in {**environment, "SHARD": f"{i}/{options.shards}"}.items():
-            command += ["--env", f"{name}={value}"]
+        name = f"{options.study}-{i}-of-{options.shards}"
+        command = ["sky", "jobs", "launch", "--yes", "--detach-run", "--name", name]
+        for variable, value in {**environment, "SHARD": f"{i}/{options.shards}"}.items():
+            command += ["--env", f"{variable}={value}"]
         started.append([*command, "launch/sky_sweep.yaml"])
     return started
 
@@ -68,12 +70,11 @@ def main(arguments: list[str]) -> int:
                 return 2
             if code != 0:
                 return code
-    study = Path(options.config).stem
-    place = f"{options.bucket.rstrip('/')}/{study}"
+    first, folder = f"{options.study}-0-of-{options.shards}", f"runs/{options.study}"
     print(
-        f"watch: sky jobs queue; sky jobs logs --name {study}-0-of-{options.shards}; mnnjax status {place}\n"
-        f"stop:  sky jobs cancel --name {study}-0-of-{options.shards}\n"
-        f"fetch: gcloud storage rsync -r {place} runs/{study}; mnnjax report runs/{study}"
+        f"watch: sky jobs queue; sky jobs logs --name {first}; mnnjax status {options.workdir}\n"
+        f"stop:  sky jobs cancel --name {first}\n"
+        f"fetch: gcloud storage rsync -r {options.workdir} {folder}; mnnjax report {folder}"
     )
     return 0
 

@@ -29,6 +29,7 @@ class OneLineParser(argparse.ArgumentParser):
     """argparse, with its errors in one line."""
 
     def error(self, message: str):
+        """Raise UserError, where argparse would print and exit."""
         raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
 
 
@@ -43,39 +44,45 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def require_grid(name: str, values: tuple, minimum: float, mend: str) -> None:
-    """All values are finite, at least `minimum`, and different."""
+def require_grid(name: str, values: tuple[int, ...], minimum: int, mend: str) -> None:
+    """Raise UserError unless all values are at least `minimum`, and different; `mend` ends the line about the first."""
     for value in values:
-        require(math.isfinite(value) and value >= minimum, f"{name}: {value} is too small; {mend}")
-    require(len(set(values)) == len(values), f"{name}: {values} names a value twice; give each value once")
+        require(value >= minimum, f"{name}: {value} is too small; {mend}")
+    _require_different(name, values)
 
 
 def require_ratios(name: str, values: tuple[float, ...]) -> None:
-    """All values are finite, positive and different."""
-    require(all(value > 0 for value in values), f"{name}: {values} holds a value that is not positive")
-    require_grid(name, values, 0, "give positive values")
+    """Raise UserError unless all values are finite, positive and different."""
+    for value in values:
+        require(0 < value < math.inf, f"{name}: {value} is not a positive number; give values such as 0.5")
+    _require_different(name, values)
+
+
+def _require_different(name: str, values: tuple) -> None:
+    require(len(set(values)) == len(values), f"{name}: {values} names a value twice; give each value once")
 
 
 def require_types(prefix: str, config) -> None:
-    """Every field holds a value of its annotated type; dataclasses do not check that themselves."""
+    """Raise UserError unless every field of a dataclass instance holds a value of its annotated type; dataclasses do
+    not check that themselves."""
     for name, hint in typing.get_type_hints(type(config)).items():
         value = getattr(config, name)
         if typing.get_origin(hint) is Literal:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
         else:
             expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
-        require(fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}")
+        require(_fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}")
 
 
-def fits(value, hint) -> bool:
+def _fits(value, hint) -> bool:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return value in arguments
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, h) for h in arguments)
+        return any(_fits(value, h) for h in arguments)
     if origin is tuple:
         hints = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return isinstance(value, tuple) and len(hints) == len(value) and all(map(fits, value, hints))
+        return isinstance(value, tuple) and len(hints) == len(value) and all(map(_fits, value, hints))
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)

@@ -1,7 +1,7 @@
-"""What a study is: frozen dataclasses, checked when they are made (config_problem.py: the problems; config_json.py: to
-and from JSON).
+"""What a study is: frozen dataclasses (config_problem.py: the problems; config_json.py: to and from JSON).
 
-A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds.
+A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
+class checks its values when it is made, and raises UserError, a ValueError, with one line about what cannot be.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Literal
 
 from mnnjax.checks import UserError, require, require_grid, require_ratios, require_types
 from mnnjax.config_json import digest, from_dict, to_dict
-from mnnjax.config_problem import ROW_BLOCKS, Problem
+from mnnjax.config_problem import Problem
 
 __all__ = [
     "ROW_BLOCKS",
@@ -24,6 +24,10 @@ __all__ = [
     "from_dict",
     "to_dict",
 ]
+
+# Rows of X are kept in so many blocks where devices share them: the most devices that can, and what a batch is dealt
+# from, whatever the number of devices.
+ROW_BLOCKS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Train:
     """Chunks between two checkpoints."""
     parallel: Literal["seeds", "rows"] = "seeds"
     """What the devices share among them. seeds: each has its own repetitions, with all their points. rows: each has its
-    own rows of X, and all repetitions train on the same points in the same batches (with problem.data_sets=1)."""
+    own rows of X, and all repetitions train on the same points in the same batches (with problem.data_sets=1).
+    Inputs that are drawn, not read, differ between the two from the same seed."""
     rows_precision: Literal["same", "bfloat16"] = "same"
     """Of parallel="rows": X is kept as `precision` says, or rounded to bfloat16, which takes half of the memory; the
     rounded points are then the problem's points. All arithmetic is in `precision`."""
@@ -112,6 +117,7 @@ class Train:
 
     @property
     def total_epochs(self) -> int:
+        """Those at the constant rate and those in which it decays."""
         return self.epochs + self.decay_epochs
 
 

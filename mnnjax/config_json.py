@@ -24,7 +24,10 @@ def from_dict(cls, values: dict):
     """The inverse of to_dict; a field that `values` lacks takes its default.
 
     Raises:
-      UserError: a field that cls does not have, or a required one that is missing.
+      UserError: a field that cls does not have, a required one that is missing, or what cls itself does not take.
+
+    Example:
+        study = from_dict(Study, json.loads(Path("runs/fig5_1/config.json").read_text()))
     """
     require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
     hints = typing.get_type_hints(cls)

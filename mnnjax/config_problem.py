@@ -1,4 +1,4 @@
-"""What a problem is: where the points X (N, d0) and the labels y (N,) come from."""
+"""What a problem is: where the points X (N, d0) and the labels y (N,) come from; checked as config.py says."""
 
 import dataclasses
 import math
@@ -9,9 +9,6 @@ from mnnjax.checks import require, require_grid, require_ratios, require_types
 # Real images that `mnnjax data` keeps, and images that come with scikit-learn.
 STORED = ("mnist", "fashion_mnist", "cifar10", "imagenet64")
 BUNDLED = ("digits", "patches32", "patches64")
-# Rows of X are kept in so many blocks where devices share them: the most devices that can, and what a batch is dealt
-# from, whatever the number of devices.
-ROW_BLOCKS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Problem:
     d0_over_N: float | None = None
     """Instead of d0: the input width grows with the points, d0 = ceil(value N)."""
     d0_over_sqrt_N_log_N: float | None = None
-    """Instead of d0: d0 = ceil(value sqrt(N) log N), the slow end of Assumption 3."""
+    """Instead of d0: d0 = ceil(value sqrt(N) log N), natural logarithm: the slow end of Assumption 3."""
     constant_input: bool = False
     """Every input gets one more coordinate, 1: biases of the hidden units; in volume studies only."""
     data_sets: int = 0
@@ -121,9 +118,9 @@ class Problem:
 
     @property
     def threshold(self) -> float:
-        """The output above which a point counts as of the upper class."""
+        """The output above which a point counts as of the upper class: between the two labels (section 1, MCE)."""
         return 0.5 if self.label_values == "zero_one" else 0.0
 
     def labels_of(self, upper):
-        """The two values of y for whether a point is of the upper class (0 or 1, a number or an array)."""
+        """The two values of y for whether a point is of the upper class: 0 or 1, a number or an array of any shape."""
         return 2 * upper - 1 if self.label_values == "plus_minus_one" else upper

@@ -52,7 +52,7 @@ def load_config(path: str, small: bool = False) -> Study:
     """
     file = Path(path)
     if not file.is_file():
-        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.py")))
+        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.py") if p.stem != "tour"))
         raise UserError(f"config {path}: no such file; give a Python file" + (f" such as {known}" if known else ""))
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     if spec is None or spec.loader is None:
@@ -120,9 +120,10 @@ def _run_study(arguments: Sequence[str]) -> int:
     options, study = parse_run(arguments)
     # Imported here: JAX takes seconds to import, and wrong options should be told at once.
     from mnnjax import jax_setup
-    from mnnjax.study import plan, processes
+    from mnnjax.study import process_group, processes
+    from mnnjax.study.shard import Shard
 
-    shard = None if options.shard is None else plan.Shard.parse(options.shard)
+    shard = None if options.shard is None else Shard.parse(options.shard)
     if options.dry_run:
         return _dry_run(study, shard)
     path = options.workdir or f"runs/{study.name}" + ("-small" if options.small else "")
@@ -131,7 +132,7 @@ def _run_study(arguments: Sequence[str]) -> int:
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     jax_setup.use_compilation_cache()
     given = options.coordinator, options.num_processes, options.process_id
-    group = processes.find_group(*given, dict(os.environ), processes.has_tpu())
+    group = process_group.find_group(*given, os.environ, process_group.has_tpu())
     command = _command(arguments)
     code = processes.run_in_group(group, lambda: _train(study, path, options.data_dir, shard, command))
     if code == 0 and shard is None and processes.is_writer():
@@ -172,7 +173,7 @@ def _train(study: Study, path: str, data_dir: Path | None, shard, command: str) 
 
 
 def _dry_run(study: Study, shard) -> int:
-    """Print what the study, or a shard of it (plan.Shard), takes; nothing is written."""
+    """Print what the study, or a shard of it (study.shard), takes; nothing is written."""
     from mnnjax import jax_setup
     from mnnjax.study import plan
     from mnnjax.study.estimate import describe, estimate

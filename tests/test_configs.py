@@ -13,7 +13,8 @@ from mnnjax.run_command import load_config
 from mnnjax.study import plan
 from mnnjax.study.results import read_csv
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+# The tour is a script of its own: tests/test_tour.py.
+CONFIGS = [p for p in sorted((Path(__file__).parents[1] / "configs").glob("*.py")) if p.stem != "tour"]
 names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
@@ -43,7 +44,6 @@ def test_both_variants_are_studies_of_the_same_name(path):
 
 # Data that cannot be had here are stood in for by photographs of the same shapes.
 STAND_INS = {"cifar10": "patches32", "imagenet64": "patches64"}
-MNIST = CONFIGS[0].parents[2] / "shared/data/mnist"
 
 
 # The others show what all configs have in common.
@@ -52,14 +52,13 @@ SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW e
 
 
 @pytest.mark.parametrize("path", SMALL)
-def test_small_runs_to_a_report(path, tmp_path, capsys):
+def test_small_runs_to_a_report(path, tmp_path, capsys, request):
     small = load_config(str(path), small=True)
     options = ["--problem.inputs", STAND_INS[path.stem]] if path.stem in STAND_INS else []
     if path.stem == "mnist":
-        if not MNIST.is_dir():
-            pytest.skip("needs the real MNIST, which is not beside this repository")
+        files = request.getfixturevalue("real_mnist")
         options = ["--data-dir", str(tmp_path)]
-        assert cli.main(["data", "import", "mnist", "--from", str(MNIST), *options]) == 0
+        assert cli.main(["data", "import", "mnist", "--from", str(files), *options]) == 0
     assert cli.main(["run", str(path), "--small", "--workdir", str(tmp_path / "run"), *options]) == 0
     rows = read_csv(tmp_path / "run/results.csv")
     assert len(rows) == sum(cell.part.repeats for cell in plan.cells(small))

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     names = ", ".join(d.tfds_name for d in DATA_SETS.values())
     for verb, text in (
-        ("prepare", "Download a data set with TFDS (pip install 'mnnjax[data]') and write it."),
+        ("prepare", "Download a data set with TFDS (pip install -e '.[data]') and write it."),
         ("import", "Write a data set from its published files, or a folder of TFDS's, that are here already."),
     ):
         one = verbs.add_parser(verb, description=text, help=text)

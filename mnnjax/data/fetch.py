@@ -17,6 +17,7 @@ from mnnjax.data.sets import DataSet, by_hand, find
 from mnnjax.data.source import one_line
 from mnnjax.data.tfds_folder import quieten
 
+# For a server to answer.
 PATIENCE_SECONDS = 15
 
 
@@ -70,7 +71,8 @@ def _checksum_words(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the set named first into the folder named second; a problem goes to standard output as one line."""
+    """Fetch the set named first into the folder named second; a UserError goes to standard output, as its one line, and
+    ends the process."""
     answer = os.dup(1)
     os.dup2(2, 1)  # what TFDS prints is no answer
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -32,6 +32,7 @@ def import_data(
     """Write a data set from the published files, or a folder of TFDS's, in the folder `source`.
 
     Args:
+      name: mnist, fashion_mnist, cifar10 or imagenet64.
       data_dir: where data sets are kept; `default_folder()` where None.
       force: write it also where a sound copy is kept, and replace that.
       say: told in a line what is done.
@@ -39,6 +40,9 @@ def import_data(
     Raises:
       UserError: no files, or missing, damaged or wrong ones; too little room; another process writes the same set.
         Nothing is left then, and an older copy stays.
+
+    Example:
+        import_data("mnist", "downloads/mnist")
     """
     data_set, folder, data_dir = find_set(name), Path(source), Path(data_dir or default_folder())
     require(folder.is_dir(), f"--from {folder}: no such folder; give the one with the files of {data_set.name}")

@@ -20,6 +20,7 @@ from mnnjax.data.writing import keep, part_folder, require_room
 
 # TFDS imports the last without asking for it to be installed.
 NEEDED = ("tensorflow_datasets", "tensorflow", "importlib_resources")
+# Without a new byte: TFDS has stalled.
 STALLED_SECONDS = 600
 
 
@@ -29,6 +30,7 @@ def prepare(
     """Download a data set with TFDS and write it.
 
     Args:
+      name: mnist, fashion_mnist, cifar10 or imagenet64.
       data_dir: where data sets are kept; `default_folder()` where None.
       force: write it also where a sound copy is kept, and replace that.
       say: told in a line what is done.

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 from mnnjax.checks import UserError
 
-Block = tuple[np.ndarray, np.ndarray]
-"""Images (rows, pixels) uint8, each flattened height-width-channel, and their labels (rows,), integers."""
+Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
+"""Images, each flattened height-width-channel, and their labels."""
 
 BLOCK_BYTES = 1 << 23
 
@@ -35,8 +36,10 @@ def block_rows(row_bytes: int) -> int:
     return max(1, BLOCK_BYTES // row_bytes)
 
 
-def read_rows(file: BinaryIO, path: Path, rows: int, row_bytes: int) -> Iterator[np.ndarray]:
-    """Exactly `rows` rows, up to the end of the file, as uint8 blocks (k, row_bytes).
+def read_rows(
+    file: BinaryIO, path: Path, rows: int, row_bytes: int
+) -> Iterator[UInt8[np.ndarray, "block_rows row_bytes"]]:
+    """Exactly `rows` rows of row_bytes bytes each, up to the end of the file, block by block.
 
     Raises:
       UserError: the file ends before, or goes on after that.
@@ -54,16 +57,21 @@ def read_rows(file: BinaryIO, path: Path, rows: int, row_bytes: int) -> Iterator
         raise UserError(f"{path} goes on after the {rows} rows that its header announces; fetch it again")
 
 
-def with_labels(blocks: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[Block]:
-    """Each block of images with its part of all the labels (images,)."""
+def with_labels(
+    blocks: Iterator[UInt8[np.ndarray, "block_rows pixels"]], labels: Integer[np.ndarray, " images"]
+) -> Iterator[Block]:
+    """Each block of images with its part of all the labels."""
     start = 0
     for block in blocks:
         yield block, labels[start : start + len(block)]
         start += len(block)
 
 
-def to_rows(planar: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Images (k, channels * height * width), one plane a channel, as rows (k, height * width * channels)."""
+def to_rows(
+    planar: UInt8[np.ndarray, "images pixels"], image_shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "images pixels"]:
+    """Images flattened channel-height-width, one plane a channel, flattened height-width-channel instead; image_shape
+    is (height, width, channels)."""
     height, width, channels = image_shape
     return planar.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(planar), -1)
 

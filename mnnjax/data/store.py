@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt, UInt8
 
 from mnnjax.checks import UserError
 from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
@@ -28,16 +29,16 @@ class Stored:
     counts: dict[str, int]
     """Images of the splits train and test."""
     bytes: int
-    """Of all its arrays."""
+    """Bytes of all its arrays."""
     digest: str
     """sha256 over the sha256, size and shape of every array: equal where the data are."""
 
-    def images(self, split: str) -> np.ndarray:
-        """The images of a split: uint8 (n, height * width * channels), read-only, memory-mapped."""
+    def images(self, split: str) -> UInt8[np.ndarray, "images pixels"]:
+        """The images of a split, "train" or "test", each flattened height-width-channel; read-only, memory-mapped."""
         return np.load(self.path / FILES[split][0], mmap_mode="r")
 
-    def labels(self, split: str) -> np.ndarray:
-        """The classes (n,) of a split's images, uint8 or uint16."""
+    def labels(self, split: str) -> UInt[np.ndarray, " images"]:
+        """The classes of a split's images, uint8 or uint16."""
         return np.load(self.path / FILES[split][1])
 
 
@@ -53,7 +54,11 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
       verify: read all arrays and compare their sha256, besides presence, size and header.
 
     Raises:
-      UserError: it is not there, or damaged.
+      UserError: there is no such data set, or it is not there, or damaged.
+
+    Example:
+        mnist = open_stored("mnist")
+        mnist.images("train")[:100].reshape(-1, *mnist.image_shape)  # (100, 28, 28, 1)
     """
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     path = data_dir / data_set.name
@@ -82,7 +87,7 @@ def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list
     """What is kept: for each known data set its name, train and test (images), bytes, path, and state.
 
     The state is "verified", "not verified" without `verify`, "absent: ...", or what is wrong; the numbers are None
-    unless it can be used.
+    unless it can be used. `data_dir` and `verify` are those of open_stored.
     """
     data_dir, rows = Path(data_dir or default_folder()), []
     for data_set in DATA_SETS.values():

@@ -58,7 +58,11 @@ def read(data_set: DataSet, folder: Path) -> Source:
 
 
 def from_builder(data_set: DataSet, builder, light: bool = True) -> Source:
-    """The set that a TFDS builder has prepared; `light` without TensorFlow."""
+    """The set that a TFDS builder has prepared; `light` without TensorFlow.
+
+    Raises:
+      UserError: its images have another shape; and its blocks, where TFDS cannot read them.
+    """
     names = {"train": "train", "test": data_set.tfds_test_split}
     shape = tuple(builder.info.features["image"].shape)
     require(
@@ -89,7 +93,7 @@ def require_installed(*modules: str) -> None:
     """Raise UserError, which names the extra, unless all modules can be imported."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise UserError(f"this needs {module}, which is not installed; run pip install 'mnnjax[data]'")
+            raise UserError(f"this needs {module}, which is not installed; run pip install -e '.[data]'")
 
 
 def quieten() -> None:

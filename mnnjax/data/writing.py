@@ -18,6 +18,7 @@ from mnnjax.data.sets import SPLITS, DataSet, size
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
 
+# Left free on the disk.
 SPARE_BYTES = 1 << 20
 
 

@@ -1,4 +1,5 @@
-"""Where the points X (N, d0) and labels y (N,) come from."""
+"""Where the points X (N, d0) and labels y (N,) come from: drawn (make_problem), or images that are read and whitened
+(open_images, fit_whitening, draw_images)."""
 
 from collections.abc import Callable
 
@@ -31,9 +32,14 @@ Draw = Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
 def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype) -> Draw:
     """The pure function draw(key, N) -> X (rows, d0), y (rows,) that draws one repetition's data.
 
-    Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. rho is the slope of the
-    teacher's hidden units; draw(key, N, teacher_key) takes the teacher from a key of its own, for parts of one problem.
-    Images are not drawn but read (draw_images): of them the function raises ValueError.
+    Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. Of the problem the kinds
+    of inputs and labels count, not d0 and N. rho is the slope of the teacher's hidden units; draw(key, N, teacher_key)
+    takes the teacher from a key of its own, for parts of one problem. Images are not drawn but read (draw_images): of
+    them the function raises ValueError.
+
+    Example:
+        draw = make_problem(Problem(d0=(20,), N=(200,)), rows=200, d0=20, rho=0.0, dtype=jnp.float32)
+        X, y = draw(jax.random.key(0), 200)
     """
 
     def draw(key, N, teacher_key=None):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, PRNGKeyArray, UInt8
 
 from mnnjax import data
 from mnnjax.checks import UserError, require
@@ -46,6 +46,7 @@ class Images:
 
     @property
     def N(self) -> int:
+        """How many images there are."""
         return len(self.upper)
 
 
@@ -63,8 +64,8 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
     return known.train + (known.test if problem.split == "all" else 0), known.pixels
 
 
-def open_images(problem: Problem, data_dir: Path | None, verify: bool = False) -> Images:
-    """The images of a problem, of its chosen split and classes.
+def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
+    """The images of a problem, of its chosen split and classes; with labels="random", of all classes.
 
     Args:
       data_dir: where `mnnjax data` keeps its sets; None is its default folder.
@@ -72,6 +73,10 @@ def open_images(problem: Problem, data_dir: Path | None, verify: bool = False) -
 
     Raises:
       UserError: the data are not there or damaged, or have no images of a group of classes.
+
+    Example:
+        images = open_images(Problem("mnist", "classes", upper_classes=(0,)))
+        first = images.read(np.arange(100))  # (100, 784), and images.upper[:100] says which are zeros
     """
     if problem.inputs in PATCH_SIZES:
         size = PATCH_SIZES[problem.inputs]
@@ -137,14 +142,23 @@ def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple
     return lower, upper
 
 
-def chosen_rows(images: Images, key, N: int) -> Int[np.ndarray, " N"]:
+def chosen_rows(images: Images, key: PRNGKeyArray, N: int) -> Int[np.ndarray, " N"]:
     """The numbers of the N images of one repetition, drawn without replacement from its key."""
     return np.asarray(jax.random.permutation(jax.random.split(key)[0], images.N)[:N])
 
 
-def draw_images(problem: Problem, images: Images, whitening: Whitening, key, rows: int, N: int, dtype):
+def draw_images(
+    problem: Problem, images: Images, whitening: Whitening, key: PRNGKeyArray, rows: int, N: int, dtype
+) -> tuple[Float[np.ndarray, "rows d0"], Float[np.ndarray, " rows"]]:
     """X (rows, d0) and y (rows,) of one repetition, like the function that problems.make_problem makes: the first N
-    rows are points, the others zero."""
+    rows are points, which the key chooses, the others zero.
+
+    Example:
+        problem = Problem("digits", "classes")
+        images = open_images(problem)
+        whitening = fit_whitening(images.read, images.N, images.pixels)
+        X, y = draw_images(problem, images, whitening, jax.random.key(0), rows=500, N=500, dtype=np.float32)
+    """
     chosen = chosen_rows(images, key, N)
     X, y = np.zeros((rows, whitening.d0), dtype), np.zeros(rows, dtype)
     X[:N] = whitening.apply(images.read(chosen), dtype)
@@ -152,7 +166,7 @@ def draw_images(problem: Problem, images: Images, whitening: Whitening, key, row
     return X, y
 
 
-def image_labels(problem: Problem, upper: Int[np.ndarray, " N"], key):
+def image_labels(problem: Problem, upper: Int[np.ndarray, " N"], key: PRNGKeyArray) -> Int[np.ndarray, " N"]:
     """y (N,) as the problem writes it: of the classes, or at random from the repetition's key."""
     if problem.labels == "random":
         upper = np.asarray(random_labels(jax.random.split(key)[1], len(upper), np.int64))

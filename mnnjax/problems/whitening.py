@@ -1,4 +1,4 @@
-"""Whitening: images with mean zero and covariance identity, as section 5 has them, for any number of images.
+"""Whitening: images with mean zero and covariance identity, as Table 1 has them, for any number of images.
 
 The images are read in blocks, as bytes. Their moments are exact: with 128 subtracted, a product of two pixels is an
 integer of at most 2^14, so that a sum over the 1024 rows of a tile, at most 2^24, is held exactly by float32, whatever
@@ -33,17 +33,19 @@ Read = Callable[[np.ndarray], UInt8[np.ndarray, "rows pixels"]]
 
 @dataclasses.dataclass(frozen=True)
 class Whitening:
-    """x -> (x - mean) transform, from pixels to d0 coordinates of mean zero and covariance identity (divisor N)."""
+    """x -> (x - mean) transform, from pixels to d0 coordinates of mean zero and covariance identity (divisor N; zca:
+    identity on the directions that are kept, zero on the others)."""
 
     mean: Float[np.ndarray, " pixels"]
     transform: Float[np.ndarray, "pixels d0"]
 
     @property
     def d0(self) -> int:
+        """How many coordinates are left of the pixels."""
         return self.transform.shape[1]
 
     def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype) -> Float[np.ndarray, "rows d0"]:
-        """Computed in float64 on all cores, returned as dtype.
+        """The images' coordinates, computed in float64 on all cores, returned as dtype.
 
         The last bits do not depend on the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS.
         """
@@ -62,7 +64,7 @@ class Whitening:
 def fit_whitening(
     read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[jax.Device] | None = None
 ) -> Whitening:
-    """The whitening of N images, from blocks of at most BLOCK_ROWS of them on all devices at once.
+    """The whitening of N images (section 4, Table 1), from blocks of at most BLOCK_ROWS of them on all devices at once.
 
     Directions with at most NEAR_NULL times the largest variance are dropped, and constant pixels, so d0 <= pixels.
 
@@ -74,6 +76,11 @@ def fit_whitening(
 
     Raises:
       ValueError: another kind, or no pixel varies.
+
+    Example:
+        images = open_images(Problem("digits", "classes"))
+        whitening = fit_whitening(images.read, images.N, images.pixels)
+        X = whitening.apply(images.read(np.arange(images.N)), np.float64)  # (1797, 61), X.T @ X / 1797 = I
     """
     if kind not in ("pca", "zca"):
         raise ValueError(f"kind: {kind!r} is none of 'pca', 'zca'")

@@ -12,8 +12,9 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.intervals import clopper_pearson
 from mnnjax.report.claims import Finding, Status
+from mnnjax.report.grouping import grouped
 from mnnjax.report.rows import Row
-from mnnjax.report.tables import Column, Table
+from mnnjax.report.tables import SIZES, Column, Table
 from mnnjax.report.volume_rows import VolumeRow
 from mnnjax.report.wording import integer, of, percent, plural, significant
 from mnnjax.study.results import NON_FINITE
@@ -42,10 +43,12 @@ class Basin:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(d0, d1, N)."""
         return (self.d0, self.d1, self.N)
 
     @property
     def runs(self) -> int:
+        """How many networks were trained on it."""
         return sum(self.verdicts.values())
 
     @property
@@ -55,10 +58,11 @@ class Basin:
         return self.runs - sum(self.verdicts.get(verdict, 0) for verdict in known)
 
     def frequency(self, verdict: str) -> float:
+        """The share of all runs that ended with this verdict."""
         return self.verdicts.get(verdict, 0) / self.runs
 
     def interval(self, verdict: str) -> tuple[float, float]:
-        """Clopper and Pearson's, 95 %."""
+        """Of that frequency: Clopper and Pearson's, 95 %."""
         return clopper_pearson(self.verdicts.get(verdict, 0), self.runs)
 
     def open_interval(self, verdict: str) -> tuple[float, float]:
@@ -88,18 +92,19 @@ def join(study: Study, part: Study, rows: Iterable[Row], volumes: Iterable[Volum
     for row in volumes:
         if row.method == "exact" and row.eps == 0 and row.rho == part.network.rho and row.study in drawn_alike:
             exact.setdefault((*row.shape, row.data_seed), row)
-    runs: dict[tuple, collections.Counter] = {}
-    for row in rows:
-        counter = runs.setdefault((row.hidden_layers, row.d0, row.d1, row.N, row.data_seed), collections.Counter())
-        # A minimum whose MCE is not known counts as one with errors.
-        counter[NO_ERROR if row.verdict == "suboptimal_dlm" and row.region_mce == 0 else row.verdict] += 1
+    runs = grouped(rows, lambda row: (*row.shape, row.data_seed))
     basins = []
-    for (hidden_layers, *key), verdicts in runs.items():
+    for (hidden_layers, *key), some in runs.items():
         row = exact.get(tuple(key)) if hidden_layers == 1 else None
         if row and {"suboptimal", "global_minima"} <= set(row.measured):
             two = (row.measured[quantity].estimate for quantity in ("suboptimal", "global_minima"))
-            basins.append(Basin(*key, dict(verdicts), *two))
+            basins.append(Basin(*key, collections.Counter(map(_end, some)), *two))
     return sorted(basins, key=lambda basin: basin.shape), len(runs) - len(basins)
+
+
+def _end(row: Row) -> str:
+    # A minimum whose MCE is not known counts as one with errors.
+    return NO_ERROR if row.verdict == "suboptimal_dlm" and row.region_mce == 0 else row.verdict
 
 
 def _draw(part: Study) -> tuple:
@@ -113,13 +118,11 @@ def _draw(part: Study) -> tuple:
 
 def by_shape(basins: Sequence[Basin]) -> dict[tuple[int, int, int], list[Basin]]:
     """Gathered by (d0, d1, N)."""
-    groups: dict[tuple[int, int, int], list[Basin]] = {}
-    for basin in basins:
-        groups.setdefault(basin.shape, []).append(basin)
-    return groups
+    return grouped(basins, lambda basin: basin.shape)
 
 
 def shape_label(shape: tuple[int, int, int]) -> str:
+    """Of (d0, d1, N), in words."""
     return "d0 = {}, d1 = {}, N = {}".format(*shape)
 
 
@@ -209,28 +212,31 @@ def _correlation(basins: Sequence[Basin]) -> str:
 def table(basins: Sequence[Basin]) -> Table:
     """One row a data set: how its runs ended, beside its exact volumes."""
     columns = (
-        Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer),
-        Column("data_seed", "data seed"), Column("runs", "runs", integer),
+        *SIZES, Column("data_seed", "data seed"), Column("runs", "runs", integer),
         Column("suboptimal_dlm", "suboptimal dlm, MCE > 0", integer),
         Column(NO_ERROR, "suboptimal dlm, MCE 0", integer),
         Column("global_minimum", "global minimum", integer),
         Column("non_differentiable", "non-differentiable", integer),
         Column("unresolved", "unresolved", integer), Column("non_finite", "of them non-finite", integer),
-        Column("suboptimal_frequency", "frequency of suboptimal dlm, MCE > 0", significant),
-        Column("suboptimal_low", "low", significant), Column("suboptimal_high", "high", significant),
-        Column("suboptimal_open_high", "high if unresolved were", significant),
-        Column("suboptimal_volume", "V(L_0)", significant),
-        Column("global_frequency", "frequency of global minimum", significant),
-        Column("global_low", "low", significant), Column("global_high", "high", significant),
-        Column("global_open_high", "high if unresolved were", significant),
-        Column("global_volume", "V(G)", significant),
+        *_frequency_columns("suboptimal", "suboptimal dlm, MCE > 0", "V(L_0)"),
+        *_frequency_columns("global", "global minimum", "V(G)"),
         Column("neither", "share of neither", percent),
     )  # fmt: skip
     note = (
         "Frequencies among all runs, with Clopper and Pearson's 95 % interval; exact volumes. Unresolved: not "
-        "converged or non-finite; 'high if unresolved were': the frequency if all of these ended there."
+        "converged or non-finite; 'if unresolved were': the frequency if all of these ended there."
     )
     return Table(columns, tuple(map(_row, basins)), note)
+
+
+def _frequency_columns(key: str, name: str, volume: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{key}_frequency", "frequency", significant, name),
+        Column(f"{key}_low", "low", significant, name),
+        Column(f"{key}_high", "high", significant, name),
+        Column(f"{key}_open_high", "if unresolved were", significant, name),
+        Column(f"{key}_volume", volume, significant, name),
+    )
 
 
 def _row(b: Basin) -> tuple:

@@ -31,20 +31,22 @@ def basins(some: Sequence[Basin], without_volume: int) -> Picture:
         alt="Frequency with which training ends in a sub-optimal minimum against V(L_0), in a global minimum against "
         "V(G), and the shares of all kinds of ends",
         caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
-        "local minimum with MCE > 0 (left) or in a global minimum (middle) against the exact volume of the regions "
+        "local minimum with MCE > 0 (left) or in a global minimum (right) against the exact volume of the regions "
         "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
-        "open. Dashed: frequency = volume. Right: how the runs of each shape ended, means over its data sets."
+        "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
         f"{left_out}",
         **draw(lambda: basin_panels(some)),
     )
 
 
 def basin_panels(some: Sequence[Basin]) -> Figure:
-    """Two scatter panels and the shares of all ends."""
+    """Two scatter panels, and below them the shares of all ends."""
     groups = by_shape(some)
-    figure = Figure(figsize=(15, 5.4 + 0.12 * len(groups)))
-    panels = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
-    for panel, (verdict, volume, symbol, name) in zip(panels, _SIDES, strict=False):
+    heights = (5.0, 1.6 + 0.45 * len(groups))
+    figure = Figure(figsize=(13.2, 0.9 + sum(heights)))
+    panels = figure.subplot_mosaic([["left", "right"], ["ends", "ends"]], height_ratios=heights)
+    for side, (verdict, volume, symbol, name) in zip(("left", "right"), _SIDES, strict=True):
+        panel = panels[side]
         for index, group in enumerate(groups.values()):
             _dots(panel, group, verdict, volume, *look(index))
         top = 1.05 * max([*panel.dataLim.intervaly, *panel.dataLim.intervalx, 0.02])
@@ -53,13 +55,13 @@ def basin_panels(some: Sequence[Basin]) -> Figure:
         panel.set_ylim(-0.02 * top, top)
         panel.set_xlabel(f"exact volume {symbol}")
         panel.set_ylabel(f"share of runs: {name}")
-    _ends(panels[2], groups)
+    _ends(panels["ends"], groups)
     handles = [
         Line2D([], [], color=color, marker=marker, linestyle="none", label=shape_label(shape))
         for shape, (color, marker) in zip(groups, map(look, range(len(groups))), strict=True)
     ]
     legend_above(figure, [*handles, Line2D([], [], color=GREY, **DASHED, label="frequency = volume")])
-    figure.set_layout_engine("constrained", wspace=0.05)
+    figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
 
@@ -74,15 +76,14 @@ def _dots(panel: Axes, group: Sequence[Basin], verdict: str, volume: str, color:
 
 
 def _ends(panel: Axes, groups: dict[tuple[int, int, int], list[Basin]]) -> None:
-    names = [shape_label(shape) for shape in groups]
     left = [0.0] * len(groups)
     for name, color, share in _ENDS:
         width = [sum(map(share, group)) / len(group) for group in groups.values()]
         panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
         left = [a + b for a, b in zip(left, width, strict=True)]
-    panel.set_yticks(range(len(groups)), [name.replace(", N", ",\nN") for name in names], fontsize=11)
+    panel.set_yticks(range(len(groups)), map(shape_label, groups))
     panel.invert_yaxis()
     panel.set_xlim(0, 1)
     panel.set_xlabel("share of runs")
     panel.grid(visible=False)
-    panel.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, frameon=False, fontsize=12)
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)

@@ -15,8 +15,9 @@ import scipy.stats
 
 from mnnjax.config import Study
 from mnnjax.landscape.intervals import Estimate, proportion
+from mnnjax.report.grouping import grouped
 from mnnjax.report.rows import Cell, Curve, Row, cells, curves
-from mnnjax.report.tables import Column, Table
+from mnnjax.report.tables import SIZES, Column, Table
 from mnnjax.report.threshold import MISFIT, Power, Rise, fit_power, fit_rise
 from mnnjax.report.wording import EMPTY, integer, ratio, scientific, significant
 
@@ -105,10 +106,7 @@ def gather(study: Study, rows: Iterable[Row]) -> list[Group]:
 
 def by_name(groups: Sequence[Group]) -> dict[str, list[Group]]:
     """Gathered by way of training, in their order."""
-    gathered: dict[str, list[Group]] = {}
-    for group in groups:
-        gathered.setdefault(group.name, []).append(group)
-    return gathered
+    return grouped(groups, lambda group: group.name)
 
 
 def narrowing(groups: Sequence[Group]) -> Power | None:
@@ -156,14 +154,14 @@ def mcnemar(first_only: int, second_only: int) -> float:
     return float(scipy.stats.binomtest(first_only, total).pvalue) if total else math.nan
 
 
-_SIZES = (Column("optimizer", "optimizer"), Column("d0", "d0", integer), Column("d1", "d1", integer))
+_OPTIMIZER = Column("optimizer", "optimizer")
 
 
 def table(groups: Sequence[Group]) -> Table:
     """One row a cell and optimizer: the fraction, and what the seeds without a certificate ended as."""
     others = sorted({row.verdict for row in all_rows(groups)} - {GLOBAL})
     columns = (
-        *_SIZES, Column("N", "N", integer), Column("d0_d1_per_point", "d0 d1 / N", ratio),
+        _OPTIMIZER, *SIZES, Column("d0_d1_per_point", "d0 d1 / N", ratio),
         Column("parameters_per_point", "parameters / N", ratio), Column("seeds", "seeds", integer),
         Column(GLOBAL, "certified global minima", integer), Column("fraction", "fraction", ratio),
         Column("low", "low", ratio), Column("high", "high", ratio),
@@ -199,18 +197,20 @@ def _end(value: float) -> str:
 def thresholds(groups: Sequence[Group]) -> Table:
     """One row a network shape and optimizer: the fit."""
     columns = [
-        *_SIZES, Column("cells", "cells", integer), Column("fit", "logistic"), Column("p_value", "p of the fit", _end)
+        _OPTIMIZER, *SIZES[:2], Column("cells", "cells", integer), Column("fit", "logistic"),
+        Column("p_value", "p of the fit", _end),
     ]  # fmt: skip
     for key, name in (("threshold", "threshold in d0 d1 / N"), ("parameters", "in parameters / N"), ("width", "width")):
-        columns += [Column(key, name, _end), Column(f"{key}_low", "low", _end), Column(f"{key}_high", "high", _end)]
-    columns += [Column("below", "surely below 1/2 at", _end), Column("above", "surely above 1/2 at", _end)]
+        columns += [Column(key, "estimate", _end, name)]
+        columns += [Column(f"{key}_{end}", end, _end, name) for end in ("low", "high")]
+    columns += [Column(end, end, _end, "surely") for end in ("below", "above")]
     note = (
         "Threshold: where half of the seeds end in a certified global minimum; width: in d0 d1 / N, from 25 % to 75 %; "
         "both from a logistic in d0 d1 / N by maximum likelihood, with the 95 % intervals of the profile likelihood. "
         "d0 d1 is also the number of degrees of freedom without biases: each unit's scale can move between W and z. "
         "separated: all 0 and then all 1, so that only intervals are known; misfit: the fit's p (parametric bootstrap) "
         f"is at most {MISFIT}, and the threshold's interval goes from one cell to the other in the last two columns: "
-        "those whose own 95 % interval lies below or above 1/2. A dash: no estimate, or no end."
+        "those whose own 95 % interval lies surely below or above 1/2. A dash: no estimate, or no end."
     )
     rows = []
     for g in groups:
@@ -226,8 +226,8 @@ def thresholds(groups: Sequence[Group]) -> Table:
 def paired(some: Sequence[Pairing]) -> Table:
     """One row a cell and pair of optimizers."""
     columns = (
-        Column("first", "first"), Column("second", "second"), Column("d0", "d0", integer), Column("d1", "d1", integer),
-        Column("N", "N", integer), Column("d0_d1_per_point", "d0 d1 / N", ratio), Column("both", "both", integer),
+        Column("first", "first"), Column("second", "second"), *SIZES,
+        Column("d0_d1_per_point", "d0 d1 / N", ratio), Column("both", "both", integer),
         Column("first_only", "only first", integer), Column("second_only", "only second", integer),
         Column("neither", "neither", integer), Column("p_value", "p (McNemar)", significant),
     )  # fmt: skip

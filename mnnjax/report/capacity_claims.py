@@ -77,7 +77,7 @@ def _uncertified_sentence(name: str, groups: Sequence[Group]) -> str:
     small, right = sum(row.mse <= rounding for row, rounding in others), sum(row.mce == 0 for row, _ in others)
     return (
         f"{name}: {of(len(others), len(all_rows(groups)), 'seed')} end without that certificate; of these {small} have "
-        f"an MSE of zero to rounding, {right} an MCE of 0."
+        f"an MSE of zero to rounding, {integer(right)} an MCE of 0."
     )
 
 

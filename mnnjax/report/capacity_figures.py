@@ -1,6 +1,5 @@
 """The fraction of seeds that end in a certified global minimum against d0 d1 / N; threshold and width against d."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from scipy.special import expit
 
 from mnnjax.report.capacity import Group, by_name, narrowing, per_point, solved
-from mnnjax.report.style import DASHED, GREY, Picture, draw, legend_above, look
+from mnnjax.report.style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look
 from mnnjax.report.threshold import Interval
 
 _DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
@@ -45,22 +44,15 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
     """One panel an optimizer, one colour a network shape."""
     some = by_name(groups)
     looks = {w: look(i) for i, w in enumerate(sorted({g.curve.widths for g in groups}))}
-    columns = min(len(some), 3)
-    lines = math.ceil(len(some) / columns)
-    figure = Figure(figsize=(max(8.5, 6.5 * columns), 5 * lines + 0.6))
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    figure, panels = grid_of_panels(len(some), 6.5, 5, above=0.6, shared=True)
     labels = {}
-    for panel, (name, own) in itertools.zip_longest(panels.flat, some.items(), fillvalue=(None, None)):
-        if name is None:
-            panel.set_visible(False)
-            continue
+    for panel, (name, own) in zip(panels, some.items(), strict=True):
         panel.set_title(name)
         panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
         for group in own:
             labels[group.curve.widths] = group.curve.label
             _fractions(panel, group, *looks[group.curve.widths])
         panel.set_ylim(-0.04, 1.04)
-        panel.label_outer(remove_inner_ticks=True)
     figure.supxlabel("d0 d1 / N", fontsize=15)
     figure.supylabel("fraction of seeds in a global minimum", fontsize=15)
     handles = [

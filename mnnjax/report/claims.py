@@ -46,12 +46,14 @@ class CurveJudgement:
 
     @property
     def verdict(self) -> Literal["holds", "fails", "undecided"]:
+        """Fails with a cell that is not as claimed; undecided where a side has no cell."""
         if self.failures:
             return "fails"
         return "undecided" if self.missing else "holds"
 
     @property
     def name(self) -> str:
+        """'1 hidden layer, d = 20'."""
         return f"{plural(self.curve.hidden_layers, 'hidden layer')}, {self.curve.label}"
 
 

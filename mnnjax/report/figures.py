@@ -11,8 +11,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.report.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
+from mnnjax.report.grouping import grouped
 from mnnjax.report.rows import Cell, Curve, Row, curves
-from mnnjax.report.style import DASHED, GREY, PALETTE, Picture, draw, log_ticks, look
+from mnnjax.report.style import (
+    DASHED,
+    GREY,
+    PALETTE,
+    Picture,
+    draw,
+    grid_of_panels,
+    legend_above,
+    log_ticks,
+    look,
+    thinned,
+)
 from mnnjax.report.wording import of, plural
 
 _BAND = "#F0E442"
@@ -24,9 +36,7 @@ _SIDES = (
 
 def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
     """Mean MCE against N, and against parameters / N: one panel a depth, one line a width."""
-    by_depth: dict[int, list[Curve]] = {}
-    for curve in curves(cells):
-        by_depth.setdefault(curve.hidden_layers, []).append(curve)
+    by_depth = grouped(curves(cells), lambda curve: curve.hidden_layers)
     unseen = sum(not cell.finite for cell in cells)
     left_out = f" Not drawn: {plural(unseen, 'cell')} without a finite repetition." if unseen else ""
     dashed = "Dashed: the number of parameters equals N"
@@ -64,17 +74,11 @@ def figure_5_2(cells: Sequence[Cell]) -> Picture:
 
 
 def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
-    columns = min(len(by_depth), 3)
-    lines = math.ceil(len(by_depth) / columns)
-    figure = Figure(figsize=(max(7.5, 5.6 * columns), (3.9 if scaled else 4.4) * lines + 0.9))
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    figure, panels = grid_of_panels(len(by_depth), 5.6, 3.9 if scaled else 4.4, above=0.9, shared=True)
     widths = sorted({c.widths for some in by_depth.values() for c in some})
     looks = {w: look(i) for i, w in enumerate(widths)}
     handles = {}
-    for panel, (depth, some) in itertools.zip_longest(panels.flat, sorted(by_depth.items()), fillvalue=(None, None)):
-        if depth is None:
-            panel.set_visible(False)
-            continue
+    for panel, (depth, some) in zip(panels, sorted(by_depth.items()), strict=True):
         panel.set_title(plural(depth, "hidden layer"))
         for curve in some:
             color, marker = looks[curve.widths]
@@ -83,13 +87,11 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
                 panel.axvline(curve.parameters, color=color, zorder=1, **DASHED)
         if scaled:
             panel.axvline(1, color=GREY, zorder=1, **DASHED)
-        panel.label_outer(remove_inner_ticks=True)
     _error_axes(panels, [c for some in by_depth.values() for c in some], scaled)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
     shown = [*(handles[w] for w in widths), Line2D([], [], color=GREY, **DASHED, label="parameters = N")]
-    legend_columns = min(len(shown), 3 * columns)
-    figure.legend(handles=shown, loc="outside upper center", ncols=legend_columns, frameon=False, columnspacing=1.4)
+    legend_above(figure, shown)
     return figure
 
 
@@ -107,18 +109,18 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
     return line
 
 
-def _error_axes(panels, some: Sequence[Curve], scaled: bool) -> None:
+def _error_axes(panels: Sequence[Axes], some: Sequence[Curve], scaled: bool) -> None:
     ratios = [cell.parameters_per_point for curve in some for cell in curve.cells]
     sizes = [cell.N for curve in some for cell in curve.cells]
     # The dashed lines belong to the picture even where no cell lies beside them.
     values = [*ratios, 1] if scaled else [*sizes, *(curve.parameters for curve in some)]
     low, high = min(values), max(values)
-    panel = panels.flat[0]
+    panel = panels[0]
     if scaled and high / low < 8:
         panel.set_xlim(max(0, low - 0.1), high + 0.1)
         panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     else:
-        log_ticks(panel.figure.axes, low / 1.15, high * 1.15)
+        log_ticks(panels, low / 1.15, high * 1.15)
     top = max(panel.get_ylim()[1], 1)
     panel.set_ylim(-0.025 * top, top)
 
@@ -163,7 +165,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
         left, right = ([x + sign * 0.36 * step for x in d] for sign in (-1, 1))
         panel.hlines(median, left, right, color="black", linewidth=2.4, zorder=3, label="median of a width")
     panel.set_xlabel("d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0")
-    panel.set_xticks(widths if len(widths) <= 9 else widths[:: math.ceil(len(widths) / 9)])
+    panel.set_xticks(thinned(widths))
     panel.yaxis.set_major_locator(LogLocator(numticks=9))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.grid(axis="x", visible=False)

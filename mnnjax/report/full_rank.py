@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.report.claims import Finding, overall
-from mnnjax.report.tables import Column, Table
+from mnnjax.report.grouping import grouped
+from mnnjax.report.tables import SIZES, Column, Table
 from mnnjax.report.volume_rows import Measure, VolumeCell
+from mnnjax.report.volume_tables import measure_columns
 from mnnjax.report.wording import integer, of, plural, ratio, significant
 
 # "With high probability", and up to how many columns "a little more than N" reaches: this times N log(N / 0.05).
@@ -44,12 +46,14 @@ def full_rank_measure(cell: VolumeCell) -> Measure | None:
 
 def judge(cells: Sequence[VolumeCell]) -> list[Judgement]:
     """The criterion for every d0 and N, from the cells by rising d1."""
-    groups: dict[tuple[int, int], list[tuple[float, Measure]]] = {}
-    for cell in sorted(cells, key=lambda cell: (cell.d0, cell.N, cell.d1)):
-        measure = full_rank_measure(cell)
-        if measure:
-            groups.setdefault((cell.d0, cell.N), []).append((cell.columns_per_point, measure))
-    return [_judge(d0, N, some) for (d0, N), some in groups.items()]
+    groups = grouped(sorted(cells, key=lambda cell: (cell.d0, cell.N, cell.d1)), lambda cell: (cell.d0, cell.N))
+    measured = {sizes: _against_columns(some) for sizes, some in groups.items()}
+    return [_judge(*sizes, some) for sizes, some in measured.items() if some]
+
+
+def _against_columns(cells: Sequence[VolumeCell]) -> list[tuple[float, Measure]]:
+    """(columns / N, P(rank = N)) of those that have it."""
+    return [(cell.columns_per_point, measure) for cell in cells if (measure := full_rank_measure(cell))]
 
 
 def _judge(d0: int, N: int, some: Sequence[tuple[float, Measure]]) -> Judgement:
@@ -77,7 +81,7 @@ def _from_which(values: Sequence[tuple[float, float]]) -> float:
 
 def finding(cells: Sequence[VolumeCell], judgements: Sequence[Judgement]) -> Finding:
     """The later work's claim against what was measured."""
-    pairs = [(cell.columns_per_point, measure) for cell in cells if (measure := full_rank_measure(cell))]
+    pairs = _against_columns(cells)
     few = [measure for x, measure in pairs if x < 1]
     impossible = [measure for measure in few if not measure.estimate <= 0]
     start = _from_which([(x, measure.estimate) for x, measure in pairs])
@@ -144,13 +148,10 @@ def table(cells: Sequence[VolumeCell]) -> Table:
     """One row a cell: both probabilities with their intervals."""
     names = {"full_rank": "P(rank = N)", "global_minima": "P(holds a global minimum)"}
     columns = [
-        Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer),
-        Column("columns_per_point", "columns / N", ratio), Column("data_sets", "data sets", integer),
+        *SIZES, Column("columns_per_point", "columns / N", ratio), Column("data_sets", "data sets", integer),
     ]  # fmt: skip
     for key, name in names.items():
-        columns += [Column(key, name, significant)]
-        columns += [Column(f"{key}_{end}", end, significant) for end in ("low", "high")]
-        columns += [Column(f"{key}_{end}", end, integer) for end in ("hits", "draws")]
+        columns += measure_columns(key, name)
     rows = [
         (
             cell.d0, cell.d1, cell.N, cell.columns_per_point, len(cell.rows),

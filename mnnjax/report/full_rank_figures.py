@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from mnnjax.config import Study
 from mnnjax.report.full_rank import full_rank_measure
 from mnnjax.report.settings import signs
-from mnnjax.report.style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks
+from mnnjax.report.style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks, thinned
 from mnnjax.report.volume_rows import Measure, VolumeCell
 from mnnjax.report.wording import plural
 
@@ -81,7 +81,7 @@ def rank_panels(part: Study, cells: Sequence[VolumeCell]) -> Figure:
         Line2D([], [], color=color, marker=marker, markeredgecolor="white", linewidth=1.2, label=f"N = {N}")
         for N, (color, marker) in looks.items()
     ]
-    legend_above(figure, [*_thinned(handles), Line2D([], [], color=GREY, **DASHED, label="columns = N")])
+    legend_above(figure, [*thinned(handles), Line2D([], [], color=GREY, **DASHED, label="columns = N")])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
@@ -112,8 +112,8 @@ def _heat_map(panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, gr
         panel.plot(*zip(*border, strict=True), color=color, linestyle=(0, (8 / width, 5 / width)), linewidth=width)
     panel.set_xlim(x[0], x[-1])
     panel.set_ylim(y[0], y[-1])
-    panel.set_xticks(_thinned(sizes))
-    panel.set_yticks(_thinned(widths))
+    panel.set_xticks(thinned(sizes))
+    panel.set_yticks(thinned(widths))
     panel.set_xlabel("N (training points)")
     panel.set_ylabel("d1 (hidden units)")
     return mesh
@@ -132,10 +132,6 @@ def _write_on(panel: Axes, sizes: Sequence[int], widths: Sequence[int], grid: np
         if math.isfinite(grid[i, j]):
             color = "white" if grid[i, j] < 0.6 else "black"
             panel.text(N, d1, f"{grid[i, j]:.2g}", ha="center", va="center", color=color, fontsize=12)
-
-
-def _thinned(values: Sequence[int], most: int = 9) -> Sequence[int]:
-    return values if len(values) <= most else values[:: math.ceil(len(values) / most)]
 
 
 def _against_columns(

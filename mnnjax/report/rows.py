@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from mnnjax.config import Study, UserError
+from mnnjax.report.grouping import OfOneShape, grouped
 from mnnjax.report.volume_rows import VolumeRow, parse_volumes
 from mnnjax.study.results import NON_FINITE, read_csv
 from mnnjax.study.storage import AnyPath
@@ -49,72 +50,69 @@ class Row:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
+        """(hidden layers, d0, d1, N)."""
         return (self.hidden_layers, self.d0, self.d1, self.N)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-    """All repetitions of one problem shape. Numbers about the MCE are fractions, over the finite repetitions only."""
+class Cell(OfOneShape):
+    """All repetitions of one problem shape. Numbers about the MCE are over the finite repetitions only."""
 
     rows: tuple[Row, ...]
 
     @property
     def hidden_layers(self) -> int:
+        """How many, all of width d1."""
         return self.rows[0].hidden_layers
 
     @property
-    def d0(self) -> int:
-        return self.rows[0].d0
-
-    @property
-    def d1(self) -> int:
-        return self.rows[0].d1
-
-    @property
-    def N(self) -> int:
-        return self.rows[0].N
-
-    @property
     def parameters(self) -> int:
+        """How many were trained."""
         return self.rows[0].parameters
 
     @property
     def parameters_per_point(self) -> float:
+        """parameters / N."""
         return self.parameters / self.N
 
     @functools.cached_property
     def finite(self) -> tuple[Row, ...]:
+        """The repetitions whose losses are numbers."""
         return tuple(row for row in self.rows if row.is_finite)
 
     @property
     def non_finite(self) -> int:
+        """How many repetitions overflowed, or became nan."""
         return len(self.rows) - len(self.finite)
 
     @functools.cached_property
     def mce(self) -> tuple[float, ...]:
+        """Of every finite repetition; a fraction in [0, 1]."""
         return tuple(row.mce for row in self.finite)
 
     @property
     def mean_mce(self) -> float:
-        """nan when no repetition is finite."""
+        """A fraction in [0, 1]; nan when no repetition is finite."""
         return statistics.fmean(self.mce) if self.mce else math.nan
 
     @property
     def std_mce(self) -> float:
-        """Sample standard deviation (n - 1); nan with fewer than two finite repetitions."""
+        """Sample standard deviation (n - 1) of fractions; nan with fewer than two finite repetitions."""
         return statistics.stdev(self.mce) if len(self.mce) > 1 else math.nan
 
     @property
     def best_mce(self) -> float:
+        """The smallest, a fraction in [0, 1]; nan when no repetition is finite."""
         return min(self.mce, default=math.nan)
 
     @property
     def worst_mce(self) -> float:
+        """The largest, a fraction in [0, 1]; nan when no repetition is finite."""
         return max(self.mce, default=math.nan)
 
     @property
     def zero_mce(self) -> int:
-        """Repetitions without a single misclassified point."""
+        """How many repetitions have the fraction 0: not a single misclassified point."""
         return sum(value == 0 for value in self.mce)
 
 
@@ -126,18 +124,22 @@ class Curve:
 
     @property
     def hidden_layers(self) -> int:
+        """How many, all of width d1."""
         return self.cells[0].hidden_layers
 
     @property
     def widths(self) -> tuple[int, int]:
+        """(d0, d1)."""
         return (self.cells[0].d0, self.cells[0].d1)
 
     @property
     def parameters(self) -> int:
+        """How many were trained."""
         return self.cells[0].parameters
 
     @property
     def label(self) -> str:
+        """'d = 20', or 'd0 = 20, d1 = 5'."""
         d0, d1 = self.widths
         return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
 
@@ -197,15 +199,11 @@ def _number(text: str | None) -> float:
 
 def cells(rows: Iterable[Row]) -> list[Cell]:
     """Rows gathered by problem shape, in the order (hidden layers, d0, d1, N)."""
-    groups: dict[tuple, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.shape, []).append(row)
-    return [Cell(tuple(groups[shape])) for shape in sorted(groups)]
+    return [Cell(tuple(some)) for _, some in sorted(grouped(rows, lambda row: row.shape).items())]
 
 
 def curves(some_cells: Sequence[Cell]) -> list[Curve]:
     """Cells gathered by network shape, in the order (hidden layers, d0, d1)."""
-    groups: dict[tuple, list[Cell]] = {}
-    for cell in sorted(some_cells, key=lambda c: c.rows[0].shape):
-        groups.setdefault((cell.hidden_layers, cell.d0, cell.d1), []).append(cell)
+    in_order = sorted(some_cells, key=lambda cell: cell.rows[0].shape)
+    groups = grouped(in_order, lambda cell: (cell.hidden_layers, cell.d0, cell.d1))
     return [Curve(tuple(group)) for group in groups.values()]

@@ -59,6 +59,30 @@ def draw(make: Callable[[], Figure]) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
+def grid_of_panels(count: int, width: float, height: float, above: float, shared: bool = False) -> tuple[Figure, list]:
+    """A figure with so many panels of about width x height inches, and `above` for its legend.
+
+    At most two stand side by side, which can be read in a small window; shared: their axes are the same.
+    """
+    columns = min(count, 2)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(max(7.5, width * columns), height * lines + above))
+    grid = figure.subplots(lines, columns, sharex=shared, sharey=shared, squeeze=False)
+    if shared:
+        for panel in grid.flat:
+            panel.label_outer(remove_inner_ticks=True)
+    for surplus in grid.flat[count:]:
+        surplus.set_visible(False)
+        # Nothing stands below the panel over it.
+        grid[-2, -1].xaxis.set_tick_params(bottom=True, labelbottom=True)
+    return figure, list(grid.flat[:count])
+
+
+def thinned(values: Sequence, most: int = 9) -> Sequence:
+    """Every second value, or third ..., so that no more than `most` are left."""
+    return values[:: max(1, math.ceil(len(values) / most))]
+
+
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the curve with this number."""
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]

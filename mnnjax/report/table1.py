@@ -7,10 +7,13 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from mnnjax.config import Problem
+from mnnjax.config import Problem, Study
+from mnnjax.report.grouping import grouped
 from mnnjax.report.rows import Cell, Row
+from mnnjax.report.rows import cells as gather_cells
 from mnnjax.report.settings import inputs_name
 from mnnjax.report.tables import Column, Table, Value
+from mnnjax.report.volume_rows import VolumeRow
 from mnnjax.report.wording import integer, percent, points, ratio, scientific
 from mnnjax.study.results import TOO_LARGE
 
@@ -62,8 +65,16 @@ def data_name(problem: Problem) -> str:
     return f"{inputs_name(problem)} with {'random labels' if problem.labels == 'random' else 'labels of a teacher'}"
 
 
-def beside_paper(problem: Problem, cells: Sequence[Cell]) -> Table:
-    """One row a cell with the paper's row beside it, then the paper's rows that no cell stands beside."""
+def without_a_row(study: Study, rows: Iterable[Row | VolumeRow]) -> str | None:
+    """The first part with this figure and with rows, none of which has the data or the shape of a row of the paper."""
+    by_part = grouped((row for row in rows if isinstance(row, Row)), lambda row: row.study)
+    parts = [part for part in study.parts if part.figure == "table1" and part.name in by_part]
+    apart = (p.name for p in parts if not any(paper_row(p.problem, cell) for cell in gather_cells(by_part[p.name])))
+    return next(apart, None)
+
+
+def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
+    """One row a cell with the paper's row beside it; whole: then the paper's table."""
     columns = (
         Column("data", "ours", str, "data", style="words"),
         Column("paper_data", "paper", str, "data", style="words paper"),
@@ -90,14 +101,15 @@ def beside_paper(problem: Problem, cells: Sequence[Cell]) -> Table:
     beside = [paper_row(problem, cell) for cell in cells]
     stand_in = not is_of_the_paper(problem)
     rows = [_ours(problem, cell) | _theirs(row, stand_in) for cell, row in zip(cells, beside, strict=True)]
-    rows += [_theirs(row, False) for row in PAPER if row not in beside]
+    rows += [_theirs(row, False) for row in PAPER] if whole else []
     note = (
         "Mean, best and worst are over the finite repetitions; is 0 in: how many of all. The paper gives one MCE a "
         "data set. "
         "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1), ours count the "
-        "parameters that were trained, on the d0 directions that whitening kept. Rows without data of ours: the rest "
-        "of the paper's table."
+        "parameters that were trained, on the d0 directions that whitening kept."
     )
+    if whole:
+        note += " No row of the paper's has the data or the shape of ours: below, its whole table."
     return _table(columns, rows, note)
 
 

@@ -28,7 +28,7 @@ def finding(problem: Problem, cells: Sequence[Cell]) -> Finding:
         *non_finite_sentence(cells),
     )
     because = (
-        f"{of(len(agreeing), len(cells), 'row')} agree.",
+        f"Rows that agree: {integer(len(agreeing))} of {integer(len(cells))}.",
         *(_sentence(problem, c, c in agreeing) for c in cells),
     )
     return Finding(

@@ -18,6 +18,8 @@ Value = int | float | str | None
 
 @dataclasses.dataclass(frozen=True)
 class Column:
+    """A column of a CSV file, and how the page shows it."""
+
     key: str
     """Name in the CSV file."""
     heading: str
@@ -31,7 +33,8 @@ class Column:
     count_text: str = " ({})"
     """How it writes that value."""
     style: str = ""
-    """CSS classes on the page: words (lines may be broken), paper (not measured here)."""
+    """CSS classes on the page: words (lines may be broken), long (words that need room), paper (not measured here);
+    text is added by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Table:
     note: str = ""
 
     def to_csv(self) -> str:
-        """Fractions as fractions, floats by repr so that they read back as the same float."""
+        """As a CSV file: fractions as fractions, floats by repr so that they read back as the same float."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(column.key for column in self.columns)
@@ -52,6 +55,7 @@ class Table:
 
     @property
     def page_columns(self) -> list[Column]:
+        """Those that the page shows."""
         return [column for column in self.columns if column.show is not None]
 
     @property
@@ -62,10 +66,13 @@ class Table:
 
     @property
     def classes(self) -> list[str]:
-        """The CSS classes of each column of the page; `first` begins a group."""
+        """The CSS classes of each column of the page; `text` is no number, `first` begins a group."""
         columns = self.page_columns
         first = [False, *(a.group != b.group for a, b in itertools.pairwise(columns))]
-        return [f"{c.style} {'first' * f}".strip() for c, f in zip(columns, first, strict=True)]
+        return [
+            " ".join(filter(None, (column.style, "text" * (column.show is str), "first" * begins)))
+            for column, begins in zip(columns, first, strict=True)
+        ]
 
     @property
     def shown(self) -> list[list[str]]:
@@ -82,11 +89,10 @@ class Table:
         return column.show(value) + ("" if count is None else column.count_text.format(integer(count)))
 
 
+SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
 _SHAPE = (
-    Column("hidden_layers", "hidden layers"),
-    Column("d0", "d0", integer),
-    Column("d1", "d1", integer),
-    Column("N", "N", integer),
+    Column("hidden_layers", "hidden layers", integer),
+    *SIZES,
     Column("parameters", "parameters", integer),
     Column("parameters_per_point", "parameters / N", ratio),
     Column("repetitions", "repetitions", integer),
@@ -129,9 +135,8 @@ def verdicts(cells: Sequence[Cell]) -> Table:
 def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
     """One row a depth and width: the numbers that decide whether Figure 5.1's claim holds."""
     columns = (
-        Column("hidden_layers", "hidden layers"),
-        Column("d0", "d0", integer),
-        Column("d1", "d1", integer),
+        Column("hidden_layers", "hidden layers", integer),
+        *SIZES[:2],
         Column("zero_from_parameters_per_point", "(a) MCE stays at 0.5 % or below from parameters / N =", ratio),
         Column("zero_mce_repetitions_above", "(b) with MCE exactly 0 at parameters / N >= 1.5", integer),
         Column("repetitions_above", "of", integer),
@@ -153,9 +158,7 @@ def figure_5_2(cells: Sequence[Cell]) -> Table:
     """One row a cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
     spread = ("min", "median", "max")
     columns = (
-        Column("d0", "d0", integer),
-        Column("d1", "d1", integer),
-        Column("N", "N", integer),
+        *SIZES,
         Column("repetitions", "repetitions", integer),
         *(Column(f"{s}_min_abs_neural_input", f"{s} of min |w . x|", scientific) for s in spread),
         *(Column(f"{s}_mse", f"{s} of MSE", scientific) for s in spread),

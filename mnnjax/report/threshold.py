@@ -232,7 +232,7 @@ def _p_value(likelihood: _Likelihood, slope: float, middle: float, peak: float) 
         saturated = xlogy(hits, hits / draws) + xlogy(draws - hits, 1 - hits / draws)
         return 2 * (float(saturated.sum()) - peak)
 
-    # The same resamples on every run, so that the same results give the same page.
+    # The same resamples on every run, so that the same results give the same tables.
     resamples = np.random.default_rng(0).binomial(draws.astype(int), expit(slope * (x - middle)), (_RESAMPLES, len(x)))
     measured = deviance(hits, peak)
     as_large = sum(deviance(k, _Likelihood(x, k, draws).maximum()[-1]) >= measured - 1e-9 for k in resamples)

@@ -41,18 +41,22 @@ class Fit:
 
     @property
     def name(self) -> str:
+        """'V(L_eps), d0 d1 = N'."""
         return f"{NAMES[self.quantity]}, {self.curve.label}"
 
     @property
     def is_above_N(self) -> bool:
+        """Whether all cells of the curve have d0 d1 >= N."""
         return all(cell.columns_per_point >= 1 for cell in self.curve.cells)
 
     @property
     def points(self) -> int:
+        """How many data sets the line is fitted to."""
         return sum(len(cell.rows) for cell in self.cells)
 
     @property
     def verdict(self) -> Literal["holds", "fails", "undecided", "not judged"]:
+        """By where the exponent's interval lies: above every gamma_eps, below every one, or neither."""
         # The theorems' claims are about V(L_eps), not about its upper bound.
         if not self.is_above_N or self.quantity == "candidates":
             return "not judged"
@@ -97,7 +101,7 @@ def fit(curve: VolumeCurve, quantity: str) -> Fit:
 
 
 def fits(curves: Sequence[VolumeCurve]) -> list[Fit]:
-    """Of V(L_eps), then of its ratio to V(G), as far as they were measured."""
+    """Of V(L_eps), of its candidates, and of its ratio to V(G), as far as they were measured."""
     measured = [q for q in THEOREMS if any(cell.measures(q) for curve in curves for cell in curve.cells)]
     return [fit(curve, quantity) for quantity in measured for curve in curves]
 

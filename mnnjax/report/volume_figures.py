@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mnnjax import theory
-from mnnjax.report.style import DASHED, GREY, Picture, draw, legend_above, look
+from mnnjax.report.style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look, thinned
 from mnnjax.report.volume_claims import THEOREMS, log_line
 from mnnjax.report.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve
 from mnnjax.report.wording import plural, significant
@@ -50,6 +49,7 @@ class Mark:
 
     @property
     def y(self) -> float:
+        """Where it is drawn: the estimate, or for an arrow the end of the interval that is known."""
         return {"point": self.measure.estimate, "down": self.measure.high, "up": self.measure.low}[self.kind]
 
 
@@ -95,14 +95,8 @@ def volume_panels(curves: Sequence[VolumeCurve]) -> Figure:
     """One panel a quantity that was measured."""
     marks = {quantity: _marks(curves, quantity) for quantity in NAMES}
     shown = [quantity for quantity in NAMES if _is_drawn(marks[quantity])]
-    columns = min(len(shown), 2 if len(shown) < 5 else 3)
-    lines = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(max(7.5, 6.6 * columns), 4.5 * lines + 1.3))
-    panels = figure.subplots(lines, columns, squeeze=False)
-    for panel, quantity in itertools.zip_longest(panels.flat, shown):
-        if quantity is None:
-            panel.set_visible(False)
-            continue
+    figure, panels = grid_of_panels(len(shown), 6.6, 4.5, above=1.3)
+    for panel, quantity in zip(panels, shown, strict=True):
         panel.set_title(TITLES[quantity].replace("EPS", f"{curves[0].cells[0].rows[0].eps:g}"))
         _panel(panel, curves, quantity, marks[quantity])
     kinds = {mark.kind for some in marks.values() for by_curve in some for mark in by_curve}
@@ -169,7 +163,7 @@ def _panel(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Seq
         panel.plot([cell.N for cell in curve.cells][: len(line)], line, color=color, **DASHED, gid="theorem")
     first, last = (0.55 * _gap(sizes, sizes[end]) for end in (0, -1))
     panel.set_xlim(sizes[0] - first, sizes[-1] + last)
-    panel.set_xticks(sizes if len(sizes) <= 9 else sizes[:: math.ceil(len(sizes) / 9)])
+    panel.set_xticks(thinned(sizes))
     _value_ticks(panel, bottom, top)
     panel.grid(axis="x", visible=False)
     panel.set_xlabel("N (training points)")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mnnjax.config import Study
 from mnnjax.landscape.intervals import Estimate
+from mnnjax.report.grouping import OfOneShape, grouped
 from mnnjax.study.results import QUANTITIES
 
 NAMES = {
@@ -55,6 +56,7 @@ class VolumeRow:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(d0, d1, N)."""
         return (self.d0, self.d1, self.N)
 
     @property
@@ -64,32 +66,23 @@ class VolumeRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class VolumeCell:
+class VolumeCell(OfOneShape):
     """All data sets of one problem shape."""
 
     rows: tuple[VolumeRow, ...]
 
     @property
-    def d0(self) -> int:
-        return self.rows[0].d0
-
-    @property
-    def d1(self) -> int:
-        return self.rows[0].d1
-
-    @property
-    def N(self) -> int:
-        return self.rows[0].N
-
-    @property
     def inputs(self) -> int:
+        """Coordinates of an input, the constant one included."""
         return self.rows[0].inputs
 
     @property
     def columns_per_point(self) -> float:
+        """Columns of A o X, as rows are points, over N."""
         return self.rows[0].columns / self.N
 
     def measures(self, quantity: str) -> list[Measure]:
+        """That of every data set for which the quantity (a key of NAMES) was measured."""
         return [row.measured[quantity] for row in self.rows if quantity in row.measured]
 
     def values(self, quantity: str) -> list[float]:
@@ -152,18 +145,13 @@ def parse_volumes(values: Mapping[str, str]) -> VolumeRow:
 
 def volume_cells(rows: Iterable[VolumeRow]) -> list[VolumeCell]:
     """Rows gathered by problem shape, in the order (d0, d1, N)."""
-    groups: dict[tuple, list[VolumeRow]] = {}
-    for row in rows:
-        groups.setdefault(row.shape, []).append(row)
-    return [VolumeCell(tuple(groups[shape])) for shape in sorted(groups)]
+    return [VolumeCell(tuple(some)) for _, some in sorted(grouped(rows, lambda row: row.shape).items())]
 
 
 def volume_curves(part: Study, cells: Sequence[VolumeCell]) -> list[VolumeCurve]:
     """Cells gathered by what the study holds fixed while N grows: d0 d1 / N or d1, and d0 where it has several."""
-    groups: dict[tuple, list[VolumeCell]] = {}
-    for cell in sorted(cells, key=lambda cell: cell.N):
-        groups.setdefault(_rule(part, cell), []).append(cell)
-    return [VolumeCurve(_label(part, rule), tuple(groups[rule])) for rule in sorted(groups)]
+    groups = grouped(sorted(cells, key=lambda cell: cell.N), lambda cell: _rule(part, cell))
+    return [VolumeCurve(_label(part, rule), tuple(some)) for rule, some in sorted(groups.items())]
 
 
 def _rule(part: Study, cell: VolumeCell) -> tuple[int, float]:

@@ -1,39 +1,39 @@
 """Tables of volume studies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-from mnnjax.report.tables import Column, Table, Value
+from mnnjax.report.tables import SIZES, Column, Table, Value
 from mnnjax.report.volume_claims import Fit
-from mnnjax.report.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve, VolumeRow
+from mnnjax.report.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve
 from mnnjax.report.wording import integer, ratio, significant
-
-_SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
-_COLUMNS = Column("columns_per_point", "columns of A o X / N", ratio)
-_DATA_SETS = Column("data_sets", "data sets", integer)
-_NOTE = "low, high: 95 % interval. A dash: not measured, or V(G) had no hit."
 
 
 def curves(some: Sequence[VolumeCurve]) -> Table:
     """One row a cell: what the picture of volumes draws, over the data sets."""
-    pairs = [(curve, cell) for curve in some for cell in curve.cells]
-    columns, values = _measures([cell for _, cell in pairs])
-    rows = tuple((curve.label, *_cell(cell), *values(cell)) for curve, cell in pairs)
-    return Table((Column("curve", "curve"), *_SIZES, _COLUMNS, _DATA_SETS, *columns), rows, _means_note(columns))
-
-
-def cells(some: Sequence[VolumeCell]) -> Table:
-    """One row a cell, over the data sets."""
-    columns, values = _measures(some)
-    rows = tuple((*_cell(cell), *values(cell)) for cell in some)
-    return Table((*_SIZES, _COLUMNS, _DATA_SETS, *columns), rows, _means_note(columns))
+    cells = [(curve.label, cell, {q: cell.pooled(q) for q in NAMES}) for curve in some for cell in curve.cells]
+    columns = _columns([measured for *_, measured in cells])
+    rows = tuple(
+        (label, cell.d0, cell.d1, cell.N, cell.columns_per_point, len(cell.rows), *_values(measured, columns))
+        for label, cell, measured in cells
+    )
+    sizes = (
+        *SIZES, Column("columns_per_point", "columns of A o X / N", ratio), Column("data_sets", "data sets", integer)
+    )  # fmt: skip
+    counted = " hits and draws are summed." if any(column.key.endswith("_draws") for column in columns) else ""
+    note = (
+        "Means over the data sets; low and high are the smallest and the largest end of their 95 % intervals;"
+        f"{counted} A dash: not measured, or no mean since a data set has no estimate."
+    )
+    return Table((Column("curve", "curve"), *sizes, *columns), rows, note)
 
 
 def data_sets(some: Sequence[VolumeCell]) -> Table:
     """One row a data set."""
-    pairs = [(cell, row) for cell in some for row in cell.rows]
-    columns, _ = _measures(some)
-    rows = tuple((cell.d0, cell.d1, cell.N, row.method, row.data_seed, *_row(row, columns)) for cell, row in pairs)
-    return Table((*_SIZES, Column("method", "method"), Column("data_seed", "data seed"), *columns), rows, _NOTE)
+    found = [row for cell in some for row in cell.rows]
+    columns = _columns([row.measured for row in found])
+    rows = tuple((row.d0, row.d1, row.N, row.method, row.data_seed, *_values(row.measured, columns)) for row in found)
+    note = "low, high: 95 % interval. A dash: not measured, or V(G) had no hit."
+    return Table((*SIZES, Column("method", "method"), Column("data_seed", "data seed"), *columns), rows, note)
 
 
 def exponents(some: Sequence[Fit]) -> Table:
@@ -46,11 +46,11 @@ def exponents(some: Sequence[Fit]) -> Table:
         Column("cells", "cells", integer),
         Column("cells_left_out", "left out", integer),
         Column("data_sets", "data sets", integer),
-        Column("exponent", "exponent", significant),
-        Column("exponent_low", "low", significant),
-        Column("exponent_high", "high", significant),
-        Column("gamma_smallest", "smallest gamma_eps", significant),
-        Column("gamma_largest", "largest gamma_eps", significant),
+        Column("exponent", "estimate", significant, "exponent"),
+        Column("exponent_low", "low", significant, "exponent"),
+        Column("exponent_high", "high", significant, "exponent"),
+        Column("gamma_smallest", "smallest", significant, "gamma_eps"),
+        Column("gamma_largest", "largest", significant, "gamma_eps"),
         Column("verdict", "claim"),
     )
     note = (
@@ -71,45 +71,28 @@ def _exponent(fit: Fit) -> tuple[Value, ...]:
     )  # fmt: skip
 
 
-def _cell(cell: VolumeCell) -> tuple[Value, ...]:
-    return (cell.d0, cell.d1, cell.N, cell.columns_per_point, len(cell.rows))
+def measure_columns(key: str, name: str, counted: bool = True, exact: bool = False) -> list[Column]:
+    """Of an estimate and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
+    columns = [Column(key, "exact" if exact else "estimate", significant, name)]
+    columns += [Column(f"{key}_{end}", end, None if exact else significant, name) for end in ("low", "high")]
+    return columns + [Column(f"{key}_{end}", end, integer, name) for end in ("hits", "draws") if counted]
 
 
-def _row(row: VolumeRow, columns: Sequence[Column]) -> tuple[Value, ...]:
-    values = {key: value for q in NAMES for key, value in _fields(q, row.measured.get(q)).items()}
-    return tuple(values.get(column.key) for column in columns)
-
-
-def _measures(some: Sequence[VolumeCell]) -> tuple[list[Column], Callable[[VolumeCell], tuple[Value, ...]]]:
-    """The columns of what was measured anywhere, and the function that gives a cell's values in them."""
-    pooled = {cell.rows[0].shape: {q: cell.pooled(q) for q in NAMES} for cell in some}
-    found = {q: [m for by_name in pooled.values() if (m := by_name[q])] for q in NAMES}
+def _columns(some: Sequence[Mapping[str, Measure | None]]) -> list[Column]:
+    """Of what was measured anywhere."""
     columns = []
-    for quantity, measures in found.items():
-        if measures:
-            columns += [Column(quantity, NAMES[quantity], significant)]
-            columns += [Column(f"{quantity}_{end}", end, significant) for end in ("low", "high")]
-        if any(m.draws is not None for m in measures):
-            columns += [Column(f"{quantity}_{end}", end, integer) for end in ("hits", "draws")]
-
-    def values(cell: VolumeCell) -> tuple[Value, ...]:
-        by_name = pooled[cell.rows[0].shape]
-        fields = {key: value for q in NAMES for key, value in _fields(q, by_name[q]).items()}
-        return tuple(fields.get(column.key) for column in columns)
-
-    return columns, values
+    for quantity, name in NAMES.items():
+        found = [measure for measured in some if (measure := measured.get(quantity))]
+        if found:
+            counted = any(m.draws is not None for m in found)
+            columns += measure_columns(quantity, name, counted, exact=all(m.low == m.high for m in found))
+    return columns
 
 
-def _fields(quantity: str, measure: Measure | None) -> dict[str, Value]:
-    if measure is None:
-        return {}
-    ends = {end: getattr(measure, end) for end in ("low", "high", "hits", "draws")}
-    return {quantity: measure.estimate} | {f"{quantity}_{end}": value for end, value in ends.items()}
-
-
-def _means_note(columns: Sequence[Column]) -> str:
-    counted = " hits and draws are summed." if any(column.key.endswith("_draws") for column in columns) else ""
-    return (
-        "Means over the data sets; low and high are the smallest and the largest end of their 95 % intervals;"
-        f"{counted} A dash: not measured, or no mean since a data set has no estimate."
-    )
+def _values(measured: Mapping[str, Measure | None], columns: Sequence[Column]) -> tuple[Value, ...]:
+    fields: dict[str, Value] = {}
+    for quantity, measure in measured.items():
+        if measure:
+            fields[quantity] = measure.estimate
+            fields |= {f"{quantity}_{end}": getattr(measure, end) for end in ("low", "high", "hits", "draws")}
+    return tuple(fields.get(column.key) for column in columns)

@@ -1,19 +1,20 @@
 """Checkpoints of the cell in training, through Orbax, with a digest for each leaf.
 
 Orbax loads a file with a flipped byte without complaint, and a killed machine can leave a step empty or cut short. So
-each step carries the SHA-256 of every leaf; a step that does not load, or does not match, is set aside with a warning
-and the step before it is used.
+each step carries the SHA-256 of every leaf; a step that does not load, does not match, or holds another kind of state
+is set aside with a warning, and the step before it is used.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mnnjax.checks import first_line
+from mnnjax.checks import first_difference, first_line
 from mnnjax.study import storage
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import LineProgress
@@ -21,10 +22,16 @@ from mnnjax.study.results import Workdir
 from mnnjax.study.storage import AnyPath
 
 STEPS_KEPT = 2
+# Of several processes this one alone saves, and need not meet the others for it.
+_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 
 class DamagedError(Exception):
     """A step's values are not those that were saved."""
+
+
+class OtherStateError(Exception):
+    """A step holds other leaves than are asked for, or leaves of other shapes or types."""
 
 
 class CellCheckpoints:
@@ -32,7 +39,7 @@ class CellCheckpoints:
 
     Args:
       directory: the cell's folder.
-      set_aside: where damaged steps are moved.
+      set_aside: where steps that cannot be used are moved.
       warn: called with one line for each of them.
     """
 
@@ -61,10 +68,12 @@ class CellCheckpoints:
         for step in sorted(steps, reverse=True):
             try:
                 return step, self._load(step, template)
+            except OtherStateError as error:
+                self._set_step_aside(step, f"was written by another version of mnnjax, or for other shapes ({error})")
             except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
-                self._set_step_aside(step, error)
+                self._set_step_aside(step, f"is damaged ({type(error).__name__}: {first_line(error)[:200]})")
         if steps:
-            self.warn(f"no sound checkpoint is left of {self._directory.name}; it starts afresh")
+            self.warn(f"no checkpoint that can be used is left of {self._directory.name}; it starts afresh")
         return None
 
     def delete(self) -> None:
@@ -73,6 +82,7 @@ class CellCheckpoints:
         storage.remove_tree(self._directory)
 
     def close(self) -> None:
+        """Let go of what Orbax holds; a later call opens it again."""
         if self._manager is not None:
             self._manager.close()
             self._manager = None
@@ -80,8 +90,6 @@ class CellCheckpoints:
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
             storage.make_folder(self._directory)
-            # Of several processes this one alone saves, and need not meet the others for it.
-            alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
             self._manager = ocp.CheckpointManager(
                 self._directory,
                 options=ocp.CheckpointManagerOptions(
@@ -89,24 +97,29 @@ class CellCheckpoints:
                     enable_async_checkpointing=False,
                     cleanup_tmp_directories=True,
                     create=False,
-                    multiprocessing_options=alone,
+                    multiprocessing_options=_ALONE,
                 ),
             )
         return self._manager
 
     def _load(self, step: int, template: Any) -> Any:
-        names = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
-        loaded = self._open().restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(names), digests=ocp.args.JsonRestore())
+        manager = self._open()
+        wanted = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
+        # Before it is restored: Orbax fails over other leaves with errors of its own, and converts other types.
+        with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
+            held = handler.metadata(self._directory / str(step) / "state").tree
+        if difference := first_difference(_forms(held), _forms(wanted)):
+            raise OtherStateError(difference)
+        loaded = manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
         )
         leaves = {name: np.asarray(leaf) for name, leaf in loaded["state"].items()}
-        for name, expected in names.items():
-            leaf = leaves[name]
-            if (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype) or _digest(leaf) != loaded["digests"][name]:
+        for name in wanted:
+            if _digest(leaves[name]) != loaded["digests"][name]:
                 raise DamagedError(f"{name} is not what was saved")
-        return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in names])
+        return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
 
-    def _set_step_aside(self, step: int, error: Exception) -> None:
+    def _set_step_aside(self, step: int, why: str) -> None:
         if not (self._directory / str(step)).exists():
             # A save that was cut off: in a bucket it has its final name from the start, and Orbax has removed it.
             return
@@ -115,8 +128,7 @@ class CellCheckpoints:
         name = f"{self._directory.name}.{step}"
         target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
         storage.move(self._directory / str(step), target)
-        reason = first_line(error)[:200]
-        self.warn(f"checkpoint {name} is damaged ({type(error).__name__}: {reason}); set aside as {target}")
+        self.warn(f"checkpoint {name} {why}; set aside as {target}")
 
 
 def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
@@ -131,6 +143,11 @@ def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellC
 
 def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): convert(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _forms(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """The type and shape of each leaf, as text: an array's, or what Orbax knows of one."""
+    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in leaves.items()}
 
 
 def _digest(leaf: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import jax
 
 from mnnjax import landscape
-from mnnjax.study import probes, volume_probes
+from mnnjax.study import plan, probes, volume_probes
 from mnnjax.study.memory import memory_on_host, memory_per_device
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import duration
@@ -53,7 +53,7 @@ class CellEstimate:
 
     @property
     def seconds(self) -> float:
-        """All but compiling, which cells of one shape share."""
+        """All but compiling, in seconds: cells of one shape share their programs."""
         return self.training + self.volumes + self.certificates + self.saving
 
 
@@ -74,10 +74,7 @@ class Estimate:
     @property
     def shapes(self) -> dict[tuple, list[Cell]]:
         """The cells of each shape to compile."""
-        found: dict[tuple, list[Cell]] = {}
-        for own in self.cells:
-            found.setdefault(own.cell.shape, []).append(own.cell)
-        return found
+        return plan.by_shape(own.cell for own in self.cells)
 
     @property
     def totals(self) -> dict[str, float]:

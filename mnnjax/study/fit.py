@@ -1,12 +1,12 @@
 """Whether cells whose rows the devices share fit into their memory: told before anything runs."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
 from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.study import machine
 from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows
 from mnnjax.study.plan import Cell
 from mnnjax.training import row_devices
@@ -26,7 +26,7 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
     Raises:
       UserError: one does not; says how many devices would do.
     """
-    by_rows = [cell for cell in planned if cell.part.train is not None and cell.part.train.parallel == "rows"]
+    by_rows = [cell for cell in planned if cell.by_rows]
     if not by_rows:
         return
     shared = row_devices(devices)
@@ -71,8 +71,7 @@ def free_memory() -> int | None:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         limits.append(1024 * int(lines["MemAvailable"].split()[0]))
     except (OSError, KeyError, ValueError):
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        limits += [whole] if (whole := machine.memory()) else []
     limits += [left for names in CGROUPS if (left := _left_in_group(*map(Path, names))) is not None]
     return min(limits) if limits else None
 

@@ -34,7 +34,7 @@ def memory_per_device(cell: Cell, devices: Sequence[jax.Device]) -> int:
     """
     if cell.part.volume is not None:
         return 0
-    if cell.part.train.parallel == "rows":
+    if cell.by_rows:
         return memory_by_rows(cell, len(row_devices(devices)))
     return _memory_by_seeds(cell, devices)
 
@@ -44,17 +44,17 @@ def _memory_by_seeds(cell: Cell, devices: Sequence[jax.Device]) -> int:
     at_once, turns, _ = spread(cell, devices)
     held = at_once * turns
     mini_batches = cell.part.train.batch_size is not None
-    batch = min(cell.part.train.batch_size or N, N)
     # The points of a seed in training are transposed first; those of a mini-batch are copied out of them, in an order
     # that is drawn.
-    working = mini_batches * 3 * N + batch * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers) + cell.parameters
+    working = mini_batches * 3 * N + cell.parameters
+    working += cell.batch_rows * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers)
     working += NEWTON_SQUARES * cell.gram_entries
-    return _itemsize(cell) * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
+    return cell.itemsize * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
 
 
 def memory_by_rows(cell: Cell, devices: int) -> int:
-    """memory_per_device of a cell whose rows so many devices share."""
-    train, repeats, size = cell.part.train, cell.part.repeats, _itemsize(cell)
+    """memory_per_device, in bytes, of a cell whose rows so many devices share."""
+    train, repeats, size = cell.part.train, cell.part.repeats, cell.itemsize
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2
     rows, batch = blocks * layout.rows, blocks * layout.batch_rows
@@ -72,16 +72,23 @@ def memory_on_host(cell: Cell, devices: Sequence[jax.Device]) -> int:
     what they hold; and after training a copy of the points with an evaluation, then certificates side by side, or a
     batch of a volume's draws. Images that are read and whitened come on top."""
     if cell.part.volume is not None:
-        return PROCESS_BYTES + cell.bytes_needed
+        return PROCESS_BYTES + _draws(cell)
     own = sum(device.process_index == jax.process_index() for device in devices)
     training = own * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
     return PROCESS_BYTES + training + max(_evaluation(cell), _certificates(cell))
 
 
+def _draws(cell: Cell) -> int:
+    """Of a batch of a volume's draws on its way to the host, for every repetition."""
+    volume = cell.part.volume
+    own_points = 8 * cell.d0 if volume.redraw else 0
+    return cell.part.repeats * volume.batch * cell.N_padded * (cell.d1 + own_points)
+
+
 def _evaluation(cell: Cell) -> int:
-    if cell.part.train.parallel == "rows":
+    if cell.by_rows:
         return 0  # part by part
-    points = cell.part.repeats * cell.N_padded * (cell.d0 + 1) * _itemsize(cell)
+    points = cell.part.repeats * cell.N_padded * (cell.d0 + 1) * cell.itemsize
     return 2 * points + 8 * cell.N_padded * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
 
 
@@ -90,12 +97,13 @@ def _certificates(cell: Cell) -> int:
     inputs, d1 = cell.last_layer
     if not landscape.certifiable(cell.N, inputs, d1):
         return 0
-    sets = 1 if cell.part.train.parallel == "rows" else cell.part.repeats
-    points = sets * cell.N * (cell.d0 + 1) * _itemsize(cell)
+    sets = 1 if cell.by_rows else cell.part.repeats
+    points = sets * cell.N * (cell.d0 + 1) * cell.itemsize
     return points + certificates_at_once(cell) * certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
 
 
 def certificates_at_once(cell: Cell) -> int:
+    """How many of a cell's certificates one process computes side by side."""
     return min(workers(), cell.part.repeats)
 
 
@@ -105,14 +113,11 @@ def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:
 
 
 def certificate_bytes(N: int, d0: int, d1: int, is_image: bool = False) -> int:
-    """Of one certificate (landscape/systems.py); d0, d1 of the layer that it is of. The square system has the smaller
-    side of A o X, (N, d0 d1), which is formed, in two systems, only where it is tall, or where its rank is in doubt."""
+    """Bytes of one certificate (landscape/systems.py); d0, d1 of the layer that it is of. The square system has the
+    smaller side of A o X, (N, d0 d1), which is formed, in two systems, only where it is tall, or where its rank is in
+    doubt."""
     side, product = min(N, d0 * d1), N * d0 * d1
     copies = 2 if d0 * d1 < N else 0
     if rank_in_doubt(N, d0, d1, is_image):
         copies = EXACT_COPIES
     return 8 * (CERTIFICATE_SQUARES * side**2 + copies * product + 10 * N * (d0 + d1))
-
-
-def _itemsize(cell: Cell) -> int:
-    return 4 if cell.part.train.precision == "float32" else 8

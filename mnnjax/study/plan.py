@@ -3,9 +3,8 @@
 import dataclasses
 import itertools
 import math
-import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.problems import nominal_shape
@@ -42,6 +41,7 @@ class Cell:
 
     @property
     def seeds(self) -> list[int]:
+        """One a repetition, counted from the study's."""
         return [self.part.seed + k for k in range(self.part.repeats)]
 
     @property
@@ -61,6 +61,21 @@ class Cell:
         """Folded into a repetition's seed to draw initial weights and batches."""
         shape = f"h={self.hidden_layers} d0={self.d0} d1={self.d1} N={self.N}"
         return zlib.crc32(f"training {shape}".encode())
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether the devices share the cell's points, and not its repetitions."""
+        return _shares_rows(self.part)
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a repetition's training step; of the rows that are shared, see training.RowLayout."""
+        return min(self.part.train.batch_size or self.N_padded, self.N_padded)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number in training."""
+        return 4 if self.part.train.precision == "float32" else 8
 
     @property
     def shape(self) -> tuple:
@@ -118,60 +133,12 @@ class Cell:
 
     @property
     def bytes_needed(self) -> int:
-        """Memory of all devices that training the cell takes, about: for each seed the data, the activations and their
-        gradients, parameters with gradients and two optimizer moments."""
-        if self.part.volume is not None:
-            # Of a batch of draws on its way to the host, for every repetition.
-            own_points = 8 * self.d0 if self.part.volume.redraw else 0
-            return self.part.repeats * self.part.volume.batch * self.N_padded * (self.d1 + own_points)
-        size = 4 if self.part.train.precision == "float32" else 8
-        batch = min(self.part.train.batch_size or self.N_padded, self.N_padded)
+        """Bytes that an epoch of all repetitions goes through, each with points of its own, about: the points, the
+        activations and their gradients, parameters with gradients and two optimizer moments. What a device holds is
+        memory.memory_per_device."""
         points = self.N_padded * (self.d0 + 1)
-        numbers = 3 * batch * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self.gram_entries
-        if _shares_rows(self.part):
-            # All repetitions have the same points; a batch is copied out of them.
-            return (points + batch * self.d0 + self.part.repeats * numbers) * size
-        return self.part.repeats * (points + numbers) * size
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """Every `count`-th cell of a study from number `index` on: its cells train in a folder of their own."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """From I/N.
-
-        Raises:
-          UserError: it is something else, or I is not one of 0 to N - 1.
-        """
-        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-        shard = cls(*map(int, match.groups())) if match else None
-        if shard is None or shard.index >= shard.count:
-            raise UserError(f"shard: {text!r} is none; write I/N with I from 0 to N - 1, such as 0/3, 1/3 and 2/3")
-        return shard
-
-    @classmethod
-    def of_folder(cls, name: str) -> "Shard | None":
-        """The shard whose folder has that name."""
-        match = re.fullmatch(r"shard-([0-9]{1,9})-of-([0-9]{1,9})", name)
-        shard = cls(*map(int, match.groups())) if match else None
-        return shard if shard is not None and shard.index < shard.count and shard.folder == name else None
-
-    @property
-    def folder(self) -> str:
-        """The name of its folder."""
-        return f"shard-{self.index}-of-{self.count}"
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
-
-    def of(self, planned: list[Cell]) -> list[Cell]:
-        """Its cells, of all cells of a study."""
-        return planned[self.index :: self.count]
+        numbers = 3 * self.batch_rows * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self.gram_entries
+        return self.part.repeats * (points + numbers) * self.itemsize
 
 
 ImageShape = Callable[[Problem], tuple[int, int] | None]
@@ -200,6 +167,14 @@ def check(study: Study) -> list[Cell]:
         if part.train is not None:
             check_optimizer(part.train)
     return planned
+
+
+def by_shape(some: Iterable[Cell]) -> dict[tuple, list[Cell]]:
+    """The cells of each shape, which share one compiled program, in the order of the first of them."""
+    found: dict[tuple, list[Cell]] = {}
+    for cell in some:
+        found.setdefault(cell.shape, []).append(cell)
+    return found
 
 
 def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
@@ -266,7 +241,7 @@ def _shares_rows(part: Study) -> bool:
     return part.train is not None and part.train.parallel == "rows"
 
 
-def _pad(sizes: list[int], most: float = MAX_PADDING) -> dict[int, int]:
+def _pad(sizes: list[int], most: float) -> dict[int, int]:
     """The number of rows that each N is padded to.
 
     Sizes are cut into runs of neighbours, each padded to its largest: the fewest runs (programs) for which padding

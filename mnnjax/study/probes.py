@@ -43,22 +43,20 @@ def epoch_model(cell: Cell) -> float:
     # A layer after the first has a gradient in its inputs too: three products in place of two.
     point = cell.parameters + (ELEMENTWISE * cell.hidden_layers + cell.d1 * (cell.hidden_layers - 1) / 2) * cell.d1
     chunk = CHUNK_SECONDS / train.chunk_epochs
-    if train.parallel == "rows":
+    if cell.by_rows:
         layout = RowLayout(cell.N, train.batch_size)
         rows = layout.N / layout.steps / len(row_devices(jax.devices()))
         return chunk + layout.steps * (STEP_SECONDS + repeats * (rows * point + ELEMENTWISE * cell.parameters) / RATE)
     together, turns, _ = spread(cell)
-    batch = min(train.batch_size or cell.N_padded, cell.N_padded)
-    work = batch * point
+    work = cell.batch_rows * point
     if cell.gram_entries:
         work = cell.N_padded**3 / 3 + cell.gram_entries * (cell.d0 + cell.d1) * cell.hidden_layers
-    return chunk + turns * math.ceil(cell.N / batch) * (STEP_SECONDS + together * work / RATE)
+    return chunk + turns * math.ceil(cell.N / cell.batch_rows) * (STEP_SECONDS + together * work / RATE)
 
 
 def step_size(cell: Cell) -> float:
     """How large a step is: cells of equal size run at the same rate, about."""
-    batch = min(cell.part.train.batch_size or cell.N_padded, cell.N_padded)
-    return float(batch * cell.parameters)
+    return float(cell.batch_rows * cell.parameters)
 
 
 def time_epoch(cell: Cell) -> Timed:
@@ -67,9 +65,8 @@ def time_epoch(cell: Cell) -> Timed:
     newton = small.part.train.optimizer == NEWTON
     most = NEWTON_STEPS if newton else small.part.train.chunk_epochs
     epochs = max(1, min(most, small.part.train.chunk_epochs, int(CALL_SECONDS / epoch_model(small))))
-    # Random points need no sources.
     began = time.monotonic()
-    training = (RowTraining if small.part.train.parallel == "rows" else SeedTraining)(small, None)
+    training = (RowTraining if small.by_rows else SeedTraining)(small, None)
     state, _ = training.run(training.start(), 0, epochs)
     first = time.monotonic() - began
     params = training.saved(state.params)
@@ -110,9 +107,9 @@ def cut(cell: Cell) -> Cell:
     """The cell with fewer repetitions, rows and points a batch, so that an epoch takes little time and memory."""
     devices = jax.devices()
     while epoch_model(cell) > CALL_SECONDS or memory_per_device(cell, devices) * len(devices) > MOST_BYTES:
-        part, rows = cell.part, cell.part.train.parallel == "rows"
+        part = cell.part
         batch = part.train.batch_size or cell.N
-        if not rows and part.repeats > len(devices):
+        if not cell.by_rows and part.repeats > len(devices):
             cell = dataclasses.replace(cell, part=dataclasses.replace(part, repeats=-(-part.repeats // 2)))
         elif 4 * batch <= cell.N or (part.train.batch_size is None and cell.N >= 512):
             cell = dataclasses.replace(cell, N=cell.N // 2, N_padded=cell.N // 2)

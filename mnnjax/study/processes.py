@@ -1,4 +1,4 @@
-"""Several processes that run one study together: how they find each other, and the little that they tell each other.
+"""Several processes that run one study together: how they meet, and the little that they tell each other.
 
 Every process runs the same program in the same order; the first one alone reads and writes the work folder. One that
 dies takes the others with it, for they wait for its share of every sum: within a minute they end with an exit code
@@ -8,8 +8,6 @@ that says to run the same command again.
 import collections
 import contextlib
 import ctypes
-import dataclasses
-import importlib.util
 import os
 import pickle
 import signal
@@ -18,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -27,6 +24,7 @@ from jax.experimental import multihost_utils
 
 from mnnjax import jax_setup
 from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, first_line, require
+from mnnjax.study.process_group import Group
 
 T = TypeVar("T")
 
@@ -34,65 +32,6 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 20
 # How long processes wait for each other when they end.
 END_SECONDS = 30
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Which process this is, of how many; None is found out by JAX, from the cluster it runs in."""
-
-    coordinator: str | None = None
-    """HOST:PORT of the first process, which the others connect to."""
-    count: int | None = None
-    index: int | None = None
-    local_devices: tuple[int, ...] | None = None
-
-
-def find_group(
-    coordinator: str | None, count: int | None, index: int | None, environment: dict[str, str], tpu: bool
-) -> Group | None:
-    """The processes that this one belongs to; None: it is alone.
-
-    Args:
-      coordinator, count, index: as the user gave them, all or none.
-      environment: os.environ.
-      tpu: whether the machine has TPUs; JAX then knows the other hosts of the slice.
-
-    Raises:
-      UserError: some are given and others are not, or they cannot be.
-    """
-    given = coordinator, count, index
-    if any(value is not None for value in given):
-        require(
-            None not in given,
-            "--coordinator, --num-processes, --process-id: they go together; give all three to every process",
-        )
-        host, _, port = coordinator.rpartition(":")
-        require(
-            bool(host) and port.isdigit() and 0 < int(port) < 2**16,
-            f"--coordinator: {coordinator!r} is not HOST:PORT; give the first process's address, such as 10.0.0.1:8476",
-        )
-        require(count >= 1, f"--num-processes: {count} is too small; give at least 1")
-        require(
-            0 <= index < count,
-            f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}",
-        )
-        return Group(*given)
-    # Of a job step, which srun starts; an sbatch script by itself is one process, whatever the job may use.
-    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
-    if tasks > 1 and "SLURM_PROCID" in environment:
-        gpus = int(environment.get("SLURM_GPUS_ON_NODE") or 0)
-        one_a_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0] == "1"
-        # JAX gives each task the GPU of its own number, also where there is but one task for all of them.
-        devices = tuple(range(gpus)) if one_a_node and gpus else None
-        return Group(None, tasks, int(environment["SLURM_PROCID"]), devices)
-    return Group() if tpu else None
-
-
-def has_tpu() -> bool:
-    """Whether this machine has TPUs and is not asked to leave them alone."""
-    wanted = os.environ.get("JAX_PLATFORMS", "tpu")
-    there = any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
-    return "tpu" in wanted and there and importlib.util.find_spec("libtpu") is not None
 
 
 def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
@@ -178,6 +117,7 @@ def _join(group: Group) -> bool:
 
 
 def count() -> int:
+    """How many processes run the study together."""
     return jax.process_count()
 
 
@@ -190,12 +130,9 @@ def gathered(value: T) -> list[T]:
     """What each process holds, in their order; the same list on all of them."""
     if count() == 1:
         return [value]
-    own = np.frombuffer(pickle.dumps(value), np.uint8)
+    own = pickle.dumps(value)
     sizes = multihost_utils.process_allgather(np.int32(len(own)))
-    # To a power of two, so that few programs are compiled.
-    padded = np.zeros(1 << int(max(sizes) - 1).bit_length(), np.uint8)
-    padded[: len(own)] = own
-    everything = multihost_utils.process_allgather(padded)
+    everything = multihost_utils.process_allgather(_padded(own, int(max(sizes))))
     return [pickle.loads(everything[k, :size].tobytes()) for k, size in enumerate(sizes)]
 
 
@@ -244,11 +181,10 @@ def from_writer(make: Callable[[], T]) -> T:
     if count() == 1:
         return make()
     value = together(make if is_writer() else lambda: None)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(own := pickle.dumps(value)))))
-    padded = np.zeros(1 << max(size - 1, 0).bit_length(), np.uint8)
-    if is_writer():
-        padded[:size] = np.frombuffer(own, np.uint8)
-    return pickle.loads(multihost_utils.broadcast_one_to_all(padded)[:size].tobytes())
+    own = pickle.dumps(value)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(own))))
+    everything = multihost_utils.broadcast_one_to_all(_padded(own, size) if is_writer() else _padded(b"", size))
+    return pickle.loads(everything[:size].tobytes())
 
 
 def first_of(value: T | None) -> T | None:
@@ -272,6 +208,13 @@ def on_host(arrays: Any) -> Any:
     if count() == 1:
         return jax.device_get(arrays)
     return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), arrays)
+
+
+def _padded(content: bytes, size: int) -> np.ndarray:
+    """The bytes of an array of a power of two of them, at least `size`, so that few programs are compiled."""
+    padded = np.zeros(1 << max(size - 1, 0).bit_length(), np.uint8)
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    return padded
 
 
 def _portable(error: Exception) -> Exception:

@@ -1,5 +1,6 @@
 """How a running study shows itself: a live bar on a terminal, plain lines now and then otherwise."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from mnnjax.study.plan import Cell
 
 SECONDS_BETWEEN_LINES = 15.0
+# The part of a study's work that is timed before it says how long the rest takes: small cells, which come first, take
+# longer for their work than large ones.
+LEAST_SHARE = 0.01
 
 
-def duration(seconds: float | None) -> str:
-    """A time span for people: '45 s', '12 min', '3.4 h'; None is 'unknown'."""
-    if seconds is None:
-        return "unknown"
+def duration(seconds: float) -> str:
+    """A span of so many seconds, for people: '45 s', '12 min', '3.4 h'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -31,17 +33,28 @@ def say_nothing(text: str) -> None:
 
 
 class LineProgress:
-    """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains."""
+    """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains.
 
-    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], tell: Callable[[str], None] = tell):
-        self._tell = tell
+    How long the rest takes is told from the work that this process did, and the time it took; the first chunk of each
+    shape, whose program is compiled in it, is left out of both.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        finished: Sequence[Cell],
+        tell: Callable[[str], None] = tell,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._tell, self._clock = tell, clock
         self._cells = len(cells)
         self._finished = len(finished)
         self._total = sum(cell.work for cell in cells)
         self._done = sum(cell.work for cell in finished)
-        self._before = self._done  # work that earlier processes did
-        self._began = time.monotonic()
-        self._last_line = 0.0
+        self._compiled: set[tuple] = set()  # shapes
+        self._come_to, self._since = self._done, clock()
+        self._timed_work = self._timed_seconds = 0.0
+        self._last_line = -math.inf
 
     def __enter__(self):
         return self
@@ -50,27 +63,41 @@ class LineProgress:
         pass
 
     def cell_started(self, cell: Cell, step: int) -> None:
-        self._before += cell.work * step / cell.steps
+        """The cell goes on from a step that earlier processes came to, or from 0."""
+        self._advance(self._done + cell.work * step / cell.steps, timed=False)
 
     def chunk(self, cell: Cell, step: int, text: str) -> None:
         """The cell has come to a step; `text` says what it is and how it looks."""
         done = self._done + cell.work * step / cell.steps
-        here = done - self._before
-        left = (time.monotonic() - self._began) * (self._total - done) / here if here > 0 else None
-        self._show(done / self._total, f"{cell.id}: {text}, {duration(left)} left")
+        self._advance(done, timed=cell.shape in self._compiled)
+        self._compiled.add(cell.shape)
+        if self._timed_work >= LEAST_SHARE * self._total:
+            left = (self._total - done) * self._timed_seconds / self._timed_work
+            text += f", {duration(left)} left"
+        self._show(done / self._total, f"{cell.id}: {text}")
 
     def cell_finished(self, cell: Cell, text: str) -> None:
         """`text` is its result in a few words."""
         self._finished += 1
         self._done += cell.work
+        self._advance(self._done, timed=True)
         self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def message(self, text: str) -> None:
+        """Say it at once."""
         self._tell(text)
 
+    def _advance(self, done: float, timed: bool) -> None:
+        """So much work is done by now; timed: what came since the last call tells how fast it goes."""
+        now = self._clock()
+        if timed:
+            self._timed_work += done - self._come_to
+            self._timed_seconds += now - self._since
+        self._come_to, self._since = done, now
+
     def _show(self, fraction: float, text: str) -> None:
-        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = time.monotonic()
+        if self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = self._clock()
             self.message(f"{100 * fraction:5.1f} %  {text}")
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from mnnjax.checks import first_difference
 from mnnjax.config import Study, UserError, from_dict, to_dict
 from mnnjax.study import storage
-from mnnjax.study.plan import Shard
+from mnnjax.study.plan import Cell
+from mnnjax.study.shard import Shard
 from mnnjax.study.storage import AnyPath
 
 CONFIG, CELLS, WHITENING = "config.json", "cells", "whitening"
@@ -38,6 +39,16 @@ VOLUME_COLUMNS = (
 # because the problem is too large for one.
 NON_FINITE = "non_finite"
 TOO_LARGE = "not_certified"
+
+
+def cell_columns(cell: Cell) -> dict:
+    """What all rows of a cell have in common, whether it is trained or its volumes are measured."""
+    problem = cell.part.problem
+    return {
+        "study": cell.part.name, "cell": cell.id, "inputs": problem.inputs, "labels": problem.labels,
+        "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N, "rho": cell.part.network.rho,
+        "parameters": cell.parameters,
+    }  # fmt: skip
 
 
 class Workdir:
@@ -136,6 +147,7 @@ class Workdir:
     # Finished cells.
 
     def is_finished(self, cell_id: str) -> bool:
+        """Whether any folder of the study holds the cell's rows, as `folders` were when this was asked first."""
         return cell_id in self._files
 
     def finish_cell(self, cell_id: str, rows: Sequence[dict]) -> None:

@@ -11,10 +11,10 @@ from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study import processes
+from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import Cell
 from mnnjax.study.sources import Sources
 from mnnjax.study.verdicts import certify_seeds
-from mnnjax.study.volumes import seed_keys
 from mnnjax.training import (
     RowLayout,
     add_sums,
@@ -33,11 +33,13 @@ EVALUATED_ROWS = 2048
 class RowTraining:
     """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices of all processes.
 
+    sources: None where points are drawn.
+
     Raises:
       UserError: the cell's images are missing, or the processes cannot share its rows.
     """
 
-    def __init__(self, cell: Cell, sources: Sources):
+    def __init__(self, cell: Cell, sources: Sources | None):
         self._cell, part = cell, cell.part
         self._layout = RowLayout(cell.N, part.train.batch_size)
         devices = row_devices(jax.devices())

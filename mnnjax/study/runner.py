@@ -17,8 +17,8 @@ from mnnjax.study import plan, processes, progress
 from mnnjax.study.fit import require_fit
 from mnnjax.study.lock import StudyError
 from mnnjax.study.machine import machine
-from mnnjax.study.plan import Shard
 from mnnjax.study.results import Elsewhere, Workdir
+from mnnjax.study.shard import Shard
 from mnnjax.study.sources import Sources, recorded_cells
 from mnnjax.study.stopping import Stopped, stop_request
 from mnnjax.study.storage import AnyPath
@@ -47,9 +47,14 @@ def run_study(
       How many cells there are, of the study or of the shard.
 
     Raises:
-      UserError: the folder belongs to another study, another process is at work in it, or data are missing.
+      UserError: the folder belongs to another study, another process is at work in it, data are missing, or a problem
+        does not fit into the devices.
       StudyError: the disk is full, or another process took the folder over.
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
+
+    Example:
+      run_study(Study("mine", Problem(d0=(10,), N=(100,))), "runs/mine")
+      rows = read_csv(Path("runs/mine/results.csv"))  # from study.results
     """
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnnjax.study.plan import Cell
+from mnnjax.study.plan import Cell, by_shape
 
 MOST_TIMED = 6
 # A shape is not timed that could change the total by a smaller part than this.
@@ -53,17 +53,14 @@ class Work:
 
     def scaled(self, cells: Sequence[Cell]) -> Scaled:
         """Time one cell of each shape in turn, the one that could change the total most, and scale the others."""
-        by_shape: dict[tuple, list[Cell]] = {}
-        for cell in cells:
-            by_shape.setdefault(cell.shape, []).append(cell)
-        left = [max(alike, key=self.model) for alike in by_shape.values()]
+        shapes = by_shape(cells)
+        left = [max(alike, key=self.model) for alike in shapes.values()]
         began, found = time.monotonic(), []
         factors: list[tuple[Cell, float]] = []
         while left and len(found) < MOST_TIMED and (not found or time.monotonic() - began < self.budget):
             seconds = {cell.id: self._seconds(cell, factors) for cell in cells}
             unknown = [
-                sum(seconds[alike.id] for alike in by_shape[cell.shape]) * self._distance(cell, factors)
-                for cell in left
+                sum(seconds[alike.id] for alike in shapes[cell.shape]) * self._distance(cell, factors) for cell in left
             ]
             if found and max(unknown) < WORTH_TIMING * sum(seconds.values()):
                 break

@@ -10,10 +10,10 @@ import numpy as np
 
 from mnnjax.config import Study
 from mnnjax.study import processes
+from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import Cell
 from mnnjax.study.sources import Sources, read_images
 from mnnjax.study.verdicts import certify_seeds
-from mnnjax.study.volumes import seed_keys
 from mnnjax.training import NEWTON, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
@@ -24,11 +24,13 @@ CPU_CACHE_BYTES = 2**19
 class SeedTraining:
     """The state of all repetitions of a cell, seeds on the leading axis.
 
+    sources: None where points are drawn.
+
     Raises:
       UserError: the cell's images are missing.
     """
 
-    def __init__(self, cell: Cell, sources: Sources):
+    def __init__(self, cell: Cell, sources: Sources | None):
         self._cell = cell
         self._programs = programs = seed_programs(cell.part, *cell.shape[1:], *spread(cell))
         seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))

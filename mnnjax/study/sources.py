@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float, Key
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
@@ -112,8 +113,10 @@ class Sources:
         self._workdir.write(self._workdir.whitening / f"{name}.json", json.dumps(record, indent=1) + "\n")
 
 
-def read_images(cell: Cell, sources: Sources, keys, rows: int, dtype) -> tuple[np.ndarray, np.ndarray]:
-    """X (repeats, rows, d0) and y (repeats, rows): a repetition's own images for each key, padded with zero rows."""
+def read_images(
+    cell: Cell, sources: Sources, keys: Key[Array, " repeats"], rows: int, dtype
+) -> tuple[Float[np.ndarray, "repeats rows d0"], Float[np.ndarray, "repeats rows"]]:
+    """X and y of a cell's N images, whitened: a repetition's own for each key, padded with rows of zeros."""
     own = (cell.part.problem, *sources.get(cell.part.problem))
     drawn = [draw_images(*own, key, rows, cell.N, dtype) for key in keys]
     return tuple(np.stack(parts) for parts in zip(*drawn, strict=True))

@@ -1,10 +1,14 @@
 """How far a study has come, read from its folder."""
 
 from mnnjax.study import storage
-from mnnjax.study.plan import Cell, Shard
+from mnnjax.study.plan import Cell
 from mnnjax.study.results import NON_FINITE, Workdir
+from mnnjax.study.shard import Shard
 from mnnjax.study.sources import recorded_cells
 from mnnjax.study.storage import AnyPath
+
+# What is told of the last event; the log has more of it, such as the machine.
+DETAILS = ("cells", "finished", "processes", "cell", "epoch", "mse", "mce", "seconds", "reason", "text")
 
 
 def status(path: AnyPath | str) -> str:
@@ -54,5 +58,5 @@ def _log(workdir: Workdir) -> tuple[str, list[str]]:
     warnings = [entry["text"] for entry in log if entry["event"] == "warning"]
     if not log:
         return "", warnings
-    details = ", ".join(f"{k} {v}" for k, v in log[-1].items() if k not in ("time", "event"))
+    details = ", ".join(f"{name} {log[-1][name]}" for name in DETAILS if name in log[-1])
     return f"{log[-1]['event']} at {log[-1]['time']}" + (f" ({details})" if details else ""), warnings

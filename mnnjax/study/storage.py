@@ -61,10 +61,12 @@ def open_path(where: str | os.PathLike) -> AnyPath:
 
 
 def is_remote(path: AnyPath) -> bool:
+    """Whether it lies in a bucket."""
     return not isinstance(path, Path)
 
 
 def absolute(path: AnyPath) -> AnyPath:
+    """The path from the root, whatever folder the process goes to; a bucket's is."""
     return path if is_remote(path) else path.absolute()
 
 
@@ -92,6 +94,7 @@ def clear_errors(path: AnyPath) -> Iterator[None]:
 
 
 def make_folder(path: AnyPath) -> None:
+    """Make a folder, and those above it, where it is missing; a bucket needs none."""
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -131,7 +134,7 @@ def each(function: Callable[[AnyPath], T], paths: Sequence[AnyPath]) -> list[T]:
 
 
 def move(source: AnyPath, target: AnyPath) -> None:
-    """Move a folder, or a file, to a place that is free."""
+    """Move a folder to a place that is free."""
     if not is_remote(source):
         shutil.move(source, target)
         return
@@ -169,6 +172,7 @@ class LineLog:
         self._writing = threading.Lock()
 
     def add(self, line: str) -> None:
+        """Add a line, given without its end."""
         if is_remote(self._path):
             self._content = _whole(self.read() if self._content is None else self._content) + line.encode() + b"\n"
             self._changed = True

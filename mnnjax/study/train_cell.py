@@ -9,12 +9,11 @@ import numpy as np
 
 from mnnjax import landscape
 from mnnjax.landscape import Certificate
-from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study import processes, progress, results
 from mnnjax.study.checkpoint import open_checkpoints
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
-from mnnjax.study.row_training import RowTraining
+from mnnjax.study.row_training import EVALUATED_ROWS, RowTraining
 from mnnjax.study.seed_training import SeedTraining
 from mnnjax.study.sources import Sources
 from mnnjax.study.stopping import Interrupted, Stopped
@@ -34,9 +33,8 @@ def run_training_cell(
       UserError: the cell's images are missing.
       Stopped: a stop was asked for; the state is saved.
     """
-
     began = time.monotonic()
-    training = (RowTraining if cell.part.train.parallel == "rows" else SeedTraining)(cell, sources)
+    training = (RowTraining if cell.by_rows else SeedTraining)(cell, sources)
     checkpoints = open_checkpoints(cell, workdir, shown)
     with contextlib.closing(checkpoints):
         # The others go on from where the process that reads the checkpoints says.
@@ -106,10 +104,11 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
     test = images.held_out
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for start in range(0, test.N, BLOCK_ROWS):
-            rows = np.arange(start, min(start + BLOCK_ROWS, test.N))
+        for start in range(0, test.N, EVALUATED_ROWS):
+            rows = np.arange(start, min(start + EVALUATED_ROWS, test.N))
             y = problem.labels_of(test.upper[rows])
-            yield whitening.apply(test.read(rows), cell.part.train.precision), y, np.ones(len(rows))
+            X = whitening.apply(test.read(rows), cell.part.train.precision)
+            yield X, y.astype(X.dtype), np.ones(len(rows), X.dtype)
 
     stream = make_stream(problem, cell.part.network, cell.hidden_layers, cell.d1)
     return np.asarray(from_sums(*stream(params, parts())).mce), test.N
@@ -129,11 +128,8 @@ def _rows(
     for k, (seed, data_seed, certificate) in enumerate(zip(cell.seeds, cell.data_seeds, certificates, strict=True)):
         mse, mce, smallest, first_order = (float(values[k]) for values in evaluation)
         failed = int(non_finite_epoch[k])
-        row = {
-            "study": part.name, "cell": cell.id, "inputs": part.problem.inputs, "labels": part.problem.labels,
-            "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N,
-            "rho": part.network.rho, "bias": part.network.bias, "parameters": cell.parameters,
-            "optimizer": part.train.optimizer, "precision": part.train.precision,
+        row = results.cell_columns(cell) | {
+            "bias": part.network.bias, "optimizer": part.train.optimizer, "precision": part.train.precision,
             "epochs": part.train.total_epochs, "seed": seed, "data_seed": data_seed, "mse": mse, "mce": mce,
             "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
             "verdict": results.NON_FINITE, "first_order_residual": first_order,
@@ -151,6 +147,6 @@ def _rows(
 
 
 def finite_mean(values: np.ndarray) -> float:
-    """The mean over the finite values; nan where there are none."""
+    """The mean over the finite ones of values (repeats,); nan where there are none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan

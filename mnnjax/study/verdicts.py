@@ -30,10 +30,16 @@ def certify_seeds(
     threshold: float,
     stop_requested: Callable[[], object] = lambda: None,
 ) -> list[Certificate | None]:
-    """certify_network for each seed (leading axis of all arrays), in all processes; None where a weight is not finite.
+    """certify_network for each seed, in all processes; None where a weight is not finite.
 
     One BLAS thread a seed: the last bits then do not depend on the number of cores, and seeds, not threads that wait
     for each other, share the cores.
+
+    Args:
+      params: network.MNN's, each array with the seeds on a leading axis.
+      X, y: (seeds, N, d0) and (seeds, N), or a list of a seed's own.
+      threshold: outputs above it are classified as the larger label.
+      stop_requested: asked before each seed.
 
     Raises:
       Interrupted: stop_requested() came true between two seeds, on any process.

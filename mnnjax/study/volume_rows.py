@@ -10,6 +10,7 @@ from mnnjax import landscape
 from mnnjax.landscape import volume as sampling
 from mnnjax.landscape.intervals import Counts, Estimate, clopper_pearson, quotient, volumes_from_counts
 from mnnjax.study.plan import Cell
+from mnnjax.study.results import cell_columns
 
 # What is known so far, one entry a repetition: hits and draws (repeats, 3); of single splitting runs the volumes of
 # both targets and of the candidates of the first (repeats, 3, splits); exact volumes (repeats, 3).
@@ -18,14 +19,11 @@ State = dict[str, np.ndarray]
 
 def rows_of(cell: Cell, state: State) -> list[dict]:
     """One row a repetition, in the order of the seeds."""
-    part, problem = cell.part, cell.part.problem
-    rows = []
+    volume, rows = cell.part.volume, []
     for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
-        row = {
-            "study": part.name, "cell": cell.id, "inputs": problem.inputs, "labels": problem.labels,
-            "hidden_layers": cell.hidden_layers, "d0": cell.d0, "d1": cell.d1, "N": cell.N, "rho": part.network.rho,
-            "bias": problem.constant_input, "parameters": cell.parameters, "seed": seed, "data_seed": data_seed,
-            "method": part.volume.method, "eps": part.volume.eps,
+        row = cell_columns(cell) | {
+            "bias": cell.part.problem.constant_input, "seed": seed, "data_seed": data_seed,
+            "method": volume.method, "eps": volume.eps,
         }  # fmt: skip
         for name, found in _volumes(cell, state, k).items():
             known = not math.isnan(found.estimate)

@@ -18,6 +18,7 @@ from mnnjax.landscape.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
 from mnnjax.study import plan, progress, volume_rows
 from mnnjax.study.checkpoint import open_checkpoints
+from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import Cell
 from mnnjax.study.results import Workdir
 from mnnjax.study.sources import Sources, read_images
@@ -42,7 +43,6 @@ def run_volume_cell(
     Raises:
       Stopped: a stop was asked for; the state is saved.
     """
-
     began = saved = time.monotonic()
     checkpoints = open_checkpoints(cell, workdir, shown)
     host = jax.default_device(jax.devices("cpu")[0])
@@ -205,11 +205,6 @@ class Measurement:
 
     def _padded(self) -> np.ndarray:
         return np.pad(self._X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
-
-
-def seed_keys(seeds: Sequence[int], salt: int):
-    """A repetition's key: its seed with the salt of what is drawn from it."""
-    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))
 
 
 def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]:

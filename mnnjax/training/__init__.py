@@ -3,7 +3,9 @@
 from mnnjax.training.evaluate import Evaluation, add_sums, from_sums, make_evaluation, make_stream
 from mnnjax.training.loop import NEWTON, check_optimizer, learning_rate, make_optimizer, make_training
 from mnnjax.training.newton import NewtonOptions, newton_options
-from mnnjax.training.sharded import RowLayout, from_bits, make_row_training, place_rows, row_devices
+from mnnjax.training.polish import polish
+from mnnjax.training.rows import RowLayout, from_bits, place_rows, row_devices
+from mnnjax.training.sharded import make_row_training
 from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
@@ -26,5 +28,6 @@ __all__ = [
     "make_training",
     "newton_options",
     "place_rows",
+    "polish",
     "row_devices",
 ]

@@ -16,24 +16,34 @@ from mnnjax.network import MNN, leaky_relu
 
 
 class Evaluation(NamedTuple):
+    """Of a network on N points, in float64; of several networks, each field has them as leading axis."""
+
     mse: Float[Array, ""]
+    """|e|^2 / N (eq 2.3)."""
     mce: Float[Array, ""]
-    min_abs_neural_input: Float[Array, ""]  # min over points, units and hidden layers of |neural input|
-    first_order_residual: Float[Array, ""]  # |(A o X) e| / N (eq 3.2), of the last hidden layer and its inputs X
+    """The fraction of points misclassified, in [0, 1]."""
+    min_abs_neural_input: Float[Array, ""]
+    """The minimum over points, units and hidden layers of |neural input| (Figure 5.2)."""
+    first_order_residual: Float[Array, ""]
+    """|(A o X) e| / N (eq 3.2), of the last hidden layer and its inputs X."""
 
 
 class Sums(NamedTuple):
-    """Of some of the points; those of all points are their sums, and the smallest of `smallest`."""
+    """What an Evaluation is made of, over some of the points (add_sums, from_sums)."""
 
     squares: Float[Array, ""]
+    """|e|^2."""
     wrong: Float[Array, ""]
+    """How many points are misclassified."""
     smallest: Float[Array, ""]
+    """The smallest |neural input|."""
     stationarity: Float[Array, "d1 inputs"]
     """(A o X) e, one row a neuron of the last hidden layer; with biases the last input is the constant 1."""
 
 
 def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Sums]:
-    """The pure function sums(params, X, y, weights) -> Sums in float64; weights (N,): 1 for points, 0 for padding."""
+    """The pure function sums(params, X, y, weights) -> Sums in float64: of X (rows, d0) and y (rows,), those whose
+    weight is 1; it is 0 for padding."""
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.float64)
 
     def sums(params, X, y, weights) -> Sums:
@@ -61,33 +71,53 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
 
 
 def add_sums(a: Sums, b: Sums) -> Sums:
-    """The sums of the points of both."""
+    """The sums over the points of both; leading axes stay."""
     added = jax.tree.map(lambda x, y: x + y, a, b)
     return added._replace(smallest=jnp.minimum(a.smallest, b.smallest))
 
 
 def from_sums(sums: Sums, N) -> Evaluation:
-    """The evaluation of N points from their sums; leading axes stay."""
+    """The evaluation of N points (a number, or one for each network) from their sums; leading axes stay."""
     size = jnp.sqrt(jnp.sum(jnp.square(sums.stationarity), axis=(-2, -1)))
     return Evaluation(sums.squares / N, sums.wrong / N, sums.smallest, size / N)
 
 
 def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Evaluation]:
-    """The pure function evaluate(params, X, y, N) -> Evaluation in float64; only the first N rows of X are points."""
+    """The pure function evaluate(params, X, y, N) -> Evaluation, of one network in float64.
+
+    params are those of network.MNN with `hidden_layers` layers of width d1, in any precision; only the first N rows of
+    X (rows, d0) and y (rows,) are points. The sizes are those given here and those of the arrays: of the problem only
+    the two values of y count, of the network only rho and bias.
+
+    Example:
+        evaluate = jax.jit(make_evaluation(Problem(d0=(20,), N=(200,)), Network(), hidden_layers=1, d1=20))
+        evaluate({"W1": W, "z": z}, X, y, 200).mce
+    """
     sums = make_sums(problem, network, hidden_layers, d1)
 
     def evaluate(params, X, y, N) -> Evaluation:
+        """The Evaluation, in float64, of one network on the first N rows of X (rows, d0) and y (rows,).
+
+        params: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, with biases also b1, ... (d1,) and c ().
+        """
         return from_sums(sums(params, X, y, (jnp.arange(X.shape[0]) < N).astype(jnp.float64)), N)
 
     return evaluate
 
 
+@functools.lru_cache(maxsize=4)
 def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., tuple[Sums, float]]:
     """The function stream(params, parts) -> (Sums, N) of all seeds (leading axis of params, and of the sums) and the
-    number of points; from_sums makes an Evaluation of them.
+    number of points; from_sums makes an Evaluation of them. The same arguments give the same function, with all that
+    it has compiled.
 
-    parts: (X, y, weights) of some points each, which are looked at one after the other and let go; all seeds have the
-    same points. Work goes to this process's CPU devices in turn, for only they have float64 everywhere.
+    parts: at least one (X, y, weights), of some points each: X (rows, d0), y (rows,), and weights (rows,), 1 for points
+    and 0 for padding. They are looked at one after the other and let go; all seeds have the same points. Work goes to
+    this process's CPU devices in turn, for only they have float64 everywhere.
+
+    Example:
+        stream = make_stream(problem, network, hidden_layers=1, d1=20)
+        from_sums(*stream(params, [(X, y, np.ones(len(X)))])).mce  # (seeds,)
     """
     sums = jax.jit(jax.vmap(make_sums(problem, network, hidden_layers, d1), in_axes=(0, None, None, None)))
     add = jax.jit(add_sums)

@@ -15,14 +15,14 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
 from mnnjax.training.newton import init_newton, make_newton, newton_options
-from mnnjax.training.state import Metrics, Training, TrainState
+from mnnjax.training.state import Metrics, Training, TrainState, first_failure
 
 # The one optimizer that is not of Optax: training/newton.py.
 NEWTON = "newton"
 
 
 def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
-    """The Optax optimizer that the config names.
+    """The Optax optimizer that the config names, at this learning rate in place of the config's.
 
     Raises:
       UserError: Optax has no such optimizer, or not with these options.
@@ -56,16 +56,36 @@ def check_optimizer(train: Train) -> None:
         make_optimizer(train, train.learning_rate)
 
 
-def learning_rate(train: Train, epoch: Int[Array, ""]) -> Float[Array, ""]:
-    """Constant for train.epochs, then falling exponentially to decay_to of it in the last of decay_epochs (section 4,
-    Figure 5.2)."""
+def learning_rate(train: Train, epoch: Int[Array, ""] | int) -> Float[Array, ""]:
+    """The rate in an epoch, counted from 0: constant for train.epochs, then falling exponentially to decay_to of it in
+    the last of decay_epochs (section 4, Figure 5.2)."""
     past = jnp.maximum(epoch - train.epochs + 1, 0) / max(train.decay_epochs, 1)
     return jnp.asarray(train.learning_rate * train.decay_to**past, train.precision)
 
 
+def start_params(module: MNN, d0: int, key: PRNGKeyArray, params: dict | None) -> dict[str, Array]:
+    """Where a network's training starts: at these parameters, in the module's precision, or at random ones.
+
+    Raises:
+      UserError: other names or shapes than the module has.
+    """
+    X = jnp.zeros((1, d0), module.dtype)
+    if params is None:
+        return module.init(key, X)["params"]
+    expected = {name: leaf.shape for name, leaf in jax.eval_shape(module.init, key, X)["params"].items()}
+    found = {name: jnp.shape(leaf) for name, leaf in params.items()}
+    if found != expected:
+        raise UserError(f"params: have the shapes {found}, not {expected}; name and shape them so")
+    return {name: jnp.asarray(leaf, module.dtype) for name, leaf in params.items()}
+
+
 def descend(train: Train, loss: Callable, params, opt_state, rate: Float[Array, ""]) -> tuple[Any, Any, Metrics]:
     """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
-    before the step."""
+    before the step.
+
+    Raises:
+      UserError: from make_optimizer.
+    """
     (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
     # The extra arguments serve optimizers that search along a line; the others ignore them.
@@ -75,26 +95,42 @@ def descend(train: Train, loss: Callable, params, opt_state, rate: Float[Array, 
     return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
 
 
-def first_failure(before: Int[Array, "*seeds"], mse: Float[Array, "*seeds"], epoch) -> Int[Array, "*seeds"]:
-    """TrainState.non_finite_epoch after an epoch of this MSE."""
-    return jnp.where((before < 0) & ~jnp.isfinite(mse), epoch, before).astype(jnp.int32)
-
-
 def make_training(
     problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, rows: int
 ) -> Training:
-    """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points.
+    """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points, to be vmapped over
+    seeds and jitted.
+
+    The sizes are those given here, hidden_layers, d0, d1 and rows: of the problem, the kinds of inputs and labels
+    count, not d0 and N, which need not agree; of the network, all but the widths and numbers of layers. Images are not drawn but read (problems.draw_images).
 
     Raises:
       UserError: from check_optimizer.
+
+    Example:
+        train = Train(epochs=100, decay_epochs=100)
+        training = make_training(Problem(d0=(20,), N=(200,)), Network(), train, hidden_layers=1, d0=20, d1=20, rows=200)
+        key = jax.random.key(0)
+        X, y = training.draw(key, 200)
+        run = jax.jit(training.run_epochs, static_argnames="epochs")
+        state, metrics = run(training.init(key), key, X, y, 200, first_epoch=0, epochs=train.total_epochs)
+
+    From your own weights: training.init(key, {"W1": W, "z": z}).
     """
     check_optimizer(train)
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     batch_rows = min(train.batch_size or rows, rows)
 
-    def init(key: PRNGKeyArray) -> TrainState:
-        params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
+    def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
+        """The state before the first epoch.
+
+        params: start there instead of at random weights; named and shaped as TrainState.params, in any precision.
+
+        Raises:
+          UserError: params of other names or shapes.
+        """
+        params = start_params(module, d0, key, params)
         if train.optimizer == NEWTON:
             opt_state = init_newton(newton_options(train), params)
         else:
@@ -138,6 +174,14 @@ def make_training(
     one_epoch = full_batch_epoch if train.batch_size is None else mini_batch_epoch
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        """The state after `epochs` further epochs, and the Metrics of the last.
+
+        state: from init or an earlier call. key: of the order of mini-batches; the same in all calls of a run.
+        X (rows, d0), y (rows,): the first N rows are points.
+        first_epoch: how many epochs the run has behind it; epochs: how many to do now (static under jit). Together they
+          say where the learning-rate schedule stands: 0 and train.total_epochs are the whole run, 1000 + 1000 = 2000
+          epochs for Train().
+        """
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
             X = jax.lax.optimization_barrier(X.T)

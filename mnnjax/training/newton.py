@@ -10,7 +10,11 @@ the outputs in its neural inputs, a Khatri-Rao product whose Gram matrix is elem
 
     J J^T = sum_l (B_l B_l^T) * (h_{l-1} h_{l-1}^T) + h_L h_L^T,
 
-for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor.
+for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor. (The code has one column a
+point, as MNN.by_columns.)
+
+Source: Levenberg 1944, Marquardt 1963; in data space by (J^T J + lambda I)^-1 J^T = J^T (J J^T + lambda I)^-1. The
+rules for damping and kicks are ours, by the measurements in tests/benchmarks/README.md.
 """
 
 import dataclasses
@@ -26,7 +30,7 @@ from mnnjax import objective
 from mnnjax.checks import UserError, require
 from mnnjax.config import Train
 from mnnjax.network import MNN, leaky_relu
-from mnnjax.training.state import Metrics, TrainState
+from mnnjax.training.state import Metrics, TrainState, first_failure
 
 # Residuals of this many units of rounding, and of that many where no step makes them smaller, are at rounding level.
 SURE_UNITS, STUCK_UNITS = 2.0, 20.0
@@ -60,7 +64,7 @@ class NewtonOptions:
 class NewtonState(NamedTuple):
     """Of a run; the parameters of its TrainState are the best it has seen."""
 
-    point: Any  # the parameters that it is at
+    point: Any  # the parameters that it is at, where the next step starts
     best_mse: Float[Array, ""]
     kicks: Int[Array, ""]  # since the best MSE last fell by more than SLOW_GAIN
     damping: Float[Array, ""]
@@ -92,6 +96,7 @@ def newton_options(train: Train) -> NewtonOptions:
 
 
 def init_newton(options: NewtonOptions, params: dict) -> NewtonState:
+    """Of a run that starts at these parameters, as network.MNN names them."""
     dtype = params["z"].dtype
     damping = jnp.asarray(options.damping, dtype)
     return NewtonState(params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False))
@@ -102,20 +107,22 @@ class Factor(NamedTuple):
 
     B: Float[Array, "d1 N"]
     h: Float[Array, "d0 N"]
+    bias: bool  # whether the layer has one
 
 
 def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
     """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer.
 
-    neural_inputs: (d1, N) of every hidden layer on the columns, as MNN.by_columns gives them.
+    params are those of network.MNN; neural_inputs (d1, N) of every hidden layer on the columns, as MNN.by_columns gives
+    them.
     """
     inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
     B = params["z"][:, None]
-    result = [Factor(jnp.ones_like(columns[:1]), inputs[-1])]
+    result = [Factor(jnp.ones_like(columns[:1]), inputs[-1], "c" in params)]
     for layer in range(len(neural_inputs), 0, -1):
         U = neural_inputs[layer - 1]
         B = jnp.where(U > 0, 1.0, rho).astype(U.dtype) * B
-        result.insert(0, Factor(B, inputs[layer - 1]))
+        result.insert(0, Factor(B, inputs[layer - 1], f"b{layer}" in params))
         B = params[f"W{layer}"].T @ B
     return result
 
@@ -125,19 +132,21 @@ def gram(a: Float[Array, "d N"]) -> Float[Array, "N N"]:
     return jax.lax.optimization_barrier(a.T) @ a
 
 
-def data_gram(parts: list[Factor], bias: bool, input_gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
-    """J J^T; input_gram is that of the columns, which no step changes."""
-    inputs = [input_gram, *(gram(h) for _, h in parts[1:])]
-    hidden = sum(gram(B) * (inner + float(bias)) for (B, _), inner in zip(parts[:-1], inputs[:-1], strict=True))
-    return hidden + inputs[-1] + float(bias)
+def data_gram(parts: list[Factor], input_gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
+    """J J^T (N, N); input_gram is that of the columns, which no step changes."""
+    inputs = [input_gram, *(gram(part.h) for part in parts[1:])]
+    hidden = sum(gram(B) * (inner + float(bias)) for (B, _, bias), inner in zip(parts[:-1], inputs[:-1], strict=True))
+    return hidden + inputs[-1] + float(parts[-1].bias)
 
 
-def data_gram_diagonal(parts: list[Factor], bias: bool) -> Float[Array, " N"]:
-    return sum(jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h in parts)
+def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
+    """The diagonal of J J^T (N,), without the rest of it."""
+    return sum(jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h, bias in parts)
 
 
 def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callable[..., tuple[TrainState, Metrics]]:
-    """run_epochs of a Training, an epoch being one step: tried, and taken if it lowers the MSE.
+    """run_epochs of a Training whose states are of init_newton, an epoch being one step: tried, and taken if it lowers
+    the MSE.
 
     A run whose MSE has reached rounding level stops: its further epochs cost and change nothing. The metrics are those
     of the state that is returned.
@@ -147,6 +156,13 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        """The state after up to `epochs` further steps, and its Metrics.
+
+        state: from init or an earlier call. key: of the kicks; the same in all calls of a run.
+        X (rows, d0), y (rows,): the first N rows are points.
+        first_epoch: how many epochs the run has behind it; epochs: how many to do now. There is no learning rate, so
+          first_epoch serves the kicks' randomness and the count in non_finite_epoch.
+        """
         columns = X.T
         is_point = (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         input_gram = gram(columns) if X.shape[0] <= options.gram_rows else None
@@ -181,11 +197,11 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         # The residual falls by J delta: the differential has J's negative.
         adjoint = jax.linear_transpose(differential, start)
         parts = factors(start, columns, neural_inputs, module.rho)
-        diagonal = is_point * data_gram_diagonal(parts, module.bias)
+        diagonal = is_point * data_gram_diagonal(parts)
         # Rows of padding have an equation of their own, v = 0.
         shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
         if input_gram is not None:
-            system = data_gram(parts, module.bias, input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
+            system = data_gram(parts, input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
             # NaN where rounding leaves no positive definite matrix: the step is then rejected and the damping grows.
             v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), e)
         else:
@@ -218,10 +234,9 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         damping = jnp.where(stalled, options.damping, damping)
         kicks = jnp.where(stalled, kicks + 1, kicks).astype(jnp.int32)
         slow = jnp.where(stalled, 0, slow)
-        failed = ~jnp.isfinite(mse)
-        failed_epoch = jnp.where(failed & (state.non_finite_epoch < 0), epoch, state.non_finite_epoch)
-        opt_state = NewtonState(params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done | failed)
-        return TrainState(best, opt_state, failed_epoch.astype(jnp.int32))
+        done |= ~jnp.isfinite(mse)
+        opt_state = NewtonState(params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done)
+        return TrainState(best, opt_state, first_failure(state.non_finite_epoch, mse, epoch))
 
     return run_epochs
 

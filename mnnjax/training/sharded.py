@@ -1,176 +1,48 @@
 """Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
 
-The rows lie in ROW_BLOCKS blocks, whatever the number of devices; a device holds whole blocks. A mini-batch takes the
-same number of rows from every block, in an order that each block draws for itself. So neither the points nor the
-batches depend on how many devices there are, or on how many processes they belong to, and the training curve does so
-to rounding only. N that does not fill the blocks is padded with rows of weight zero.
+Each block of rows (rows.py) draws for itself the order in which it gives its rows to an epoch's mini-batches. So
+neither the points nor the batches depend on how many devices there are, or on how many processes they belong to, and
+the training curve does so to rounding only.
 """
 
-import dataclasses
 import functools
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt16
+from jaxtyping import PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.config import ROW_BLOCKS, Network, Problem, Train, UserError
+from mnnjax.config import Network, Problem, Train
 from mnnjax.network import MNN
-from mnnjax.training.loop import descend, first_failure, learning_rate, make_optimizer
-from mnnjax.training.state import Metrics, TrainState
-
-AXIS = "rows"
+from mnnjax.training.loop import descend, learning_rate, make_optimizer, start_params
+from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
+from mnnjax.training.state import Metrics, TrainState, first_failure
 
 # Of the rows, in the precision of training, that a device multiplies at once.
 PIECE_BYTES = 2**28
 
 
-@dataclasses.dataclass(frozen=True)
-class RowLayout:
-    """How N points lie in blocks, and how batches are made of them."""
-
-    N: int
-    batch_size: int | None
-
-    @property
-    def points(self) -> int:
-        """Of a block; the last ones may have fewer."""
-        return math.ceil(self.N / ROW_BLOCKS)
-
-    @property
-    def batch_rows(self) -> int:
-        """That a batch takes from each block."""
-        return self.points if self.batch_size is None else min(self.batch_size // ROW_BLOCKS, self.points)
-
-    @property
-    def rows(self) -> int:
-        """Of a block, padding included: whole batches."""
-        return math.ceil(self.points / self.batch_rows) * self.batch_rows
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return self.rows // self.batch_rows
-
-    def points_of(self, block: int) -> range:
-        """Which of the N points lie in a block, in its first rows."""
-        start = min(block * self.points, self.N)
-        return range(start, min(start + self.points, self.N))
-
-
-class Rows(NamedTuple):
-    """What the devices hold; the leading axis is theirs, the second that of a device's blocks."""
-
-    X: Float[Array, "devices blocks rows d0"] | UInt16[Array, "devices blocks rows d0"]
-    """In bfloat16 as whole numbers of the same bits (from_bits): a CPU, which does not compute in bfloat16, would else
-    turn all of X to float32 to take a batch out of it."""
-    y: Float[Array, "devices blocks rows"]
-    weights: Float[Array, "devices blocks rows"]
-    """1 for a point, 0 for padding."""
-    first_block: Int[Array, " devices"]
-
-
-def row_devices(available: Sequence[jax.Device]) -> list[jax.Device]:
-    """As many of the devices as can share ROW_BLOCKS blocks evenly, as many of each process.
-
-    Raises:
-      UserError: the processes cannot share the blocks evenly.
-    """
-    by_process: dict[int, list[jax.Device]] = {}
-    for device in available:
-        by_process.setdefault(device.process_index, []).append(device)
-    processes = len(by_process)
-    if ROW_BLOCKS % processes:
-        raise UserError(
-            f"train.parallel: {processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly; take 1, 2, 4, ..."
-        )
-    most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
-    each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
-    return [device for _, own in sorted(by_process.items()) for device in own[:each]]
-
-
 def pieces_of(rows: int, d0: int, itemsize: int) -> int:
-    """In how many equal pieces a device multiplies so many rows: the fewest within PIECE_BYTES, unless that would be
-    more than sixteen times what unequal ones would take."""
+    """In how many equal pieces a device multiplies so many rows of d0 numbers of itemsize bytes: the fewest within
+    PIECE_BYTES, unless that would be more than sixteen times what unequal ones would take."""
     least = -(-rows // max(PIECE_BYTES // (d0 * itemsize), 1))
     larger = max(k for k in range(1, least + 1) if rows % k == 0)
     return next((k for k in range(least, 16 * least + 1) if rows % k == 0), larger)
 
 
-def place_rows(
-    layout: RowLayout,
-    d0: int,
-    dtype,
-    devices: Sequence[jax.Device],
-    block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
-    X_dtype: str | None = None,
-) -> Rows:
-    """Fill the devices of this process block by block; other processes fill theirs.
-
-    block_of(block, points, device) gives a block's points in order as parts X (any, d0), y (any,), on the host or on
-    the device; each part is let go before the next one is asked for.
-
-    X_dtype: "bfloat16" rounds X to it; None: X is in dtype too.
-    """
-    each = ROW_BLOCKS // len(devices)
-    write = jax.jit(_write, donate_argnums=0)
-    parts = []
-    for k, device in enumerate(devices):
-        if device.process_index != jax.process_index():
-            continue
-        held_as = jnp.uint16 if X_dtype == "bfloat16" else dtype
-        # Compiled for this device: jnp.zeros(device=...) makes them on the first one, which is full, and copies them.
-        on_device = jax.sharding.SingleDeviceSharding(device)
-        shape = 1, each, layout.rows, d0
-        X = jax.jit(functools.partial(jnp.zeros, shape, held_as), out_shardings=on_device)()
-        y = np.zeros((1, each, layout.rows), dtype)
-        weights = np.zeros_like(y)
-        for own in range(each):
-            points = layout.points_of(k * each + own)
-            weights[0, own, : len(points)] = 1
-            row = 0
-            for part_X, part_y in block_of(k * each + own, points, device):
-                X = write(X, jax.device_put(part_X, device), own, row)
-                y[0, own, row : row + len(part_y)] = part_y
-                row += len(part_y)
-                del part_X, part_y
-        parts.append(Rows(X, *jax.device_put((y, weights, np.array([k * each])), device)))
-    sharding = jax.sharding.NamedSharding(
-        jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
-    )
-
-    def whole(*own):
-        return jax.make_array_from_single_device_arrays((len(devices), *own[0].shape[1:]), sharding, list(own))
-
-    return Rows(*map(whole, *parts))
-
-
-def _write(held, part, block, row):
-    if held.dtype == jnp.uint16:
-        part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
-    return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
-
-
-def from_bits(X):
-    """The numbers that Rows.X holds, on a device or as a NumPy array."""
-    if X.dtype != jnp.uint16:
-        return X
-    return X.view(jnp.bfloat16) if isinstance(X, np.ndarray) else jax.lax.bitcast_convert_type(X, jnp.bfloat16)
-
-
 class ShardedTraining(NamedTuple):
     """The functions that train all seeds on the same rows; states and metrics have the seeds as leading axis.
 
-    init(keys) -> TrainState.
-    run_epochs(state, batch_key, rows, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs.
+    init(keys, params=None) -> TrainState: initial weights, one seed a key; params, with the seeds as leading axis too:
+      start there instead of at random weights.
+    run_epochs(state, batch_key, rows, first_epoch, epochs) -> TrainState, Metrics: `epochs` further epochs, the first
+      of which has the number first_epoch; the key is that of all epochs and seeds. Each number of epochs has a program.
     """
 
-    init: Callable[[PRNGKeyArray], TrainState]
+    init: Callable[..., TrainState]
     run_epochs: Callable[..., tuple[TrainState, Metrics]]
 
 
@@ -184,18 +56,31 @@ def make_row_training(
     N: int,
     devices: Sequence[jax.Device],
 ) -> ShardedTraining:
-    """Training on N points that lie on the devices (place_rows).
+    """Training on N points that lie on the devices (row_devices, place_rows). As in make_training, the sizes are those
+    given here.
 
     Raises:
       UserError: from make_optimizer.
+
+    Example:
+        def block_of(block, points, device):
+            yield X[points.start : points.stop], y[points.start : points.stop]
+
+        problem, train = Problem(d0=(20,), N=(4000,), data_sets=1), Train(batch_size=1024, parallel="rows")
+        devices = row_devices(jax.devices())
+        rows = place_rows(RowLayout(4000, 1024), 20, "float32", devices, block_of)
+        training = make_row_training(problem, Network(), train, hidden_layers=1, d0=20, d1=200, N=4000, devices=devices)
+        state = training.init(jax.random.split(jax.random.key(0), 5))  # of five seeds
+        state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
     make_optimizer(train, train.learning_rate)
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
 
-    def init(key: PRNGKeyArray) -> TrainState:
-        params = module.init(key, jnp.zeros((1, d0), dtype))["params"]
+    def init(key: PRNGKeyArray, params: dict | None = None) -> TrainState:
+        """The state before the first epoch; params: start there instead of at random weights."""
+        params = start_params(module, d0, key, params)
         return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
 
     @functools.cache
@@ -209,6 +94,8 @@ def make_row_training(
         )
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
+        """The state after `epochs` further epochs, and the Metrics of the last; first_epoch, how many the run has behind
+        it, says with epochs where the learning-rate schedule stands, which ends at train.total_epochs."""
         return on_all(epochs)(state, batch_key, rows, first_epoch)
 
     return ShardedTraining(jax.jit(jax.vmap(init)), run_epochs)

@@ -3,33 +3,51 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+import mnnjax.jax_setup  # noqa: F401
 
 
 class TrainState(NamedTuple):
-    """All that changes while one network trains; a checkpoint holds this and the number of epochs done."""
+    """All that changes while one network trains; a checkpoint holds this and the number of epochs done.
 
-    params: Any
+    To start from your own weights call init(key, params); replacing params alone is ignored by newton, which goes on
+    from a point of its own in opt_state.
+    """
+
+    params: dict[str, Array]
+    """As network.MNN names them: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row a neuron, as
+    torch.nn.Linear has it; with biases also "b1": (d1,), ["b2": (d1,), ...] and "c": ()."""
     opt_state: Any
-    non_finite_epoch: Int[Array, ""]  # the first epoch whose loss overflowed or was NaN; -1: none
+    """Of the Optax optimizer, or a NewtonState."""
+    non_finite_epoch: Int[Array, ""]
+    """The first epoch whose loss overflowed or was NaN; -1: none."""
 
 
 class Metrics(NamedTuple):
-    """Of the last epoch of a chunk, before its step; with mini-batches, the mean over points of each batch's value
-    before that batch's step."""
+    """Of the last epoch of a chunk, before its step (newton: after it); with mini-batches, the mean over points of each
+    batch's value before that batch's step. In the precision of training; an Evaluation is in float64."""
 
     mse: Float[Array, ""]
     mce: Float[Array, ""]
+    """A fraction in [0, 1]."""
 
 
 class Training(NamedTuple):
     """The functions that make up one run.
 
     draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
-    init(key) -> TrainState: initial weights.
-    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs.
+    init(key, params=None) -> TrainState: initial weights, at random or those of TrainState.params that are given.
+    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs, the
+      first of which has the number first_epoch; the key is that of all epochs.
     """
 
     draw: Callable
     init: Callable
     run_epochs: Callable
+
+
+def first_failure(before: Int[Array, "*seeds"], mse: Float[Array, "*seeds"], epoch) -> Int[Array, "*seeds"]:
+    """TrainState.non_finite_epoch after an epoch of this MSE."""
+    return jnp.where((before < 0) & ~jnp.isfinite(mse), epoch, before).astype(jnp.int32)

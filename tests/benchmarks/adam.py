@@ -12,7 +12,7 @@ Wanted:   at least 1.2 times faster than the fastest PyTorch at d = 20, never sl
 """
 
 import numpy as np
-from harness import Worker, alternate, ratio, spread, wanted, workers
+from harness import alternate, describe_devices, ratio, spread, wanted, workers
 
 SEEDS = 30
 # d, N, steps a turn, steps a turn of PyTorch a seed at a time
@@ -103,9 +103,7 @@ def achieved(d: int, N: int, seconds: dict[str, list[float]], rates: list[dict])
 
 def run(quick: bool) -> dict:
     turns = 2 if quick else 5
-    asked = Worker("study_jax", "Devices")
-    gpu = asked.ask("describe")["backend"] == "gpu"
-    asked.close()
+    gpu = describe_devices()["backend"] == "gpu"
     rates = limits(2 * turns, gpu)
     times, fractions, goals = [], [], []
     threads = {"threads": (1,)} if quick else {}

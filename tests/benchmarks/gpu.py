@@ -12,16 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import Worker
+from harness import describe_devices
 
 CONFIG = Path(__file__).parents[2] / "configs" / "fig5_1.py"
 
 
 def run(quick: bool) -> dict:
-    asked = Worker("study_jax", "Devices")
-    gpu = asked.ask("describe")["backend"] == "gpu"
-    asked.close()
-    if not gpu:
+    if describe_devices()["backend"] != "gpu":
         return {"tables": {"Figure 5.1 on a GPU": [{"rows": "missing: no GPU here"}]}, "wanted": []}
     with tempfile.TemporaryDirectory() as folder:
         command = [Path(sys.executable).with_name("mnnjax"), "run", CONFIG, "--workdir", f"{folder}/run"]

@@ -26,14 +26,22 @@ class Worker:
         self._process = context.Process(target=_serve, args=(theirs, environment or {}, module, cls, settings))
         self._process.start()
         theirs.close()
-        self._answer()
+        self.receive()
 
     def send(self, method: str, *args) -> None:
-        """Call the method without waiting; receive() waits for what it returns."""
+        """Call the method without waiting."""
         self._pipe.send((method, args))
 
     def receive(self):
-        return self._answer()
+        """What the method that was sent last returns."""
+        try:
+            good, value = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError(f"a worker ended with exit code {self._process.exitcode}") from None
+        if not good:
+            self.close()
+            raise RuntimeError(f"in a worker:\n{value}")
+        return value
 
     def ask(self, method: str, *args):
         """What the method returns."""
@@ -46,16 +54,6 @@ class Worker:
         self._process.join(30)
         if self._process.is_alive():
             self._process.kill()
-
-    def _answer(self):
-        try:
-            good, value = self._pipe.recv()
-        except EOFError:
-            raise RuntimeError(f"a worker ended with exit code {self._process.exitcode}") from None
-        if not good:
-            self.close()
-            raise RuntimeError(f"in a worker:\n{value}")
-        return value
 
 
 def _serve(pipe, environment: dict[str, str], module: str, cls: str, settings: dict) -> None:
@@ -90,8 +88,14 @@ def workers(**made: tuple) -> Iterator[dict[str, Worker]]:
             worker.close()
 
 
+def describe_devices() -> dict:
+    """What JAX runs on."""
+    with workers(asked=("study_jax", "Devices", {})) as running:
+        return running["asked"].ask("describe")
+
+
 def alternate(contestants: dict[str, Worker], turns: int, method: str = "turn") -> dict[str, list[float]]:
-    """What `method` of each returns (seconds), turn by turn, after one turn of each that does not count."""
+    """What `method` of each returns (seconds or rates), turn by turn, after one turn of each that does not count."""
     for worker in contestants.values():
         worker.ask(method)
     values: dict[str, list[float]] = {name: [] for name in contestants}

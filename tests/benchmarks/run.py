@@ -16,20 +16,18 @@ import platform
 import time
 from pathlib import Path
 
-from harness import Worker, show
+from harness import describe_devices, show
 
 SECTIONS = ("adam", "newton", "certificates", "ranks", "scaling", "memory", "gpu")
 
 
 def machine() -> dict:
-    asked = Worker("study_jax", "Devices")
-    devices = asked.ask("describe")
-    asked.close()
     models = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     versions = {f"{name} version": importlib.metadata.version(name) for name in ("jax", "jaxlib", "torch", "numpy")}
     return {
         "cores": len(os.sched_getaffinity(0)), "CPU": models[0] if models else platform.processor(),
-        "load before": os.getloadavg()[0], "Python version": platform.python_version(), **versions, **devices,
+        "load before": os.getloadavg()[0], "Python version": platform.python_version(),
+        **versions, **describe_devices(),
     }  # fmt: skip
 
 

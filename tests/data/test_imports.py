@@ -10,6 +10,7 @@ import pytest
 from small_sets import (
     assert_holds,
     draw,
+    flip,
     idx,
     names_in,
     planar,
@@ -21,8 +22,6 @@ from small_sets import (
 
 from mnnjax.checks import UserError
 from mnnjax.data import import_data, open_stored
-
-REAL_MNIST = Path(__file__).parents[3] / "shared/data/mnist"
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -93,12 +92,6 @@ def cut(path: Path, count: int) -> None:
 
 def grow(path: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes() + content)
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 255
-    path.write_bytes(content)
 
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -227,10 +220,9 @@ def test_a_folder_without_files_says_what_was_looked_for(tmp_path):
         import_data("emnist", tmp_path, tmp_path / "kept")
 
 
-@pytest.mark.skipif(not REAL_MNIST.is_dir(), reason="the real MNIST is not at ../shared/data/mnist")
-def test_real_mnist(tmp_path):
+def test_real_mnist(real_mnist, tmp_path):
     said = []
-    import_data("mnist", REAL_MNIST, tmp_path, say=said.append)
+    import_data("mnist", real_mnist, tmp_path, say=said.append)
     stored = open_stored("mnist", tmp_path, verify=True)
     assert stored.counts == {"train": 60_000, "test": 10_000}
     assert not any("note" in line for line in said)

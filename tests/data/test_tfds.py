@@ -5,18 +5,11 @@ import http.server
 import importlib.util
 import shutil
 import threading
-from collections import namedtuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_sets import (
-    assert_holds,
-    draw,
-    names_in,
-    rows_of,
-    write_cifar_binary,
-    write_tfds,
-)
+from small_sets import assert_holds, draw, names_in, rows_of, write_cifar_binary, write_tfds
 
 from mnnjax.checks import UserError
 from mnnjax.data import DATA_SETS, import_data, open_stored, prepare, tfds_folder
@@ -25,15 +18,14 @@ from mnnjax.data.writing import write
 pytestmark = [
     pytest.mark.skipif(
         any(importlib.util.find_spec(m) is None for m in ("tensorflow_datasets", "importlib_resources")),
-        reason="TFDS is not installed; pip install 'mnnjax[data]'",
+        reason="TFDS is not installed; pip install -e '.[data]'",
     ),
     # TFDS and what it imports warn of each other.
     pytest.mark.filterwarnings("ignore"),
 ]
 needs_tensorflow = pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed; pip install 'mnnjax[data]'"
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed; pip install -e '.[data]'"
 )
-Usage = namedtuple("Usage", ["total", "used", "free"])
 
 
 def assert_same_images(stored, sets) -> None:
@@ -108,7 +100,7 @@ def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
     found = importlib.util.find_spec
     for missing in ("tensorflow", "tensorflow_datasets"):
         monkeypatch.setattr("importlib.util.find_spec", lambda name, m=missing: None if name == m else found(name))
-        words = rf"this needs {missing}, which is not installed; run pip install 'mnnjax\[data\]'"
+        words = rf"this needs {missing}, which is not installed; run pip install -e '\.\[data\]'"
         with pytest.raises(UserError, match=words):
             prepare("mnist", tmp_path / "kept")
         if missing == "tensorflow":
@@ -137,7 +129,7 @@ def test_prepare_keeps_the_arrays_and_not_what_tfds_wrote(tmp_path, monkeypatch)
 
 def test_prepare_asks_for_room_before_it_downloads(tmp_path, monkeypatch):
     monkeypatch.setattr("mnnjax.data.preparing.NEEDED", ("tensorflow_datasets",))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**11, 10**11 - 10**9, 10**9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     with pytest.raises(UserError, match=r"imagenet64 needs 46\.8 GB in .*, 1.0 GB are free"):
         prepare("imagenet64", tmp_path)
     assert not names_in(tmp_path)

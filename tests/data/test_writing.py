@@ -7,18 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_sets import assert_holds, draw, names_in, write_idx
+import small_sets
+from small_sets import assert_holds, draw, names_in, source_that, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.data import command, import_data, open_stored
 from mnnjax.data.source import Source
-
-Usage = namedtuple("Usage", ["total", "used", "free"])
 
 
 @pytest.fixture
@@ -26,27 +25,16 @@ def files(tmp_path) -> Path:
     return write_idx(tmp_path / "in", draw("mnist"))
 
 
-def source_that(act) -> Source:
-    """A source that gives 3 of its 6 training images, and then does something."""
-
-    def blocks(split):
-        yield np.zeros((3, 784), np.uint8), np.arange(3)
-        act()
-        yield np.zeros((3, 784), np.uint8), np.arange(3)
-
-    return Source("test images", {"train": 6, "test": 6}, blocks)
-
-
 def test_a_killed_writer_leaves_nothing_that_is_taken_for_good(tmp_path, files):
     code = f"""
-import os, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_writing import source_that
+import os, signal
+from small_sets import source_that
 from mnnjax.data import import_data, imports
 imports.detect = lambda *_: source_that(lambda: os.kill(os.getpid(), signal.SIGKILL))
 import_data("mnist", ".", {str(tmp_path / "kept")!r})
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(small_sets.__file__).parent)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
     (part,) = names_in(tmp_path / "kept")
     assert part.endswith(".part")
@@ -114,7 +102,7 @@ def test_when_the_last_step_fails_the_older_copy_is_back(tmp_path, files, monkey
 
 
 def test_too_little_room_is_told_before_anything_is_written(tmp_path, files, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 5000, 5000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5000))
     with pytest.raises(UserError) as error:
         import_data("mnist", files, tmp_path / "kept")
     assert str(error.value) == (

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from stubs import ROOT
 
-ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "launch"
 SLURM = ["slurm_multihost.sbatch", "slurm_sweep.sbatch"]
 FAR_AWAY = ["jobset_large.yaml", "sky_submit.py", "sky_sweep.yaml", "tpu_queued.sh", *SLURM]
@@ -25,7 +25,7 @@ def test_shellcheck():
     files = sorted(p for p in LAUNCH.iterdir() if p.suffix in (".sh", ".sbatch"))
     program = Path(sys.executable).with_name("shellcheck")
     if not program.exists():
-        pytest.skip("no shellcheck here; pip install 'mnnjax[test]'")
+        pytest.skip("no shellcheck here; pip install -e '.[test]'")
     command = [program, "--external-sources", "--source-path=SCRIPTDIR", "--shell=bash", *files, ROOT / ".ci" / "run"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert len(files) >= 8

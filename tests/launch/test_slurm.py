@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from started import free_ports, wait_for
 from stubs import ROOT
 
 pytestmark = pytest.mark.slow
@@ -40,16 +41,6 @@ PartitionName=test Nodes=ALL Default=YES
 """
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class Slurm:
     def __init__(self, folder: Path):
         for name in ("state", "spool"):
@@ -65,10 +56,10 @@ class Slurm:
                 self.daemons.append(subprocess.Popen(command, env=self.environment, stdout=file, stderr=file))
 
     def wait_until_idle(self) -> None:
-        end = time.monotonic() + 30
-        while "State=IDLE" not in (node := self("scontrol", "show", "node", check=False)):
-            assert time.monotonic() < end, node + "".join(log.read_text() for log in self.logs)
-            time.sleep(0.2)
+        def node() -> str:
+            return self("scontrol", "show", "node", check=False)
+
+        wait_for(lambda: "State=IDLE" in node(), 30, lambda: node() + "".join(log.read_text() for log in self.logs))
 
     def end(self) -> None:
         self("scancel", "--user=root", check=False)
@@ -92,19 +83,21 @@ class Slurm:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     def wait(self, job: str, *states: str, seconds: float = 120) -> dict[str, str]:
-        end = time.monotonic() + seconds
-        while (found := self.job(job))["JobState"] not in states:
-            assert time.monotonic() < end, found
-            time.sleep(0.2)
-        return found
+        def there() -> dict[str, str] | None:
+            found = self.job(job)
+            return found if found["JobState"] in states else None
+
+        return wait_for(there, seconds, lambda: self.job(job))
 
     def wait_for_requeue(self, job: str) -> None:
         """A requeued job waits two minutes; here only until a new second gives it a new credential."""
-        end = time.monotonic() + 90
-        while (found := self.job(job)).get("Restarts") != "1" or found["JobState"] != "PENDING":
-            assert time.monotonic() < end, found
+
+        def requeued() -> bool:
+            found = self.job(job)
             assert found["JobState"] not in ("COMPLETED", "FAILED"), found
-            time.sleep(0.2)
+            return found.get("Restarts") == "1" and found["JobState"] == "PENDING"
+
+        wait_for(requeued, 90, lambda: self.job(job))
         self("scontrol", "update", f"jobid={job}", "StartTime=now+3")
 
 
@@ -131,13 +124,6 @@ def clone(tmp_path):
     return tmp_path
 
 
-def wait_for_text(file: Path, text: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not file.exists() or text not in file.read_text():
-        assert time.monotonic() < end, file.read_text() if file.exists() else f"no {file}"
-        time.sleep(0.2)
-
-
 STUDY = """
 from mnnjax.config import Network, Problem, Study, Train
 study = Study(
@@ -156,10 +142,7 @@ def chunks(workdir: Path) -> int:
 
 
 def wait_for_chunks(workdir: Path, count: int) -> None:
-    end = time.monotonic() + 90
-    while chunks(workdir) < count:
-        assert time.monotonic() < end, "no training"
-        time.sleep(0.1)
+    wait_for(lambda: chunks(workdir) >= count, 90, lambda: "no training")
 
 
 def test_sweep_is_requeued_and_goes_on(slurm, clone):
@@ -245,7 +228,8 @@ def test_what_follows_each_exit_code(slurm, stubbed):
     cancelled = [sweep("wait"), multihost("wait wait")]
 
     for job in cancelled:
-        wait_for_text(stubbed / f"mnnjax-{job}.log", "started")
+        log = stubbed / f"mnnjax-{job}.log"
+        wait_for(lambda log=log: log.exists() and "started" in log.read_text(), 90)
         slurm("scancel", job)
     for job, code in ends.items():
         ended = slurm.wait(job, "COMPLETED", "FAILED")

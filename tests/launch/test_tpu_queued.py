@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+from started import wait_for
 from stubs import ROOT, Stub
 
 SCRIPT = ["bash", "launch/tpu_queued.sh"]
@@ -218,10 +219,3 @@ def test_misuse_is_told_in_one_line(cloud, words, environment, said):
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
     assert cloud.calls() == []
-
-
-def wait_for(condition, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)

@@ -10,15 +10,8 @@ import pytest
 from mnnjax.config import Problem
 from mnnjax.problems import draw_inputs, make_problem, random_labels, teacher_labels
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 DTYPES = [np.float32, np.float64]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_compilation():
-    """Half the time of these tests would go into making programs fast that run for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def problem(**fields):

@@ -1,12 +1,14 @@
 """Images as binary problems: which images, of which label, in which rows; the stored ones are a small set of ours."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from small_sets import flip, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.config import Problem
@@ -18,7 +20,7 @@ DIGITS = Problem("digits", "classes", "zero_one")
 # Images and classes of each split: 23 + 11 images, among which are all classes but 9.
 RNG = np.random.default_rng(0)
 SPLITS = {
-    split: (RNG.integers(0, 256, (count, 28, 28), np.uint8), RNG.permutation(np.arange(count) % 9))
+    split: (RNG.integers(0, 256, (count, 28, 28, 1), np.uint8), RNG.permutation(np.arange(count) % 9))
     for split, count in (("train", 23), ("test", 11))
 }
 
@@ -27,11 +29,7 @@ SPLITS = {
 def stored(tmp_path_factory) -> Path:
     """The folder of data sets in which SPLITS are kept as MNIST."""
     folder = tmp_path_factory.mktemp("images")
-    for split, prefix in (("train", "train"), ("test", "t10k")):
-        for kind, array in zip(("images-idx3", "labels-idx1"), SPLITS[split], strict=True):
-            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
-    import_data("mnist", folder, folder / "kept", say=lambda line: None)
+    import_data("mnist", write_idx(folder / "in", SPLITS), folder / "kept")
     return folder / "kept"
 
 
@@ -100,13 +98,7 @@ def test_groups_that_cannot_be_are_refused(stored, fields, words):
 def test_other_sets_and_damaged_ones_are_not_taken(stored, tmp_path):
     with pytest.raises(UserError, match=r"no fashion_mnist in .*: run `mnnjax data prepare fashion_mnist`"):
         open_images(mnist(inputs="fashion_mnist"), stored)
-    copy = tmp_path / "mnist"
-    copy.mkdir()
-    for file in (stored / "mnist").iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    content = bytearray((copy / "test_images.npy").read_bytes())
-    content[-1] ^= 1
-    (copy / "test_images.npy").write_bytes(content)
+    flip(shutil.copytree(stored / "mnist", tmp_path / "mnist") / "test_images.npy", -1)
     with pytest.raises(UserError, match="test_images"):
         open_images(mnist(), tmp_path, verify=True)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnnjax.config import Problem
-from mnnjax.problems import nominal_shape, open_images
+from mnnjax.problems import nominal_shape, open_images, patches
 from mnnjax.problems.patches import COUNTS, photographs, read_patches
 
 SHAPES = {"patches32": (32, 50_000, 3072), "patches64": (64, 1_280_000, 12_288)}
@@ -49,10 +49,10 @@ def test_each_lies_in_the_photograph_of_its_class_in_one_of_eight_orientations(i
     images = open_images(Problem(inputs, "classes"), None)
     size, count, pixels = SHAPES[inputs]
     rows = np.array([0, 17, count - 1, *range(1000, 1032)])
-    patches = images.read(rows)
-    assert (patches.shape, patches.dtype) == ((35, pixels), np.uint8)
+    read = images.read(rows)
+    assert (read.shape, read.dtype) == ((35, pixels), np.uint8)
     seen, photos = set(), one_number(photographs())
-    for patch, upper in zip(one_number(patches.reshape(-1, size, size, 3)), images.upper[rows], strict=True):
+    for patch, upper in zip(one_number(read.reshape(-1, size, size, 3)), images.upper[rows], strict=True):
         found = [[is_in(turned, photo) for turned in turns(patch)] for photo in photos]
         assert sum(found[upper]) == 1
         assert not any(found[1 - upper])
@@ -78,3 +78,13 @@ def test_any_row_is_read_by_itself(inputs):
     for row, patch in zip(rows, together, strict=True):
         np.testing.assert_array_equal(read_patches(np.array([row]), size)[0], patch)
     assert read_patches(rows[:0], size).shape == (0, 3 * size**2)
+
+
+def test_the_first_ones_come_with_their_classes():
+    images = open_images(Problem("patches32", "classes"), None)
+    pixels, classes = patches(32, 20)
+    np.testing.assert_array_equal(pixels, images.read(np.arange(20)))
+    np.testing.assert_array_equal(classes, images.upper[:20])
+    for size, N in ((16, 5), (32, 0), (32, 50_001)):
+        with pytest.raises(ValueError, match=f"size, N: {size}, {N}; sizes and most patches are"):
+            patches(size, N)

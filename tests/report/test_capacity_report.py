@@ -1,32 +1,19 @@
 """The page on thresholds against hand-made results with known answers."""
 
-import csv
 import dataclasses
-import html
-import json
 import math
-import re
 
 import pytest
 import scipy.stats
+from by_hand import make_workdir, p_of, report, text_of
 
-from mnnjax.config import Network, Problem, Study, Train, UserError, Volume, to_dict
-from mnnjax.report import capacity, capacity_claims, capacity_figures, threshold, write_report
+from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
+from mnnjax.report import capacity, capacity_claims, capacity_figures, write_report
 from mnnjax.report.rows import read_rows
 from mnnjax.report.threshold import fit_rise
-from mnnjax.study.results import COLUMNS, read_csv
+from mnnjax.study.results import read_csv
 
 RATIOS = (0.8, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0)
-
-
-def p_of(x, middle, width):
-    """25 % and 75 % lie a width apart, evenly about the middle."""
-    return 1 / (1 + 9.0 ** (-(x - middle) / width))
-
-
-@pytest.fixture
-def few_resamples(monkeypatch):
-    monkeypatch.setattr(threshold, "_RESAMPLES", 19)
 
 
 def part(name, optimizer, repeats=20, **options):
@@ -58,21 +45,6 @@ def curve_rows(name, d, hits, **options):
 def usual_rows():
     rows = curve_rows("capacity", 10, (0, 3, 7, 12, 16, 19, 20)) + curve_rows("capacity", 20, (0, 1, 6, 15, 19, 20, 20))
     return rows + curve_rows("capacity_sgd", 10, (0,) * 7) + curve_rows("capacity_sgd", 20, (0, 0, 0, 0, 20, 20, 20))
-
-
-def make_workdir(path, study, rows):
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(to_dict(study)))
-    with open(path / "results.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: repr(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    return path
-
-
-def text_of(page):
-    body = page.read_text().partition("<body>")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
 def groups_of(path, study, rows):
@@ -161,7 +133,8 @@ def test_page(tmp_path, few_resamples):
     path = make_workdir(tmp_path / "w", STUDY, usual_rows())
     page = text_of(write_report([path]))
     names = {f"capacity{s}.{kind}" for s in ("", "_width") for kind in ("png", "svg")}
-    names |= {f"capacity{s}.csv" for s in ("", "_thresholds", "_paired", "_verdicts", "_sgd", "_sgd_verdicts")}
+    tables = ("", "_thresholds", "_paired", "_verdicts", "_sgd", "_sgd_verdicts")
+    names |= {"runs.csv", *(f"capacity{suffix}.csv" for suffix in tables)}
     assert {p.name for p in (path / "report").iterdir()} == names
     first, second, never, separated = read_csv(path / "report" / "capacity_thresholds.csv")
     assert float(first["parameters_low"]) == pytest.approx(1.1 * float(first["threshold_low"]))
@@ -193,7 +166,7 @@ def test_missing_and_unfinished_parts(tmp_path, few_resamples):
     (line,) = read_csv(begun / "report" / "capacity_thresholds.csv")
     assert line["cells"] == "2"
 
-    assert "No results yet: capacity_sgd." in text_of(write_report([make_workdir(tmp_path / "empty", STUDY, [])]))
+    assert "No results yet: capacity, capacity_sgd." in report(tmp_path / "empty", STUDY, [])
 
 
 def test_parts_of_one_optimizer_are_told_apart_by_name():

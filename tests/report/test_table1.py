@@ -1,18 +1,17 @@
 """Table 1 on the page and in its files, against hand-made results with known answers."""
 
-import csv
-import html
-import json
+import dataclasses
 import math
 import re
 import statistics
 
+import by_hand
 import pytest
+from by_hand import make_workdir, report, status_of, text_of
 
-from mnnjax.config import Network, Problem, Study, Train, to_dict
+from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.report import write_report
-from mnnjax.report.tables import Column, Table
-from mnnjax.report.wording import integer, percent
+from mnnjax.report.wording import percent
 from mnnjax.study.results import COLUMNS, TOO_LARGE, read_csv
 
 NEW = ("first_order_residual", "held_out_mce", "held_out_N")
@@ -24,28 +23,14 @@ def study_of(problem, repeats=3, train=None):
 
 
 def make_row(d0, d1, N, seed, mce=0.0, verdict=TOO_LARGE, residual=1e-6, held_out_mce="", held_out_N=""):
-    return {
-        "study": "images", "cell": f"images.h1.d{d0}x{d1}.N{N}", "hidden_layers": 1, "d0": d0, "d1": d1, "N": N,
-        "rho": 0.0, "parameters": d0 * d1 + d1, "seed": seed, "mse": 1e-12, "mce": mce, "min_abs_neural_input": 1e-2,
-        "verdict": verdict, "first_order_residual": residual, "held_out_mce": held_out_mce, "held_out_N": held_out_N,
-    }  # fmt: skip
+    more = {"first_order_residual": residual, "held_out_mce": held_out_mce, "held_out_N": held_out_N}
+    return by_hand.make_row("images", d1, N, seed, mce, verdict=verdict, d0=d0, **more)
 
 
-def write(path, study, rows, columns=COLUMNS):
+def write(path, study, rows, columns=None):
     """The page as text, the rows of Table 1's file and those of the other table's."""
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(to_dict(study)))
-    with open(path / "results.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: repr(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    body = write_report([path]).read_text().partition("<body>")[2]
-    text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+    text = report(path, study, rows, columns)
     return text, read_csv(path / "report" / "images.csv"), read_csv(path / "report" / "images_verdicts.csv")
-
-
-def status_of(page):
-    return re.search(r"Agreement (agrees in part|agrees|does not agree|cannot be judged)\b", page).group(1)
 
 
 def test_counts_points_and_judges_rows(tmp_path):
@@ -100,12 +85,26 @@ def test_the_papers_row_stands_beside_ours(tmp_path, inputs, labels, shape, besi
     page, (ours, *rest), _ = write(tmp_path / "w", study, [make_row(*shape, 0)])
     assert ours["paper_data"] == beside
     assert tuple(int(ours[name]) for name in ("d0", "d1", "N")) == shape
-    # The whole of the paper's table is seen, each row once.
-    names = [line["paper_data"].removeprefix("stand-in for ") for line in (ours, *rest)]
-    assert sorted(filter(None, names)) == ["CIFAR-10", "ImageNet 64x64", "MNIST"]
+    # Without a row of its own it stands over the whole of the paper's table.
+    assert [line["paper_data"] for line in rest] == ([] if beside else ["MNIST", "CIFAR-10", "ImageNet 64x64"])
     assert [line["data"] for line in rest] == [""] * len(rest)
     assert ("with random labels" in ours["data"]) == (labels == "random")
     assert f"{beside}, 1 hidden layer" in page
+
+
+def test_the_papers_whole_table_is_listed_once(tmp_path):
+    """By the first of the parts without a row of their own that has results."""
+    parts = [dataclasses.replace(study_of(DIGITS), name=name) for name in ("late", "first", "second")]
+    mnist = dataclasses.replace(study_of(Problem(inputs="mnist", labels="classes")), name="mnist")
+    names = ("mnist", "first", "second")
+    rows = [make_row(64, 28, 1797, 0) | {"study": name} for name in names]
+    path = make_workdir(tmp_path / "w", dataclasses.replace(mnist, also=tuple(parts)), rows)
+    page = text_of(write_report([path]))
+    tables = [read_csv(path / "report" / f"{name}.csv") for name in names]
+    assert [[line["paper_data"] for line in table] for table in tables] == [
+        ["MNIST"], ["", "MNIST", "CIFAR-10", "ImageNet 64x64"], [""]
+    ]  # fmt: skip
+    assert page.count("below, its whole table") == 1
 
 
 def test_the_papers_numbers_are_those_of_its_table(tmp_path):
@@ -214,18 +213,3 @@ def test_settings_of_rows_on_the_devices(tmp_path):
     study = study_of(problem, train=Train(parallel="rows", batch_size=1024))
     page, _, _ = write(tmp_path / "w", study, [make_row(64, 28, 1797, 0)])
     assert "rows spread over the devices, all repetitions on the same points and batches" in page
-
-
-def test_groups_and_counts_of_a_table():
-    columns = (
-        Column("a", "a"),
-        Column("b", "b", percent, "two", count="hidden"),
-        Column("hidden", "", None),
-        Column("c", "c", integer, "two", style="paper", count="a", count_text=" of {}"),
-    )
-    table = Table(columns, ((7, 0.5, 3, 2), (None, 0.5, None, None)))
-    assert table.groups == [("", 1), ("two", 2)]
-    assert table.classes == ["", "first", "paper"]
-    assert table.shown == [["7", "50 % (3)", "2 of 7"], ["-", "50 %", "-"]]
-    assert table.to_csv() == "a,b,hidden,c\n7,0.5,3,2\n,0.5,,\n"
-    assert Table(columns[:1], ((7,),)).groups == []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from by_hand import p_of
 
 from mnnjax.report import threshold
 from mnnjax.report.threshold import Interval, fit_power, fit_rise
@@ -14,18 +15,8 @@ X = np.arange(0.8, 2.01, 0.1)
 HITS = (0, 0, 1, 5, 12, 26, 37, 44, 49, 50, 50, 50, 50)
 
 
-def p_of(x, middle, width):
-    """25 % and 75 % lie a width apart, evenly about the middle."""
-    return 1 / (1 + 9.0 ** (-(x - middle) / width))
-
-
 def log_likelihood(x, hits, draws, middle, width):
     return scipy.stats.binom.logpmf(hits, draws, p_of(np.asarray(x), middle, width)).sum()
-
-
-@pytest.fixture
-def few_resamples(monkeypatch):
-    monkeypatch.setattr(threshold, "_RESAMPLES", 19)
 
 
 @pytest.fixture

@@ -1,121 +1,38 @@
 """The report on volume studies against hand-made results with known answers."""
 
-import csv
 import dataclasses
-import html
-import json
 import math
-import re
 
 import numpy as np
 import pytest
 import scipy.stats
+from by_hand import make_workdir, text_of, written
+from volumes_by_hand import (
+    BASINS,
+    LINEAR,
+    RANKS,
+    SIZES,
+    VOLUMES,
+    basin_rows,
+    drawn,
+    exactly,
+    linear_rows,
+    linear_shapes,
+    parsed,
+    rank_rows,
+    run_row,
+    volume_row,
+)
 
 from mnnjax import theory
-from mnnjax.config import Network, Problem, Study, Train, UserError, Volume, to_dict
-from mnnjax.report import basins, full_rank, full_rank_figures, volume_claims, volume_figures, write_report
-from mnnjax.report.basins_figures import basin_panels
-from mnnjax.report.rows import Row, read_rows
-from mnnjax.report.volume_rows import VolumeRow, volume_cells, volume_curves
-from mnnjax.study.results import COLUMNS, VOLUME_COLUMNS, read_csv
-
-SIZES = (8, 12, 16, 20)
-LINEAR = Study(
-    "linear",
-    Problem(label_values="zero_one", N=SIZES, d0_over_N=0.5),
-    Network(d0_d1_over_N=(1.0, 2.0)),
-    volume=Volume(method="splitting", eps=0.1),
-    repeats=2,
-    figure="volumes",
-)
-RANKS = Study(
-    "ranks",
-    Problem(label_values="zero_one", d0=(4,), N=(10, 20)),
-    Network(d1=(2, 5, 40)),
-    volume=Volume(redraw=True, output_signs="random"),
-    repeats=1,
-    figure="full_rank",
-)
-POINTS = Problem(label_values="zero_one", d0=(2,), N=(4,), data_sets=6)
-BASINS = Study(
-    "basins",
-    POINTS,
-    Network(d1=(2,), init="gaussian"),
-    Train(precision="float64"),
-    repeats=60,
-    figure="basins",
-    also=(Study("exact", POINTS, Network(d1=(2,)), volume=Volume(method="exact"), repeats=6),),
-)
-
-
-def volume_row(part, d0, d1, N, seed=0, **measured):
-    """A row of a volume study; a measure is (estimate, low, high) or (estimate, low, high, hits, draws)."""
-    row = {
-        "study": part.name, "cell": f"{part.name}.h1.d{d0}x{d1}.N{N}", "hidden_layers": 1, "d0": d0, "d1": d1, "N": N,
-        "rho": part.network.rho, "bias": part.problem.constant_input, "seed": seed, "data_seed": seed,
-        "method": part.volume.method, "eps": part.volume.eps,
-    }  # fmt: skip
-    for quantity, values in measured.items():
-        ends = ("", "_low", "_high", "_hits", "_draws")
-        row |= {quantity + end: value for end, value in zip(ends, values, strict=False)}
-    return row
-
-
-def run_row(part, d1, N, seed, data_seed, verdict):
-    return {
-        "study": part.name, "cell": f"{part.name}.h1.d2x{d1}.N{N}", "hidden_layers": 1, "d0": 2, "d1": d1, "N": N,
-        "rho": 0.0, "parameters": 3 * d1, "seed": seed, "data_seed": data_seed, "mse": 0.1, "mce": 0.0,
-        "min_abs_neural_input": 0.1, "verdict": verdict,
-    }  # fmt: skip
-
-
-def exactly(value):
-    return (value, value, value)
-
-
-def make_workdir(path, study, rows):
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(to_dict(study)))
-    with open(path / "results.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, (*COLUMNS, *VOLUME_COLUMNS), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: repr(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    return path
-
-
-def parsed(path, study, rows):
-    return read_rows(make_workdir(path, study, rows) / "results.csv", study)
-
-
-def text_of(page):
-    body = page.read_text().partition("<body>")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
-
-
-def linear_shapes(k):
-    """(d0, d1, N) with d0 = N / 2 and d0 d1 = k N."""
-    return [(N // 2, math.ceil(k * N / (N // 2)), N) for N in SIZES]
-
-
-def linear_rows(exponent, ks=(1.0, 2.0), part=LINEAR, noise=0.0):
-    """V(L_eps) = 0.5 exp(-exponent N^(3/4) (d0 d1)^(1/4)), up to a factor that tells data sets apart."""
-    rows = []
-    for k in ks:
-        for d0, d1, N in linear_shapes(k):
-            for seed in range(part.repeats):
-                wobble = 1 + (0.1 + noise) * (2 * seed - 1) * (-1) ** (N // 4)
-                V = 0.5 * math.exp(-exponent * N**0.75 * (d0 * d1) ** 0.25) * wobble
-                rows.append(volume_row(part, d0, d1, N, seed, suboptimal=(V, V / 2, 2 * V)))
-    return rows
+from mnnjax.config import Network, Problem, UserError, Volume
+from mnnjax.report import volume_claims, volume_figures, write_report
+from mnnjax.report.volume_rows import volume_cells, volume_curves
+from mnnjax.study.results import read_csv
 
 
 def curves_of(tmp_path, part, rows):
     return volume_curves(part, volume_cells(parsed(tmp_path / "parsed", part, rows)))
-
-
-def drawn(panel, gid):
-    """All (x, y) of the panel's marks of one kind."""
-    return [tuple(xy) for line in panel.lines if line.get_gid() == gid for xy in line.get_xydata()]
 
 
 def test_the_fit_recovers_a_planted_exponent(tmp_path):
@@ -280,188 +197,6 @@ def test_splitting_may_exceed_one(tmp_path):
     assert [y for _, y in drawn(panel, "point")] == [1.04] * 4
 
 
-def rank_row(part, d1, N, hits, draws=1000, d0=4, global_minima=None):
-    """`hits` draws of rank N."""
-    P = hits / draws
-    half = 2 * math.sqrt(P * (1 - P) / draws) + 3 / draws
-    deficient = (1 - P, max(0.0, 1 - P - half), min(1.0, 1 - P + half), draws - hits, draws)
-    more = {"global_minima": (*exactly(global_minima), 5, 10)} if global_minima is not None else {}
-    return volume_row(part, d0, d1, N, rank_deficient=deficient, **more)
-
-
-def rank_rows(**hits):
-    wanted = {"d2N10": 0, "d2N20": 0, "d5N10": 400, "d5N20": 10, "d40N10": 1000, "d40N20": 1000} | hits
-    return [
-        rank_row(RANKS, int(d1), int(N), count, global_minima=count / 2000)
-        for name, count in wanted.items()
-        for d1, N in [name[1:].split("N")]
-    ]
-
-
-def rank_finding(tmp_path, rows, part=RANKS):
-    cells = volume_cells(parsed(tmp_path / "parsed", part, rows))
-    return full_rank.finding(cells, full_rank.judge(cells))
-
-
-def test_heat_maps_hold_the_probabilities(tmp_path):
-    rows = rank_rows()
-    del rows[-1]  # d1 = 40, N = 20
-    cells = volume_cells(parsed(tmp_path / "parsed", RANKS, rows))
-    figure = full_rank_figures.rank_panels(RANKS, cells)
-    maps = [panel for panel in figure.axes if panel.collections and panel.get_ylabel() == "d1 (hidden units)"]
-    rank, global_minima = (np.ma.filled(panel.collections[0].get_array(), math.nan) for panel in maps)
-    expected = np.array([[0, 0], [0.4, 0.01], [1, math.nan]])  # lines are d1, columns N
-    np.testing.assert_allclose(rank, expected, atol=1e-12)
-    np.testing.assert_allclose(global_minima, expected / 2, atol=1e-12)
-    norm = maps[0].collections[0].norm
-    assert (norm.vmin, norm.vmax) == (0, 1)
-    for panel in maps:
-        for x, y in panel.lines[0].get_xydata():
-            assert 4 * y == pytest.approx(x)  # columns = N
-    assert "0.01" in [text.get_text() for text in maps[0].texts]
-    against = next(panel for panel in figure.axes if "columns" in panel.get_xlabel())
-    points = [(0.4, 0.0), (0.8, 0.0), (1.0, 0.01), (2.0, 0.4), (16.0, 1.0)]
-    np.testing.assert_allclose(sorted(drawn(against, "point")), points, atol=1e-12)
-    bars = [segment[:, 1] for bars in against.collections for segment in bars.get_segments()]
-    assert len(bars) == 5
-    assert all(low < high for low, high in bars)
-
-
-def test_full_rank_agrees(tmp_path):
-    finding = rank_finding(tmp_path, rank_rows(d40N10=1000, d40N20=1000))
-    # 16 and 8 columns a point; 2 log(N / 0.05) is 10.6 and 12.0.
-    assert finding.status == "agrees in part"
-    assert any("Undecided, d0 = 4, N = 10: P = 1 at the most columns / N, 16.000" in s for s in finding.because)
-    assert "P(rank = N) is at least 0.95 in all 2 cells with columns / N >= 8.000." in finding.measured
-    assert "With fewer columns than points, the largest P(rank = N) of 2 cells is 0." in finding.measured
-    part = dataclasses.replace(RANKS, problem=dataclasses.replace(RANKS.problem, N=(20,)))
-    only = [row for row in rank_rows() if row["N"] == 20]
-    assert rank_finding(tmp_path / "only", only, part).status == "agrees"
-
-
-def test_full_rank_fails_or_stays_open(tmp_path):
-    rows = [row for row in rank_rows(d40N10=700) if row["N"] == 10]
-    finding = rank_finding(tmp_path / "fails", rows)
-    assert finding.status == "does not agree"
-    assert any("Fails, d0 = 4, N = 10: P = 0.7" in sentence for sentence in finding.because)
-    assert rank_finding(tmp_path / "open", [row for row in rows if row["d1"] < 40]).status == "cannot be judged"
-    # An interval that straddles 0.95 decides nothing.
-    straddling = [rank_row(RANKS, 40, 10, 19, draws=20)]
-    finding = rank_finding(tmp_path / "straddling", straddling)
-    assert finding.status == "cannot be judged"
-    assert any(sentence.startswith("In 1 of 1 cell with at least as many columns") for sentence in finding.measured)
-
-
-def test_more_rows_than_columns_have_no_full_rank(tmp_path):
-    """A single such draw would be a mistake of ours, whatever the rest says."""
-    rows = [row for row in rank_rows(d2N20=1) if row["N"] == 20]
-    finding = rank_finding(tmp_path, rows)
-    assert finding.status == "does not agree"
-    assert any("impossible" in sentence for sentence in finding.because)
-
-
-def test_a_constant_input_is_one_more_column_a_unit(tmp_path):
-    part = dataclasses.replace(RANKS, problem=dataclasses.replace(RANKS.problem, constant_input=True))
-    (cell,) = volume_cells(parsed(tmp_path / "w", part, [rank_row(part, 5, 10, 900)]))
-    assert cell.columns_per_point == 2.5
-
-
-def basin_rows(frequency, volumes, runs=10, part=BASINS, unresolved=0):
-    """Exact volumes of data sets, and runs of which a share ends in a sub-optimal minimum."""
-    rows = []
-    for seed, V in enumerate(volumes):
-        measured = {"suboptimal": exactly(V), "global_minima": exactly(1 - V), "rank_deficient": exactly(1.0)}
-        rows.append(volume_row(part.also[0], 2, 2, 4, seed, **measured))
-        bad = round(frequency(V) * runs)
-        ends = ["suboptimal_dlm"] * bad + ["not_converged"] * unresolved
-        ends += ["global_minimum"] * (runs - len(ends))
-        rows += [run_row(part, 2, 4, seed + 6 * k, seed, verdict) for k, verdict in enumerate(ends)]
-    return rows
-
-
-def joined(path, study, rows):
-    both = parsed(path, study, rows)
-    runs, volumes = ([row for row in both if isinstance(row, kind)] for kind in (Row, VolumeRow))
-    return basins.join(study, study, [row for row in runs if row.study == study.name], volumes)
-
-
-def test_minima_without_an_error_count_for_neither_volume(tmp_path):
-    """Definition 4: L_0 has MCE > 0, G has residual zero."""
-    rows = basin_rows(lambda V: 0.5, (0.3,), runs=10)
-    bad = [row for row in rows if row.get("verdict") == "suboptimal_dlm"]
-    for row, mce in zip(bad, (0.0, 0.0, 0.25, 0.5, ""), strict=True):
-        row["region_mce"] = mce
-    (basin,), _ = joined(tmp_path / "w", BASINS, rows)
-    assert basin.frequency("suboptimal_dlm") == 0.3
-    assert basin.frequency(basins.NO_ERROR) == 0.2
-    assert basin.unresolved == 0
-    assert any("2 of 10 runs" in sentence for sentence in basins.finding([basin], 0).measured)
-
-
-VOLUMES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
-
-
-def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
-    rows = basin_rows(lambda V: 0.3, VOLUMES, unresolved=2)
-    rows[1]["verdict"], rows[2]["verdict"] = "non_finite", "non_differentiable"
-    rows = [row for row in rows if not (row["study"] == "exact" and row["data_seed"] == 5)]
-    rows += [run_row(BASINS, 3, 4, 0, 0, "global_minimum")]  # of a shape without volumes
-    some, without_volume = joined(tmp_path / "w", BASINS, rows)
-    assert ([b.data_seed for b in some], without_volume) == (["0", "1", "2", "3", "4"], 2)
-    assert [b.suboptimal for b in some] == list(VOLUMES[:5])
-    first, second = some[:2]
-    assert (first.runs, first.unresolved, first.verdicts["suboptimal_dlm"]) == (10, 3, 1)
-    assert second.frequency("suboptimal_dlm") == 0.3
-    assert second.open_interval("suboptimal_dlm") == (0.3, 0.5)
-    exact = scipy.stats.binomtest(3, 10).proportion_ci(0.95, method="exact")
-    assert second.interval("suboptimal_dlm") == pytest.approx((exact.low, exact.high))
-
-    left, middle, _ = basin_panels(some).axes
-    assert drawn(left, "point") == [(b.suboptimal, b.frequency("suboptimal_dlm")) for b in some]
-    assert drawn(middle, "point") == [(b.global_minima, b.frequency("global_minimum")) for b in some]
-    opened = next(bars for bars in left.collections if bars.get_gid() == "open").get_segments()
-    assert np.array(opened)[1, :, 1] == pytest.approx([0.3, 0.5])
-
-
-def test_volumes_of_other_points_are_not_joined(tmp_path):
-    """The same data seed gives other points where the inputs or labels are drawn otherwise, or eps is another."""
-    rows = basin_rows(lambda V: V, VOLUMES)
-    for name, also in {
-        "inputs": dataclasses.replace(BASINS.also[0], problem=dataclasses.replace(POINTS, inputs="sphere")),
-        "eps": dataclasses.replace(BASINS.also[0], volume=Volume(method="exact", eps=0.2)),
-    }.items():
-        study = dataclasses.replace(BASINS, also=(also,))
-        some, without_volume = joined(
-            tmp_path / name, study, [r | ({"eps": also.volume.eps} if "eps" in r else {}) for r in rows]
-        )
-        assert (some, without_volume) == ([], 6)
-
-
-@pytest.mark.parametrize(
-    ("frequency", "unresolved", "count", "status"),
-    [
-        (lambda V: V, 0, 6, "agrees"),
-        (lambda V: min(1.0, V / 2 + 0.7), 0, 6, "agrees in part"),
-        (lambda V: 0.9 - V / 2, 0, 6, "does not agree"),
-        (lambda V: V, 0, 4, "cannot be judged"),
-        (lambda V: V, 60, 6, "cannot be judged"),
-    ],
-)
-def test_basins_status(tmp_path, frequency, unresolved, count, status):
-    rows = basin_rows(frequency, VOLUMES[:count], runs=100, unresolved=0)
-    for row in rows:
-        if row["study"] == "basins" and row["seed"] // 6 >= 100 - unresolved:
-            row["verdict"] = "not_converged"
-    some, without_volume = joined(tmp_path / "w", BASINS, rows)
-    assert basins.finding(some, without_volume).status == status
-
-
-def test_rank_correlation_of_few_data_sets_has_an_exact_p_value(tmp_path):
-    some, _ = joined(tmp_path / "w", BASINS, basin_rows(lambda V: V, VOLUMES[:4], runs=100))
-    assert basins.rank_correlation(some) == pytest.approx((1, 2 / math.factorial(4)))
-    assert basins.rank_correlation(some[:2]) is None
-
-
 @pytest.fixture
 def mixed():
     """A work folder with every kind of volume section and a training study."""
@@ -492,7 +227,7 @@ def test_every_section_of_a_mixed_folder(tmp_path, mixed):
     assert "16 repetitions in 8 cells, each of one data set (X, y)." in page
     assert "Fewer than the 2 repetitions asked for: 1 cell." in page
     tables = {"basins", "basins_verdicts", "exact", "linear", "linear_exponents", "plain", "ranks", "ranks_criterion"}
-    names = {f"{name}.csv" for name in tables}
+    names = {"runs.csv", *(f"{name}.csv" for name in tables)}
     names |= {f"{name}.{kind}" for name in ("basins", "linear", "ranks") for kind in ("png", "svg")}
     assert {p.name for p in (path / "report").iterdir()} == names
 
@@ -510,9 +245,6 @@ def test_every_section_of_a_mixed_folder(tmp_path, mixed):
 
 
 def test_same_results_give_the_same_bytes(tmp_path, mixed):
-    def written(path):
-        return {p.relative_to(path): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
-
     first, second = (make_workdir(tmp_path / side / "w", *mixed) for side in "ab")
     write_report([first])
     write_report([second])
@@ -528,7 +260,7 @@ def test_studies_with_little_or_nothing_yet(tmp_path, mixed):
         run_row(BASINS, 2, 4, 0, 0, "not_converged"),
     ]
     page = text_of(write_report([make_workdir(tmp_path / "w", study, bare)]))
-    assert "No results yet: exact." in page
+    assert "No results yet: exact, plain." in page
     assert "Left out: 1 data set without an exact volume." in page
     assert page.count("Agreement cannot be judged") == 2
 

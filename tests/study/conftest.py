@@ -1,23 +1,20 @@
 """A bucket for tests, on this machine."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
+from started import free_ports, listens, wait_for
 
 
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
     """gs://bucket, for this process and those that it starts: gcsfs and TensorStore both find the stand-in."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     variables = {
         "STORAGE_EMULATOR_HOST": address,
@@ -36,13 +33,8 @@ def bucket() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the stand-in for a bucket did not start"
-                time.sleep(0.1)
+        wait_for(lambda: listens(port) or server.poll() is not None)
+        assert server.poll() is None, "the stand-in for a bucket did not start"
         yield "gs://bucket"
     finally:
         server.kill()

@@ -155,6 +155,13 @@ def test_parameters_are_those_of_the_network(hidden_layers, bias):
     assert cell.parameters == sum(math.prod(leaf.shape) for leaf in params.values())
 
 
+@pytest.mark.parametrize(("layers", "bias", "sizes"), [(1, False, (6, 5)), (1, True, (7, 5)), (3, True, (6, 5))])
+def test_certificates_are_of_the_last_hidden_layer(layers, bias, sizes):
+    """Its inputs, a constant for its bias among them, and its units."""
+    (cell,) = cells(study(d0=(6,), N=(12,), network=Network(d1=(5,), hidden_layers=(layers,), bias=bias)))
+    assert cell.last_layer == sizes
+
+
 def test_ids_are_unique_and_fit_for_a_file_name():
     grid = {"d0": (5, 51), "N": (11, 1, 111)}
     network = Network(d1=(1, 11, 15), hidden_layers=(1, 2, 11))

@@ -2,17 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import command
+from started import free_ports, listens, wait_for
 
-from mnnjax.checks import UserError
-from mnnjax.study.processes import Group, find_group
 from mnnjax.study.results import Workdir, read_csv
 
 # Seeds that do not share a program's last bits, and an optimizer with a state.
@@ -53,27 +51,17 @@ class Run:
     """Processes of one run, which are killed when the test ends; `last`: options of the last one alone."""
 
     def __init__(self, config: Path, workdir: Path, processes: int, devices: int, last=()):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = free_ports(1)
         environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
         self.workdir = workdir
         self.logs = [workdir.with_name(f"{workdir.name}.{time.monotonic_ns()}.{k}") for k in range(processes)]
         self.processes = []
         for k, log in enumerate(self.logs):
-            group = [
-                "--coordinator",
-                f"127.0.0.1:{self.port}",
-                "--num-processes",
-                f"{processes}",
-                "--process-id",
-                f"{k}",
-            ]
-            command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir)]
-            command += group if processes > 1 else []
-            command += last if k == processes - 1 else []
+            group = f"--coordinator 127.0.0.1:{self.port} --num-processes {processes} --process-id {k}".split()
+            options = [*(group if processes > 1 else []), *(last if k == processes - 1 else [])]
+            call = command(config, workdir, *options)
             with open(log, "wb") as file:
-                self.processes.append(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
+                self.processes.append(subprocess.Popen(call, env=environment, stdout=file, stderr=file))
 
     def __enter__(self):
         return self
@@ -91,18 +79,14 @@ class Run:
     def text(self, k: int = 0) -> str:
         return self.logs[k].read_text()
 
-    def listens(self) -> bool:
-        """Whether the first process waits for the others."""
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
-
     def trained(self, epoch: int) -> None:
         """Wait until a checkpoint of that epoch or a later one is there."""
-        end = time.monotonic() + 120
-        while not any(e["event"] == "checkpoint" and e["epoch"] >= epoch for e in Workdir(self.workdir).read_log()):
-            assert time.monotonic() < end, self.text()
+
+        def there() -> bool:
             assert all(process.poll() is None for process in self.processes), self.text()
-            time.sleep(0.05)
+            return any(e["event"] == "checkpoint" and e["epoch"] >= epoch for e in Workdir(self.workdir).read_log())
+
+        wait_for(there, 120, self.text)
 
 
 def write_config(path: Path, study: str, epochs: int, chunk: int) -> Path:
@@ -209,10 +193,7 @@ def test_a_process_that_waits_for_the_others_can_be_stopped(tmp_path):
     config = write_config(tmp_path, "rows", **SHORT)
     with Run(config, tmp_path / "run", 2, 1) as run:
         run.processes[1].kill()
-        end = time.monotonic() + 60
-        while not run.listens():
-            assert time.monotonic() < end, run.text()
-            time.sleep(0.05)
+        wait_for(lambda: listens(run.port), said=run.text)
         # It is about to wait in JAX, where Python hears nothing.
         time.sleep(2)
         # Another run cannot have the same port, which JAX would crash over.
@@ -222,34 +203,3 @@ def test_a_process_that_waits_for_the_others_can_be_stopped(tmp_path):
         run.processes[0].send_signal(signal.SIGINT)
         assert run.processes[0].wait(20) == 75, run.text()
         assert run.text() == "SIGINT: stopped; run the same command again to go on\n"
-
-
-def test_a_process_is_alone_unless_it_is_told_or_started_otherwise():
-    assert find_group(None, None, None, {}, tpu=False) is None
-    assert find_group("10.0.0.1:8476", 4, 3, {}, tpu=False) == Group("10.0.0.1:8476", 4, 3)
-    assert find_group(None, None, None, {}, tpu=True) == Group()
-    # A job's script runs once, whatever srun will start in it; so does a step of one task, such as an array's.
-    job = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
-    assert find_group(None, None, None, job, tpu=False) is None
-    assert find_group(None, None, None, job | {"SLURM_STEP_NUM_TASKS": "1"}, tpu=False) is None
-    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}
-    assert find_group(None, None, None, job | step, tpu=False) == Group(None, 2, 1)
-    assert find_group(None, None, None, job | step | {"SLURM_GPUS_ON_NODE": "4"}, False).local_devices == (0, 1, 2, 3)
-    many = step | {"SLURM_GPUS_ON_NODE": "4", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}
-    assert find_group(None, None, None, job | many, tpu=False).local_devices is None
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (("10.0.0.1:8476", None, None), "go together"),
-        ((None, 2, 0), "go together"),
-        (("10.0.0.1", 2, 0), "HOST:PORT"),
-        (("10.0.0.1:99999", 2, 0), "HOST:PORT"),
-        (("10.0.0.1:8476", 0, 0), "--num-processes: 0"),
-        (("10.0.0.1:8476", 2, 2), "--process-id: 2 is not one of 2"),
-    ],
-)
-def test_half_of_what_processes_need_is_the_users_error(given, message):
-    with pytest.raises(UserError, match=message):
-        find_group(*given, {}, tpu=False)

@@ -5,11 +5,10 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from damage import flip_a_byte, largest_file, truncate
 from stops import stop_after
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
@@ -28,17 +27,6 @@ STUDY = Study(
     train=Train(epochs=20, decay_epochs=30, chunk_epochs=5, checkpoint_chunks=1),
     repeats=3,
 )
-
-CONFIG = """
-from mnnjax.config import Network, Problem, Study, Train
-study = Study(
-    name="killed",
-    problem=Problem(d0=(4,), N=(20, 30)),
-    network=Network(hidden_layers=(1, 2)),
-    train=Train(epochs=1500, decay_epochs=1500, batch_size=8, chunk_epochs=100, checkpoint_chunks=1),
-    repeats=3,
-)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +117,19 @@ def test_finished_cells_are_never_run_again(tmp_path, undisturbed):
     assert workdir.results.read_bytes() == undisturbed
 
 
-def flip_a_byte(step: Path) -> None:
-    file = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 0x10
-    file.write_bytes(content)
-
-
-def truncate(step: Path) -> None:
-    file = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    file.write_bytes(file.read_bytes()[:100])
-
-
 def empty(step: Path) -> None:
     shutil.rmtree(step)
     step.mkdir()
 
 
-@pytest.mark.parametrize("damage", [flip_a_byte, truncate, empty])
+DAMAGES = {
+    "flipped": lambda step: flip_a_byte(largest_file(step)),
+    "truncated": lambda step: truncate(largest_file(step)),
+    "empty": empty,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
     tmp_path, monkeypatch, undisturbed, damage, capsys
 ):
@@ -184,7 +167,7 @@ def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, mon
 def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(tmp_path, monkeypatch, undisturbed, capsys):
     workdir = stopped_in_training(tmp_path, monkeypatch)
     for step in newest_step(workdir).parent.iterdir():
-        truncate(step)
+        truncate(largest_file(step))
     run_study(STUDY, workdir.path)
     assert workdir.results.read_bytes() == undisturbed
     assert "it starts afresh" in capsys.readouterr().out
@@ -256,105 +239,3 @@ def test_a_non_finite_loss_ends_its_row_and_not_the_study(tmp_path):
     for row in rows:
         if row not in failed:
             assert float(row["mse"]) < float("inf")
-
-
-# From here on: real processes.
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict:
-    cache = tmp_path_factory.mktemp("cache")
-    return {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache)}
-
-
-def start(config: Path, workdir: Path, environment: dict) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(config: Path, workdir: Path, environment: dict) -> tuple[int, str]:
-    process = start(config, workdir, environment)
-    output, _ = process.communicate(timeout=300)
-    return process.returncode, output
-
-
-def wait_for_chunks(workdir: Path, process: subprocess.Popen, count: int) -> None:
-    """Until the process has trained that many chunks, or has ended."""
-    metrics = workdir / "metrics.jsonl"
-
-    def trained() -> int:
-        return metrics.read_text().count('"event": "chunk"') if metrics.exists() else 0
-
-    before = trained()
-    while trained() < before + count and process.poll() is None:
-        time.sleep(0.01)
-
-
-@pytest.mark.slow
-def test_killed_and_stopped_at_random_moments(tmp_path, environment):
-    config = tmp_path / "config.py"
-    config.write_text(CONFIG)
-    code, output = finish(config, tmp_path / "undisturbed", environment)
-    assert code == 0, output
-    expected = (tmp_path / "undisturbed/results.csv").read_bytes()
-    began = time.monotonic()
-    assert finish(config, tmp_path / "again", environment)[0] == 0
-    seconds = time.monotonic() - began
-    assert (tmp_path / "again/results.csv").read_bytes() == expected
-
-    draw = random.Random(4)
-    landed = {signal.SIGKILL: 0, signal.SIGTERM: 0}
-    wanted = {signal.SIGKILL: 3, signal.SIGTERM: 2}
-    saved = 0
-    for attempt in range(40):
-        workdir = tmp_path / f"run{attempt}"
-        disturbances = 0
-        while any(landed[number] < wanted[number] for number in wanted) and disturbances < 4:
-            number = next(n for n in wanted if landed[n] < wanted[n])
-            process = start(config, workdir, environment)
-            # At least one SIGTERM must meet a cell in training; the others may come while there is nothing to save.
-            if draw.random() < 0.5 and (number == signal.SIGKILL or saved):
-                time.sleep(draw.uniform(0.3, seconds))
-            else:
-                wait_for_chunks(workdir, process, draw.randint(1, 60))
-                time.sleep(draw.uniform(0, 0.1))
-            process.send_signal(number)
-            output, _ = process.communicate(timeout=120)
-            if process.returncode == 0:
-                break
-            disturbances += 1
-            landed[number] += 1
-            if number == signal.SIGKILL:
-                assert process.returncode == -signal.SIGKILL
-            else:
-                assert process.returncode == 75, output
-                assert "run the same command again to go on" in output
-                saved += "saved" in output
-        code, output = finish(config, workdir, environment)
-        assert code == 0, output
-        assert (workdir / "results.csv").read_bytes() == expected
-        if all(landed[number] >= wanted[number] for number in wanted):
-            break
-    assert landed == wanted
-    assert saved
-
-
-@pytest.mark.slow
-def test_a_second_process_on_the_workdir_is_refused(tmp_path, environment):
-    config = tmp_path / "config.py"
-    config.write_text(CONFIG)
-    first = start(config, tmp_path / "run", environment)
-    try:
-        metrics = tmp_path / "run/metrics.jsonl"
-        for _ in range(600):
-            if metrics.exists():
-                break
-            time.sleep(0.1)
-        code, output = finish(config, tmp_path / "run", environment)
-        assert code == 2
-        assert output.startswith("mnnjax: another process (process ")
-        assert output.count("\n") == 1
-    finally:
-        first.send_signal(signal.SIGTERM)
-        output, _ = first.communicate(timeout=120)
-        assert first.returncode == 75, output

@@ -15,12 +15,12 @@ from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.problems import make_problem
 from mnnjax.study import row_training, train_cell
+from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.row_training import RowTraining
 from mnnjax.study.runner import Stopped, run_study
 from mnnjax.study.sources import Sources
-from mnnjax.study.volumes import seed_keys
 
 # Orbax leaves the event loops of reads and writes that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -30,20 +30,16 @@ DIGITS = Study("digits", Problem("digits", "classes", data_sets=1), Network(d1=(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_compilation():
-    """Two devices of the eight, programs made in a hurry, and one program for runs that are alike."""
+def _little_compilation(quick_compilation):
+    """Two devices of the eight, and one program for runs that are alike."""
     two = jax.devices()[:2]
-    make, make_stream = functools.cache(row_training.make_row_training), functools.cache(row_training.make_stream)
-    jax.config.update("jax_disable_most_optimizations", True)
+    make = functools.cache(row_training.make_row_training)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "devices", lambda *options: two)
         patch.setattr(jax, "local_devices", lambda **options: two)
         patch.setattr(row_training, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1])))
         patch.setattr(row_training, "make_problem", functools.cache(row_training.make_problem))
-        patch.setattr(row_training, "make_stream", make_stream)
-        patch.setattr(train_cell, "make_stream", make_stream)
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -230,13 +226,6 @@ def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
         assert "beyond what a certificate takes" in row["reason"]
         assert float(row["mse"]) > 0
         assert {row[name] for name in ("rank", "margin", "grad_norm", "region_mse", "region_mce")} == {""}
-
-
-@pytest.mark.parametrize(("layers", "bias", "sizes"), [(1, False, (6, 5)), (1, True, (7, 5)), (3, True, (6, 5))])
-def test_certificates_are_of_the_last_hidden_layer(layers, bias, sizes):
-    """Its inputs, a constant for its bias among them, and its units."""
-    (cell,) = cells(dataclasses.replace(TINY, network=Network(d1=(5,), hidden_layers=layers, bias=bias)))
-    assert cell.last_layer == sizes
 
 
 @pytest.mark.parametrize(

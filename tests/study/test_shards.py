@@ -1,20 +1,21 @@
 """The shards of a study, each in a folder of its own, give together what one run gives, to the last byte."""
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from runs import finish, start
+from started import wait_for
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study.plan import Shard, cells
+from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import run_study
+from mnnjax.study.shard import Shard
 from mnnjax.study.status import status
 
 CONFIG = """
@@ -187,18 +188,6 @@ def test_shards_of_images_whiten_by_themselves_and_agree(tmp_path):
 # From here on: real processes.
 
 
-def start(config: Path, workdir: Path, *shard: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mnnjax.cli", "run", str(config), "--workdir", str(workdir), *shard]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(workdir.parent / "cache")}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
 @pytest.mark.slow
 def test_shards_side_by_side_of_which_one_is_killed(tmp_path):
     config = tmp_path / "config.py"
@@ -208,12 +197,9 @@ def test_shards_side_by_side_of_which_one_is_killed(tmp_path):
     shards = [start(config, workdir, "--shard", f"{k}/3") for k in range(3)]
     metrics = workdir / "shard-0-of-3/metrics.jsonl"
     # In the midst of the first of its two cells.
-    while not (metrics.exists() and metrics.read_text().count('"checkpoint"') >= 3):
-        assert shards[0].poll() is None, shards[0].communicate()
-        time.sleep(0.01)
+    wait_for(lambda: metrics.exists() and metrics.read_text().count('"checkpoint"') >= 3, seconds=300)
     shards[0].send_signal(signal.SIGKILL)
-    shards[0].communicate(timeout=60)
-    assert shards[0].returncode == -signal.SIGKILL
+    finish(shards[0], -signal.SIGKILL)
     # While the others may still be at work.
     assert "parted: " in status(workdir)
     report_of(workdir)
@@ -237,7 +223,7 @@ def test_shards_that_start_at_the_same_moment_agree_on_the_folder(tmp_path):
     code = (
         "import sys, pathlib\n"
         "from mnnjax.config import Problem, Study\n"
-        "from mnnjax.study.plan import Shard\n"
+        "from mnnjax.study.shard import Shard\n"
         "from mnnjax.study.results import Workdir\n"
         "study = Study('a', Problem(d0=(3,), N=(4,)))\n"
         "print('ready', flush=True)\n"

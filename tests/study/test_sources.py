@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import flip_a_byte, truncate
+from small_sets import write_idx
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.data import import_data
@@ -23,15 +25,12 @@ MNIST = Problem("mnist", "classes")
 
 def store_mnist(folder: Path, train: int = 60, test: int = 30, seed: int = 0) -> Path:
     """A folder of data sets in which random images with six pixels that vary are kept as MNIST."""
-    folder.mkdir()
-    rng = np.random.default_rng(seed)
-    for prefix, count in (("train", train), ("t10k", test)):
-        images = np.zeros((count, 28, 28), np.uint8)
-        images[:, 10:12, 10:13] = rng.integers(0, 256, (count, 2, 3))
-        for kind, array in (("images-idx3", images), ("labels-idx1", rng.permutation(np.arange(count) % 10))):
-            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
-    import_data("mnist", folder, folder / "kept", say=lambda line: None)
+    rng, sets = np.random.default_rng(seed), {}
+    for split, count in (("train", train), ("test", test)):
+        images = np.zeros((count, 28, 28, 1), np.uint8)
+        images[:, 10:12, 10:13, 0] = rng.integers(0, 256, (count, 2, 3))
+        sets[split] = images, rng.permutation(np.arange(count) % 10)
+    import_data("mnist", write_idx(folder, sets), folder / "kept", say=lambda line: None)
     return folder / "kept"
 
 
@@ -124,15 +123,9 @@ def test_a_whitening_may_be_of_some_of_the_images_evenly_spread(workdir, tmp_pat
     assert images.N == 60
 
 
-def damage(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 0x10
-    file.write_bytes(content)
-
-
 SPOIL = {
-    "flipped byte": damage,
-    "cut short": lambda file: file.write_bytes(file.read_bytes()[:99]),
+    "flipped byte": flip_a_byte,
+    "cut short": truncate,
     "gone": Path.unlink,
 }
 
@@ -150,7 +143,7 @@ def test_a_damaged_whitening_is_computed_anew_where_that_gives_the_same_numbers(
 def test_a_damaged_whitening_that_comes_out_otherwise_is_refused(workdir, monkeypatch):
     whitening = opened(workdir, DIGITS)[1]
     arrays, record = files(workdir)
-    damage(arrays)
+    flip_a_byte(arrays)
     before = record.read_bytes(), arrays.read_bytes()
     # Another machine rounds otherwise.
     other = dataclasses.replace(whitening, mean=np.nextafter(whitening.mean, np.inf))
@@ -184,7 +177,7 @@ def test_other_data_than_the_study_began_with_are_refused(workdir, tmp_path):
 
 def test_all_bytes_are_checked_before_they_are_whitened(workdir, tmp_path):
     kept = store_mnist(tmp_path / "data")
-    damage(kept / "mnist/train_images.npy")
+    flip_a_byte(kept / "mnist/train_images.npy")
     with pytest.raises(UserError, match=r"train_images\.npy: its sha256 is not the manifest's"):
         opened(workdir, MNIST, kept)
     assert not workdir.whitening.exists()

@@ -4,11 +4,12 @@ import dataclasses
 import os
 import signal
 import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
+from damage import largest_file, truncate
+from runs import command
 from stops import stop_after
 
 from mnnjax import landscape
@@ -153,8 +154,7 @@ def test_a_damaged_checkpoint_is_told_and_costs_only_time(tmp_path, monkeypatch,
             run_study(EVERYTHING, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
     step = next(p for p in workdir.checkpoints.glob("everything.*/*") if p.name.isdigit())
-    largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:50])
+    truncate(largest_file(step))
     run_study(EVERYTHING, tmp_path / "run")
     assert any("damaged" in entry.get("text", "") for entry in workdir.read_log())
     assert workdir.results.read_bytes() == (undisturbed[0] / "results.csv").read_bytes()
@@ -240,14 +240,6 @@ study = Study(
 def test_factorizations_on_two_devices_do_not_wait_for_each_other(tmp_path):
     """As they did in a pool of two threads, for ever."""
     (tmp_path / "study.py").write_text(CONFIG)
-    command = [
-        sys.executable,
-        "-m",
-        "mnnjax.cli",
-        "run",
-        str(tmp_path / "study.py"),
-        "--workdir",
-        str(tmp_path / "run"),
-    ]
-    subprocess.run(command, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, timeout=120)
+    call = command(tmp_path / "study.py", tmp_path / "run")
+    subprocess.run(call, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, timeout=120)
     assert len(read_csv(tmp_path / "run/results.csv")) == 2

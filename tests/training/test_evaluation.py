@@ -153,6 +153,8 @@ def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias)
     arguments = problem("plus_minus_one"), Network(rho=0.1, bias=bias), layers, D1
     sums, points = make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts))
     assert points == N
+    # So that what is compiled for the points serves for images that were held out as well.
+    assert make_stream(*arguments) is make_stream(*arguments)
     together = from_sums(sums, points)
     evaluate = jax.jit(make_evaluation(*arguments))
     for k, params in enumerate(seeds):

@@ -63,8 +63,8 @@ def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     expected = J @ J.T
     # Sums of at most 4 * 4 * 4 terms a layer.
     tolerance = 100 * (layers + 1) * EPS * np.abs(expected).max()
-    np.testing.assert_allclose(data_gram(parts, bias, gram(columns)), expected, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(data_gram_diagonal(parts, bias), np.diag(expected), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(data_gram(parts, gram(columns)), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(data_gram_diagonal(parts), np.diag(expected), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("options", [{}, {"gram_rows": 0}], ids=["factorized", "conjugate gradients"])
@@ -99,6 +99,20 @@ def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):
     assert metrics.mse.max() < 1e-24
     assert (metrics.mce == 0).all()
     assert state.opt_state.done.all()
+
+
+def test_a_run_from_given_weights_trains_those():
+    """One step from them is the step of the formula, whatever the key; replacing params alone would train others."""
+    training = make(newton(1), RELU, 1, 8, 20)
+    X, y = training.draw(jax.random.key(1), 20)
+    own = {"W1": np.random.default_rng(0).standard_normal((8, 8)), "z": np.full(8, 0.3)}
+    starts = [training.init(jax.random.key(k), own) for k in range(2)]
+    ends = [training.run_epochs(start, jax.random.key(9), X, y, 20, 0, 1)[0] for start in starts]
+    jax.tree.map(np.testing.assert_array_equal, ends[0], ends[1])
+    np.testing.assert_array_equal(starts[0].opt_state.point["W1"], own["W1"])
+    before = np.mean((y - np.maximum(X @ own["W1"].T, 0) @ own["z"]) ** 2)
+    assert ends[0].opt_state.best_mse <= before
+    assert np.linalg.norm(ends[0].params["W1"] - own["W1"]) < np.linalg.norm(own["W1"])
 
 
 def test_most_seeds_take_a_dozen_steps():

@@ -10,12 +10,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from references import assert_close, optax_run, rates
 
 from mnnjax.config import Network, Problem, Train, UserError
-from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, row_devices, sharded
+from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, sharded
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 # 64 blocks of 3 points; of the last ones, 14 are empty and one is not full.
 N, D0, D1 = 149, 4, 3
 TOLERANCE = 1e4 * N * np.finfo(np.float64).eps
@@ -25,14 +26,6 @@ EPOCHS, CHUNK = 6, 3
 KEY = jax.random.key(2)
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(N, D0)), RNG.choice([-1.0, 1.0], N)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_compilation():
-    """Half the time of these tests would go into making programs fast that run for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def options(optimizer="sgd", batch_size=None, rate=0.05, more=()):
@@ -48,13 +41,11 @@ def make(train, network, layers, devices):
 
 
 @functools.cache
-def placed(batch_size, devices, dtype="float64", X_dtype=None):
+def placed(batch_size, devices, X_dtype=None):
     def block_of(block, points, device):
-        # Point by point, with labels of another kind.
-        for n in points:
-            yield X[n : n + 1], Y[n : n + 1].astype(int)
+        yield X[points.start : points.stop], Y[points.start : points.stop]
 
-    return place_rows(RowLayout(N, batch_size), D0, dtype, jax.devices()[:devices], block_of, X_dtype)
+    return place_rows(RowLayout(N, batch_size), D0, "float64", jax.devices()[:devices], block_of, X_dtype)
 
 
 @functools.cache
@@ -74,16 +65,6 @@ def run(train, network=Network(), layers=1, devices=8):  # noqa: B008
 
 def seed(tree, k):
     return jax.tree.map(lambda leaf: np.asarray(leaf)[k], tree)
-
-
-def assert_close(found, expected, tolerance=TOLERANCE):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), found, expected)
-
-
-def rates(train):
-    """Constant and then decaying exponentially, one an epoch (section 4)."""
-    falling = [train.decay_to ** (k / train.decay_epochs) for k in range(1, train.decay_epochs + 1)]
-    return [train.learning_rate * factor for factor in [1.0] * train.epochs + falling]
 
 
 @functools.cache
@@ -126,59 +107,7 @@ def numpy_run(params, train, network, layers):
     return p, sums / N
 
 
-@pytest.mark.parametrize("points", [1, 5, 63, 64, 65, 149, 1000, 1797, 50_000])
-@pytest.mark.parametrize("batch_size", [None, 64, 128, 1024, 64_000])
-def test_each_point_has_a_place_and_batches_fill_it_evenly(points, batch_size):
-    layout = RowLayout(points, batch_size)
-    own = [layout.points_of(block) for block in range(64)]
-    assert [n for part in own for n in part] == list(range(points))
-    assert max(map(len, own)) == layout.points == -(-points // 64)
-    assert layout.rows == layout.steps * layout.batch_rows
-    # So little padding that no batch is empty: the first block is full.
-    assert layout.points <= layout.rows < layout.points + layout.batch_rows
-    assert batch_size is None or layout.batch_rows * 64 <= max(batch_size, 64)
-    assert layout.steps == (1 if batch_size is None else -(-layout.points // (layout.batch_rows)))
-
-
-@pytest.mark.parametrize(("available", "used"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8)])
-def test_as_many_devices_are_used_as_share_the_blocks_evenly(available, used):
-    assert row_devices(jax.devices()[:available]) == jax.devices()[:used]
-
-
-@pytest.mark.parametrize("batch_size", [None, 128])
-@pytest.mark.parametrize("devices", [1, 8])
-def test_each_device_holds_its_own_rows_and_zeros_of_weight_zero(devices, batch_size):
-    rows, layout = placed(batch_size, devices, "float32"), RowLayout(N, batch_size)
-    shape = (devices, 64 // devices, layout.rows)
-    assert [leaf.shape for leaf in rows[:3]] == [(*shape, D0), shape, shape]
-    assert {leaf.dtype for leaf in rows[:3]} == {np.dtype(np.float32)}
-    np.testing.assert_array_equal(rows.first_block, np.arange(devices) * (64 // devices))
-    for leaf in rows:
-        assert [shard.device for shard in leaf.addressable_shards] == jax.devices()[:devices]
-        assert {shard.data.shape for shard in leaf.addressable_shards} == {(1, *leaf.shape[1:])}
-    weights = np.asarray(rows.weights).reshape(64, -1)
-    held_X, held_y = np.asarray(rows.X).reshape(64, -1, D0), np.asarray(rows.y).reshape(64, -1)
-    # In the order of the points, to float32.
-    np.testing.assert_array_equal(held_X[weights == 1], X.astype(np.float32))
-    np.testing.assert_array_equal(held_y[weights == 1], Y)
-    assert weights.sum() == N
-    assert not weights[weights != 1].any()
-    assert not held_X[weights == 0].any()
-    assert not held_y[weights == 0].any()
-
-
-def test_parts_are_asked_for_one_after_the_other_on_the_device_that_keeps_them():
-    asked = []
-
-    def block_of(block, points, device):
-        asked.append((block, points, device))
-        yield jax.device_put(X[points.start : points.stop], device), Y[points.start : points.stop]
-
-    place_rows(RowLayout(N, None), D0, "float64", jax.devices()[:2], block_of)
-    assert asked == [(b, RowLayout(N, None).points_of(b), jax.devices()[b // 32]) for b in range(64)]
-
-
-def test_an_epoch_has_each_point_in_one_batch():
+def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     for epoch in range(EPOCHS):
         first, second = batches_of(128, epoch)
         assert sorted([*first, *second]) == list(range(N))
@@ -202,8 +131,8 @@ def test_gradient_descent_is_that_of_numpy_on_any_number_of_devices(train, layer
     start = start_of(train, network, layers)
     for k in range(2):
         params, (mse, mce) = numpy_run(seed(start.params, k), train, network, layers)
-        assert_close(seed(state.params, k), params)
-        assert_close(seed(metrics, k), type(metrics)(mse, mce))
+        assert_close(seed(state.params, k), params, TOLERANCE)
+        assert_close(seed(metrics, k), type(metrics)(mse, mce), TOLERANCE)
     assert (np.asarray(state.params["z"][0]) != np.asarray(state.params["z"][1])).any()
     np.testing.assert_array_equal(state.non_finite_epoch, [-1, -1])
 
@@ -230,54 +159,32 @@ def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
     state, metrics = in_pieces.run_epochs(start, KEY, placed(train.batch_size, 8), 0, EPOCHS)
     for k in range(2):
         params, (mse, mce) = numpy_run(seed(start.params, k), train, network, 2)
-        assert_close(seed(state.params, k), params)
-        assert_close(seed(metrics, k), type(metrics)(mse, mce))
+        assert_close(seed(state.params, k), params, TOLERANCE)
+        assert_close(seed(metrics, k), type(metrics)(mse, mce), TOLERANCE)
 
 
 def test_rows_in_bfloat16_train_as_the_rounded_points_do(monkeypatch):
     """Rounded once; all arithmetic is in float64."""
-    rounded = X.astype(jnp.bfloat16).astype(np.float64)
-    assert 1e-4 < np.abs(rounded - X).max() < 2e-2
-    rows = placed(None, 8, X_dtype="bfloat16")
-    assert rows.X.dtype.itemsize == 2
-    held = sharded.from_bits(np.asarray(rows.X)).astype(np.float64).reshape(64, -1, D0)
-    np.testing.assert_array_equal(held[np.asarray(rows.weights).reshape(64, -1) == 1], rounded)
-    assert rows.y.dtype == rows.weights.dtype == np.float64
-    state, _ = make(SGD, Network(), 1, 8).run_epochs(start_of(SGD, Network(), 1), KEY, rows, 0, EPOCHS)
-    monkeypatch.setitem(globals(), "X", rounded)
+    start, rows = start_of(SGD, Network(), 1), placed(None, 8, "bfloat16")
+    state, _ = make(SGD, Network(), 1, 8).run_epochs(start, KEY, rows, 0, EPOCHS)
+    monkeypatch.setitem(globals(), "X", X.astype(jnp.bfloat16).astype(np.float64))
     for k in range(2):
-        params, _ = numpy_run(seed(start_of(SGD, Network(), 1).params, k), SGD, Network(), 1)
-        assert_close(seed(state.params, k), params)
-
-
-def whole_arrays(optimizer, params, train):
-    """The plain loop of Optax, full batch."""
-
-    def loss(params):
-        output = jnp.maximum(X @ params["W1"].T, 0) @ params["z"]
-        return jnp.mean((output - Y) ** 2)
-
-    @jax.jit
-    def step(params, opt_state, rate):
-        value, gradient = jax.value_and_grad(loss)(params)
-        opt_state.hyperparams["learning_rate"] = rate
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, value
-
-    opt_state = optimizer.init(params)
-    for rate in rates(train):
-        params, opt_state, value = step(params, opt_state, rate)
-    return params, value
+        params, _ = numpy_run(seed(start.params, k), SGD, Network(), 1)
+        assert_close(seed(state.params, k), params, TOLERANCE)
 
 
 def test_adam_is_that_of_optax_on_the_whole_arrays():
     train = options("adam")
     state, metrics = run(train)
+
+    def loss(params):
+        output = jnp.maximum(X @ params["W1"].T, 0) @ params["z"]
+        return jnp.mean((output - Y) ** 2), jnp.mean(1.0 * ((output > 0) != (Y > 0)))
+
     for k in range(2):
-        start = seed(start_of(train, Network(), 1).params, k)
-        params, mse = whole_arrays(optax.inject_hyperparams(optax.adam)(learning_rate=0.05), start, train)
-        assert_close(seed(state.params, k), params)
-        assert_close(metrics.mse[k], mse)
+        params, last = optax_run(train, loss, seed(start_of(train, Network(), 1).params, k))
+        assert_close(seed(state.params, k), params, TOLERANCE)
+        assert_close(tuple(seed(metrics, k)), last, TOLERANCE)
 
 
 @pytest.mark.slow

@@ -4,14 +4,27 @@ import gzip
 import io
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from mnnjax.data import DATA_SETS
+from mnnjax.data.source import Source
 
 Sets = dict[str, tuple[np.ndarray, np.ndarray]]
 """Of each split the images (n, height, width, channels) uint8 and the classes (n,)."""
+
+
+def source_that(act: Callable[[], object]) -> Source:
+    """A source that gives 3 of its 6 training images, and then does something."""
+
+    def blocks(split):
+        yield np.zeros((3, 784), np.uint8), np.arange(3)
+        act()
+        yield np.zeros((3, 784), np.uint8), np.arange(3)
+
+    return Source("test images", {"train": 6, "test": 6}, blocks)
 
 
 def draw(name: str, train: int = 12, test: int = 5, seed: int = 0) -> Sets:
@@ -134,6 +147,13 @@ def assert_holds(stored, sets: Sets) -> None:
         assert stored.images(split).dtype == np.uint8
         np.testing.assert_array_equal(stored.images(split), X.reshape(len(X), -1))
         np.testing.assert_array_equal(stored.labels(split), y)
+
+
+def flip(path: Path, place: int) -> None:
+    """Turn over the bits of one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
 
 
 def names_in(folder: Path) -> set[str]:

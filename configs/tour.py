@@ -1,0 +1,488 @@
+"""A tour of the paper, from Definition 1 to Theorem 10, on one problem that is small enough to see all of it.
+
+Command:    python configs/tour.py [--output DIR]
+Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Ten
+            steps, each a picture, what the paper says, what was computed here, and by which function of mnnjax. DIR
+            (runs/tour) gets the pictures, index.html to read them in order, and numbers.json with what they show;
+            the pictures are in configs/results/tour/ too.
+Time:       One minute of processor time (AMD EPYC, two busy cores), most of it linear programs.
+
+To be read from top to bottom, a function a step: its docstring is the paper's statement in our words. The mathematics
+is the library's; what is left here is to choose, draw and tell.
+"""
+
+import argparse
+import functools
+import html
+import inspect
+import itertools
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Wedge
+
+from mnnjax import landscape, theory
+from mnnjax.config import Network, Problem, Train
+from mnnjax.landscape.arrangement import cells
+from mnnjax.landscape.intervals import proportion
+from mnnjax.network import MNN
+from mnnjax.objective import mean_squared_error
+from mnnjax.problems import make_problem
+from mnnjax.report.style import DASHED, GREY, PALETTE, draw
+from mnnjax.training import make_training
+
+N, D0, RHO, EPS = 6, 2, 0.0, 0.1  # of six points, MCE > 0.1 is any error at all
+PROBLEM = Problem(labels="random", label_values="zero_one", d0=(D0,), N=(N,))
+draw_data = make_problem(PROBLEM, N, D0, RHO, jnp.float64)
+# The first key that makes good pictures: as many ones as zeros, no two points nearly on a line with the origin, regions
+# of all kinds in step 4. Steps 7, 9 and 10 draw their data anew.
+DATA = 873
+BLUE, RED, _, _, AMBER, SKY, BLACK, SILVER = PALETTE
+
+Step = tuple[Figure, list[str], dict]  # the picture, what is told below it, and the numbers behind both
+
+
+def one_panel(width=10.0, height=6.2, **labels):
+    """A figure and its only panel, with these labels, limits and so on."""
+    figure = Figure(figsize=(width, height), layout="compressed")
+    panel = figure.subplots()
+    panel.set(**labels)
+    return figure, panel
+
+
+def show_estimates(panel, x, estimates, **look) -> None:
+    """Volumes with their 95 % intervals."""
+    value, low, high = np.array([(e.estimate, e.low, e.high) for e in estimates]).T
+    panel.errorbar(x, value, (value - low, high - value), capsize=5, **look)
+
+
+def show_points(panel, X, y) -> None:
+    """The data: numbered, one colour a class."""
+    for label, colour, marker in ((0, BLUE, "o"), (1, RED, "s")):
+        look = {"c": colour, "marker": marker, "edgecolors": "white", "label": f"$y = {label}$"}
+        panel.scatter(*X[y == label].T, s=230, zorder=3, **look)
+    for n, x in enumerate(X, start=1):
+        panel.text(*x, n, color="white", ha="center", va="center", fontsize=12, weight="bold", zorder=4)
+    panel.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal", xticks=range(-2, 3), yticks=range(-2, 3))
+
+
+def digits(pattern) -> str:
+    return "".join(str(int(a)) for a in pattern)
+
+
+def once_around(X) -> tuple[np.ndarray, np.ndarray]:
+    """The cells of one neuron, once around the origin: their borders in degrees (2N + 1,), their patterns (2N, N)."""
+    half = np.sort(np.degrees(np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % 180)
+    borders = np.concatenate([half, half + 180, half[:1] + 360])
+    middles = np.radians((borders[1:] + borders[:-1]) / 2)
+    W = np.stack([np.cos(middles), np.sin(middles)], axis=1)
+    return borders, np.asarray(landscape.activation_pattern(W, X, RHO)).T
+
+
+def definition_1(X, y) -> Step:
+    """Definition 1: weight space falls into regions.
+
+    D_A(X) = {W : a(WX) = A} holds all W with the activation pattern A: in it each neuron is active at the same points
+    everywhere, and the loss is smooth. One neuron's w is in one of the cells into which the lines w.x(n) = 0 cut the
+    plane, 2N of them (in general 2 sum_{k<d0} C(N-1, k)). Each neuron is in one, which makes (2N)^d1 regions, far fewer
+    than the 2^(d1 N) patterns that can be written down.
+    """
+    borders, patterns = once_around(X)
+    figure = Figure(figsize=(12.8, 6.2), layout="compressed")
+    points, plane = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    show_points(points, X, y)
+    points.set_title("the data: $N = 6$ points")
+    points.legend(loc="upper left", markerscale=0.6)
+    for start, end, pattern in zip(borders[:-1], borders[1:], patterns, strict=True):
+        plane.add_patch(Wedge((0, 0), 1, start, end, facecolor=(BLUE, pattern.sum() / 8), edgecolor=GREY))
+        middle = np.radians((start + end) / 2)
+        at = 1.22 * np.array([np.cos(middle), np.sin(middle)])
+        upright = np.degrees(middle) + 180 * (at[0] < 0)
+        plane.text(*at, digits(pattern), rotation=upright, ha="center", va="center", family="monospace", fontsize=14)
+    for n, x in enumerate(X, start=1):
+        for side in (-0.88, 0.88):
+            at = side * np.array([-x[1], x[0]]) / np.linalg.norm(x)
+            plane.text(*at, n, ha="center", va="center", fontsize=12, bbox={"fc": "white", "lw": 0, "pad": 1})
+    plane.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal", title="one neuron's weights $w$: $2N = 12$ cells")
+    plane.axis("off")
+    count = len(cells(X)[0])
+    regions = {d1: (count**d1, 2 ** (d1 * N)) for d1 in (1, 2, 3, 4)}
+    told = [
+        "Right: the plane of w. Line n is w.x(n) = 0; beside each cell its pattern a(w.x(1)) ... a(w.x(6)), darker the "
+        f"more points are active. landscape.arrangement.cells lists {count} cells.",
+        "Regions, of patterns: " + ", ".join(f"{a} of {b} (d1 = {d1})" for d1, (a, b) in regions.items()) + ".",
+    ]
+    return figure, told, {"cells": count, "regions": regions}
+
+
+def equation_2_3(X, y) -> Step:
+    """Section 2: in a region the loss is quadratic in W; its kinks are at the borders.
+
+    There the output is (A o X) theta, linear in theta_i = z_i w_i, where row n of the Khatri-Rao product A o X is
+    kron(a(n), x(n)). So MSE = |e|^2 / N (eq 2.3) has the gradient -(2/N) diag(z) [(A o X) e] in W. Where a neural input
+    w_i.x(n) changes sign, A changes, and the slope jumps.
+    """
+    key_W, key_z = jax.random.split(jax.random.key(67))
+    start, end = jax.random.normal(key_W, (2, 3, D0))
+    z = jax.random.normal(key_z, (3,))
+
+    def mse(W):
+        return mean_squared_error(MNN((3,), RHO).apply({"params": {"W1": W, "z": z}}, X), y)
+
+    def by_formula(W):
+        A = landscape.activation_pattern(W, X, RHO)
+        e = y - landscape.khatri_rao_matvec(A, X, z[:, None] * W)
+        return A, -2 / N * z[:, None] * landscape.khatri_rao_rmatvec(A, X, e)
+
+    t = np.linspace(0, 1, 1001)
+    W = start + t[:, None, None] * (end - start)
+    loss, autodiff = jax.jit(jax.vmap(jax.value_and_grad(mse)))(W)
+    A, formula = map(np.asarray, jax.jit(jax.vmap(by_formula))(W))
+    apart = float(np.abs(formula - autodiff).max())
+    slope, slope_by_formula = (np.asarray((g * (end - start)).sum((1, 2))) for g in (autodiff, formula))
+    pieces = np.split(np.arange(len(t)), np.flatnonzero((A[1:] != A[:-1]).any((1, 2))) + 1)
+
+    figure = Figure(figsize=(10, 7.4))
+    above, below = figure.subplots(2, 1, sharex=True)
+    for panel, values in ((above, loss), (below, slope)):
+        panel.grid(visible=False)
+        for number, piece in enumerate(pieces):
+            panel.plot(t[piece], values[piece], color=BLUE, label="" if number else "autodiff")
+            panel.axvspan(*t[piece[[0, -1]]], color="#E9EEF3" if number % 2 else "white", zorder=0)
+    formula_text = r"$-\frac{2}{N}\,\mathrm{diag}(z)\,[(A \circ X)\,e]$"
+    below.plot(t[10::20], slope_by_formula[10::20], "o", color=RED, markersize=5, label=formula_text)
+    below.legend()
+    above.set(ylabel="MSE", xlim=(0, 1), title=f"a segment of weight space through {len(pieces)} regions")
+    below.set(xlabel="$t$, from one random $W$ to another, with $z$ fixed", ylabel=r"$d\,\mathrm{MSE}\,/\,dt$")
+    told = [
+        "MSE by objective.mean_squared_error of network.MNN; the formula by landscape.activation_pattern, "
+        "khatri_rao_matvec and khatri_rao_rmatvec. Each band is a region.",
+        f"{len(pieces)} regions are crossed. Formula and autodiff differ by {apart:.0e} at most, in any entry.",
+    ]
+    return figure, told, {"regions": len(pieces), "apart": apart}
+
+
+ENDS = {  # name, colour, marker, size
+    "global_minimum": ("global minimum", BLUE, "o", 240),
+    "suboptimal_dlm": ("sub-optimal DLM", RED, "s", 130),
+    "non_differentiable": ("not differentiable", BLACK, "x", 70),
+    "not_converged": ("nothing proven", SKY, "+", 55),
+}
+
+
+def lemma_2(X, y) -> Step:
+    """Lemma 2: all differentiable local minima (DLMs) of a region have the same residual.
+
+    At a DLM (A o X) e = 0 (eq 3.2). So e = y - P y with P the projection on the column space of the N x (d0 d1) matrix
+    A o X: known from A, X and y before anyone trains. Where rank(A o X) = N it is zero, and all DLMs are global.
+    """
+    d1, starts, adam = 3, 200, Train(epochs=20_000, decay_epochs=10_000, decay_to=1e-12, precision="float64")
+    training = make_training(PROBLEM, Network(init="gaussian"), adam, 1, D0, d1, N)
+
+    def train(key):
+        return training.run_epochs(training.init(key), key, X, y, N, 0, adam.total_epochs)[0].params
+
+    params = jax.device_get(jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(0), starts)))
+    ends = [landscape.certify(W, z, X, y, RHO) for W, z in zip(params["W1"], params["z"], strict=True)]
+    A = np.asarray(jax.vmap(lambda W: landscape.activation_pattern(W, X, RHO))(params["W1"]))
+    foretold = np.asarray(jax.jit(jax.vmap(lambda A: landscape.region_errors(A, X, y, 0.5)[0]))(A))
+    mse, verdict = np.array([end.mse for end in ends]), np.array([end.verdict for end in ends])
+    is_dlm = np.isin(verdict, ("global_minimum", "suboptimal_dlm"))
+    apart, regions = float(np.abs(mse - foretold)[is_dlm].max()), len(np.unique(A[is_dlm], axis=0))
+
+    figure, panel = one_panel(8.8, 7.6, title=f"where {starts} trainings of $d_1 = {d1}$ neurons ended")
+    panel.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    for kind, (name, colour, marker, size) in ENDS.items():
+        own = verdict == kind
+        panel.scatter(foretold[own], mse[own], s=size, c=colour, marker=marker, label=f"{name}: {own.sum()}", zorder=3)
+    roots = (lambda v: np.sign(v) * np.sqrt(np.abs(v)), lambda v: v * np.abs(v))
+    panel.set_xscale("function", functions=roots)
+    panel.set_yscale("function", functions=roots)
+    ticks = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+    panel.set(xlim=(-0.001, 0.56), ylim=(-0.001, 0.56), xticks=ticks, yticks=ticks, ylabel="MSE after training")
+    panel.set_xlabel("known before: $|y - P y|^2 / N$ of the region")
+    panel.legend(loc="upper left")
+    told = [
+        f"{starts} runs of training.make_training (Adam) from standard normal weights; landscape.certify proves what "
+        f"each end is: {', '.join(f'{np.sum(verdict == kind)} {name}' for kind, (name, *_) in ENDS.items())}.",
+        f"landscape.region_errors gives the MSE of all {is_dlm.sum()} DLMs, in {regions} regions, to {apart:.0e}. No "
+        "training can end below the diagonal: |y - P y|^2 / N is the least MSE that the region's linear model has.",
+    ]
+    return figure, told, {"mse": mse.tolist(), "foretold": foretold.tolist(), "verdict": verdict.tolist()}
+
+
+KINDS = {
+    "global": (r"a global minimum: $\mathcal{G}$", BLUE),
+    "bad": (r"a sub-optimal DLM, MCE$\;>\epsilon$: $\mathcal{L}_\epsilon$", RED),
+    "good": (r"a sub-optimal DLM, MCE$\;\leq\epsilon$", AMBER),
+    "none": ("no DLM", "#EDEDED"),
+}
+
+
+def section_3(X, y) -> Step:
+    """Section 3: not every region holds a DLM.
+
+    It does if some theta with (A o X) theta = P y has each theta_i zero (then z_i = 0), or in its neuron's cell
+    (z_i > 0), or opposite to it (z_i < 0): 3^d1 choices, each a linear program. Regions of two neurons can be drawn:
+    each is a pair of cells.
+    """
+    borders, patterns = once_around(X)
+
+    def kind_of(A) -> str:
+        mse, mce = landscape.region_errors(A, X, y, 0.5)
+        holds = landscape.region_holds_dlm(A, X, y, RHO)
+        return "none" if not holds else "global" if mse < 1e-18 else "bad" if mce > EPS else "good"
+
+    kinds = np.empty((2 * N, 2 * N), object)
+    for i, j in itertools.combinations_with_replacement(range(2 * N), 2):
+        kinds[i, j] = kinds[j, i] = kind_of(patterns[[i, j]].T)
+    share = np.diff(borders) / 360
+    count = {kind: int((kinds == kind).sum()) for kind in KINDS}
+    area = {kind: float(np.outer(share, share)[kinds == kind].sum()) for kind in KINDS}
+
+    figure, panel = one_panel(8.6, 8.6, aspect="equal", title="what the regions of $d_1 = 2$ neurons hold")
+    colours = ListedColormap([colour for _, colour in KINDS.values()])
+    codes = np.vectorize(list(KINDS).index)(kinds)
+    panel.pcolormesh(borders, borders, codes, cmap=colours, vmin=0, vmax=3, edgecolors="white")
+    panel.grid(visible=False)
+    ticks = range(60, 361, 60)
+    panel.set(xlabel="direction of $w_1$ (degrees)", ylabel="direction of $w_2$ (degrees)", xticks=ticks, yticks=ticks)
+    keys = [Patch(color=colour, label=f"{name}: {100 * area[kind]:.1f} %") for kind, (name, colour) in KINDS.items()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
+    told = [
+        "All 144 regions by landscape.region_holds_dlm and region_errors, a row and a column a cell of step 1, as wide "
+        f"as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
+        f"{count['good']} one that does not, {count['global']} a global minimum. The areas are the volumes of step 5.",
+        "On the diagonal two neurons share a cell; together they make any theta, so there always is a DLM.",
+    ]
+    return figure, told, {"count": count, "area": area}
+
+
+def definition_3(X, y) -> Step:
+    """Definition 3: the angular volume V(R) = P(W in R) for W with i.i.d. standard normal entries.
+
+    Of one region it is the product of the volumes of its neurons' cells, each, in the plane, an angle over 2 pi.
+    """
+    _, patterns = once_around(X)
+    listed, volumes = cells(X)
+    exact = [float(volumes[(listed == pattern).all(1)][0]) for pattern in patterns]
+    w = jax.random.normal(jax.random.key(5), (2000, D0))
+    drawn = np.asarray(landscape.activation_pattern(w, X, RHO)).T
+    hits = [int((drawn == pattern).all(1).sum()) for pattern in patterns]
+    estimates = [proportion(k, len(w), 1 - 0.05 / len(hits)) for k in hits]
+    inside = sum(e.low <= v <= e.high for e, v in zip(estimates, exact, strict=True))
+
+    figure, panel = one_panel(ylabel="angular volume $V$", ylim=(0, 0.25))
+    panel.bar(range(2 * N), exact, 0.7, color=SKY, label=r"exact: angle / $2\pi$")
+    show_estimates(panel, range(2 * N), estimates, fmt="o", color=BLACK, label=f"share of {len(w)} draws of $w$")
+    panel.set_xticks(range(2 * N), map(digits, patterns), rotation=45, family="monospace")
+    panel.set_xlabel(r"cell, by its pattern $a(w \cdot x(1)) \ldots a(w \cdot x(6))$")
+    panel.grid(axis="x", visible=False)
+    panel.legend(loc="upper left", ncols=2)
+    told = [
+        "Exact by landscape.arrangement.cells; the intervals by landscape.intervals.proportion, so wide that all hold "
+        f"together at 95 %: {inside} of {len(hits)} do. Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
+    ]
+    return figure, told, {"exact": exact, "hits": hits, "inside": inside}
+
+
+def definition_4(X, y) -> Step:
+    """Definition 4: L_eps and G.
+
+    L_eps is the union of the regions that hold a sub-optimal DLM with MCE > eps, G of those that hold a global minimum,
+    e = 0. By Lemma 2 the regions with rank(A o X) < N hold all sub-optimal DLMs.
+    """
+    exact = [landscape.exact_volumes(X, y, d1, RHO, EPS) for d1 in (1, 2, 3, 4)]
+    drawn = landscape.estimate_volumes(jax.random.key(6), X, y, 3, RHO, EPS, samples=400)
+    wider = [landscape.exact_rank_deficient(X, d1, RHO) for d1 in (5, 6, 7, 8)]
+    figure, panel = one_panel(
+        xlabel="$d_1$, neurons", ylabel="angular volume $V$", ylim=(-0.02, 1.05), xticks=range(1, 9)
+    )
+    told = [
+        f"landscape.exact_volumes takes all regions one by one, {exact[-1].regions} at d1 = 4; the black curve goes "
+        "on by exact_rank_deficient. Bars: 95 % intervals of landscape.estimate_volumes, 400 draws of W, at d1 = 3."
+    ]
+    numbers = {"exact": exact, "drawn": drawn}
+    for number, (name, label, colour, marker) in enumerate((
+        ("rank_deficient", r"$V(\mathrm{rank}(A \circ X) < N)$", BLACK, "^"),
+        ("suboptimal", r"$V(\mathcal{L}_\epsilon)$", RED, "s"),
+        ("global_minima", r"$V(\mathcal{G})$", BLUE, "o"),
+    )):  # fmt: skip
+        volumes = [getattr(found, name) for found in exact]
+        told.append(f"{name}, d1 = 1 to 4: {listing(volumes, '.3f')}.")
+        volumes += wider if name == "rank_deficient" else []
+        panel.plot(range(1, len(volumes) + 1), volumes, color=colour, marker=marker, label=label)
+        show_estimates(panel, [2.94 + 0.06 * number], [getattr(drawn, name)], fmt="none", color=colour)
+    panel.legend()
+    return figure, told, numbers
+
+
+def listing(values, form=".2g") -> str:
+    return ", ".join(format(value, form) for value in values)
+
+
+WIDTHS, DRAWS = (1, 2, 4, 8), 250
+
+
+@functools.cache
+def mean_volumes(d1: int) -> landscape.Volumes:
+    """E_X of the volumes: every draw of W has points and labels of its own."""
+    return landscape.estimate_expected_volumes(jax.random.key(7), draw_data, N, D0, d1, RHO, EPS, DRAWS, threshold=0.5)
+
+
+def against_width(name: str, colour: str, ylabel: str, **scale):
+    """One of the mean volumes for all widths, and a picture of it."""
+    figure, panel = one_panel(xscale="log", xlabel="$d_0 d_1 / N$", ylabel=ylabel, **scale)
+    measured = {d1: getattr(mean_volumes(d1), name) for d1 in WIDTHS}
+    x = [D0 * d1 / N for d1 in WIDTHS]
+    show_estimates(panel, x, measured.values(), fmt="o-", color=colour, label=f"mean of {DRAWS} data sets", zorder=3)
+    panel.set_xticks(x, [f"{D0 * d1}/{N}" for d1 in WIDTHS])
+    panel.set_xticks([], minor=True)
+    return measured, figure, panel
+
+
+def theorem_6(X, y) -> Step:
+    """Theorem 6 and Definition 5: E_X V(L_eps) <=. exp(-gamma_eps N^(3/4) (d1 d0)^(1/4)).
+
+    gamma_eps = 0.23 eps^(3/4) for ReLUs. <=. compares the logarithms to leading order as N grows: no bound at any one
+    N. Corollary 7 (Markov): with probability 1 - delta over X, V(L_eps) is at most 1/delta times the same.
+    """
+    measured, figure, panel = against_width("suboptimal", RED, r"$V(\mathcal{L}_\epsilon)$", ylim=(-0.02, 1))
+    x = [D0 * d1 / N for d1 in WIDTHS]
+    line = np.exp([theory.log_volume_suboptimal(N, D0, d1, EPS, RHO) for d1 in WIDTHS])
+    panel.plot(x, line, color=BLACK, label="Theorem 6: leading order, no bound at $N = 6$", **DASHED)
+    sets = [landscape.exact_volumes(*draw_data(jax.random.key(k), N), 2, RHO, EPS).suboptimal for k in range(20)]
+    panel.plot([0.95 * x[1]] * len(sets), sets, ".", color=SILVER, label="20 single data sets of $d_1 = 2$, exact")
+    panel.legend(loc="upper right", bbox_to_anchor=(1, 0.73))
+    above = sum(volume > 2 * np.mean(sets) for volume in sets)
+    told = [
+        f"Mean of {DRAWS} data sets (landscape.estimate_expected_volumes), d1 = {listing(WIDTHS)}: "
+        f"{listing(e.estimate for e in measured.values())}. Leading order, no bound at N = 6 "
+        f"(theory.log_volume_suboptimal): {listing(line)}; gamma_eps is only {theory.gamma(EPS, D0 / N, RHO):.3f}.",
+        f"Corollary 7, delta = 1/2: at most half of the data sets can be above twice the mean; here {above} of 20 are.",
+    ]
+    return figure, told, {"measured": measured, "sets": sets, "line": line.tolist()}
+
+
+def theorem_8(X, y) -> Step:
+    """Theorem 8: a global minimum can be written down.
+
+    For all y in {0, 1}^N and almost all X there are W*, z* with d1* = 4 ceil(N / (2 d0 - 2)) units, exactly
+    y = f(W* X)^T z*, and no neural input zero.
+    """
+    W, z = landscape.global_minimum(X, y, RHO)
+    error, margin, units = landscape.construction_error(W, z, X, y, RHO)
+    verdict = landscape.certify(W, z, X, y, RHO).verdict
+    axis = np.linspace(-2, 2, 301)
+    plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    output = MNN((units,), RHO).apply({"params": {"W1": W, "z": z}}, plane).reshape(301, 301)
+
+    figure, panel = one_panel(8.4, 6.9, title=f"the output of {units} units, bent at their lines $w_i \\cdot x = 0$")
+    light = LinearSegmentedColormap.from_list("classes", ["#7FB8DC", "white", "#F0A878"])
+    shown = panel.contourf(axis, axis, output, np.linspace(-0.5, 1.5, 11), cmap=light, extend="both")
+    panel.contour(axis, axis, output, [0.5], colors=BLACK)
+    for w in W:
+        panel.axline((0, 0), (-w[1], w[0]), color=GREY, linewidth=0.8, linestyle=":")
+    show_points(panel, X, y)
+    figure.colorbar(shown, label=r"$f(W^* x)^\top z^*$", ticks=[-0.5, 0, 0.5, 1, 1.5])
+    told = [
+        f"landscape.global_minimum has {units} units (theory.d1_star: {theory.d1_star(N, D0)}). construction_error: "
+        f"outputs are off by {error:.0e}, and |w.x| / |w||x| is at least {margin:.2g}. certify: {verdict}. The black "
+        "line is the output 0.5, the threshold between the classes.",
+    ]
+    return figure, told, {"W": W.tolist(), "z": z.tolist(), "verdict": verdict}
+
+
+def theorem_9(X, y) -> Step:
+    """Theorem 9: with probability 1 - delta over X, V(G) >=. exp(-d1* d0 log N) >=. exp(-2 N log N).
+
+    The idea: of many neurons, d1* = 2N / d0 (or a teacher's) that fall into the cells of a global minimum are enough.
+    """
+    measured, figure, panel = against_width("global_minima", BLUE, r"$V(\mathcal{G})$", yscale="log", ylim=(1e-10, 2))
+    line = np.exp(theory.log_volume_global(N, D0))
+    panel.axhline(line, color=BLACK, label="Theorem 9: leading order, no bound at $N = 6$", **DASHED)
+    panel.legend(loc="center")
+    failed = [f"{a.name} ({a.statement})" for a in theory.assumptions(N, D0, max(WIDTHS), EPS, RHO) if a.met is False]
+    told = [
+        f"Measured as in step 7, d1 = {listing(WIDTHS)}: {listing(e.estimate for e in measured.values())}. Leading "
+        f"order, no bound at N = 6 (theory.log_volume_global): {line:.1e}.",
+        f"The theorems do not speak of N = 6: delta is {theory.delta(N, D0):.2f} (theory.delta), no probability yet; "
+        f"not met at d1 = 8 (theory.assumptions) are assumptions {' and '.join(failed)}.",
+    ]
+    return figure, told, {"measured": measured, "line": float(line), "failed": failed}
+
+
+def theorem_10(X, y) -> Step:
+    """Theorem 10: V(L_eps) / V(G) <=. exp(-gamma_eps N^(3/4) (d1 d0)^(1/4)), with probability 1 - delta over X.
+
+    Of the exponent of Theorems 6 and 9, -gamma_eps N^(3/4) (d0 d1)^(1/4) + d1* d0 log N, the second term is dropped in
+    the limit. At one N it is negative only for d0 d1 > N (2 log N / gamma_eps)^4.
+    """
+    name = r"$V(\mathcal{L}_\epsilon)\;/\;V(\mathcal{G})$"
+    measured, figure, panel = against_width("ratio", RED, name, yscale="log", ylim=(1e-3, 1e12))
+    crossing = theory.product_from_which_ratio_is_negative(N, D0, EPS, RHO)
+    widths = np.geomspace(1, 4 * crossing, 200).astype(int)
+    for name, log_ratio, style in (
+        ("Theorems 6 and 9, both terms", theory.log_volume_ratio, DASHED),
+        ("Theorem 10, its limit", theory.log_volume_ratio_theorem10, {"linestyle": ":"}),
+    ):
+        line = np.exp([log_ratio(N, D0, int(d1), EPS, RHO) for d1 in widths])
+        panel.plot(D0 * widths / N, line, color=BLACK, label=f"{name}: leading order, no bound", **style)
+    panel.axhline(1, color=GREY, linewidth=1)
+    panel.set_xticks([1, 1e2, 1e4, 1e6, 1e8], ["1", *(f"$10^{k}$" for k in (2, 4, 6, 8))])
+    panel.legend(loc="upper right")
+    intervals = ", ".join(f"{e.estimate:.2g} [{e.low:.2g}, {e.high:.2g}]" for e in measured.values())
+    told = [
+        f"d0 d1 / N = {listing(D0 * d1 / N for d1 in WIDTHS)}: measured, mean over mean, {intervals}.",
+        "Leading order, no bound at N = 6: with both terms (theory.log_volume_ratio) the ratio is below 1 only from "
+        f"d0 d1 = {crossing / N:.1e} N on (theory.product_from_which_ratio_is_negative). What happens near d0 d1 = N "
+        "has to be measured; configs/angular_volume.py does so for larger N.",
+    ]
+    return figure, told, {"measured": measured, "crossing": crossing}
+
+
+STEPS = (
+    definition_1, equation_2_3, lemma_2, section_3, definition_3, definition_4,
+    theorem_6, theorem_8, theorem_9, theorem_10,
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take all steps, tell of them and write their pictures; 2 where the folder is no good."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("runs/tour"), metavar="DIR", help="where the pictures go")
+    output = parser.parse_args(arguments).output
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "index.html").write_text("")
+    except OSError as error:
+        print(f"--output: {output}: {error.strerror}; give a folder that can be written to", file=sys.stderr)
+        return 2
+    jax.config.update("jax_default_device", jax.devices("cpu")[0])  # the same numbers beside an accelerator
+    X, y = map(np.asarray, draw_data(jax.random.key(DATA), N))
+    numbers = {"X": X.tolist(), "y": y.tolist()}
+    page = ["<!doctype html><meta charset=utf-8><title>A tour of the paper</title>"]
+    for number, step in enumerate(STEPS, start=1):
+        path = output / f"{number:02}_{step.__name__}.png"
+        taken = []
+        path.write_bytes(draw(lambda step=step, taken=taken: taken.extend(step(X, y)) or taken[0])["png"])
+        _, told, numbers[step.__name__] = taken
+        title, says = inspect.getdoc(step).split("\n\n")
+        print(f"\n{number}. {title}\n\n{says}\n", *(textwrap.fill(f"> {text}", 118) for text in told), path, sep="\n")
+        page.append(f"<h2>{number}. {html.escape(title)}</h2><p>{html.escape(says)}<p><img src={path.name} width=800>")
+        page.extend(f"<p>{html.escape(text)}" for text in told)
+    (output / "index.html").write_text("\n".join(page) + "\n")
+    (output / "numbers.json").write_text(json.dumps(numbers, indent=1, default=vars) + "\n")
+    print(f"\nTo read it in order: {output / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The section of a study on the page: settings, counts, a claim, pictures and tables."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from mnnjax.config import Study
+from mnnjax.report import (
+    basins,
+    basins_figures,
+    capacity,
+    capacity_claims,
+    capacity_figures,
+    claims,
+    figures,
+    full_rank,
+    full_rank_figures,
+    settings,
+    table1,
+    table1_claims,
+    tables,
+    volume_claims,
+    volume_figures,
+    volume_tables,
+)
+from mnnjax.report.claims import Finding
+from mnnjax.report.rows import Cell, Row, cells
+from mnnjax.report.style import Picture
+from mnnjax.report.tables import Table
+from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
+from mnnjax.report.wording import integer, plural
+
+_TITLES = {
+    "fig5_1": "Figure 5.1. Training error against the number of points",
+    "fig5_2": "Figure 5.2. Smallest neural input and final MSE",
+    "table1": "Table 1. Error with as many parameters as points",
+    "volumes": "Angular volumes against the number of points",
+    "full_rank": "How often a random region has rank N",
+    "basins": "Basins. Where training ends, beside the volumes",
+    "capacity": "How often training ends in a global minimum",
+    "none": "Results",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """One study of a work folder: what its page section shows and which files it makes (stem + suffix)."""
+
+    stem: str
+    title: str
+    settings: tuple[str, ...]
+    counts: tuple[str, ...]
+    finding: Finding | None
+    pictures: tuple[Picture, ...]
+    tables: tuple[tuple[str, str, Table], ...]
+    """(suffix, heading, table)."""
+
+
+def rows_of(part: Study, rows: Sequence[Row | VolumeRow]) -> list[Row | VolumeRow]:
+    """Those of a work folder's rows that a part of its study has made."""
+    return [row for row in rows if row.study == part.name and isinstance(row, VolumeRow) == bool(part.volume)]
+
+
+def of_part(study: Study, part: Study, stem: str, rows: Sequence[Row | VolumeRow]) -> Section:
+    """The section of a part of `study`.
+
+    Args:
+      stem: what the names of its files begin with.
+      rows: all of the work folder, some of them the part's own.
+    """
+    if part.volume:
+        return _volume_section(part, stem, rows_of(part, rows))
+    return _training_section(study, part, stem, rows)
+
+
+def file_stems(stem: str, part: Study) -> set[str]:
+    """The names, less their endings and in lower case, of all files that a part's section may have."""
+    own = {
+        "fig5_1": ("_scaled", "_criterion"),
+        "volumes": ("_exponents",),
+        "full_rank": ("_criterion",),
+        "capacity": ("_width", "_thresholds", "_paired"),
+    }
+    verdicts = () if part.volume else ("_verdicts",)
+    return {(stem + suffix).lower() for suffix in ("", *verdicts, *own.get(part.figure, ()))}
+
+
+def _training_section(study: Study, part: Study, stem: str, all_rows: Sequence[Row | VolumeRow]) -> Section:
+    rows = rows_of(part, all_rows)
+    some = cells(rows)
+    finding, pictures, elsewhere = None, (), ()
+    verdicts = ("_verdicts", "Verdicts", tables.verdicts(some))
+    if part.figure == "fig5_1":
+        finding, judgements = claims.figure_5_1(some)
+        pictures = tuple(figures.figure_5_1(some))
+        shown = (
+            ("_criterion", "The criterion, for every depth and width", tables.figure_5_1_criterion(judgements)),
+            ("", "Every cell", tables.figure_5_1(some)),
+        )
+    elif part.figure == "fig5_2":
+        finding, pictures = claims.figure_5_2(some), (figures.figure_5_2(some),)
+        shown = (("", "Every width", tables.figure_5_2(some)),)
+    elif part.figure == "table1":
+        finding = table1_claims.finding(part.problem, some)
+        whole = part.name == table1.without_a_row(study, all_rows)
+        shown = (("", "Table 1, ours beside the paper's row", table1.beside_paper(part.problem, some, whole)),)
+        verdicts = ("_verdicts", "Where training ended", table1.end(part.problem, some))
+    elif part.figure == "basins":
+        joined, left_out = basins.join(study, part, rows, [row for row in all_rows if isinstance(row, VolumeRow)])
+        finding = basins.finding(joined, left_out)
+        pictures = (basins_figures.basins(joined, left_out),) if joined else ()
+        shown = (("", "Every data set", basins.table(joined)),)
+    elif part.figure == "capacity" and part.name == capacity.first_part(study, all_rows):
+        groups = capacity.gather(study, all_rows)
+        finding, pictures = capacity_claims.finding(groups), capacity_figures.capacity(groups)
+        pairs = capacity.pairings(groups)
+        shown = (
+            ("_thresholds", "The thresholds", capacity.thresholds(groups)),
+            ("", "Every cell", capacity.table(groups)),
+            *((("_paired", "The same problems", capacity.paired(pairs)),) if pairs else ()),
+        )
+    else:
+        shown = (("", "Every cell", tables.plain(some)),)
+        if part.figure == "capacity":
+            elsewhere = (f"Compared with the others in the section {capacity.first_part(study, all_rows)}.",)
+    return Section(
+        stem=stem,
+        title=f"{part.name}: {_TITLES[part.figure]}",
+        settings=settings.of_training(part),
+        counts=(*_counts(part, rows), *elsewhere),
+        finding=finding,
+        pictures=pictures,
+        tables=(*shown, verdicts),
+    )
+
+
+def _volume_section(part: Study, stem: str, rows: Sequence[VolumeRow]) -> Section:
+    some = volume_cells(rows)
+    finding, pictures = None, ()
+    if part.figure == "volumes":
+        curves = volume_curves(part, some)
+        fits = volume_claims.fits(curves)
+        finding, pictures = volume_claims.volumes(curves, fits), volume_figures.volumes(curves, part.volume.redraw)
+        shown = (
+            ("_exponents", "The exponents", volume_tables.exponents(fits)),
+            ("", "Every cell", volume_tables.curves(curves)),
+        )
+    elif part.figure == "full_rank" and (judgements := full_rank.judge(some)):
+        finding, pictures = full_rank.finding(some, judgements), (full_rank_figures.full_rank(part, some),)
+        shown = (
+            ("_criterion", "The criterion, for every d0 and N", full_rank.criterion_table(judgements)),
+            ("", "Every cell", full_rank.table(some)),
+        )
+    else:
+        shown = (("", "Every data set", volume_tables.data_sets(some)),)
+    each = "points drawn anew for every draw" if part.volume.redraw else "one data set (X, y)"
+    return Section(
+        stem=stem,
+        title=f"{part.name}: {_TITLES[part.figure]}",
+        settings=settings.of_volumes(part),
+        counts=(
+            f"{plural(len(rows), 'repetition')} in {plural(len(some), 'cell')}, each of {each}.",
+            *_short_cells(part, some),
+        ),
+        finding=finding,
+        pictures=pictures,
+        tables=shown,
+    )
+
+
+def _counts(part: Study, rows: Sequence[Row]) -> tuple[str, ...]:
+    verdicts = collections.Counter(row.verdict for row in rows)
+    listed = ", ".join(f"{name} {integer(count)}" for name, count in sorted(verdicts.items()))
+    counts = [f"Verdicts of {plural(len(rows), 'repetition')}: {listed}."]
+    counts += _short_cells(part, cells(rows))
+    non_finite = sum(not row.is_finite for row in rows)
+    if non_finite:
+        counts.append(f"Non-finite MSE or MCE: {plural(non_finite, 'repetition')}, excluded from every mean.")
+    return tuple(counts)
+
+
+def _short_cells(part: Study, some: Sequence[Cell | VolumeCell]) -> tuple[str, ...]:
+    short = sum(len(cell.rows) < part.repeats for cell in some)
+    asked = plural(part.repeats, "repetition")
+    return (f"Fewer than the {asked} asked for: {plural(short, 'cell')}.",) if short else ()

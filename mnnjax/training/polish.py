@@ -1,0 +1,80 @@
+"""A point of the user's own, trained on to the rounding of float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import mnnjax.jax_setup  # noqa: F401
+from mnnjax.checks import UserError, require
+from mnnjax.network import MNN
+from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
+from mnnjax.training.state import TrainState
+
+
+class OutputBias(MNN):
+    """An MNN with a bias on its output alone: a first-layer bias is a column of W here, and of ones in X."""
+
+    def _bias(self, name, shape):
+        return super()._bias(name, shape) if name == "c" else jnp.zeros(shape, self.dtype)
+
+
+def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: int = 100) -> tuple:
+    """(W, z), moved by Levenberg-Marquardt in float64 to where the MSE falls no further, or by so many steps.
+
+    A network that was trained in float32 ends next to a minimum, not at one, and landscape.certify, which speaks of the
+    point that it is given, may call it not_converged. Polishing it first is more training: the point moves, mostly by
+    less than float32 can tell and at times into another region, so say that you polished, and by how much W moved. There
+    are no kicks (training/newton.py): the way goes downhill, and its best point is kept. A point that is far from any
+    minimum may still be so after it.
+
+    Args:
+      W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
+        y: (N,). rho: slope for negative neural inputs.
+      output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
+      steps: at most so many.
+
+    Returns:
+      W (d1, d0), z (d1,) and, where output_bias is given, c, a float; in float64.
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+
+    Example:
+        certify(*polish(W, z, X, y, rho=0.0), X, y, rho=0.0).verdict
+    """
+    X = _checked("X", X, (None, None), "give one row a point")
+    W = _checked("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
+    z = _checked("z", z, (W.shape[0],), "give one entry for each row of W")
+    y = _checked("y", y, (X.shape[0],), "give one label for each row of X")
+    slope = float(_checked("rho", rho, (), "give one number"))
+    require(slope != 1, "rho: 1 makes the network linear; give another slope, such as 0 for the ReLU")
+    require(isinstance(steps, int) and steps >= 1, f"steps: {steps!r} is no whole number of at least 1")
+    params = {"W1": W, "z": z}
+    if output_bias is not None:
+        params["c"] = _checked("output_bias", output_bias, (), "give one number")
+
+    # Only CPUs have float64 everywhere.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        params = jax.tree.map(jnp.asarray, params)
+        options = NewtonOptions(kick=0.0)
+        module = (MNN if output_bias is None else OutputBias)((W.shape[0],), slope, output_bias is not None)
+        state = TrainState(params, init_newton(options, params), jnp.int32(-1))
+        run_epochs = jax.jit(make_newton(module, 0.0, options))
+        state, _ = run_epochs(state, jax.random.key(0), jnp.asarray(X), jnp.asarray(y), len(y), 0, steps)
+    found = (np.asarray(state.params["W1"]), np.asarray(state.params["z"]))
+    return found if output_bias is None else (*found, float(state.params["c"]))
+
+
+def _checked(name: str, value, shape: tuple[int | None, ...], why: str) -> np.ndarray:
+    """value in float64; None stands for any size of at least 1."""
+    try:
+        numbers = np.asarray(value)
+        numbers = numbers.astype(np.float64, casting="same_kind" if numbers.dtype.kind in "biuf" else "no")
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: is no array of real numbers; {why}") from error
+    found = numbers.shape
+    fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
+    wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+    require(fits, f"{name}: has shape {found}, not {wanted}; {why}")
+    require(bool(np.isfinite(numbers).all()), f"{name}: holds NaN or infinite entries; remove or replace them")
+    return numbers

@@ -1,0 +1,63 @@
+"""configs/results/: every folder says how it was made, and the smallest one comes out again."""
+
+import csv
+import math
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mnnjax import cli
+from mnnjax.run_command import parse_run
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "configs" / "results"
+MADE = sorted(KEPT.glob("*/runs.csv"))
+COUNTS = {"global_minimum", "suboptimal_dlm", "min_abs_neural_input_below_1e-3", "mse_above_1e-7"}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("runs", MADE, ids=lambda path: path.parent.name)
+def test_a_folder_says_how_it_was_made(runs, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for go in table(runs):
+        command = shlex.split(go["command"])
+        assert command[:2] == ["mnnjax", "run"]
+        _, study = parse_run(command[2:])  # it is still a command, of a config that is still there
+        assert int(go["seed"]) == study.seed
+        for column in ("mnnjax", "jax", "machine", "started"):
+            assert go[column]
+        assert float(go["seconds"]) > 0
+    assert go["finished_after"] == go["cells"], "the last go finishes the study"
+
+
+def test_tables_and_pictures_are_small_and_in_a_folder_that_says_how_it_was_made():
+    for file in KEPT.rglob("*"):
+        if file.is_file() and file.suffix != ".md":
+            assert file.stat().st_size < 1_000_000, file
+            assert (file.parent / "runs.csv").exists() or file.parent.name == "tour", file
+
+
+@pytest.mark.slow
+def test_the_smallest_comes_out_again(tmp_path, monkeypatch):
+    """Figure 5.2 by its command. Rounding differs between kinds of processors, and with it where single runs end; the
+    problems are the same, and counts agree within their standard errors."""
+    monkeypatch.chdir(ROOT)
+    kept = KEPT / "fig5_2"
+    command = shlex.split(table(kept / "runs.csv")[0]["command"])
+    assert cli.main([*command[1:], "--workdir", str(tmp_path / "run")]) == 0
+    for name in ("fig5_2.csv", "fig5_2_verdicts.csv"):
+        before, now = table(kept / name), table(tmp_path / "run/report" / name)
+        for old, new in zip(before, now, strict=True):
+            assert old.keys() == new.keys()
+            for column in ("d0", "d1", "N", "repetitions"):
+                assert old[column] == new[column]
+            for column in old.keys() & COUNTS:
+                n, a, b = (int(text) for text in (old["repetitions"], old[column], new[column]))
+                # Of the difference of two counts, with one added to hits and misses each so that it is never zero.
+                p = (a + b + 2) / (2 * n + 4)
+                assert abs(a - b) <= 4 * math.sqrt(2 * n * p * (1 - p)), (name, old, new)

@@ -1,0 +1,38 @@
+"""What a run's log calls its command."""
+
+import shlex
+
+import pytest
+
+from mnnjax.run_command import WHERE, _command, load_config, parse_run
+
+CONFIG = "from mnnjax.config import Problem, Study\nstudy = small = Study('s', Problem(d0=(3,), N=(4,)))\n"
+# What changes results, or which of them there are.
+KEPT = ["--small", "--problem.N", "5", "6", "--train.learning_rate=0.1", "--shard", "0/2"]
+
+
+@pytest.mark.parametrize("option", WHERE)
+@pytest.mark.parametrize("spelt", [str, lambda name: name.replace("-", "_").replace("__", "--", 1)], ids=["-", "_"])
+def test_the_command_leaves_out_where_things_lie(option, spelt):
+    plain = shlex.join(["mnnjax", "run", "c.py", *KEPT])
+    for own in ([spelt(option), "a b"], [f"{spelt(option)}=a b"]):
+        assert _command(["c.py", *own, *KEPT]) == plain
+        assert _command(["c.py", *KEPT, *own]) == plain
+        assert _command(["c.py", *KEPT[:1], *own, *own, *KEPT[1:]]) == plain
+
+
+def test_the_command_can_be_given_again():
+    """A value with a space or a quote is still one word."""
+    words = ["my configs/it's.py", "--name", "two words"]
+    assert shlex.split(_command([*words, "--workdir", "x"])) == ["mnnjax", "run", *words]
+
+
+def test_what_is_left_out_are_options_of_run_that_take_a_value(tmp_path):
+    config = tmp_path / "c.py"
+    config.write_text(CONFIG)
+    values = dict.fromkeys(WHERE, "1")
+    options, study = parse_run([str(config), *(word for pair in values.items() for word in pair)])
+    given = {name: getattr(options, name.removeprefix("--").replace("-", "_")) for name in WHERE}
+    assert {name: str(value) for name, value in given.items()} == values
+    # And say nothing of the study.
+    assert study == parse_run([str(config)])[1] == load_config(str(config))
