@@ -1,9 +1,12 @@
 """Checks of what a user wrote: a false one ends in one line that says what, where and how to mend it."""
 
 import argparse
+import ast
 import contextlib
 import errno
+import inspect
 import io
+import itertools
 import json
 import math
 import re
@@ -71,7 +74,12 @@ def require_types(prefix: str, config) -> None:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
         else:
             expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
-        require(_fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}")
+        mend = f"; give {_as_tuple(value)!r}" if _fits(_as_tuple(value), hint) else ""
+        require(_fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}{mend}")
+
+
+def _as_tuple(value) -> tuple:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _fits(value, hint) -> bool:
@@ -81,11 +89,35 @@ def _fits(value, hint) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, h) for h in arguments)
     if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
         hints = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return isinstance(value, tuple) and len(hints) == len(value) and all(map(_fits, value, hints))
+        return len(hints) == len(value) and all(map(_fits, value, hints))
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)
+
+
+def document_fields(cls: type) -> type:
+    """A decorator of classes: help(cls) shows the strings below the fields too, which otherwise only tyro reads."""
+    doc = cls.__doc__
+
+    class WithFields:
+        # Looked up where somebody asks: parsing the source would be paid by every import.
+        def __get__(self, instance, owner) -> str:
+            body = ast.parse(inspect.getsource(cls)).body[0].body
+            texts = {
+                field.target.id: inspect.cleandoc(below.value.value)
+                for field, below in itertools.pairwise(body)
+                if isinstance(field, ast.AnnAssign)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            }
+            lines = [f"{name}: {text}".replace("\n", "\n    ") for name, text in texts.items()]
+            return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
+
+    cls.__doc__ = WithFields()
+    return cls
 
 
 def first_difference(stored, wanted, path: str = "") -> str | None:

@@ -1,7 +1,8 @@
-"""The command line: mnnjax run | status | report | data | bounds | construct | doctor."""
+"""The command line: mnnjax run | status | report | data | bounds | construct | certify | doctor."""
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from mnnjax.checks import EXIT_FAILED, EXIT_USAGE, OneLineParser, UserError, par
 def _status(arguments: Sequence[str]) -> int:
     parser = OneLineParser("mnnjax status", description="How far the study in a work folder has come.")
     parser.add_argument("dir", help="a folder or gs://BUCKET/NAME; of a study, with its shards, or of one shard")
-    from mnnjax.study.status import status
+    from mnnjax.study import status
 
     print(status(parser.parse_args(arguments).dir))
     return 0
@@ -85,6 +86,30 @@ def _construct(arguments: Sequence[str]) -> int:
     return 0
 
 
+CERTIFY = """What kind of point a network is at, decided in float64 with proven error bounds. FILE.npz holds
+W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); optional b (d1,) a first-layer bias (appended as a
+column of W, with a column of ones of X), c the output bias (certify's output_bias), rho, threshold (of the MCE)."""
+
+
+def _certify(arguments: Sequence[str]) -> int:
+    parser = OneLineParser("mnnjax certify", description=CERTIFY)
+    parser.add_argument("file", type=Path, metavar="FILE.npz")
+    parser.add_argument("--rho", type=float, help="slope for negative neural inputs, 0 for the ReLU; else the file's")
+    parser.add_argument(
+        "--polish",
+        type=Path,
+        metavar="OUT.npz",
+        help="train on by Levenberg-Marquardt in float64, write that network there, and certify it",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    from mnnjax.study import certify_file
+
+    result = certify_file.certify_file(options.file, options.rho, options.polish)
+    print(json.dumps(result) if options.json else certify_file.describe(result))
+    return 0
+
+
 def _data(arguments: Sequence[str]) -> int:
     from mnnjax.data.command import main
 
@@ -115,6 +140,7 @@ VERBS = {
     "data": _data,
     "bounds": _bounds,
     "construct": _construct,
+    "certify": _certify,
     "doctor": _doctor,
 }
 USAGE = f"""usage: mnnjax VERB ...
@@ -132,6 +158,8 @@ USAGE = f"""usage: mnnjax VERB ...
       the paper's expressions at one size, leading order
   mnnjax construct --output FILE.npz [--input FILE.npz | --N N --d0 D0 --seed S] [--rho RHO] [--json]
       a global minimum by Theorem 8
+  mnnjax certify FILE.npz [--rho RHO] [--polish OUT.npz] [--json]
+      what kind of point your own network is at: W, z, X, y, and biases b and c where it has them
   mnnjax doctor [--workdir DIR] [--data-dir DIR] [--json]
       versions, devices, precision, memory, disk and data: what a bug report needs
 
@@ -148,10 +176,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if verb not in VERBS:
             raise UserError(f"{verb!r} is no verb; take one of {', '.join(VERBS)}")
-        return VERBS[verb](rest)
+        code = VERBS[verb](rest)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"mnnjax: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("mnnjax: interrupted", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Who reads the output, such as `head`, has enough. Python would try to flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

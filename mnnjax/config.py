@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from mnnjax.checks import UserError, require, require_grid, require_ratios, require_types
+from mnnjax.checks import UserError, document_fields, require, require_grid, require_ratios, require_types
 from mnnjax.config_json import digest, from_dict, to_dict
 from mnnjax.config_problem import Problem
 
@@ -30,6 +30,7 @@ __all__ = [
 ROW_BLOCKS = 64
 
 
+@document_fields
 @dataclasses.dataclass(frozen=True)
 class Network:
     """The multilayer network of section 2: hidden layers of leaky ReLUs, a linear output."""
@@ -62,6 +63,7 @@ class Network:
         require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
 
 
+@document_fields
 @dataclasses.dataclass(frozen=True)
 class Train:
     """How a network is trained: the mean squared error under an Optax optimizer."""
@@ -121,6 +123,7 @@ class Train:
         return self.epochs + self.decay_epochs
 
 
+@document_fields
 @dataclasses.dataclass(frozen=True)
 class Volume:
     """What share of weight space the regions take: angular volumes (Definition 3), measured without any training."""
@@ -173,6 +176,7 @@ class Volume:
         require(free, "volume.output_signs: exact volumes are of Definition 4, with any z; leave it at 'any'")
 
 
+@document_fields
 @dataclasses.dataclass(frozen=True)
 class Study:
     """A grid of problem shapes, each repeated over seeds."""

@@ -4,13 +4,14 @@ import dataclasses
 import math
 from typing import Literal
 
-from mnnjax.checks import require, require_grid, require_ratios, require_types
+from mnnjax.checks import document_fields, require, require_grid, require_ratios, require_types
 
 # Real images that `mnnjax data` keeps, and images that come with scikit-learn.
 STORED = ("mnist", "fashion_mnist", "cifar10", "imagenet64")
 BUNDLED = ("digits", "patches32", "patches64")
 
 
+@document_fields
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """Where the points X (N, d0) and the labels y (N,) come from."""

@@ -63,13 +63,22 @@ def load_config(path: str, small: bool = False) -> Study:
     except UserError as error:
         raise UserError(f"config {path}: {error}") from error
     except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise UserError(f"config {path}, line {line}: {type(error).__name__}: {error}; mend the file") from error
+        text = error.msg if isinstance(error, SyntaxError) else error
+        where = f", line {line}" if (line := _line_in(file, error)) else ""
+        raise UserError(f"config {path}{where}: {type(error).__name__}: {text}; mend the file") from error
     name = "small" if small else "study"
     study = getattr(module, name, None)
     if not isinstance(study, Study):
         raise UserError(f"config {path}: defines no `{name}`; write `{name} = Study(...)` in it")
     return study
+
+
+def _line_in(file: Path, error: Exception) -> int | None:
+    """The line of the file at which the error arose, or from where the code that raised it was called."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == file.resolve()), None)
 
 
 def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
@@ -104,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
       UserError: wrong arguments or config, or what `run_study` raises.
-      SystemExit: after --help, or a stop request while there is nothing to save.
+      SystemExit: after --help.
     """
     for number in STOPS:
         signal.signal(number, _stop_at_once)
@@ -209,4 +218,5 @@ def report(folders: Sequence[str]) -> str:
 def _stop_at_once(number: int, _frame) -> None:
     """While no cell is in training there is nothing to save."""
     print(f"{signal.Signals(number).name}: stopped; run the same command again to go on", flush=True)
-    raise SystemExit(EXIT_STOPPED)
+    # No exception: Python drops one that is raised in a callback of JAX, and others are taken for errors on their way.
+    os._exit(EXIT_STOPPED)

@@ -70,7 +70,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, argum
         (None, "no such file"),
         ("x = 1", "defines no `study`"),
         ("study = 3", "defines no `study`"),
-        ("import", "SyntaxError"),
+        ("\n\nimport", "line 3: SyntaxError: "),
+        ("from mnnjax.config import *\n\nTrain(momentum=1)", "line 3: TypeError"),
         ("\n1 / 0", "line 2: ZeroDivisionError"),
         ("from mnnjax.config import *\nstudy = Study('a', Problem(d0=(3,), N=(4,)), Network(rho=1))", "network.rho"),
     ],
@@ -262,3 +263,10 @@ late = Late()
 sys.exit(cli.main(["run", {str(config)!r}, "--dry-run"]))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-m", "mnnjax.cli", "construct", "--help"]
+    pipe = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe.stdout.close()
+    assert "Traceback" not in pipe.communicate()[1]

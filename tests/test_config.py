@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import pydoc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +149,35 @@ def test_labels_are_written_for_numbers_and_arrays(kind):
     assert [zero_one.labels_of(kind(upper)) for upper in (0, 1)] == [0, 1]
     assert [plus_minus.labels_of(kind(upper)) for upper in (0, 1)] == [-1, 1]
     assert plus_minus.labels_of(np.array([1, 0, 1], kind)).tolist() == [1, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (Problem, "teacher_units: d1* of Assumption 5"),
+        (Network, "rho: Slope for negative neural inputs"),
+        (Train, "batch_size: Points a step"),
+        (Volume, "draws: Draws of W a repetition"),
+        (Study, "repeats: Repetitions a cell"),
+    ],
+)
+def test_help_explains_the_fields(cls, words):
+    assert words in pydoc.render_doc(cls, renderer=pydoc.plaintext)
+
+
+def test_importing_the_package_shows_its_parts_and_loads_none():
+    code = """
+import sys, mnnjax
+parts = ["config", "landscape", "problems", "report", "study", "theory", "training"]
+assert sorted(set(dir(mnnjax)) & set(parts)) == parts
+assert not any(f"mnnjax.{part}" in sys.modules for part in parts)
+assert all(part in mnnjax.__doc__ for part in parts)
+for part in ("config", "theory", "study"):
+    getattr(mnnjax, part)
+assert "jax" not in sys.modules
+assert mnnjax.landscape.certify.__name__ == "certify"
+import jax
+assert jax.config.jax_enable_x64 and jax.config.jax_default_matmul_precision == "highest"
+assert not hasattr(mnnjax, "no_such_part")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -156,6 +156,23 @@ IMPOSSIBLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: gaussian(d0=5), "problem.d0: 5 is not of type tuple[int, ...]; give (5,)"),
+        (lambda: gaussian(N=[10, 20]), "problem.N: [10, 20] is not of type tuple[int, ...]; give (10, 20)"),
+        (lambda: Network(d1=20), "network.d1: 20 is not of type tuple[int, ...]; give (20,)"),
+        (lambda: gaussian(d0="5"), "problem.d0: '5' is not of type tuple[int, ...]"),
+        (lambda: Train(epochs="5"), "train.epochs: '5' is not of type int"),
+        (lambda: from_dict(Problem, {"d0": 5}), "problem.d0: 5 is not of type tuple[int, ...]; give (5,)"),
+    ],
+)
+def test_a_grid_that_is_no_tuple_is_told_which_one_to_give(make, words):
+    with pytest.raises(UserError) as caught:
+        make()
+    assert str(caught.value) == words
+
+
 @pytest.mark.parametrize(("field", "make"), IMPOSSIBLE, ids=[f"{i}-{field}" for i, (field, _) in enumerate(IMPOSSIBLE)])
 def test_impossible_values_are_named(field, make):
     with pytest.raises(UserError) as caught:

@@ -1,6 +1,8 @@
 """What a run's log calls its command."""
 
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +38,16 @@ def test_what_is_left_out_are_options_of_run_that_take_a_value(tmp_path):
     assert {name: str(value) for name, value in given.items()} == values
     # And say nothing of the study.
     assert study == parse_run([str(config)])[1] == load_config(str(config))
+
+
+def test_a_stop_request_in_a_callback_ends_the_run():
+    """Python drops exceptions that are raised in callbacks of its garbage collector; JAX has one."""
+    code = (
+        "import gc, signal; from mnnjax import run_command\n"
+        "signal.signal(signal.SIGTERM, run_command._stop_at_once)\n"
+        "gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGTERM))\n"
+        "gc.collect(); print('went on')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 75
+    assert run.stdout == "SIGTERM: stopped; run the same command again to go on\n"

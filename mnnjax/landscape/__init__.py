@@ -1,6 +1,6 @@
 """What is true at a point or in a region of weight space, without training."""
 
-from mnnjax.landscape.certificate import Certificate, certifiable, certify, certify_batch
+from mnnjax.landscape.certificate import Certificate, certifiable, certify
 from mnnjax.landscape.construct import construction_error, global_minimum
 from mnnjax.landscape.enumeration import ExactVolumes, exact_rank_deficient, exact_volumes
 from mnnjax.landscape.intervals import Estimate, Volumes, clopper_pearson
@@ -26,7 +26,6 @@ __all__ = [
     "activation_pattern",
     "certifiable",
     "certify",
-    "certify_batch",
     "clopper_pearson",
     "combine",
     "construction_error",

@@ -4,6 +4,7 @@ import math
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from mnnjax.config import UserError
 
@@ -39,6 +40,22 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str) -> No
         raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; convert them") from None
     if not np.isfinite(numbers).all():
         raise UserError(f"{name}: of shape {found} holds NaN or infinite entries; remove or replace them")
+
+
+def check_points(X, y) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
+    """X (N, d0) and y (N,) in float64."""
+    check_array("X", X, (None, None), "give one row a point")
+    check_array("y", y, (np.shape(X)[0],), f"give one label for each row of X, which has shape {np.shape(X)}")
+    return np.asarray(X, np.float64), np.asarray(y, np.float64)
+
+
+def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
+    """No point is at the origin."""
+    zero = np.flatnonzero(~X.any(axis=1))
+    if zero.size:
+        raise UserError(
+            f"X: point {zero[0]} is zero, so that its neural inputs are and no region is differentiable; drop it"
+        )
 
 
 def check_pattern(A) -> None:

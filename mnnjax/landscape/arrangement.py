@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array
+from mnnjax.landscape._check import check_array, check_not_zero
 
 # Directions closer than this (radians), and sines below it, are the same and zero to rounding.
 SAME = 1e-12
@@ -22,8 +22,8 @@ SAME = 1e-12
 def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
 
-    For points in general position there are 2 sum_{k < d0} C(N-1, k); parallel points, and points that do not span
-    R^d0, are allowed.
+    For points in general position there are C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that
+    do not span R^d0, are allowed.
 
     Raises:
       ValueError: d0 above 3, a point at the origin (no w is differentiable), NaN or infinite entries.
@@ -37,15 +37,6 @@ def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[
     patterns = sorted(found, reverse=True)
     volumes = np.array([found[pattern] for pattern in patterns])
     return np.array(patterns, bool).reshape(len(patterns), len(X)), volumes
-
-
-def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
-    """No point is at the origin."""
-    zero = np.flatnonzero(~X.any(axis=1))
-    if zero.size:
-        raise UserError(
-            f"X: point {zero[0]} is zero, so that its neural inputs are and no region is differentiable; drop it"
-        )
 
 
 def _halves(X) -> dict[tuple[bool, ...], float]:

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from mnnjax.landscape._check import check_array, check_rho
-from mnnjax.landscape.minima import ZERO_TO_ROUNDING
+from mnnjax.landscape._check import check_array, check_points, check_rho
+from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
 from mnnjax.landscape.systems import factor_fits
 from mnnjax.objective import default_threshold
@@ -32,10 +32,10 @@ class Certificate:
         (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
       "not_converged": nothing of this could be proven; `reason` says what stood in the way.
     reason: one line.
-    mse, mce: of the point itself.
-    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2), nan where the point
-      lies in no region or the rank is in doubt.
-    rank: of A o X; None where in doubt.
+    mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
+    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors), nan
+      where the point lies in no region or the rank is in doubt.
+    rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
     min_abs_neural_input: over all neurons and points.
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters.
     margin: how far the neural inputs of the minimum next to the point stay from zero after all error bounds, at least;
@@ -78,6 +78,10 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+
+    Example:
+      W, z = global_minimum(X, y, rho=0.0)
+      certify(W, z, X, y, rho=0.0).verdict  # "global_minimum"
     """
     W, z, X, y = _checked(W, z, X, y, rho)
     for name, value in (("threshold", threshold), ("output_bias", output_bias)):
@@ -101,20 +105,23 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
         minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
     verdict, reason = _verdict(minimum, reason, at_zero, y)
     in_region = minimum is not None and not at_zero.any()
-    if in_region:
-        region_e = np.zeros_like(y) if verdict == "global_minimum" else minimum.e
-    elif system.proven and not at_zero.any():
-        region_e = system.region_residual(point.e)
+    rank_known = system.proven and not at_zero.any()
+    if verdict == "global_minimum":
+        region_mse = region_mce = 0.0
+    elif in_region or rank_known:
+        region_e = minimum.e if in_region else system.region_residual(point.e)
+        region_mse = float(np.mean(region_e**2))
+        region_mce = _mce(is_upper(y - region_e, y, threshold), y, threshold)
     else:
-        region_e = np.full_like(y, np.nan)
+        region_mse = region_mce = np.nan
     return Certificate(
         verdict=verdict,
         reason=reason,
         mse=float(np.mean(point.e**2)),
-        mce=_mce(point.e, y, threshold),
-        region_mse=float(np.mean(region_e**2)),
-        region_mce=_mce(region_e, y, threshold),
-        rank=system.rank if system.proven and not at_zero.any() else None,
+        mce=_mce(y - point.e > threshold, y, threshold),
+        region_mse=region_mse,
+        region_mce=region_mce,
+        rank=system.rank if rank_known else None,
         min_abs_neural_input=float(np.abs(point.U).min()),
         grad_norm=_gradient_norm(problem, point),
         margin=np.nan if minimum is None else minimum.margin,
@@ -123,22 +130,20 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:
-    """Whether a problem of this size is within reach of certify on this machine: N or d0 d1 at most 6000, about."""
+    """Whether a problem of N points in dimension d0, with d1 neurons in the last hidden layer, is within reach of
+    certify: N or d0 d1 at most 6000, about. Beyond that factorizing A o X takes minutes.
+
+    Source: ours, the limits of systems.py. It depends on the sizes alone, not on the machine.
+    """
     return factor_fits(N, d0 * d1)
-
-
-def certify_batch(W, z, X, y, rho: float, **options) -> list[Certificate]:
-    """certify for each seed: W (seeds, d1, d0), z (seeds, d1), X (seeds, N, d0), y (seeds, N); options as there."""
-    return [certify(*point, rho, **options) for point in zip(W, z, X, y, strict=True)]
 
 
 def _checked(W, z, X, y, rho):
     check_rho(rho)
-    check_array("X", X, (None, None), "give one row a point")
-    check_array("W", W, (None, np.shape(X)[1]), "give one row a neuron, as wide as X")
+    X, y = check_points(X, y)
+    check_array("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
     check_array("z", z, (np.shape(W)[0],), "give one entry for each row of W")
-    check_array("y", y, (np.shape(X)[0],), "give one label for each row of X")
-    return tuple(np.asarray(value, np.float64) for value in (W, z, X, y))
+    return np.asarray(W, np.float64), np.asarray(z, np.float64), X, y
 
 
 def _out_of_range(**arrays) -> str | None:
@@ -150,10 +155,8 @@ def _out_of_range(**arrays) -> str | None:
     return None
 
 
-def _mce(e, y, threshold: float) -> float:
-    if np.isnan(e).any():
-        return np.nan
-    return float(np.mean((y - e > threshold) != (y > threshold)))
+def _mce(upper, y, threshold: float) -> float:
+    return float(np.mean(upper != (y > threshold)))
 
 
 def _gradient_norm(problem: RegionProblem, point: Point) -> float:

@@ -22,21 +22,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import linalg
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.landscape._check import check_array, check_not_zero, check_points, check_rho
+from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
 
 EPS = float(np.finfo(np.float64).eps)
 TOLERANCE, GOOD = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
-CONSISTENT = 1e-10  # labels that must agree may differ by this much, relative to max(1, max|y|)
-SAME = 64 * EPS  # unit vectors at most this far apart have the same direction
 RANK = 1e-12  # singular values below this part of the largest are zero
 FEW_DIMENSIONS = 8  # up to here the directions w_k cut the spanning tree
-NAMED = 5  # how many offenders an error names
 
 
 class ConstructionError(NamedTuple):
@@ -48,27 +45,18 @@ class ConstructionError(NamedTuple):
     units: int
 
 
-class _Rays(NamedTuple):
-    """The M distinct directions of the points, a row of X standing for each: f(c x) = c f(x), c > 0, does the rest."""
-
-    unit: Float[np.ndarray, "M d0"]
-    length: Float[np.ndarray, " M"]
-    y: Float[np.ndarray, " M"]
-    row: Int[np.ndarray, " M"]  # of X
-    line: Int[np.ndarray, " M"]  # x and -x have the same
-
-
 def construction_error(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"], y, rho: float
 ) -> ConstructionError:
-    """(relative_error, margin, units) of the network (W, z) on points X with labels y (N,), in float64 as f(X W^T) z.
+    """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): (relative_error,
+    margin, units), in float64 as f(X W^T) z (eq 2.2).
 
     The margin is relative to |w_i| |x(n)|: scaling units or points does not change it.
     """
     W, z, X, y = (np.asarray(array, dtype=np.float64) for array in (W, z, X, y))
-    inputs, norms = X @ W.T, _row_norms(X)[:, None] * _row_norms(W)
+    inputs, norms = X @ W.T, row_norms(X)[:, None] * row_norms(W)
     margin = np.divide(np.abs(inputs), norms, out=np.zeros_like(inputs), where=norms > 0)
-    error = np.max(np.abs(_leaky_relu(inputs, rho) @ z - y)) / _scale(y)
+    error = np.max(np.abs(_leaky_relu(inputs, rho) @ z - y)) / label_scale(y)
     return ConstructionError(float(error), float(np.min(margin)), len(z))
 
 
@@ -81,19 +69,25 @@ def global_minimum(
     W (d1, d0), z (d1,), d1 <= d1* = 4 ceil(N / (2 d0 - 2)), by pairs of units: the module's docstring says how and why.
     The same arguments give the same answer on one machine. Time grows as N^3: seconds at N = 2000.
 
-    Raises UserError (a ValueError) of one line for arguments of wrong shape, type or value, with their shape, and for
-    points not in general position, naming rows:
-    - a row of zeros, whose neural inputs can only be zero;
-    - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), without labels y' = |c| y (with them: fine);
-    - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x: f(u) - f(-u) = (1 + rho) u is linear;
-    - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
-    - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9.
+    Raises:
+      ValueError: arguments of wrong shape, type or value, with their shape; and points not in general position, naming
+        rows:
+        - a row of zeros, whose neural inputs can only be zero;
+        - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), without labels y' = |c| y (with them:
+          fine);
+        - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x;
+        - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
+        - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9.
+
+    Example:
+      W, z = global_minimum(X, y, rho=0.0)
+      construction_error(W, z, X, y, rho=0.0).relative_error  # below 1e-9
     """
     X, y, rho = _checked(X, y, rho)
-    rays = _distinct_rays(X, y, rho)
+    rays = distinct_rays(X, y, rho)
     points, to_weights = _whitened(rays.unit)
     (M, r), pairs = points.shape, 2 * -(-len(X) // (2 * X.shape[1] - 2))
-    can_be_full = _antipodes_are_free(rays, rho, _scale(y)) and pairs * r >= M
+    can_be_full = antipodes_are_free(rays, label_scale(y)) and pairs * r >= M
     draws = (4 if M * pairs * r > 1e6 else 16) if can_be_full else 1
     best, best_error, rank, rng = None, np.inf, 0, np.random.default_rng(0)
     for draw in range(draws):
@@ -108,7 +102,7 @@ def global_minimum(
         if best_error <= GOOD or (best_error <= TOLERANCE and draw >= 2):
             break
     if not best_error <= TOLERANCE:  # also where it is NaN
-        missed = np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / _scale(y)
+        missed = np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y)
         raise UserError(_why_not(X, rays, missed, r, 2 * pairs, rank))
     return best
 
@@ -117,89 +111,15 @@ def _leaky_relu(u: np.ndarray, rho: float) -> np.ndarray:
     return np.where(u > 0, u, rho * u)
 
 
-def _scale(y: np.ndarray) -> float:
-    return max(1.0, np.max(np.abs(y)))
-
-
-def _row_norms(X: np.ndarray) -> np.ndarray:
-    largest = np.max(np.abs(X), axis=1)  # dividing by it keeps squares from overflow
-    return largest * np.linalg.norm(X / np.where(largest > 0, largest, 1.0)[:, None], axis=1)
-
-
 def _checked(X, y, rho) -> tuple[np.ndarray, np.ndarray, float]:
     """The arguments in float64, or a UserError that names the one that is wrong."""
-    X, y, rho = _real("X", X), _real("y", y), _real("rho", rho)
-    check_array("X", X, (None, None), "give (N, d0), one row a point, with N >= 1")
+    X, y = check_points(X, y)
     if X.shape[1] < 2:
         raise UserError(f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
-    check_array("y", y, X.shape[:1], f"give one label a row of X, which has shape {X.shape}")
     check_array("rho", rho, (), "give one number")
     check_rho(float(rho))
-    if (zero := np.flatnonzero(~X.any(axis=1))).size:
-        raise UserError(f"X: of shape {X.shape} is zero in {_rows(zero)}: every neural input is zero there; remove it")
+    check_not_zero(X)
     return X, y, float(rho)
-
-
-def _real(name: str, values) -> np.ndarray:
-    try:
-        if np.asarray(values).dtype.kind not in "cSUmM":  # not strings, complex numbers or times
-            return np.asarray(values).astype(np.float64)
-    except (TypeError, ValueError):  # ragged lists too
-        pass
-    raise UserError(f"{name}: of shape {np.asarray(values, dtype=object).shape} does not hold real numbers; give such")
-
-
-def _rows(rows) -> str:
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:NAMED])}{more}"
-
-
-def _distinct_rays(X: np.ndarray, y: np.ndarray, rho: float) -> _Rays:
-    """One row for all rows of X with the same direction; UserError if their labels contradict each other."""
-    length = _row_norms(X)
-    unit = X / length[:, None]
-    line, side = _lines(unit)
-    ray = line if rho == -1 else 2 * line + (side < 0)  # at rho = -1, f(u) = |u|: x and -x have the same output
-    order = np.lexsort((-length, ray))  # the longest row stands for its ray: errors shrink on the way to the others
-    first = order[np.unique(ray[order], return_index=True)[1]]
-    representative = first[np.unique(ray, return_inverse=True)[1]]
-    misses = np.abs(y - y[representative] * (length / length[representative]))
-    if (wrong := np.flatnonzero(misses > CONSISTENT * _scale(y))).size:
-        factor, named = side[representative] * side * length / length[representative], wrong[:NAMED]
-        cases = [f"{representative[n]} and {n} ({factor[n]:g}, {y[representative[n]]:g}, {y[n]:g})" for n in named]
-        raise UserError(
-            f"y: of shape {y.shape} contradicts itself: rows x and c x of X need labels y and |c| y, not so in "
-            f"{wrong.size} of them: rows (c, their labels) {', '.join(cases)}"
-        )
-    row = np.sort(first)
-    return _Rays(unit[row], length[row], y[row], row, line[row])
-
-
-def _lines(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each unit row its line through the origin, a number, and on which side of it the row is, +1 or -1."""
-    i, j = np.nonzero(np.triu(np.abs(unit @ unit.T) > 1 - 1e-9, 1))
-    side = np.sign(np.sum(unit[i] * unit[j], axis=1))[:, None]
-    same = np.linalg.norm(unit[i] - side * unit[j], axis=1) <= SAME
-    graph = coo_array((same[same], (i[same], j[same])), shape=(len(unit), len(unit)))
-    line = connected_components(graph, directed=False)[1]
-    first = np.unique(line, return_index=True)[1]
-    return line, np.sign(np.sum(unit * unit[first[line]], axis=1)).astype(int)
-
-
-def _antipodes_are_free(rays: _Rays, rho: float, scale: float) -> bool:
-    """Whether any labels go at rows x, -x; UserError if these labels contradict that a network's odd part is linear."""
-    order = np.argsort(rays.line, kind="stable")
-    twice = np.flatnonzero(np.diff(rays.line[order]) == 0)
-    if not len(twice):
-        return True
-    i, j = order[twice], order[twice + 1]
-    odd = rays.y[i] / rays.length[i] - rays.y[j] / rays.length[j]
-    slope, _, rank, _ = np.linalg.lstsq(rays.unit[i], odd, rcond=None)
-    wrong = np.abs(rays.unit[i] @ slope - odd) * np.maximum(rays.length[i], rays.length[j]) > CONSISTENT * scale
-    if wrong.any():
-        named = ", ".join(f"{a} and {b}" for a, b in rays.row[np.stack([i, j], axis=1)[wrong][:NAMED]])
-        raise UserError(f"y: for rows x, -x of X y(x) - y(-x) must be linear in x, as in every network: rows {named}")
-    return len(i) == rank
 
 
 def _whitened(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -287,7 +207,7 @@ def _least_norm(w: np.ndarray, roots, points: np.ndarray, rho: float, full_rank_
     return lambda b: U[:, :rank] @ (Vt[:rank] @ b / S[:rank]), rank
 
 
-def _networks(solve: Callable, w, roots, points, to_weights, rays: _Rays, X, y, rho):
+def _networks(solve: Callable, w, roots, points, to_weights, rays: Rays, X, y, rho):
     """Yields three networks (W, z), each corrected by the residual of the one before; z = 0 where v_k = 0."""
     length = rays.length * np.linalg.norm(rays.unit @ to_weights.T, axis=1)  # of the points before they had length 1
     scale = np.max(np.abs(rays.y / length)) or 1.0
@@ -300,7 +220,7 @@ def _networks(solve: Callable, w, roots, points, to_weights, rays: _Rays, X, y, 
         largest = np.max(np.abs(points @ v.T) / np.abs(points @ w.T), axis=0)
         s = np.where(largest > 0, largest, 1.0)[:, None]  # neural inputs keep at least half of s_k |w_k . x(n)|
         product = (np.concatenate([s * w + v / 2, s * w - v / 2]) @ to_weights * scale)[order]  # |z_i| w_i
-        norms = _row_norms(product)
+        norms = row_norms(product)
         # Rows of W get about one length, by powers of 2: dividing by them is exact.
         z = 2.0 ** np.round(np.log2(norms / np.sqrt(np.max(norms))))
         W, z = product / z[:, None], z * np.concatenate([largest > 0, -1.0 * (largest > 0)])[order]
@@ -308,9 +228,9 @@ def _networks(solve: Callable, w, roots, points, to_weights, rays: _Rays, X, y, 
         residual = (y - _leaky_relu(X @ W.T, rho) @ z)[rays.row]
 
 
-def _why_not(X: np.ndarray, rays: _Rays, missed: np.ndarray, r: int, units: int, rank: int) -> str:
+def _why_not(X: np.ndarray, rays: Rays, missed: np.ndarray, r: int, units: int, rank: int) -> str:
     if rank < (M := len(rays.row)):
-        worst = _rows(np.argsort(-missed, kind="stable")[: np.count_nonzero(missed > TOLERANCE)])
+        worst = named_rows(np.argsort(-missed, kind="stable")[: np.count_nonzero(missed > TOLERANCE)])
         why = f"its {M} directions in {r} dimensions need rank(A o X) = {M}, {units} units reach {rank}: {worst}"
     else:
         value, apart = rays.y / rays.length, np.sqrt(np.maximum(2 - 2 * rays.unit @ rays.unit.T, EPS))

@@ -17,10 +17,11 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.landscape._check import check_points, check_rho
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.khatri_rao import rank_tolerance
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
+from mnnjax.landscape.membership import column_space
 from mnnjax.objective import default_threshold
 
 MOST_MULTISETS = 2_000_000
@@ -33,7 +34,8 @@ class ExactVolumes:
 
     suboptimal: V(L_eps); global_minima: V(G) (Definition 4); rank_deficient: of the regions with rank(A o X) < N.
     total: of all regions, 1 to rounding. regions: how many there are; decided: how many classes of them were asked
-    for a minimum by linear programs or cheaper tests.
+    for a minimum by linear programs or cheaper tests. in_doubt: of the regions where rounding may have turned the
+    answer, which were counted as it seems; above 0 only where points, say, are nearly parallel.
     """
 
     suboptimal: float
@@ -42,23 +44,28 @@ class ExactVolumes:
     total: float
     regions: int
     decided: int
+    in_doubt: float
 
 
 def exact_volumes(
     X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *,
     threshold: float | None = None,
 ) -> ExactVolumes:  # fmt: skip
-    """V(L_eps), V(G) and the rank-deficient volume of the regions of W (d1, d0), for d0 up to 3.
+    """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
 
+    X (N, d0), y (N,). eps: the fraction of points misclassified (MCE) above which a minimum is bad.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
 
     Raises:
-      ValueError: as arrangement.cells; y of another shape; rho = 1; eps outside [0, 1); more than 2 000 000 multisets.
+      ValueError: d0 above 3, a point at the origin, NaN or infinite entries, y of another shape, rho = 1, eps outside
+        [0, 1), more than 2 000 000 multisets.
+
+    Example:
+      exact_volumes(X, y, d1=3, rho=0.0, eps=0.1).suboptimal
     """
     check_rho(rho)
+    X, y = check_points(X, y)
     patterns, volumes = cells(X)
-    check_array("y", y, (len(X),), "give one label for each row of X")
-    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
     if not (0 <= eps < 1 and d1 >= 1):
         raise UserError(f"eps {eps}, d1 {d1}: need eps in [0, 1) and d1 of at least 1")
     multisets = math.comb(len(volumes) + d1 - 1, d1)
@@ -69,8 +76,7 @@ def exact_volumes(
         )
     if threshold is None:
         threshold = default_threshold(y)
-    slopes = np.where(patterns, 1.0, rho)
-    decide = _Regions(slopes, X, y, rho, eps, threshold)
+    decide = _Regions(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
     sums = collections.defaultdict(list)
     for taken, volume in _multisets(volumes, d1):
         kind = decide(tuple((cell, min(times, 2)) for cell, times in taken))
@@ -78,10 +84,10 @@ def exact_volumes(
         for name in kind:
             sums[name].append(volume)
     # fsum: no rounding from the number of terms.
-    suboptimal, global_minima, deficient, total = (
-        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all")
+    suboptimal, global_minima, deficient, total, in_doubt = (
+        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all", "in doubt")
     )
-    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided)
+    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided, in_doubt)
 
 
 def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[tuple[tuple[int, int], ...], float]]:
@@ -106,38 +112,47 @@ class _Regions:
         self.decided = 0
 
     def __call__(self, taken: tuple[tuple[int, int], ...]) -> frozenset[str]:
-        """Which of "suboptimal", "global", "deficient" the class is."""
+        """Which of "suboptimal", "global", "deficient", "in doubt" the class is."""
         if taken not in self._kinds:
             self._kinds[taken] = self._decide(taken)
         return self._kinds[taken]
 
     def _decide(self, taken) -> frozenset[str]:
-        y, distinct = self._y, [cell for cell, _ in taken]
-        M = (self._slopes[distinct].T[:, :, None] * self._X[:, None, :]).reshape(len(y), -1)
+        y = self._y
+        M = _product(self._slopes, [cell for cell, _ in taken], self._X)
         e = np.zeros_like(y)
         deficient = _rank(M) < len(y)
         if deficient:
-            basis = _column_space(M)
+            basis = column_space(M)
             for _ in range(2):
                 e = (y - basis @ (basis.T @ y)) if not e.any() else e - basis @ (basis.T @ e)
         kinds = {"deficient"} if deficient else set()
         if is_zero(e, y):
             # With a neuron more, z = 0 for it keeps a global minimum.
-            if any("global" in self._kinds.get(less, ()) for less in _one_less(taken)) or self._holds(taken, e):
-                kinds.add("global")
-        elif is_bad(e, y, self._eps, self._threshold) and self._holds(taken, e):
-            kinds.add("suboptimal")
+            for less in _one_less(taken):
+                if "global" in self._kinds.get(less, ()):
+                    return frozenset(kinds | (self._kinds[less] - {"deficient"}))
+            return frozenset(kinds | self._asked(taken, e, "global"))
+        if is_bad(e, y, self._eps, self._threshold):
+            return frozenset(kinds | self._asked(taken, e, "suboptimal"))
         return frozenset(kinds)
 
-    def _holds(self, taken, e) -> bool:
+    def _asked(self, taken, e, kind: str) -> set[str]:
+        """The kind, if the class holds a minimum, and "in doubt" if rounding may have turned that."""
         self.decided += 1
         columns = [cell for cell, times in taken for _ in range(times)]
-        return holds_minimum(self._slopes[columns].T, self._X, self._y, e, self._rho)
+        answer = holds_minimum(self._slopes[columns].T, self._X, self._y, e, self._rho)
+        return ({kind} if answer.holds else set()) | (set() if answer.sure else {"in doubt"})
 
 
 def _one_less(taken) -> Iterator[tuple]:
     for i, (cell, times) in enumerate(taken):
         yield taken[:i] + (((cell, 1),) if times == 2 else ()) + taken[i + 1 :]
+
+
+def _product(slopes: Float[np.ndarray, "C N"], taken: list[int], X) -> Float[np.ndarray, "N p"]:
+    """A o X for neurons in the cells that are taken, as khatri_rao."""
+    return (slopes[taken].T[:, :, None] * X[:, None, :]).reshape(len(X), -1)
 
 
 def _rank(M) -> int:
@@ -147,17 +162,12 @@ def _rank(M) -> int:
     return int(np.sum(values > rank_tolerance(M.shape) * values[0]))
 
 
-def _column_space(M) -> Float[np.ndarray, "N r"]:
-    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
-    return vectors[:, values > rank_tolerance(M.shape) * values[0]]
-
-
 def exact_rank_deficient(X: Float[np.ndarray, "N d0"], d1: int, rho: float) -> float:
     """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, with a relative error of rounding
-    however small it is.
+    however small it is. X (N, d0).
 
-    The rank depends on which cells are taken at all, and grows with them. So neurons are added one by one, and only
-    rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c), in which all terms are positive.
+    Source: ours. The rank depends on which cells are taken at all, and grows with them. So neurons are added one by
+    one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c), in which all terms are positive.
 
     Raises:
       ValueError: as exact_volumes; more than 300 000 rank-deficient sets.
@@ -173,7 +183,7 @@ def exact_rank_deficient(X: Float[np.ndarray, "N d0"], d1: int, rho: float) -> f
         if chosen.bit_count() * X.shape[1] < len(X):
             return True
         taken = [cell for cell in range(len(volumes)) if chosen >> cell & 1]
-        return _rank((slopes[taken].T[:, :, None] * X[:, None, :]).reshape(len(X), -1)) < len(X)
+        return _rank(_product(slopes, taken, X)) < len(X)
 
     # A set of cells is an integer, one bit a cell. Sets are found in the order of their sizes; a set is deficient only
     # if all with one cell less are.

@@ -12,7 +12,7 @@ PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products o
 
 
 def residues(values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """The floating-point numbers, exactly, modulo PRIME."""
+    """The floating-point numbers, exactly, modulo PRIME; of any shape."""
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
     # The mantissa is a multiple of 2^-53.
     integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME

@@ -14,7 +14,8 @@ from mnnjax.config import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A volume with its 95 % interval [low, high]; hits of draws where it comes from counting, else None."""
+    """A volume (Definition 3), or another number, with its 95 % interval [low, high]; hits of draws where it comes
+    from counting, else None. The estimate is nan where nothing was drawn."""
 
     estimate: float
     low: float
@@ -47,11 +48,16 @@ class Counts(NamedTuple):
 
 
 def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval for a probability after `hits` of `draws`: it covers at least with the given confidence,
-    whatever the probability; after 0 hits its upper end is about 3.7 / draws. (0, 1) without draws.
+    """(low, high), the exact interval for a probability after `hits` of `draws`: it covers at least with the given
+    confidence, whatever the probability; after 0 hits its upper end is about 3.7 / draws. (0, 1) without draws.
+
+    Source: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934: quantiles of beta distributions.
 
     Raises:
       ValueError: not 0 <= hits <= draws, or a confidence outside (0, 1).
+
+    Example:
+      clopper_pearson(0, 100)  # (0.0, 0.0362)
     """
     if not (0 <= hits <= draws and 0 < confidence < 1):
         raise UserError(
@@ -64,12 +70,13 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
 
 
 def proportion(hits: int, draws: int, confidence: float = 0.95) -> Estimate:
-    """hits / draws with the interval of Clopper and Pearson."""
+    """hits / draws with the interval of clopper_pearson; raises what that does."""
     return Estimate(hits / draws if draws else math.nan, *clopper_pearson(hits, draws, confidence), hits, draws)
 
 
 def quotient(above: Estimate, below: Estimate, wide_above: Sequence[float], wide_below: Sequence[float]) -> Estimate:
-    """The ratio of two volumes; the wide ones are their intervals at 97.5 %, so that both hold at once at 95 %."""
+    """The ratio of two volumes. The wide ones are their intervals (low, high) at 97.5 %, so that both hold at once at
+    95 %: the interval of the ratio joins their ends, and ends at inf where the volume below may be 0."""
     value = above.estimate / below.estimate if below.estimate else math.nan
     low = wide_above[0] / wide_below[1] if wide_below[1] else 0.0
     return Estimate(value, low, wide_above[1] / wide_below[0] if wide_below[0] else math.inf)
@@ -77,7 +84,11 @@ def quotient(above: Estimate, below: Estimate, wide_above: Sequence[float], wide
 
 def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
     """The volumes and their 95 % intervals, right also if the counting could have stopped at any of `looks` looks: each
-    interval then holds at every look, with an error of 5 % in all."""
+    interval then holds at every look, with an error of 5 % in all (Bonferroni).
+
+    Raises:
+      ValueError: as clopper_pearson.
+    """
     error = 0.05 / looks
     pairs = [(int(h), int(n)) for h, n in zip(*counts, strict=True)]
     three = [proportion(*pair, 1 - error) for pair in pairs]
@@ -88,11 +99,11 @@ def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
 def combine(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of independent unbiased estimates that are not negative, such as splitting runs.
 
-    Those are skewed to the right. So the interval is Hall's (J. R. Stat. Soc. B 54, 1992: Student's t after a cubic
-    transformation that takes the skewness away), made wider where Student's own reaches lower, or the one that is
-    symmetric in the logarithm higher. It is approximate: of 6 to 20 splitting runs it covered in 94 to 96 % where their
-    standard deviation is at most half their mean, in 90 to 92 % at 0.9 of it. high may be above 1, as the mean may.
-    All zero: (0, 0, 1), nothing is known. All the same: the n runs say as much as n hits of n draws.
+    Source: P. Hall, J. R. Stat. Soc. B 54, 1992. Such estimates are skewed to the right; Hall's interval is Student's t
+    after a cubic transformation that takes the skewness away. Ours is made wider where Student's own reaches lower, or
+    the one that is symmetric in the logarithm higher. It is approximate: of 6 to 20 splitting runs it covered in 94 to
+    96 % where their standard deviation is at most half their mean, in 90 to 92 % at 0.9 of it. high may be above 1, as
+    the mean may. All zero: (0, 0, 1), nothing is known. All the same: the n runs say as much as n hits of n draws.
     """
     values = np.asarray(values, np.float64)
     if not values.any():

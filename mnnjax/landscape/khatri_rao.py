@@ -18,7 +18,7 @@ def _check(A, X) -> tuple[Array, Array]:
 
 
 def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
-    """The N x (d1 d0) matrix whose row n is kron(A[n], X[n]).
+    """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, a pattern of more than two values.
@@ -28,20 +28,36 @@ def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array,
 
 
 def khatri_rao_gram(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N N"]:
-    """The Gram matrix of the rows of A o X as (A A^T) * (X X^T) elementwise; never forms the product itself."""
+    """The Gram matrix (N, N) of the rows of A o X, (A A^T) * (X X^T) elementwise (section 1); never forms the product.
+
+    Raises:
+      ValueError: as khatri_rao.
+    """
     A, X = _check(A, X)
     return (A @ A.T) * (X @ X.T)
 
 
-def khatri_rao_matvec(A: Float[Array, "N d1"], X: Float[Array, "N d0"], theta: Float[Array, "d1 d0"]) -> Array:
-    """(A o X) vec(theta), (N,), matrix-free: the output of the region's network with z_i w_i = theta[i]."""
+def khatri_rao_matvec(
+    A: Float[Array, "N d1"], X: Float[Array, "N d0"], theta: Float[Array, "d1 d0"]
+) -> Float[Array, " N"]:
+    """(A o X) vec(theta), matrix-free: the output of the region's network with z_i w_i = theta[i] (section 2).
+
+    Raises:
+      ValueError: as khatri_rao; theta of another shape.
+    """
     A, X = _check(A, X)
     check_array("theta", theta, (A.shape[1], X.shape[1]), "give one row a neuron")
     return jnp.sum(A * (X @ jnp.asarray(theta).T), axis=1)
 
 
-def khatri_rao_rmatvec(A: Float[Array, "N d1"], X: Float[Array, "N d0"], e: Float[Array, " N"]) -> Array:
-    """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2)."""
+def khatri_rao_rmatvec(
+    A: Float[Array, "N d1"], X: Float[Array, "N d0"], e: Float[Array, " N"]
+) -> Float[Array, "d1 d0"]:
+    """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2).
+
+    Raises:
+      ValueError: as khatri_rao; e of another shape.
+    """
     A, X = _check(A, X)
     check_array("e", e, (A.shape[0],), "give one entry a point")
     return (A * jnp.asarray(e)[:, None]).T @ X
@@ -53,7 +69,7 @@ def rank_tolerance(shape: tuple[int, ...]) -> float:
 
 
 def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""] | int:
-    """rank(A o X) in float64.
+    """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with its rows scaled to
     norm 1. An int, or an integer array under jit and vmap.

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from mnnjax.landscape.membership import holds_dlm_with_output
-from mnnjax.landscape.minima import ZERO_TO_ROUNDING
+from mnnjax.landscape.membership import Answer, holds_dlm_with_output
+from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 
 
 def is_zero(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"]) -> bool:
@@ -13,19 +13,15 @@ def is_zero(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"]) -> bool:
 
 
 def is_bad(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], eps: float, threshold: float) -> bool:
-    """Whether a region's minima, if it holds any, are sub-optimal with MCE > eps (Definition 4).
-
-    An output that is the threshold to rounding is of the lower class. It is common: a point that is inactive in every
-    ReLU has the output 0, the threshold of labels -1 and 1.
-    """
+    """Whether a region's minima, if it holds any, are sub-optimal with MCE > eps, a fraction (Definition 4)."""
     if is_zero(e, y):
         return False
-    above = y - e > threshold + ZERO_TO_ROUNDING * np.max(np.abs(y))
-    return bool(np.mean(above != (y > threshold)) > eps)
+    return bool(np.mean(is_upper(y - e, y, threshold) != (y > threshold)) > eps)
 
 
-def holds_minimum(A, X, y, e: Float[np.ndarray, " N"], rho: float, signs=None) -> bool:
-    """Whether a region that is not empty, with residual e, holds a DLM (signs: see holds_dlm_with_output)."""
+def holds_minimum(A, X, y, e: Float[np.ndarray, " N"], rho: float, signs=None) -> Answer:
+    """Whether a region that is not empty, with residual e, holds a DLM: A (N, d1), X (N, d0), y (N,), and signs as in
+    holds_dlm_with_output."""
     target = y if is_zero(e, y) else y - e
     if np.linalg.norm(target) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
         target = np.zeros_like(y)

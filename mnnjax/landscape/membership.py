@@ -12,33 +12,43 @@ open cell (z_i > 0), or -theta_i does (z_i < 0). Of the 3^d1 choices few reach a
   both signs, or none).
 - Where M_S has full column rank, theta is unique.
 - A choice for some neurons, the others left free, that is infeasible rules out all that extend it.
+
+Whether rounding can have turned an answer is asked too: a theta that was found is checked against what the condition
+of M does to it, and that there is none by the multipliers of the linear programs, which bound every margin (duality).
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linprog
 
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_array, check_pattern, check_rho
 from mnnjax.landscape.khatri_rao import khatri_rao_rank, rank_tolerance
+from mnnjax.landscape.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.minima import region_residual
 
-# Margins, relative to points of norm 1 and to the largest output, that count as positive; and HiGHS's tolerances.
-MARGIN, TOLERANCE = 1e-9, 1e-10
-# A margin that is not made larger: in thin cells that would need weights so large that HiGHS gives up.
-ENOUGH = 0.01
+# Rounding of theta relative to its norm, for M of condition number 1.
+ROUNDING = 1e-15
 # Outputs, relative to the largest, that count as zero.
 ZERO = 1e-12
 # A target whose distance from a range is at most this fraction of its norm lies in it.
 IN_RANGE = 1e-9
-# Entries of a linear program from which on it is solved by interior points.
-LARGE = 30_000
-# Different patterns whose signs can be searched.
-MOST_NEURONS = 20
+# Neurons whose signs are searched, and sets of neurons with z_i = 0 that are: seconds a region.
+MOST_NEURONS, MOST_SETS = 20, 20_000
+MEND = (
+    "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_draws, suboptimal_draws or "
+    "linear_programs 0), or ask for V(G) with output_signs='random'"
+)
+
+
+class Answer(NamedTuple):
+    """Whether a region holds a DLM, as far as float64 tells; and whether rounding cannot have turned that."""
+
+    holds: bool
+    sure: bool
 
 
 class _Neurons(NamedTuple):
@@ -53,16 +63,24 @@ class _Neurons(NamedTuple):
 
 
 def region_holds_dlm(
-    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float
 ) -> bool:
     """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2).
 
-    False too where the region is empty. A margin below 1e-9, of points of norm 1 and an output of at most 1, counts as
-    none. Which of the two kinds it is, region_residual says: it is zero at global minima.
+    False too where the region is empty. Which of the two kinds it is, region_residual says: it is zero at global
+    minima. For points of norm 1 and outputs of at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and
+    outputs of at most 1e-9 |y| as zero.
+
+    A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, or
-        more than 20 different neurons, unless weights are unique.
+        more signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique).
+      ArithmeticError: rounding may have turned the answer, as where points are parallel to 1e-6 and yet do not agree.
+
+    Example:
+      A = activation_pattern(W, X, rho=0.0)
+      region_holds_dlm(A, X, y, rho=0.0)
     """
     check_rho(rho)
     check_pattern(A)
@@ -71,30 +89,39 @@ def region_holds_dlm(
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
     if not np.isin(A, (rho, 1.0)).all():
         raise UserError(f"A: of shape {A.shape} has entries other than rho = {rho} and 1; use activation_pattern")
-    if not all(_cell_exists(sigma, X) for sigma in np.unique(np.where(A == 1, 1.0, -1.0), axis=1).T):
-        return False
-    target = y
-    if khatri_rao_rank(A, X) < len(y):
-        target = y - np.asarray(region_residual(A, X, y))
-        if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
-            target = np.zeros_like(y)
-    return holds_dlm_with_output(A, X, target, rho)
+    cells = [_cell_exists(sigma, X) for sigma in np.unique(np.where(A == 1, 1.0, -1.0), axis=1).T]
+    empty = [cell for cell in cells if not cell.holds]
+    if empty:
+        answer = Answer(False, any(cell.sure for cell in empty))
+    else:
+        target = y
+        if khatri_rao_rank(A, X) < len(y):
+            target = y - np.asarray(region_residual(A, X, y))
+            if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
+                target = np.zeros_like(y)
+        answer = holds_dlm_with_output(A, X, target, rho)
+        answer = Answer(answer.holds, answer.sure and all(cell.sure for cell in cells))
+    if not answer.sure:
+        raise ArithmeticError(
+            f"region of A {A.shape}: rounding may turn whether it holds a minimum; points of X may be nearly parallel"
+        )
+    return answer.holds
 
 
 def holds_dlm_with_output(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], target: Float[np.ndarray, " N"], rho: float,
     signs: Int[np.ndarray, " d1"] | None = None,
-) -> bool:  # fmt: skip
-    """Whether the region, known not to be empty, holds a DLM; target (N,) is its output there, P y.
+) -> Answer:  # fmt: skip
+    """Whether the region, known not to be empty, holds a DLM; target (N,) is its output there, P y (Lemma 2).
 
     signs: (d1,) of -1 and 1, the only signs of z that are asked for; None: any, zero included.
 
     Raises:
-      ValueError: more than 20 different neurons, unless weights are unique.
+      ValueError: as region_holds_dlm, for too many signs or zeros of z.
     """
     largest = np.max(np.abs(target))
     if largest == 0 and signs is None:
-        return True
+        return Answer(True, True)
     target = target / (largest or 1.0)
     target = np.where(np.abs(target) <= ZERO, 0.0, target)
     # Points of norm 1: whether M theta = target has solutions, and which, does not depend on positive factors of rows.
@@ -102,19 +129,25 @@ def holds_dlm_with_output(
     unit_X, target = X / lengths[:, None], target / lengths
     target = target / (np.max(np.abs(target)) or 1.0)
     neurons = _different(A, unit_X, rho, signs)
-    sets = [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target)
-    return any(_holds_on(neurons, chosen, unit_X, target) for chosen in sets)
+    sure = True
+    for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
+        answer = _holds_on(neurons, chosen, unit_X, target)
+        if answer.holds:
+            return answer
+        sure = sure and answer.sure
+    return Answer(False, sure)
 
 
-def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -> bool:
-    """Whether some w has sigma_n x_n.w > 0 for all n."""
+def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -> Answer:
+    """Whether some w has sigma_n x_n.w > 0 for all n; surely not where a convex combination of the sigma_n x_n is 0."""
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     if (lengths == 0).any():
-        return False
-    rows = np.hstack([-sigma[:, None] * X / lengths, np.ones((len(X), 1))])
-    d0 = X.shape[1]
-    found = _solve(np.r_[np.zeros(d0), -1.0], rows, np.zeros(len(X)), [(-1, 1)] * d0 + [(None, 1)])
-    return found is not None and found[-1] > MARGIN
+        return Answer(False, True)
+    slopes, size = sigma[:, None] * X / lengths, X.shape[1] ** 0.5
+    found = largest_margin(np.zeros(len(X)), slopes, most=1.0, box=1.0)
+    if found.margin > MARGIN:
+        return Answer(True, bool((slopes @ found.c > ROUNDING * size).all()))
+    return Answer(False, found.lean <= 10 * ROUNDING)
 
 
 def _different(A, X, rho: float, signs) -> _Neurons:
@@ -135,12 +168,10 @@ def _different(A, X, rho: float, signs) -> _Neurons:
     return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given)
 
 
-def _range(blocks: list[np.ndarray], N: int) -> Float[np.ndarray, "N r"]:
-    """An orthonormal basis of what the blocks span."""
-    if not blocks:
-        return np.zeros((N, 0))
-    vectors, values, _ = np.linalg.svd(np.hstack(blocks), full_matrices=False)
-    return vectors[:, values > rank_tolerance((N, sum(b.shape[1] for b in blocks))) * values[0]]
+def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
+    """An orthonormal basis of the column space of M (N, p), as region_residual has it."""
+    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
+    return vectors[:, values > rank_tolerance(M.shape) * values[0]]
 
 
 def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
@@ -155,8 +186,8 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
     while level:
         below: list[tuple[int, ...]] = []
         for chosen in level:
-            basis = _range([neurons.blocks[i] for i in chosen], len(target))
-            if not _within(target, basis):
+            basis = column_space(np.hstack([neurons.blocks[i] for i in chosen]))
+            if chosen != everyone and not _within(target, basis):
                 continue
             others = [i for i in everyone if i not in chosen]
             full = basis.shape[1] == len(target)
@@ -165,13 +196,15 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
             for i in chosen:
                 # A free neuron costs nothing: it is in every set.
                 smaller = tuple(j for j in chosen if j != i)
-                if not neurons.free[i] and smaller not in seen:
+                if smaller and not neurons.free[i] and smaller not in seen:
                     seen.add(smaller)
                     below.append(smaller)
+            if len(seen) > MOST_SETS:
+                raise UserError(f"d1: {len(everyone)} neurons have over {MOST_SETS} sets that may have z_i = 0; {MEND}")
         level = below
 
 
-def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> bool:
+def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
     """Whether some theta with M theta = target has every chosen neuron, unless free, in its cell or that of its
     opposite, and the others zero."""
     M = np.hstack([neurons.blocks[i] for i in chosen])
@@ -181,38 +214,43 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> boo
     given = neurons.given[[chosen[place] for place in single]]
     U, values, Vt = np.linalg.svd(M, full_matrices=True)
     rank = int(np.sum(values > rank_tolerance(M.shape) * values[0]))
+    gap = values[rank - 1] / values[0] if rank else 1.0
+    # Of the target, which where rows are dependent is a projection that turns with the range of M; and of theta.
+    of_target = ROUNDING if rank == len(M) else ROUNDING / gap
+    rounding = of_target / gap
+    if not _within(target, U[:, :rank]):
+        return Answer(False, bool(rounding <= ROUNDING_OF_THETA))
+    inverse = Vt[:rank].T / values[:rank]
     least = Vt[:rank].T @ ((U[:, :rank].T @ target) / values[:rank])
-    if np.linalg.norm(M @ least - target) > IN_RANGE * np.linalg.norm(target):
-        return False
 
     def heights(theta) -> Float[np.ndarray, "N singles ..."]:
         """sigma_n x_n . theta_i at points of norm 1, which has one sign at all of them inside a cell."""
         theta = theta.reshape(len(chosen), d0, -1)[single]
         return np.einsum("ni,nd,idc->nic", sigma, unit_X, theta)
 
-    def fits(theta) -> bool:
-        """Whether all single neurons are strictly inside."""
-        # Rounding of theta grows with it.
-        scores, margin = heights(theta)[:, :, 0], MARGIN / 10 * max(1.0, float(np.linalg.norm(theta)))
+    def fits(theta, margin: float = ROUNDING_OF_THETA) -> bool:
+        """Whether all single neurons are inside by the margin, which is relative to theta's norm, as rounding is."""
+        scores, margin = heights(theta)[:, :, 0], margin * max(1.0, float(np.linalg.norm(theta)))
         up, down = (scores > margin).all(axis=0), (scores < -margin).all(axis=0)
         return bool(np.where(given > 0, up, np.where(given < 0, down, up | down)).all())
 
     if fits(least):
-        return True
+        return Answer(True, fits(least, rounding))
     if rank == M.shape[1]:
-        return False
+        return Answer(False, bool(rounding <= ROUNDING_OF_THETA) or not fits(least, -rounding))
     unknown = int(np.sum(given == 0))
     if unknown > MOST_NEURONS:
-        raise UserError(
-            f"A: {unknown} different neurons of either sign would need up to 2^{unknown} linear programs; at most "
-            f"{MOST_NEURONS} can be decided: leave V(G) out (global_samples=0) or take output_signs='random'"
-        )
+        raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {MEND}")
     possible = _sign_choices(neurons, chosen, single, target)
+    if not possible.size:
+        return Answer(False, True)
     # All solutions are least + null @ c.
     null = Vt[rank:].T
-    return bool(possible.size) and _search(
-        heights(least)[:, :, 0], heights(null), possible, lambda c: fits(least + null @ c)
-    )
+    c, proven = search_signs(
+        heights(least)[:, :, 0], heights(null), possible, lambda c: fits(least + null @ c),
+        heights(ROUNDING * values[0] * inverse), of_target / ROUNDING,
+    )  # fmt: skip
+    return Answer(c is not None, proven if c is None else fits(least + null @ c, rounding))
 
 
 def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, "choices singles"]:
@@ -227,63 +265,3 @@ def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, 
         both_or_none = positive == negative
         choices = choices[both_or_none if target[n] == 0 else positive if target[n] > 0 else negative]
     return choices
-
-
-def _search(
-    start: Float[np.ndarray, "N singles"], slopes: Float[np.ndarray, "N singles c"], possible, fits: Callable
-) -> bool:
-    """Depth first over the signs, one neuron a level, among the possible choices; start + slopes @ c are the heights
-    of the neurons' points."""
-    N, singles, columns = slopes.shape
-    scale = max(1.0, float(np.abs(start).max()))
-
-    def relaxed(signs) -> Float[np.ndarray, " c"] | None:
-        """c with the largest margin, up to ENOUGH, of the neurons decided so far, the others free; None if it is not
-        positive."""
-        level = len(signs)
-        rows = np.ones((N, level, columns + 1))
-        rows[:, :, :-1] = -np.array(signs)[:, None] * slopes[:, :level]
-        limits = np.array(signs) * start[:, :level] / scale
-        objective = np.r_[np.zeros(columns), -1.0]
-        bounds = [(None, None)] * columns + [(None, ENOUGH)]
-        found = _solve(objective, rows.reshape(N * level, -1), limits.ravel(), bounds)
-        return scale * found[:-1] if found is not None and found[-1] > MARGIN else None
-
-    def descend(signs: tuple[int, ...], left) -> bool:
-        if signs and (len(signs) == singles or len(left) > 2):
-            c = relaxed(signs)
-            if c is None:
-                return False
-            if fits(c):
-                return True
-            if len(signs) == singles:
-                return False
-        for sign in (1, -1):
-            below = left[left[:, len(signs)] == sign]
-            if len(below) and descend((*signs, sign), below):
-                return True
-        return False
-
-    return descend((), possible)
-
-
-def _solve(objective, rows, limits, bounds) -> np.ndarray | None:
-    """The linear program's solution; None where it is infeasible.
-
-    Raises:
-      ArithmeticError: HiGHS could not decide it.
-    """
-    tight = {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
-    for options in (tight, {}):
-        found = linprog(
-            objective,
-            A_ub=rows,
-            b_ub=limits,
-            bounds=bounds,
-            # Measured: with 8 neurons and 48 points in 24 dimensions a third of the simplex's time; with 15, as long.
-            method="highs-ipm" if rows.size > LARGE else "highs",
-            options=options,
-        )
-        if found.status in (0, 2):
-            return found.x if found.status == 0 else None
-    raise ArithmeticError(f"linear program undecided: {found.message}")

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Real
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
@@ -20,6 +20,8 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
     it is known before anyone trains. Where khatri_rao_rank says N, e is zero; elsewhere singular values up to
     rank_tolerance times the largest, here of the product as it is, count as zero. That the region has such a minimum
     at all is not claimed.
+
+    A (N, d1), X (N, d0), y (N,); works under jit and vmap.
 
     Raises:
       ValueError: as khatri_rao; y of another shape.
@@ -39,14 +41,26 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
 def region_errors(
     A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"], threshold: float
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """(MSE, MCE) that all differentiable local minima of the region D_A(X) share: |e|^2 / N, and the fraction of points
-    that y - e puts on the wrong side of the threshold (0.5 for labels 0 and 1, 0 for labels -1 and +1). An output that
-    is the threshold to rounding is of the lower class, as is that of a point that no ReLU sees.
+    """(MSE, MCE) that all differentiable local minima of the region D_A(X) share (Lemma 2): |e|^2 / N (eq 2.3), and the
+    fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (0.5 for labels 0 and 1, 0 for
+    labels -1 and +1; see is_upper).
+
+    A (N, d1), X (N, d0), y (N,).
 
     Raises:
       ValueError: as region_residual.
     """
     y = jnp.asarray(y, jnp.float64)
     output = y - region_residual(A, X, y)
-    output = jnp.where(jnp.abs(output - threshold) <= ZERO_TO_ROUNDING * jnp.max(jnp.abs(y)), threshold, output)
-    return objective.mean_squared_error(output, y), objective.mean_classification_error(output, y, threshold)
+    wrong = is_upper(output, y, threshold) != (y > threshold)
+    return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
+
+
+def is_upper(output: Real[Array, " N"], y: Real[Array, " N"], threshold: float) -> Bool[Array, " N"]:
+    """Which outputs (N,) of a region's minima, fitted to labels y (N,), are of the upper class: above the threshold by
+    more than rounding.
+
+    Outputs at the threshold are common: a point that is inactive in every ReLU has the output 0, the threshold of
+    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.
+    """
+    return output > threshold + ZERO_TO_ROUNDING * abs(y).max()

@@ -23,7 +23,8 @@ class RegionProblem(NamedTuple):
     kept: Bool[np.ndarray, " d1"]
     has_bias: bool
 
-    def system(self, z) -> System:
+    def system(self, z: Float[np.ndarray, " d1"]) -> System:
+        """The linear system for W of the neurons that may move, with the second layer z (d1,) fixed."""
         return make_system(self.A[:, self.kept], self.X, z[self.kept], self.has_bias)
 
 
@@ -50,8 +51,11 @@ class Minimum(NamedTuple):
 
 
 def evaluate(W, z, c, X, y, rho) -> Point:
-    """The error bounds are those of sums of products in any order: (number of terms + 2) eps times the sum of moduli
-    (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure."""
+    """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
+
+    Source: the error bounds are those of sums of products in any order, (number of terms + 2) eps times the sum of
+    moduli (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure.
+    """
     U = X @ W.T
     U_error = 2 * (X.shape[1] + 2) * EPS * (np.abs(X) @ np.abs(W).T)
     slope = np.where(U > 0, 1.0, rho)

@@ -52,6 +52,14 @@ class Run(NamedTuple):
 def run_particles(
     key, h, X, y, d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float
 ) -> Run:
+    """One run of splitting: `particles` networks built neuron by neuron on X (N, d0), y (N,).
+
+    h: the importance function (d1 + 1, N + 2), by the number of neurons and the score, positive; eps: the fraction of
+    points misclassified (MCE) above which a minimum is bad; threshold: of the MCE.
+
+    Source: fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is
+    unbiased for every h, since each choice among the particles is undone by its weight.
+    """
     X = jnp.asarray(X)
     W = jnp.zeros((particles, d1, X.shape[1]))
     log_mean, moves = 0.0, []
@@ -74,7 +82,7 @@ def run_particles(
 
 @functools.partial(jax.jit, static_argnames=("rho", "eps", "target", "threshold"))
 def add_neuron(key, W, k, X, y, rho: float, eps: float, target: Target, threshold: float):
-    """(W with neuron k, log of its density ratio, score) for all particles."""
+    """(W (P, d1, d0) with neuron k, natural log of its density ratio (P,), score (P,)) for all particles."""
     particles, d1, d0 = W.shape
     key_g, key_mix, key_which, key_alpha = jax.random.split(key, 4)
     g = jax.random.normal(key_g, (particles * d0,)).reshape(particles, d0)

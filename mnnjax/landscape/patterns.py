@@ -9,7 +9,7 @@ from mnnjax.landscape._check import check_array, check_rho
 
 
 def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:
-    """U = X W^T, the pre-activations w_i . x(n).
+    """U = X W^T (N, d1), the pre-activations w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries.
@@ -20,13 +20,17 @@ def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Ar
 
 
 def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: float) -> Float[Array, "N d1"]:
-    """A = a(W X) of section 1: 1 where the neural input is positive, rho where it is not.
+    """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
+    elsewhere.
 
     a is undefined at a neural input of exactly zero; this gives rho there, the slope that autodiff takes. Works under
     jit and vmap.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+
+    Example:
+      A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, 0 where not
     """
     check_rho(rho)
     return jnp.where(neural_inputs(W, X) > 0, 1.0, rho)

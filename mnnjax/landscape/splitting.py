@@ -19,8 +19,7 @@ from threadpoolctl import threadpool_limits
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_rho
-from mnnjax.landscape.arrangement import check_not_zero
+from mnnjax.landscape._check import check_array, check_not_zero, check_points, check_rho
 from mnnjax.landscape.intervals import Estimate, combine
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
@@ -49,7 +48,8 @@ class Repetition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SplitEstimate(Estimate):
-    """The mean of independent runs with its 95 % interval (see combine)."""
+    """The mean of independent runs with its 95 % interval (Source: see combine); repetitions: the runs' own estimates;
+    candidate: the same for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""
 
     repetitions: tuple[float, ...] = ()
     candidate: Estimate | None = None
@@ -71,13 +71,15 @@ def fit_importance(
     key: PRNGKeyArray, X, y, d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
     threshold: float | None = None,
 ) -> Float[np.ndarray, "d1+1 N+2"]:  # fmt: skip
-    """The importance function h[k, s] after k neurons at score s, from pilot runs that the estimate does not use.
+    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
+    does not use. Arguments as split_volume's.
 
-    The pilots count how scores follow each other; h is then the chance of ending in the target, backwards from the
-    last neuron, as if scores were a Markov chain.
+    Source: ours. The pilots count how scores follow each other; h is then the chance of ending in the target, backwards
+    from the last neuron, as if scores were a Markov chain: near the importance function of least variance.
 
     Raises:
-      ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, another target.
+      ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, another target,
+        eps outside [0, 1), d1 below 1, fewer than 2 particles.
     """
     X, y, threshold = _checked(X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
@@ -101,12 +103,20 @@ def run_splitting(
     key: PRNGKeyArray, importance: Float[np.ndarray, "d1+1 N+2"], X, y, d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None, max_linear_programs: int = 200,
 ) -> Repetition:  # fmt: skip
-    """One unbiased estimate; a pure function of its arguments.
+    """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
 
-    max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum.
+    importance: (d1 + 1, N + 2), as fit_importance gives it.
+    max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; with 0
+      only `candidate` is estimated, and `volume` is 0.
 
     Raises:
-      ValueError: as fit_importance; an importance function that is not positive.
+      ValueError: as fit_importance; an importance function of another shape or not positive.
+
+    Example:
+      pilot, *keys = jax.random.split(jax.random.key(0), 11)
+      importance = fit_importance(pilot, X, y, 30, 0.0, 0.0, target="rank_deficient")
+      runs = [run_splitting(k, importance, X, y, 30, 0.0, 0.0, target="rank_deficient").volume for k in keys]
+      combine(runs)  # mean, low, high
     """
     X, y, threshold = _checked(X, y, d1, rho, eps, target, particles, threshold)
     check_array("importance", importance, (d1 + 1, len(X) + 2), "take it from fit_importance")
@@ -129,7 +139,7 @@ def run_splitting(
         return found, residuals
 
     def holds(particle: int, e) -> bool:
-        return holds_minimum(A[particle], X, y, e, rho)
+        return holds_minimum(A[particle], X, y, e, rho).holds
 
     # The score decides, and a part that is decided exactly says how often it is right, without bias: of the likely
     # particles a part in proportion to the weights, of the others any part.
@@ -160,13 +170,19 @@ def split_volume(
     be hit by plain sampling.
 
     Args:
+      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+      eps: the fraction of points misclassified (MCE) above which a minimum is bad.
       target: "rank_deficient", or "suboptimal": L_eps, with a linear program for each of up to max_linear_programs
         final particles a run.
+      particles: partial networks carried from neuron to neuron.
       repetitions: independent runs after the pilot; the interval comes from them.
       threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
 
     Raises:
       ValueError: as fit_importance; fewer than 2 repetitions.
+
+    Example:
+      split_volume(jax.random.key(0), X, y, d1=30, rho=0.0).estimate
     """
     if repetitions < 2:
         raise UserError(f"repetitions: {repetitions} is too small; an interval needs at least 2")
@@ -216,12 +232,10 @@ def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 
 
 def _checked(X, y, d1: int, rho: float, eps: float, target: str, particles: int, threshold: float | None):
     check_rho(rho)
-    check_array("X", X, (None, None), "give one row a point")
-    check_array("y", y, (np.shape(X)[0],), "give one label for each row of X")
+    X, y = check_points(X, y)
     if target not in ("rank_deficient", "suboptimal"):
         raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     if not (0 <= eps < 1 and d1 >= 1 and particles >= 2):
         raise UserError(f"eps {eps}, d1 {d1}, particles {particles}: need eps in [0, 1), d1 >= 1, particles >= 2")
-    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
     check_not_zero(X)
     return X, y, default_threshold(y) if threshold is None else float(threshold)

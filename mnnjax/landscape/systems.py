@@ -76,6 +76,7 @@ class Region:
 
     @classmethod
     def of(cls, A, X, constant: bool = False) -> "Region":
+        """The region of the pattern A (N, d1) on X (N, d0)."""
         live = A.any(axis=1) & X.any(axis=1) | constant
         columns, index = np.unique(A[live], axis=1, return_inverse=True)
         used = columns.any(axis=0)
@@ -84,6 +85,7 @@ class Region:
 
     @property
     def groups(self) -> int:
+        """How many distinct columns there are: neurons with one pattern are a group."""
         return self.columns.shape[1]
 
     def product(self) -> Float[np.ndarray, "live p"]:
@@ -120,7 +122,36 @@ def spread(region: Region, z, multiplier: Float[np.ndarray, " live"]) -> Change:
     return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
 
 
-class RowsIndependent:
+class System:
+    """The case that a region is in, for a fixed second layer z (d1,).
+
+    rank: of A o X, None where in doubt. proven: whether it is beyond doubt. solvable: whether `change` can be computed
+    with a bound; without, only region_residual may be called, and that only where the rank is proven.
+    """
+
+    region: Region
+    z: Float[np.ndarray, " d1"]
+    rank: int | None
+    proven: bool
+    solvable: bool
+
+    def change(self, e: Float[np.ndarray, " N"]) -> Change:
+        """The smallest change of W, and of the constant, after which a point of residual e (N,) has P e = 0."""
+        raise NotImplementedError
+
+    def still_missing(
+        self, e: Float[np.ndarray, " N"], error: Float[np.ndarray, " N"]
+    ) -> tuple[Float[np.ndarray, " d1"], float]:
+        """Bounds on the norm of the exact further change of each w_i (d1,), given the residual e (N,) with its rounding
+        error (N,), and on the Euclidean distance of e from the region's residual on live rows."""
+        raise NotImplementedError
+
+    def region_residual(self, e: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """e - P e (N,): what Lemma 2 leaves of the residual e (N,) of any point of the region."""
+        raise NotImplementedError
+
+
+class RowsIndependent(System):
     """rank(A o X) = number of live rows: every label vector on them is reached."""
 
     def __init__(self, region: Region, z):
@@ -132,22 +163,20 @@ class RowsIndependent:
         self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
         self._sigma = np.sqrt(bound)
 
-    def change(self, e) -> Change:
+    def change(self, e):
         return spread(self.region, self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
 
-    def still_missing(self, e, error) -> tuple[Float[np.ndarray, " d1"], float]:
-        """Bounds on the norm of the exact further change of each w_i, given the residual e with its rounding error,
-        and on the distance of e from the region residual on live rows."""
+    def still_missing(self, e, error):
         live = self.region.live
         missing = float(np.linalg.norm(e[live]) + np.linalg.norm(error[live])) / self._sigma
         # The region residual is known exactly: zero on live rows, the label on the others.
         return np.full(len(self.z), missing), 0.0
 
-    def region_residual(self, e) -> Float[np.ndarray, " N"]:
+    def region_residual(self, e):
         return np.where(self.region.live, 0.0, e)
 
 
-class ColumnsIndependent:
+class ColumnsIndependent(System):
     """The distinct columns are independent, so theta is unique in the region."""
 
     def __init__(self, region: Region, z):
@@ -167,7 +196,7 @@ class ColumnsIndependent:
         return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
 
     def theta_change(self, e) -> tuple[Float[np.ndarray, "g d0"], float]:
-        """The change of each group's theta, and of the constant."""
+        """The change of each group's theta (groups, d0), and of the constant, for a residual e (N,)."""
         residual = e[self.region.live]
         solution = self._fit(residual)
         solution += self._fit(residual - self._M @ solution)
@@ -180,12 +209,12 @@ class ColumnsIndependent:
         weights = np.append(self._weights, 1.0)[self.region.merged]
         return np.where(used, self.z / np.where(weights > 0, weights, 1.0), 0.0)
 
-    def change(self, e) -> Change:
+    def change(self, e):
         theta, c = self.theta_change(e)
         theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row serves neurons that touch no point
         return Change(self._shares()[:, None] * theta[self.region.merged], c)
 
-    def still_missing(self, e, error) -> tuple[Float[np.ndarray, " d1"], float]:
+    def still_missing(self, e, error):
         live = self.region.live
         sigma = np.sqrt(self._bound)
         rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
@@ -193,7 +222,7 @@ class ColumnsIndependent:
         distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
         return np.abs(self._shares()) * (distance / sigma), distance
 
-    def region_residual(self, e) -> Float[np.ndarray, " N"]:
+    def region_residual(self, e):
         result = e.copy()
         live = self.region.live
         for _ in range(3):
@@ -201,7 +230,7 @@ class ColumnsIndependent:
         return result
 
 
-class RankDeficient:
+class RankDeficient(System):
     """Neither rows nor columns are independent: a singular value decomposition and the exact rank."""
 
     def __init__(self, region: Region, z):
@@ -228,30 +257,27 @@ class RankDeficient:
         self.solvable = gap > 1e3 * rounding
         self._turn = rounding / gap if self.solvable else np.inf
 
-    def change(self, e) -> Change:
+    def change(self, e):
         multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
         return spread(self.region, self.z, multiplier)
 
-    def still_missing(self, e, error) -> tuple[Float[np.ndarray, " d1"], float]:
+    def still_missing(self, e, error):
         live = self.region.live
         seen = np.linalg.norm(self._basis.T @ e[live]) + self._turn * np.linalg.norm(e[live])
         distance = float(seen + np.linalg.norm(error[live]))
         smallest = self._singular[-1] if self.rank else np.inf
         return np.full(len(self.z), distance / smallest), distance
 
-    def region_residual(self, e) -> Float[np.ndarray, " N"]:
+    def region_residual(self, e):
         result, live = e.copy(), self.region.live
         for _ in range(2):
             result[live] -= self._basis @ (self._basis.T @ result[live])
         return result
 
 
-System = RowsIndependent | ColumnsIndependent | RankDeficient
-
-
 def make_system(A, X, z, constant: bool = False) -> System:
-    """The case that the region is in, for a fixed second layer z; `proven` says whether its rank is beyond doubt, and
-    `solvable` whether a change of W alone can be computed with a bound."""
+    """The case that the region of A (N, d1) on X (N, d0) is in, for a fixed second layer z (d1,); constant: whether a
+    free constant is added to every output."""
     region = Region.of(A, X, constant)
     rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
     if rows and columns and factor_fits(rows, columns):

@@ -20,8 +20,7 @@ from threadpoolctl import threadpool_limits
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_rho
-from mnnjax.landscape.arrangement import check_not_zero
+from mnnjax.landscape._check import check_not_zero, check_points, check_rho
 from mnnjax.landscape.intervals import Counts, Volumes, volumes_from_counts
 from mnnjax.landscape.khatri_rao import khatri_rao_rank
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
@@ -165,7 +164,7 @@ def decide(
         if not (is_bad(e, y_i, eps, threshold) if which == 0 else is_zero(e, y_i)):
             return False
         signs = screened.signs[i, :d1] if which == 1 and output_signs == "random" else None
-        return holds_minimum(A[i, :N, :d1], X_i, y_i, e, rho, signs)
+        return holds_minimum(A[i, :N, :d1], X_i, y_i, e, rho, signs).holds
 
     hits = [sum(each(functools.partial(holds, which=which), range(asked[which]))) for which in (0, 1)]
     return Counts(np.array([*hits, int(deficient.sum())]), np.array([*asked, count]))
@@ -213,8 +212,11 @@ def estimate_volumes(
     hold a sub-optimal minimum; a linear program, whether it holds one, or a global one.
 
     Args:
+      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+      eps: the fraction of points misclassified (MCE) above which a minimum is bad.
       suboptimal_samples, global_samples: how many of the draws, the first ones, are asked for V(L_eps) and V(G); None
-        is all. 2^d1 linear programs can be needed for one V(G) draw.
+        is all, 0 none. Up to 2^d1 linear programs can be needed for one draw; for V(G) with random signs, 1. A draw
+        whose answer rounding may have turned is counted as it seems; with Gaussian points fewer than 1 in 1000 are.
       relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than
         this times its estimate; the intervals then allow for all looks that could have been (Bonferroni).
       threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
@@ -222,11 +224,13 @@ def estimate_volumes(
 
     Raises:
       ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, eps outside
-        [0, 1), no samples.
+        [0, 1), no samples; at a draw with more signs or zeros of z than can be tried (see region_holds_dlm).
+
+    Example:
+      found = estimate_volumes(jax.random.key(0), X, y, d1=8, rho=0.0, eps=0.1, samples=1000)
+      found.suboptimal.estimate, found.suboptimal.low, found.suboptimal.high
     """
-    check_array("X", X, (None, None), "give one row a point")
-    check_array("y", y, (np.shape(X)[0],), "give one label for each row of X")
-    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+    X, y = check_points(X, y)
     check_not_zero(X)
     if threshold is None:
         threshold = default_threshold(y)
@@ -242,7 +246,8 @@ def estimate_expected_volumes(
     """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with points drawn anew for
     every W.
 
-    draw: the pure function draw(key, N) -> X (N, d0), y (N,), as problems.make_problem makes it.
+    draw: the pure function draw(key, N) -> X (N, d0), y (N,), as problems.make_problem makes it. It should be one
+      object for many calls: programs are compiled once a function.
     threshold: of the MCE.
 
     Raises:

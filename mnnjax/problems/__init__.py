@@ -43,6 +43,8 @@ def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype) -> Dra
     """
 
     def draw(key, N, teacher_key=None):
+        """X (rows, d0), y (rows,) of one repetition: the first N rows are points, the rest zero; teacher_key: of the
+        teacher, else it comes from key."""
         if problem.is_image:
             raise ValueError(f"problem: {problem.inputs} are images; read them with draw_images")
         key_X, key_y = jax.random.split(key)

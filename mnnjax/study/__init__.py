@@ -1,1 +1,43 @@
-"""How a study runs: plan, runner, checkpoints, results."""
+"""How a study runs: plan, runner, checkpoints, results; from Python:
+
+    import pandas
+
+    from mnnjax.config import Problem, Study
+    from mnnjax.report import write_report
+    from mnnjax.study import load_trained, run_study, status
+
+    study = Study("mine", Problem(d0=(10,), N=(50, 100)), repeats=5)
+    run_study(study, "runs/mine")  # goes on from where it stopped, as `mnnjax run` does
+    print(status("runs/mine"))
+    write_report(["runs/mine"])  # runs/mine/report.html
+    table = pandas.read_csv("runs/mine/results.csv")  # study/columns.py says what the columns mean
+    trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
+    trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+
+After Ctrl-C, or SIGTERM, run_study saves and raises Stopped; the same call goes on from there. StudyError says that it
+cannot go on, such as on a full disk. If JAX has not started yet, run_study and load_trained set the number of its CPU
+devices, and $NPROC, for all of the process: a device a core (jax_setup.use_all_cores).
+"""
+
+import importlib
+from typing import Any
+
+# Loaded when they are asked for: JAX takes seconds to import, and `mnnjax --help` needs none of it.
+_MODULES = {
+    "Stopped": "stopping",
+    "StudyError": "lock",
+    "load_trained": "trained",
+    "run_study": "runner",
+    "status": "overview",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

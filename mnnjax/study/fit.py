@@ -1,4 +1,5 @@
-"""Whether cells whose rows the devices share fit into their memory: told before anything runs."""
+"""Whether cells whose rows the devices share fit into their memory, and the points of any cell: told before anything
+runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows
 from mnnjax.study.plan import Cell
 from mnnjax.training import row_devices
 
+# Of the points of a cell that are handed out: on the devices, part by part on the host, and put together.
+POINT_COPIES = 3
 # Of a container: its limit, what is used of it, and what for; in the second version of such groups, and in the first.
 CGROUPS = (
     tuple(f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")),
@@ -38,7 +41,7 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
         needed = memory_by_rows(cell, len(shared))
         if needed <= most:
             continue
-        on_cpu = jax.default_backend() == "cpu"
+        on_cpu = _on_cpu()
         # More devices of one machine's CPU have no more memory among them: machines are what counts.
         each = own if on_cpu else 1
         counts = [k for k in range(each, ROW_BLOCKS + 1, each) if ROW_BLOCKS % k == 0]
@@ -52,6 +55,26 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
             + ("; --train.rows_precision bfloat16 takes half of the rows' memory" if halved else "")
             + "; or take a smaller problem.N"
         )
+
+
+def require_points_fit(cell: Cell, devices: Sequence[jax.Device], weights: str) -> None:
+    """All points of a cell fit into the memory of this process, on their way from the devices that draw them.
+
+    weights: the file that has the trained weights, which can be read without the points.
+
+    Raises:
+      UserError: they do not.
+    """
+    sets, rows = (1, cell.N) if cell.by_rows else (cell.part.repeats, cell.N_padded)
+    size = sets * rows * (cell.d0 + 1) * cell.itemsize
+    own = len([device for device in devices if device.process_index == jax.process_index()])
+    places = [(POINT_COPIES * size, free_memory()), (size // own, None if _on_cpu() else available(own))]
+    for needed, most in places:
+        if most is not None and needed > most:
+            raise UserError(
+                f"{cell.id}: its points need {_gigabytes(needed)} of memory, and there are {_gigabytes(most)}; take a "
+                f"larger machine, or the weights alone: numpy.load({weights!r})"
+            )
 
 
 def available(own: int) -> int | None:
@@ -85,6 +108,10 @@ def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
         return None
     # Files that were read count as used, and are let go when memory is wanted.
     return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
 
 
 def _gigabytes(size: int) -> str:

@@ -1,6 +1,7 @@
 """A study's results as files: one CSV a finished cell, written by rename, and results.csv made of them all.
 
-Nothing in these files depends on when or in how many goes the study ran: times live in metrics.jsonl.
+Nothing in these files depends on when or in how many goes the study ran: times live in metrics.jsonl. What the columns
+mean is told in columns.py.
 """
 
 import contextlib
@@ -150,12 +151,19 @@ class Workdir:
         """Whether any folder of the study holds the cell's rows, as `folders` were when this was asked first."""
         return cell_id in self._files
 
-    def finish_cell(self, cell_id: str, rows: Sequence[dict]) -> None:
-        """Keep a finished cell's rows."""
+    def finish_cell(self, cell_id: str, rows: Sequence[dict], weights: bytes | None = None) -> None:
+        """Keep a finished cell's rows, and before them, so that no finished cell lacks them, its trained weights: an
+        .npz (trained.to_npz)."""
         self._check_lock()
+        if weights is not None:
+            self.write(self.path / CELLS / f"{cell_id}.npz", weights)
         file = self.path / CELLS / f"{cell_id}.csv"
         self.write(file, _to_csv(rows))
         self._files[cell_id] = file
+
+    def weights_file(self, cell_id: str) -> AnyPath:
+        """Where a finished cell's trained weights lie; those of older versions have no such file."""
+        return self._files[cell_id].parent / f"{cell_id}.npz"
 
     def rows(self, cell_ids: Iterable[str]) -> list[dict]:
         """The rows of the finished cells among cell_ids, in that order; each a dictionary of strings."""

@@ -88,13 +88,16 @@ class RowTraining:
 
     def certify(self, params, stop_requested: Callable[[], object]):
         """A certificate a repetition, as certify_seeds."""
-        cell, repeats = self._cell, self._cell.part.repeats
-        own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
-        parts = [part for parts in processes.gathered(own) for part in parts]
-        X, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        same = [X] * repeats, [y] * repeats
+        cell, (X, y) = self._cell, self.points()
+        same = [X] * cell.part.repeats, [y] * cell.part.repeats
         threshold = cell.part.problem.threshold
         return certify_seeds(params, cell.part.network, cell.hidden_layers, *same, threshold, stop_requested)
+
+    def points(self):
+        """X (N, d0) and y (N,) of all repetitions, on every host, as training has them."""
+        own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        parts = [part for parts in processes.gathered(own) for part in parts]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """All rows of this process, a few at a time, in the order of the points."""

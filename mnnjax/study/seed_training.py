@@ -76,10 +76,13 @@ class SeedTraining:
 
     def certify(self, params, stop_requested: Callable[[], object]):
         """A certificate a repetition, as certify_seeds."""
-        cell = self._cell
-        X, y = (leaf[:, : cell.N] for leaf in self.saved((self._X, self._y)))
+        cell, points = self._cell, self.points()
         threshold = cell.part.problem.threshold
-        return certify_seeds(params, cell.part.network, cell.hidden_layers, X, y, threshold, stop_requested)
+        return certify_seeds(params, cell.part.network, cell.hidden_layers, *points, threshold, stop_requested)
+
+    def points(self):
+        """X (repeats, N, d0) and y (repeats, N) on the host, as training has them."""
+        return tuple(leaf[:, : self._cell.N] for leaf in self.saved((self._X, self._y)))
 
 
 class Programs(NamedTuple):

@@ -1,4 +1,5 @@
-"""Trains a cell from its last checkpoint on, evaluates and certifies it, and leaves its rows in the work folder."""
+"""Trains a cell from its last checkpoint on, evaluates and certifies it, and leaves weights and rows in the work
+folder."""
 
 import contextlib
 import math
@@ -17,6 +18,7 @@ from mnnjax.study.row_training import EVALUATED_ROWS, RowTraining
 from mnnjax.study.seed_training import SeedTraining
 from mnnjax.study.sources import Sources
 from mnnjax.study.stopping import Interrupted, Stopped
+from mnnjax.study.trained import to_npz
 from mnnjax.training import Evaluation, from_sums, make_stream
 
 
@@ -55,7 +57,7 @@ def run_training_cell(
             workdir.log("stop", cell=cell.id, epoch=cell.part.train.total_epochs, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
-    processes.from_writer(lambda: workdir.finish_cell(cell.id, rows))
+    processes.from_writer(lambda: workdir.finish_cell(cell.id, rows, to_npz(params)))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))

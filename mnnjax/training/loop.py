@@ -66,6 +66,8 @@ def learning_rate(train: Train, epoch: Int[Array, ""] | int) -> Float[Array, ""]
 def start_params(module: MNN, d0: int, key: PRNGKeyArray, params: dict | None) -> dict[str, Array]:
     """Where a network's training starts: at these parameters, in the module's precision, or at random ones.
 
+    Returns what TrainState.params are, W1 (d1, d0) and so on.
+
     Raises:
       UserError: other names or shapes than the module has.
     """
@@ -102,7 +104,8 @@ def make_training(
     seeds and jitted.
 
     The sizes are those given here, hidden_layers, d0, d1 and rows: of the problem, the kinds of inputs and labels
-    count, not d0 and N, which need not agree; of the network, all but the widths and numbers of layers. Images are not drawn but read (problems.draw_images).
+    count, not d0 and N, which need not agree; of the network, all but the widths and numbers of layers. Images are not
+    drawn but read (problems.draw_images).
 
     Raises:
       UserError: from check_optimizer.

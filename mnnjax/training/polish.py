@@ -22,10 +22,9 @@ def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: i
     """(W, z), moved by Levenberg-Marquardt in float64 to where the MSE falls no further, or by so many steps.
 
     A network that was trained in float32 ends next to a minimum, not at one, and landscape.certify, which speaks of the
-    point that it is given, may call it not_converged. Polishing it first is more training: the point moves, mostly by
-    less than float32 can tell and at times into another region, so say that you polished, and by how much W moved. There
-    are no kicks (training/newton.py): the way goes downhill, and its best point is kept. A point that is far from any
-    minimum may still be so after it.
+    point that it is given, may call it not_converged. Polishing is more training: the point moves, at times into
+    another region, so say that you polished, and by how much W moved. There are no kicks (training/newton.py): the way
+    goes downhill, and its best point is kept. A point that is far from any minimum may still be so after it.
 
     Args:
       W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
@@ -74,7 +73,7 @@ def _checked(name: str, value, shape: tuple[int | None, ...], why: str) -> np.nd
         raise UserError(f"{name}: is no array of real numbers; {why}") from error
     found = numbers.shape
     fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
-    wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+    wanted = str(tuple("any" if s is None else s for s in shape)).replace("'", "")
     require(fits, f"{name}: has shape {found}, not {wanted}; {why}")
     require(bool(np.isfinite(numbers).all()), f"{name}: holds NaN or infinite entries; remove or replace them")
     return numbers

@@ -94,8 +94,8 @@ def make_row_training(
         )
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last; first_epoch, how many the run has behind
-        it, says with epochs where the learning-rate schedule stands, which ends at train.total_epochs."""
+        """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is how many the run has
+        behind it: it says where the learning-rate schedule stands, which ends at train.total_epochs."""
         return on_all(epochs)(state, batch_key, rows, first_epoch)
 
     return ShardedTraining(jax.jit(jax.vmap(init)), run_epochs)

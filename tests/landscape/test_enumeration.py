@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from oracles import labels, three
 from scipy.stats import chi2
 
 from mnnjax.config import UserError
@@ -12,14 +13,6 @@ from mnnjax.landscape import activation_pattern, khatri_rao_rank, region_residua
 from mnnjax.landscape.arrangement import _polygons, cells
 from mnnjax.landscape.enumeration import exact_rank_deficient, exact_volumes
 from mnnjax.landscape.membership import region_holds_dlm
-
-
-def labels(rng, N):
-    return np.r_[1.0, 0.0, rng.integers(0, 2, N - 2)]
-
-
-def three(volumes):
-    return volumes.suboptimal, volumes.global_minima, volumes.rank_deficient
 
 
 @pytest.mark.parametrize(("N", "d0"), [(1, 1), (4, 1), (1, 2), (2, 2), (9, 2), (1, 3), (2, 3), (3, 3), (10, 3)])
@@ -80,6 +73,7 @@ def test_volumes_are_the_sum_over_all_tuples_of_cells(N, d0, d1, rho):
     np.testing.assert_allclose(three(found), (suboptimal, optimal, deficient), atol=1e-13)
     assert math.isclose(found.total, 1, rel_tol=1e-13)
     assert found.regions == len(volumes) ** d1
+    assert found.in_doubt == 0
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, t
+from oracles import most_misses
+from scipy.stats import t
 
 from mnnjax.config import UserError
 from mnnjax.landscape import clopper_pearson, combine
@@ -16,11 +17,6 @@ from mnnjax.landscape.volume import looks_at, narrow
 def chance(n, p, hits):
     """P(`hits` of n), term by term."""
     return math.comb(n, hits) * p**hits * (1 - p) ** (n - hits)
-
-
-def most_misses(trials, rate=0.05, level=1e-3):
-    """More misses than this are seen with a probability below the level where each has the rate."""
-    return int(binom.isf(level, trials, rate))
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.975])

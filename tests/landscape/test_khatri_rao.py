@@ -1,12 +1,10 @@
-"""Patterns, Khatri-Rao products, their ranks and Lemma 2, each against an independent computation."""
-
-from fractions import Fraction
+"""Patterns, Khatri-Rao products, and their ranks, each against an independent computation."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.optimize
+from oracles import fraction_rank, kron_rows
 
 from mnnjax.landscape import (
     activation_pattern,
@@ -17,7 +15,7 @@ from mnnjax.landscape import (
     khatri_rao_rmatvec,
     region_residual,
 )
-from mnnjax.landscape.exact_rank import PRIME, khatri_rao_rank_modulo_prime, rank_modulo_prime, residues
+from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.network import leaky_relu
 
 EPS = np.finfo(np.float64).eps
@@ -29,27 +27,6 @@ def draw(N, d0, d1, rho, seed=0):
     rng = np.random.default_rng([seed, N, d0, d1])
     X, W = rng.standard_normal((N, d0)), rng.standard_normal((d1, d0))
     return X, W, np.where(X @ W.T > 0, 1.0, rho)
-
-
-def kron_rows(A, X):
-    return np.stack([np.kron(a, x) for a, x in zip(A, X, strict=True)])
-
-
-def fraction_rank(matrix) -> int:
-    """Gaussian elimination in exact rational arithmetic."""
-    rows, rank = [[Fraction(float(v)) for v in row] for row in matrix], 0
-    for column in range(len(rows[0])):
-        pivot = next((r for r in range(rank, len(rows)) if rows[r][column]), None)
-        if pivot is None:
-            continue
-        rows[rank], rows[pivot] = rows[pivot], rows[rank]
-        for r in range(rank + 1, len(rows)):
-            factor = rows[r][column] / rows[rank][column]
-            rows[r] = [a - factor * b for a, b in zip(rows[r], rows[rank], strict=True)]
-        rank += 1
-        if rank == len(rows):
-            break
-    return rank
 
 
 @pytest.mark.parametrize("rho", RHOS)
@@ -188,70 +165,6 @@ def test_rank_decides_at_the_documented_tolerance():
     A = np.ones((2, 1))
     for angle, rank in [(100 * EPS, 2), (1e-9, 2), (EPS / 2, 1)]:
         assert khatri_rao_rank(A, np.array([[1.0, 0.0], [1.0, angle]])) == rank
-
-
-@pytest.mark.parametrize("values", [[0.1, -0.1], [1.0, -7.0], [3e-200, 1e200], [5e-324, -1.5], [0.0, 2.0**60]])
-def test_residues_are_those_of_the_exact_fractions(values):
-    expected = [f.numerator * pow(f.denominator, -1, PRIME) % PRIME for f in map(Fraction, values)]
-    assert residues(np.array(values)).tolist() == expected
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_rank_modulo_prime_sees_what_rounding_hides(seed):
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((3, 5))
-    # Power-of-two combinations are exact; then one bit of one entry is changed.
-    dependent = np.vstack([rows, 2 * rows[0], -0.25 * rows[1]])
-    assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 3
-    dependent[3, 0] = np.nextafter(dependent[3, 0], np.inf)
-    assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 4
-
-
-@pytest.mark.parametrize("rho", RHOS)
-@pytest.mark.parametrize("shape", [*SHAPES, (20, 3, 2), (30, 4, 3)])
-def test_region_residual_is_that_of_least_squares(shape, rho):
-    X, _, A = draw(*shape, rho)
-    y = np.random.default_rng(3).integers(0, 2, shape[0]).astype(float)
-    M = kron_rows(A, X)
-    e = np.asarray(region_residual(A, X, y))
-    expected = y - M @ np.linalg.lstsq(M, y, rcond=None)[0]
-    # Backward stable methods agree to the condition number times rounding.
-    values = np.linalg.svd(M, compute_uv=False)
-    values = values[values > 1e-12 * values.max(initial=0)]
-    condition = values[0] / values[-1] if values.size else 1.0
-    assert np.allclose(e, expected, rtol=0, atol=50 * EPS * condition * np.sqrt(shape[0]))
-    assert np.abs(M.T @ e).max() <= 100 * EPS * np.linalg.norm(M)
-    if np.linalg.matrix_rank(M) == shape[0]:
-        assert np.abs(e).max() <= 20 * EPS
-
-
-def test_region_residual_is_what_minimisation_over_theta_ends_at():
-    X, _, A = draw(20, 3, 2, 0.1)
-    y = np.random.default_rng(4).standard_normal(20)
-
-    def half_square(theta):
-        e = y - sum(A[:, i] * (X @ t) for i, t in enumerate(theta.reshape(2, 3)))
-        return e @ e / 2
-
-    found = scipy.optimize.minimize(half_square, np.zeros(6), method="BFGS", options={"gtol": 1e-7})
-    e = np.asarray(region_residual(A, X, y))
-    # Near the minimum the excess is quadratic in the gradient that the method stops at.
-    assert e @ e / 2 <= found.fun * (1 + 1e-12)
-    assert e @ e / 2 == pytest.approx(found.fun, rel=1e-9)
-
-
-def test_region_residual_by_hand():
-    # Two equal points share the mean of their labels; a point at zero and a dead point keep theirs.
-    A = np.array([[1.0], [1.0], [1.0], [0.0]])
-    X = np.array([[2.0], [2.0], [0.0], [-1.0]])
-    assert np.allclose(region_residual(A, X, np.array([1.0, 0.0, 5.0, 7.0])), [0.5, -0.5, 5, 7], atol=10 * EPS)
-
-
-def test_region_residual_of_points_of_very_different_lengths():
-    # Both points are reached, so rank and residual must agree.
-    A, X = np.ones((2, 1)), np.array([[1.0, 0.0], [0.0, 1e-17]])
-    assert khatri_rao_rank(A, X) == 2
-    assert np.allclose(region_residual(A, X, np.ones(2)), 0, atol=10 * EPS)
 
 
 FUNCTIONS = {

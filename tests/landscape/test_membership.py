@@ -5,22 +5,14 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from scipy.optimize import linprog
+from oracles import edges, is_positive_combination
 
 from mnnjax.config import UserError
-from mnnjax.landscape import activation_pattern, certify, khatri_rao, region_residual
+from mnnjax.landscape import activation_pattern, certify, khatri_rao, membership, region_residual
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.membership import holds_dlm_with_output, region_holds_dlm
 
 RHOS = (0.0, 0.1, -0.5, 2.0)
-
-
-def rays(sigma, X):
-    """The two edges of a cell in the plane: the directions orthogonal to a point that no other point excludes."""
-    edges = np.concatenate([np.stack([-X[:, 1], X[:, 0]], axis=1), np.stack([X[:, 1], -X[:, 0]], axis=1)])
-    edges /= np.linalg.norm(edges, axis=1, keepdims=True)
-    scores = sigma[:, None] * (X @ edges.T)
-    return edges[(scores > -1e-9).all(axis=0)]
 
 
 def holds_by_generators(A, X, y, rho):
@@ -31,18 +23,8 @@ def holds_by_generators(A, X, y, rho):
     if np.linalg.norm(target) < 1e-9 * np.linalg.norm(y):
         target = np.zeros_like(y)
     for signs in itertools.product((1, -1, 0), repeat=A.shape[1]):
-        columns = [s * A[:, i] * (X @ ray) for i, s in enumerate(signs) if s for ray in rays(sigma[:, i], X)]
-        if not columns:
-            if not target.any():
-                return True
-            continue
-        M = np.array(columns).T
-        # target = M (a + m), a >= 0: the margin m is made as large as it gets.
-        whole = np.hstack([M, M.sum(axis=1, keepdims=True)])
-        found = linprog(
-            np.r_[np.zeros(M.shape[1]), -1.0], A_eq=whole, b_eq=target, bounds=[(0, None)] * M.shape[1] + [(0, 1)]
-        )
-        if found.status == 0 and found.x[-1] > 1e-7:
+        columns = [s * A[:, i] * (X @ edge) for i, s in enumerate(signs) if s for edge in edges(sigma[:, i], X)]
+        if is_positive_combination(target, columns) if columns else not target.any():
             return True
     return False
 
@@ -80,15 +62,15 @@ def test_a_minimum_that_is_made_is_found(rho):
         # A residual orthogonal to the column space leaves the minimum where it is.
         noise = rng.normal(size=N)
         assert region_holds_dlm(A, X, y + np.asarray(region_residual(A, X, noise)), rho)
-        assert holds_dlm_with_output(A, X, y, rho, signs=np.sign(z).astype(int))
+        assert holds_dlm_with_output(A, X, y, rho, signs=np.sign(z).astype(int)).holds
 
 
 def test_frozen_signs_are_kept():
     X, y = np.array([[1.0, 0.2], [0.3, 1.0]]), np.array([1.0, 1.0])
     A = np.ones((2, 1))
-    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([1]))
-    assert not holds_dlm_with_output(A, X, y, 0.0, signs=np.array([-1]))
-    assert holds_dlm_with_output(A, X, -y, 0.0)
+    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([1])) == (True, True)
+    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([-1])) == (False, True)
+    assert holds_dlm_with_output(A, X, -y, 0.0).holds
 
 
 @pytest.mark.parametrize("rho", RHOS)
@@ -167,7 +149,17 @@ def test_bad_input_is_told_in_one_line():
         with pytest.raises(UserError) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypatch):
     X = np.asarray(jax.random.normal(jax.random.key(0), (30, 8)))
     W = jax.random.normal(jax.random.key(1), (25, 8))
     with pytest.raises(UserError, match="output_signs"):
         region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(20, 10)), rng.integers(0, 2, 20).astype(float)
+    A = activation_pattern(rng.normal(size=(8, 10)), X, 0.0)
+    assert not region_holds_dlm(A, X, y, 0.0)
+    monkeypatch.setattr(membership, "MOST_SETS", 100)
+    with pytest.raises(UserError, match=r"100 sets.*output_signs"):
+        region_holds_dlm(A, X, y, 0.0)

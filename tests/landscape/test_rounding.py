@@ -1,10 +1,13 @@
 """Points that are nearly parallel, or of very different norms: what rounding must not decide."""
 
+import collections
 import math
+import types
 
 import jax
 import numpy as np
 import pytest
+from oracles import dot, exactly, kron_rows, solve
 from scipy.stats import norm
 
 from mnnjax.landscape import (
@@ -13,6 +16,7 @@ from mnnjax.landscape import (
     exact_volumes,
     fit_importance,
     khatri_rao_rank,
+    margins,
     region_errors,
     region_holds_dlm,
     run_splitting,
@@ -62,6 +66,59 @@ def test_minima_of_nearly_parallel_points_are_those_of_rational_arithmetic():
     X = [[-1.25390625, 0.5107421875], [0.390625, 1.5224609375], [-0.3125, -0.15625], [0.666015625, 0.548828125]]
     A = np.array([[1.0, 0], [1, 0], [1, 0], [0, 0], [1, 0]])
     assert region_holds_dlm(A, np.array([*X, [-2.5077056884765625, 1.0214385986328125]]), np.eye(5)[0], 0.0)
+
+
+def exact_answer(A, X, y):
+    """Where A o X is square, in rational arithmetic: theta is unique, and each neuron's is 0 or has all heights of one
+    sign. None where it is singular."""
+    theta, rank = solve(exactly(kron_rows(A, X)), exactly(y)[0])
+    if rank < len(y):
+        return None
+    d0, points = X.shape[1], exactly(X)
+    for i, pattern in enumerate(A.T):
+        own = theta[i * d0 : (i + 1) * d0]
+        heights = [dot(x, own) * (1 if a == 1 else -1) for x, a in zip(points, pattern, strict=True)]
+        if any(own) and not (all(h > 0 for h in heights) or all(h < 0 for h in heights)):
+            return False
+    return True
+
+
+def test_verdicts_on_nearly_parallel_points_are_exact_or_none():
+    rng, found = np.random.default_rng(15), collections.Counter()
+    for trial in range(300):
+        d1, rho, digits = 1 + trial % 2, [0.0, 0.125, -0.5][trial % 3], rng.uniform(2, 12)
+        X, W = rng.normal(size=(2 * d1, 2)), rng.normal(size=(d1, 2))
+        X[-1] = rng.choice([-1.0, 2.0]) * X[0] + 10.0**-digits * rng.normal(size=2)
+        A = np.where(X @ W.T > 0, 1.0, rho)
+        y = rng.integers(0, 2, 2 * d1).astype(float) if rng.random() < 0.5 else rng.normal(size=2 * d1)
+        expected = exact_answer(A, X, y)
+        if expected is None:
+            continue
+        try:
+            answer = region_holds_dlm(A, X, y, rho)
+        except ArithmeticError:
+            answer = None
+        assert answer == expected or (answer is None and digits > 3), (trial, A, X, y)
+        found[answer] += 1
+    assert min(found[answer] for answer in (True, False, None)) > 5
+
+
+def test_a_linear_program_that_does_not_end_is_no_verdict(monkeypatch):
+    rng = np.random.default_rng(16)
+    X, y = rng.normal(size=(4, 2)), np.array([1.0, 0.0, 1.0, 1.0])
+    A = np.where(X @ rng.normal(size=(3, 2)).T > 0, 1.0, 0.0)
+    region_holds_dlm(A, X, y, 0.0)
+    monkeypatch.setattr(margins, "linprog", lambda *_, **__: types.SimpleNamespace(status=4))
+    with pytest.raises(ArithmeticError, match="rounding"):
+        region_holds_dlm(A, X, y, 0.0)
+
+
+def test_exact_volumes_tell_how_much_is_in_doubt():
+    X, y = np.random.default_rng(11).normal(size=(4, 2)), np.array([1.0, 0.0, 1.0, 1.0])
+    assert exact_volumes(X, y, 3, 0.1, 0.0).in_doubt == 0
+    X[3] = 2 * X[0] + 1e-9 * X[1]
+    found = exact_volumes(X, y, 3, 0.1, 0.0)
+    assert 0 < found.in_doubt < found.total
 
 
 def test_factors_of_points_and_their_labels_change_nothing_where_all_are_fitted():

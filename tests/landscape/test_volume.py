@@ -5,7 +5,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from scipy.optimize import linprog
+from oracles import edges, is_positive_combination, labels, most_misses, three
 from scipy.stats import binom, norm
 
 from mnnjax.config import UserError
@@ -24,19 +24,6 @@ from mnnjax.problems.gaussian import draw_inputs, random_labels
 DRAWS = 64
 
 
-def labels(rng, N):
-    return np.r_[1.0, 0.0, rng.integers(0, 2, N - 2)]
-
-
-def three(volumes):
-    return volumes.suboptimal, volumes.global_minima, volumes.rank_deficient
-
-
-def most_misses(trials, rate=0.05, level=1e-4):
-    """More misses than this are seen with a probability below the level where each has the rate."""
-    return int(binom.isf(level, trials, rate))
-
-
 @pytest.fixture(scope="module")
 def screen():
     """Screens with 4 points in the plane and 2 neurons; 6 rows and 4 neurons of which those are the first."""
@@ -52,22 +39,15 @@ def cut(screened, start, stop):
     return jax.tree.map(lambda a: a[start:stop], screened)
 
 
-def rays(active, X):
-    """The two edges of a cell in the plane."""
-    edges = np.concatenate([np.stack([-X[:, 1], X[:, 0]], axis=1), np.stack([X[:, 1], -X[:, 0]], axis=1)])
-    return edges[((X @ edges.T) * np.where(active, 1, -1)[:, None] > -1e-9).all(axis=0)]
-
-
 def reaches(pattern, X, target, signs):
     """Whether outputs z_i f(w_i . x), z_i of the given signs, make the target: positive combinations of what the edges
     of the cells do, the smallest coefficient as large as it gets."""
-    columns = [s * np.where(a, X @ ray, 0.0) for s, a in zip(signs, pattern.T, strict=True) for ray in rays(a, X)]
-    M = np.array(columns).T
-    whole = np.hstack([M, M.sum(axis=1, keepdims=True)])
-    found = linprog(
-        np.r_[np.zeros(M.shape[1]), -1.0], A_eq=whole, b_eq=target, bounds=[(0, None)] * M.shape[1] + [(0, 1)]
-    )
-    return found.status == 0 and found.x[-1] > 1e-7
+    columns = [
+        s * np.where(a, X @ edge, 0.0)
+        for s, a in zip(signs, pattern.T, strict=True)
+        for edge in edges(np.where(a, 1, -1), X)
+    ]
+    return is_positive_combination(target, columns)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +155,7 @@ def test_estimates_miss_exact_volumes_no_more_often_than_they_may():
             values = (*three(found), found.ratio)
             misses += [not v.low <= w <= v.high for v, w in zip(values, wanted, strict=True)]
         # Binomial tests at level 1e-4.
-        assert (misses <= most_misses(keys)).all()
+        assert (misses <= most_misses(keys, level=1e-4)).all()
         assert_rank_deficient(X, exact.rank_deficient)
 
 
@@ -192,7 +172,7 @@ def test_a_run_stops_when_it_knows_enough_and_its_intervals_still_hold():
         misses += not found.low <= exact <= found.high
     assert draws <= {1024, 2048, 4000}
     assert min(draws) < 4000
-    assert misses <= most_misses(keys)
+    assert misses <= most_misses(keys, level=1e-4)
 
 
 def test_one_point_has_closed_forms():

@@ -9,9 +9,9 @@ import jax
 from mnnjax import __version__
 from mnnjax.config import Problem, Study, Train
 from mnnjax.study.machine import cores, machine, memory, processor
+from mnnjax.study.overview import status
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import run_study
-from mnnjax.study.status import status
 
 
 def test_the_machine_is_this_one():

@@ -114,6 +114,9 @@ def test_several_processes_train_as_one_does(tmp_path, study):
     finish(config, tmp_path / "two", 2)
     if study != "rows":
         assert (tmp_path / "two/results.csv").read_bytes() == (tmp_path / "one/results.csv").read_bytes()
+        for file in (tmp_path / "one/cells").glob("*.npz"):
+            assert (tmp_path / "two/cells" / file.name).read_bytes() == file.read_bytes()
+    assert list((tmp_path / "two/cells").glob("*.npz"))
     # Sums of 40 epochs in another order; see tests/training/test_sharded.py.
     np.testing.assert_allclose(numbers(tmp_path / "two"), numbers(tmp_path / "one"), rtol=1e-9)
     names = ("seed", "verdict", "mce", "N")

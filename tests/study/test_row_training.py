@@ -14,7 +14,7 @@ from test_sources import store_mnist
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.problems import make_problem
-from mnnjax.study import row_training, train_cell
+from mnnjax.study import load_trained, row_training, train_cell
 from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
@@ -214,6 +214,25 @@ def test_a_tiny_cell_gets_certificates(tmp_path):
     for row in found:
         assert (float(row["region_mse"]), float(row["mce"]), row["rank"]) == (0, 0, "12")
         assert 0 < float(row["margin"]) <= float(row["min_abs_neural_input"])
+    trained = load_trained(tmp_path / "run", rows[0]["cell"])
+    assert (trained.X.shape, trained.y.shape, trained.params["W1"].shape) == ((12, 6), (12,), (4, 6, 6))
+    for k, row in enumerate(rows):
+        certificate = trained.certificate(k)
+        for name in ("verdict", "mce", "rank", "margin", "grad_norm", "region_mse", "region_mce"):
+            assert row[name] == str(getattr(certificate, name))
+        # NumPy sums up in another order.
+        assert float(row["mse"]) == pytest.approx(certificate.mse, rel=1e-6, abs=1e-25)
+
+
+def test_rows_in_bfloat16_are_read_back_so(tmp_path):
+    train = dataclasses.replace(TRAIN, rows_precision="bfloat16")
+    run_study(dataclasses.replace(DIGITS, train=train), tmp_path / "run")
+    trained = load_trained(tmp_path / "run", "digits.h1.d61x3.N1797")
+    assert (trained.X.dtype, trained.X.shape) == ("bfloat16", (1797, 61))
+    assert {trained.y.dtype, trained.params["W1"].dtype} == {np.dtype("float32")}
+    for k, row in enumerate(trained.rows):
+        wrong = (output(trained.params, k, trained.X.astype(np.float64)) > 0) != (trained.y > 0)
+        assert float(row["mce"]) == wrong.mean()
 
 
 def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
@@ -226,6 +245,7 @@ def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
         assert "beyond what a certificate takes" in row["reason"]
         assert float(row["mse"]) > 0
         assert {row[name] for name in ("rank", "margin", "grad_norm", "region_mse", "region_mce")} == {""}
+    assert load_trained(tmp_path / "run", "tiny.h1.d6x6.N12").certificate(0) is None
 
 
 @pytest.mark.parametrize(

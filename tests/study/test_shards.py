@@ -12,11 +12,11 @@ from started import wait_for
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.study.overview import status
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import run_study
 from mnnjax.study.shard import Shard
-from mnnjax.study.status import status
 
 CONFIG = """
 from mnnjax.config import Network, Problem, Study, Train

@@ -13,11 +13,11 @@ from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.data import import_data
 from mnnjax.problems import Whitening, open_images
 from mnnjax.study import sources
+from mnnjax.study.overview import status
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import run_study
 from mnnjax.study.sources import Sources, recorded_shape
-from mnnjax.study.status import status
 
 DIGITS = Problem("digits", "classes")
 MNIST = Problem("mnist", "classes")

@@ -14,11 +14,11 @@ from stops import stop_after
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.study import storage
+from mnnjax.study.overview import status
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.shard import Shard
 from mnnjax.study.sources import Sources
-from mnnjax.study.status import status
 
 # Orbax leaves the event loops of reads that failed to the garbage collector, and gcsfs its connections.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from references import assert_close, optax_run, rates
 
-from mnnjax.config import Network, Problem, Train
-from mnnjax.training import Training, make_training
+from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.training import Training, make_evaluation, make_training
 
 TOLERANCE = 1e4 * 100 * np.finfo(np.float64).eps
 N, D0, D1 = 23, 5, 4
@@ -230,6 +230,40 @@ def test_float32_stays_float32(train):
     floats = [leaf for leaf in jax.tree.leaves((start, state, metrics)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     assert {leaf.dtype for leaf in floats} == {np.dtype(np.float32)}
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, start)
+
+
+def test_a_run_from_given_weights_starts_there():
+    """In float32, whatever they are given in; the first loss is theirs."""
+    training = make(dataclasses.replace(ADAM, precision="float32"))
+    rng = np.random.default_rng(3)
+    own = {"W1": rng.normal(size=(D1, D0)), "z": rng.normal(size=D1)}
+    start = training.init(jax.random.key(1), own)
+    assert_close(start.params, own, 1e-6)
+    assert {leaf.dtype for leaf in start.params.values()} == {np.dtype(np.float32)}
+    X, y = data(dtype=np.float32)
+    _, metrics = training.run_epochs(start, jax.random.key(2), X, y, N, 0, 1)
+    np.testing.assert_allclose(metrics.mse, np.mean((y - np.maximum(X @ own["W1"].T, 0) @ own["z"]) ** 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"W1": np.ones((D1, D0))},
+        {"W1": np.ones((D0, D1)), "z": np.ones(D1)},
+        {"W": np.ones((D1, D0)), "z": np.ones(D1)},
+    ],
+)
+def test_given_weights_that_do_not_fit_are_told(own):
+    with pytest.raises(UserError, match=r"params: have the shapes .*'W1': \(4, 5\), 'z': \(4,\)"):
+        make(ADAM).init(jax.random.key(1), own)
+
+
+@pytest.mark.parametrize("train", [ADAM, Train("newton", decay_epochs=0)])
+def test_help_says_what_the_functions_of_a_training_take(train):
+    training = make_training(PROBLEM, RELU, train, 1, D0, D1, N)
+    assert "first_epoch" in training.run_epochs.__doc__
+    assert "params" in training.init.__doc__
+    assert "params" in make_evaluation(PROBLEM, RELU, 1, D1).__doc__
 
 
 def test_float64_weights_are_float64():

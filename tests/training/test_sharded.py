@@ -63,6 +63,13 @@ def run(train, network=Network(), layers=1, devices=8):  # noqa: B008
     return state, metrics
 
 
+def test_runs_from_given_weights_start_there():
+    rng = np.random.default_rng(1)
+    own = {"W1": rng.normal(size=(2, D1, D0)), "z": rng.normal(size=(2, D1))}
+    state = make(SGD, Network(), 1, 8).init(jax.random.split(jax.random.key(1)), own)
+    jax.tree.map(np.testing.assert_array_equal, state.params, own)
+
+
 def seed(tree, k):
     return jax.tree.map(lambda leaf: np.asarray(leaf)[k], tree)
 

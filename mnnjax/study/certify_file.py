@@ -1,0 +1,159 @@
+"""What `mnnjax certify` does: the certificate of a network that lies in an .npz, polished before if the user asks."""
+
+import dataclasses
+import io
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.checks import UserError, require
+from mnnjax.landscape import certify
+from mnnjax.study.storage import write_atomically
+from mnnjax.training import polish
+
+NEEDED = {"W": "W (d1, d0)", "z": "z (d1,)", "X": "X (N, d0)", "y": "y (N,)"}
+OPTIONAL = ("b", "c", "rho", "threshold")
+Arrays = dict[str, np.ndarray]
+
+
+def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
+    """The certificate of the network in the .npz as JSON values; with an output, that of the polished one, which is
+    written there.
+
+    rho: in place of the file's.
+
+    Raises:
+      UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
+        written.
+    """
+    given = _load(path)
+    arrays = {name: _as_one_vector(name, values) for name, values in given.items()}
+    _check_shapes(path, arrays)
+    c, threshold, own_rho = (float(arrays[n]) if n in arrays else None for n in ("c", "threshold", "rho"))
+    rho = own_rho if rho is None else rho
+    if rho is None:
+        raise UserError(f"{path}: holds no rho; give --rho, the slope for negative neural inputs, 0 for the ReLU")
+    W, z, X, y = (arrays[name] for name in NEEDED)
+    has_bias = "b" in arrays
+    if has_bias:
+        X, W = np.hstack([X, np.ones((len(X), 1))]), np.hstack([W, arrays["b"][:, None]])
+    polished = None
+    try:
+        if output is not None:
+            start = W, z
+            W, z, *more = polish(W, z, X, y, rho, output_bias=c)
+            c = more[0] if more else None
+            moved = {name: _change(*pair) for name, pair in {"W": (start[0], W), "z": (start[1], z)}.items()}
+            polished = {"output": str(output), "moved": moved}
+        certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if output is not None:
+        new = {"W": W[:, :-1] if has_bias else W, "z": z, "b": W[:, -1], "c": c}
+        shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
+        _save(output, given | shaped | {"rho": np.float64(rho)})
+    values = dataclasses.asdict(certificate)
+    return {
+        "file": str(path),
+        "N": X.shape[0],
+        "d0": X.shape[1] - has_bias,
+        "d1": W.shape[0],
+        "rho": rho,
+        "biases": [name for name in ("b", "c") if name in arrays],
+        "polished": polished,
+        # JSON has no NaN.
+        "certificate": {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()},
+    }
+
+
+def describe(result: dict) -> str:
+    """The result of certify_file for people."""
+    found, polished = result["certificate"], result["polished"]
+    biases = f", biases {', '.join(result['biases'])}" if result["biases"] else ""
+    lines = [f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"]
+    lines[0] += biases
+    if polished:
+        moved = ", ".join(f"{name} by {_number(value)}" for name, value in polished["moved"].items())
+        lines.append(
+            f"  polished        {polished['output']}: moved {moved} of its norm; what follows is of that point"
+        )
+    lines += [
+        f"  verdict         {found['verdict']}: {found['reason']}",
+        f"  here            MSE {_number(found['mse'])}, MCE {_number(found['mce'])}",
+        f"  region's minima MSE {_number(found['region_mse'])}, MCE {_number(found['region_mce'])}",
+        f"  rank            {'in doubt' if found['rank'] is None else found['rank']} (of A o X; N = {result['N']})",
+        f"  neural input    {_number(found['min_abs_neural_input'])} (smallest modulus)",
+        f"  gradient norm   {_number(found['grad_norm'])}",
+        f"  margin          {_number(found['margin'])} (of the minimum's neural inputs, after all error bounds)",
+        f"  distance        {_number(found['distance'])} (to the minimum)",
+    ]
+    if found["verdict"] == "not_converged":
+        way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
+        lines.append(
+            f"  advice          MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not "
+            "the one you trained to"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"
+
+
+def _load(path: Path) -> Arrays:
+    try:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            missing = [text for name, text in NEEDED.items() if name not in archive]
+            arrays = {name: archive[name] for name in (*NEEDED, *OPTIONAL) if name in archive}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(f"{path}: cannot be read as .npz ({why}); write it with numpy.savez") from error
+    if missing:
+        raise UserError(
+            f"{path}: holds no array {', '.join(missing)}; write it with numpy.savez(FILE, W=W, z=z, X=X, y=y)"
+        )
+    for name, values in arrays.items():
+        good = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+        require(good, f"{path}: {name} holds entries that are not real numbers; convert them")
+    return arrays
+
+
+def _as_one_vector(name: str, values: np.ndarray) -> np.ndarray:
+    """PyTorch's shapes as ours: z (1, d1), y (N, 1), and (1,) for a number."""
+    if name in ("c", "rho", "threshold") and values.size == 1:
+        return values.reshape(())
+    if values.ndim == 2 and ((name in "zb" and len(values) == 1) or (name == "y" and values.shape[1] == 1)):
+        return values.reshape(-1)
+    return values
+
+
+def _check_shapes(path: Path, arrays: Arrays) -> None:
+    W, X = arrays["W"].shape, arrays["X"].shape
+    require(
+        len(W) == len(X) == 2 and W[1] == X[1],
+        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row a neuron, and X (N, d0), one row a point",
+    )
+    wanted = {"z": W[:1], "y": X[:1], "b": W[:1], "c": (), "rho": (), "threshold": ()}
+    for name, shape in wanted.items():
+        found = arrays[name].shape if name in arrays else shape
+        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> float | None:
+    size = float(np.linalg.norm(before))
+    return float(np.linalg.norm(after - before)) / size if size else None
+
+
+def _save(path: Path, arrays: Arrays) -> None:
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        raise UserError(f"polish {path}: cannot be written ({error.strerror}); choose another --polish") from error

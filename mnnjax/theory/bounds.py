@@ -1,0 +1,113 @@
+"""The table that `mnnjax bounds` prints: every expression, every assumption, and the ratio's crossover at one size."""
+
+import dataclasses
+import math
+
+from mnnjax.theory._arguments import whole_numbers
+from mnnjax.theory.assumptions import assumptions
+from mnnjax.theory.expressions import (
+    d1_star,
+    delta,
+    gamma,
+    log_crossover,
+    log_volume_global,
+    log_volume_ratio,
+    log_volume_ratio_theorem10,
+    log_volume_ratio_theorem10_last,
+    log_volume_suboptimal,
+    log_volume_suboptimal_corollary7,
+)
+
+ROW = "name", "source", "expression", "value", "remark", "leading_order"
+ANSWERS = {True: "met", False: "not met", None: "not judged"}
+NO_GUARANTEE = (
+    "None of the leading-order expressions is a bound or a guarantee at finite N: "
+    "each holds to leading order in its logarithm as N grows, and is only evaluated at this size."
+)
+
+
+def _construction(N: int, d0: int) -> dict:
+    return dict(zip(ROW, ("d1*", "Theorem 8", "4 ceil(N / (2 d0 - 2))", d1_star(N, d0), "exact", False), strict=True))
+
+
+def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> dict:
+    """Every expression of section 4, every assumption and the ratio's crossover at one size, ready for JSON (no NaN or
+    infinity).
+
+    A value is None where there is none: Corollary 7 where delta is not below 1, the crossover at N = 1 and where floats
+    overflow (its logarithm stays). "construction" is Theorem 8's, exact; "leading_order" marks all that is not.
+    """
+    N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
+    size = N, d0, d1, eps, rho
+    slope, ratio, fails = gamma(eps, d0 / N, rho), log_volume_ratio(*size, d1_star), delta(N, d0)
+    corollary = log_volume_suboptimal_corollary7(*size, fails) if fails < 1 else None
+    suboptimal, last = "-gamma_eps N^(3/4) (d0 d1)^(1/4)", log_volume_ratio_theorem10_last(N, d0, eps, rho)
+    teacher = None if d1_star is None else float(d1_star)
+    units = "d1* = 2N/d0" if teacher is None else f"d1* = {teacher:g}"
+    dropped, empty = "the limit's statement, V(G) has dropped out: not about this size", "says nothing at this size"
+    no_corollary, no_ratio = fails >= 1 or corollary >= 0, N == 1 or ratio >= 0
+    gamma_is = "0.23 eps^(3/4)" if rho == 0 else "0.23 max(d0/N, eps)^(3/4)"
+    rows = [
+        ("gamma_eps", "Definition 5", gamma_is, slope, "" if rho == 0 else "d0/N at this size for its limit"),
+        ("log E V(L_eps)", "Theorem 6", suboptimal, log_volume_suboptimal(*size), ""),
+        ("log V(L_eps)", "Corollary 7", f"{suboptimal} - log delta", corollary, empty * no_corollary),
+        ("log V(G)", "Theorem 9", f"-d1* d0 log N, {units}", log_volume_global(N, d0, d1_star), ""),
+        ("log V(G)", "Theorem 9, last", "-2 N log N", log_volume_global(N, d0), ""),
+        ("log V(L_eps)/V(G)", "Theorems 6 and 9", f"{suboptimal} + d1* d0 log N", ratio, empty * no_ratio),
+        ("log V(L_eps)/V(G)", "Theorem 10", suboptimal, log_volume_ratio_theorem10(*size), dropped),
+        ("log V(L_eps)/V(G)", "Theorem 10, last", "-gamma_eps N log N", last, dropped),
+        ("delta", "Theorem 9", "sqrt(8/pi) d0^(-1/2) + 2 d0^(1/2) sqrt(log d0) / N", fails, empty * (fails >= 1)),
+    ]
+    log = log_crossover(N, d0, eps, rho, d1_star)
+    product, log_N, log_d0 = N > 1 and log < 700, math.log(N), math.log(d0)
+    return {
+        "sizes": {"N": N, "d0": d0, "d1": d1, "eps": float(eps), "rho": float(rho), "d1_star": teacher},
+        "note": NO_GUARANTEE,
+        "expressions": [dict(zip(ROW, (*row, True), strict=True)) for row in rows],
+        "construction": _construction(N, d0),
+        "assumptions": [dataclasses.asdict(assumption) for assumption in assumptions(*size, d1_star)],
+        "crossover": {
+            "condition": f"gamma_eps N^(3/4) (d0 d1)^(1/4) > d1* d0 log N, {units}",
+            "leading_order": True,
+            "log_d0_d1": log if N > 1 else None,
+            "d0_d1": math.exp(log) if product else None,
+            "d0_d1_over_N": math.exp(log - log_N) if product else None,
+            "d1": math.exp(log - log_d0) if product else None,
+            "d1_is_below_N": log - log_d0 < log_N if N > 1 else None,
+            "is_negative_here": ratio < 0 if N > 1 else None,
+        },
+    }
+
+
+def _crossover_lines(crossover: dict) -> list[str]:
+    if crossover["log_d0_d1"] is None:
+        return ["  leading order: nothing to compare at N = 1, where log N = 0"]
+    if crossover["d0_d1"] is None:
+        found = f"d0 d1 > 10^{crossover['log_d0_d1'] / math.log(10):.6g}"
+    else:
+        found = "d0 d1 > {d0_d1:.6g} = {d0_d1_over_N:.6g} N, d1 > {d1:.6g} at this d0".format(**crossover)
+    negative, below = ("" if crossover[key] else "not " for key in ("is_negative_here", "d1_is_below_N"))
+    return [
+        f"  leading order: {crossover['condition']}",
+        f"  leading order: {found}",
+        f"  leading order: at this size the exponent is {negative}negative",
+        f"  Assumption 4 asks for d1 <. N: the d1 from which it is negative is {below}below N",
+    ]
+
+
+def format_bounds(table: dict) -> str:
+    """A table of `bounds_table` (section 4) as plain text, each line with an asymptotic expression marked 'leading
+    order'."""
+    lines = [", ".join(f"{key} = {value:.15g}" for key, value in table["sizes"].items() if value is not None)]
+    lines += ["", "Expressions of section 4 (log: natural logarithm)"]
+    for row in table["expressions"]:
+        value = "none" if row["value"] is None else f"{row['value']:.6g}"
+        lines.append(f"  leading order  {row['name']:<18}{row['source']:<17}{value:>13}  {row['expression']}")
+        lines += [f"{'':65}({row['remark']})"] if row["remark"] else []
+    lines += ["", "Assumptions of section 4, read at this size (g <. h: lim log g / log h < 1; <=. allows 1)"]
+    for row in table["assumptions"]:
+        lines += [f"  {ANSWERS[row['met']]:<11}{row['name']}: {row['statement']}", f"{'':13}{row['detail']}"]
+    lines += ["", "From which d0 d1 on the ratio's exponent (Theorems 6 and 9) is negative"]
+    lines += _crossover_lines(table["crossover"])
+    built = "Theorem 8's construction, exact: d1* = {expression} = {value} hidden units"
+    return "\n".join([*lines, "", built.format(**table["construction"]), "", table["note"]])
