@@ -210,7 +210,8 @@ def report(folders: Sequence[str]) -> str:
         workdir = Workdir(path)
         cells = recorded_cells(workdir, workdir.study())
         planned[path] = sum(cell.part.repeats for cell in cells)
-        if not workdir.shard and len(workdir.folders) > 1:
+        # A run that was killed, or goes on, may not have collected its last cells yet.
+        if any(workdir.is_finished(cell.id) for cell in cells):
             workdir.collect(cell.id for cell in cells)
     return str(storage.resolve(write_report(folders, planned)))
 
