@@ -35,11 +35,9 @@ def test_a_folder_says_how_it_was_made(runs, monkeypatch):
     assert go["finished_after"] == go["cells"], "the last go finishes the study"
 
 
-def test_tables_and_pictures_are_small_and_in_a_folder_that_says_how_it_was_made():
+def test_tables_and_pictures_are_small():
     for file in KEPT.rglob("*"):
-        if file.is_file() and file.suffix != ".md":
-            assert file.stat().st_size < 1_000_000, file
-            assert (file.parent / "runs.csv").exists() or file.parent.name == "tour", file
+        assert not file.is_file() or file.stat().st_size < 1_000_000, file
 
 
 @pytest.mark.slow

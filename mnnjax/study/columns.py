@@ -1,4 +1,4 @@
-"""What the columns of results.csv mean: the table that the README has, too."""
+"""What the columns of results.csv mean: the table of configs/results/README.md."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,7 @@
 """Every column of results.csv is explained."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,4 @@ def test_the_table_in_markdown():
     lines = markdown().splitlines()
     assert {line.count("|") for line in lines} == {5}
     assert [line.split("`")[1] for line in lines[2:]] == list(MEANINGS)
+    assert markdown() in (Path(__file__).parents[2] / "configs/results/README.md").read_text()
