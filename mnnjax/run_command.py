@@ -189,6 +189,7 @@ def _dry_run(study: Study, shard) -> int:
 
     jax_setup.use_all_cores()
     cells = plan.check(study)
+    print("timing the costliest programs (about half a minute) ...", flush=True)
     print(describe(estimate(cells), shard.of(cells) if shard else None))
     return 0
 

@@ -127,7 +127,7 @@ def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monk
     assert "4 cells, 8 repetitions, 2 shapes to compile" in text
     assert cli.main(["run", config, "--dry-run", "--problem.N", "10", "12", "--shard", "1/3"]) == 0
     text = capsys.readouterr().out
-    assert "1 cells, 2 repetitions" in text
+    assert "1 cell, 2 repetitions, 1 shape to compile" in text
     assert "the whole study (4 cells)" in text
     assert not (tmp_path / "runs").exists()
 
@@ -247,6 +247,21 @@ def test_a_volume_study_has_volume_options_and_no_training_ones(capsys, untimed)
         error = capsys.readouterr().err
         assert option.removeprefix("--") in error
         assert error.count("\n") == 1
+
+
+def test_exact_volumes_of_too_many_inputs_are_refused_before_a_folder_is_made(tmp_path, capsys):
+    path = tmp_path / "exact.py"
+    path.write_text(
+        "from mnnjax.config import Problem, Study, Volume\n"
+        "study = Study('x', Problem(d0=(3,), N=(4,), constant_input=True), volume=Volume('exact'))\n"
+    )
+    for options in (["--problem.d0", "4", "--problem.no-constant_input"], []):
+        for dry in ([], ["--dry-run"]):
+            assert cli.main(["run", str(path), "--workdir", str(tmp_path / "run"), *options, *dry]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith("mnnjax: volume.method: 'exact' is for d0 up to 3, not 4")
+            assert error.endswith("take 'sampling'\n")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):

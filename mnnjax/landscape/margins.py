@@ -94,8 +94,8 @@ def search_signs(
         if found.margin > MARGIN:
             return scale * found.c
         rounding = np.linalg.norm(found.multipliers @ some_moved)
-        low = found.bound + start_moved * rounding <= MARGIN
-        proven = proven and low and found.lean + rounding <= ROUNDING_OF_THETA
+        low = found.bound + start_moved * rounding <= MARGIN / scale
+        proven = bool(proven and low and found.lean + rounding <= ROUNDING_OF_THETA)
         return None
 
     def descend(signs: tuple[int, ...], left) -> Float[np.ndarray, " k"] | None:

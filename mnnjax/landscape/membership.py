@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int
 
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_array, check_pattern, check_rho
+from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.landscape.khatri_rao import khatri_rao_rank, rank_tolerance
 from mnnjax.landscape.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.minima import region_residual
@@ -94,13 +95,14 @@ def region_holds_dlm(
     if empty:
         answer = Answer(False, any(cell.sure for cell in empty))
     else:
-        target = y
-        if khatri_rao_rank(A, X) < len(y):
+        target, rank = y, khatri_rao_rank(A, X)
+        if rank < len(y):
             target = y - np.asarray(region_residual(A, X, y))
             if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
                 target = np.zeros_like(y)
         answer = holds_dlm_with_output(A, X, target, rho)
-        answer = Answer(answer.holds, answer.sure and all(cell.sure for cell in cells))
+        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == khatri_rao_rank_modulo_prime(A, X)
+        answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
         raise ArithmeticError(
             f"region of A {A.shape}: rounding may turn whether it holds a minimum; points of X may be nearly parallel"
@@ -220,6 +222,8 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
     rounding = of_target / gap
     if not _within(target, U[:, :rank]):
         return Answer(False, bool(rounding <= ROUNDING_OF_THETA))
+    seen = M.any(axis=1)
+    target = np.where(seen, target, 0.0)  # without what rounding left at points that all neurons give 0
     inverse = Vt[:rank].T / values[:rank]
     least = Vt[:rank].T @ ((U[:, :rank].T @ target) / values[:rank])
 
@@ -243,7 +247,8 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
         raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {MEND}")
     possible = _sign_choices(neurons, chosen, single, target)
     if not possible.size:
-        return Answer(False, True)
+        signs_known = rank == len(M) or of_target <= ZERO or (np.abs(target[seen]) > of_target).all()
+        return Answer(False, bool(signs_known))
     # All solutions are least + null @ c.
     null = Vt[rank:].T
     c, proven = search_signs(

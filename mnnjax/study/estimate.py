@@ -1,7 +1,7 @@
 """What a study will take, before it runs: memory a cell, and time as measured on the machine at hand.
 
-The costliest shapes are timed, as real programs on random points; the others are scaled from them (scaling.py). Nothing
-is written, and no image is read.
+The costliest shapes are timed, as real programs on random points; the others are scaled from them (scaling.py), and so
+are those that do not fit this machine even when they are cut to be timed. Nothing is written, and no image is read.
 """
 
 import dataclasses
@@ -12,9 +12,10 @@ import jax
 
 from mnnjax import landscape
 from mnnjax.study import plan, probes, volume_probes
+from mnnjax.study.fit import Misfit, misfit
 from mnnjax.study.memory import memory_on_host, memory_per_device
 from mnnjax.study.plan import Cell
-from mnnjax.study.progress import duration
+from mnnjax.study.progress import NEVER, counted, duration
 from mnnjax.study.scaling import Timed, Work
 from mnnjax.training import NEWTON
 
@@ -41,7 +42,10 @@ class Timers:
 @dataclasses.dataclass(frozen=True)
 class CellEstimate:
     """Bytes of each device and of the host; seconds of training or of volumes, of certificates, and of checkpoints and
-    files."""
+    files.
+
+    lacks: where the cell does not fit this machine.
+    """
 
     cell: Cell
     device_bytes: int
@@ -50,6 +54,7 @@ class CellEstimate:
     volumes: float
     certificates: float
     saving: float
+    lacks: Misfit | None = None
 
     @property
     def seconds(self) -> float:
@@ -98,20 +103,22 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
       UserError: the processes cannot share the rows of a cell.
     """
     devices = jax.devices()
+    lacks = {cell.id: misfit(cell, devices) for cell in planned}
     trained = [cell for cell in planned if cell.part.volume is None]
     certified = [cell for cell in trained if landscape.certifiable(cell.N, *cell.last_layer)]
     found = {
         "training": Work(
             probes.epoch_model, _training_kind, probes.step_size, timers.epoch, TRAINING_SECONDS,
             often=lambda cell: cell.part.train.total_epochs,
+            timeable=lambda cell: misfit(probes.cut(probes.on_random_points(cell)), devices) is None,
         ).scaled(trained),
         "certificates": Work(
             probes.certificate_model, probes.certificate_kind, probes.certificate_size, timers.certificates,
-            CERTIFICATE_SECONDS,
+            CERTIFICATE_SECONDS, timeable=lambda cell: lacks[cell.id] is None,
         ).scaled(certified),
         "volumes": Work(
             volume_probes.volume_model, lambda cell: cell.part.name, lambda cell: float(cell.N), timers.volumes,
-            VOLUME_SECONDS,
+            VOLUME_SECONDS, timeable=lambda cell: lacks[cell.id] is None,
         ).scaled([cell for cell in planned if cell.part.volume is not None]),
     }  # fmt: skip
     cells = tuple(
@@ -120,6 +127,7 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
             memory_per_device(cell, devices),
             memory_on_host(cell, devices),
             saving=_saving(cell),
+            lacks=lacks[cell.id],
             **{name: scaled.seconds.get(cell.id, 0.0) for name, scaled in found.items()},
         )
         for cell in planned
@@ -159,13 +167,13 @@ def describe(whole: Estimate, own: Sequence[Cell] | None = None) -> str:
     planned = [each.cell for each in listed.cells]
     lines = [
         f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per point':>9} {'a device':>10} {'host':>9} "
-        f"{'time':>7}"
+        f"{'time':>10}"
     ]
     for each in listed.cells:
         cell = each.cell
         lines.append(
             f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
-            f"{_bytes(each.device_bytes):>10} {_bytes(each.host_bytes):>9} {duration(each.seconds):>7}"
+            f"{_bytes(each.device_bytes):>10} {_bytes(each.host_bytes):>9} {duration(each.seconds):>10}"
         )
     lines += ["", f"{'shapes to compile':<40} {'cells':>8}"]
     lines += [f"{_shape_name(cells):<40} {len(cells):>8}" for cells in listed.shapes.values()]
@@ -173,13 +181,23 @@ def describe(whole: Estimate, own: Sequence[Cell] | None = None) -> str:
     padding = f"{100 * (1 - rows / padded):.1f} % of rows are padding" if padded else "no rows"
     lines += [
         "",
-        f"{len(planned)} cells, {sum(c.part.repeats for c in planned)} repetitions, {len(listed.shapes)} shapes to "
-        f"compile, {padding}",
+        f"{counted(len(planned), 'cell')}, {counted(sum(c.part.repeats for c in planned), 'repetition')}, "
+        f"{counted(len(listed.shapes), 'shape')} to compile, {padding}",
         _totals("these cells" if own is not None else "all cells", listed),
     ]
     if own is not None:
-        lines.append(_totals(f"the whole study ({len(whole.cells)} cells)", whole))
-    return "\n".join([*lines, *_remarks(listed)])
+        lines.append(_totals(f"the whole study ({counted(len(whole.cells), 'cell')})", whole))
+    return "\n".join([*lines, *_remarks(listed), *_misfits(listed)])
+
+
+def _misfits(found: Estimate) -> list[str]:
+    """A line about the cells that do not fit this machine, where there are some."""
+    some = [each for each in found.cells if each.lacks is not None]
+    if not some:
+        return []
+    worst = max(some, key=lambda each: each.lacks.needed)
+    others = f"; nor do {len(some) - 1} smaller ones" if len(some) > 1 else ""
+    return [f"does not fit this machine: {worst.cell.id} {worst.lacks}{others}; `run` would refuse"]
 
 
 def _totals(of: str, found: Estimate) -> str:
@@ -187,7 +205,8 @@ def _totals(of: str, found: Estimate) -> str:
     kinds = found.totals
     parts = [f"{name} {duration(value)}" for name, value in kinds.items() if name != "total" and value]
     most = max((each.host_bytes for each in found.cells), default=0)
-    total = f"{of} on {found.devices}: about {duration(kinds['total'])} ({', '.join(parts)})"
+    about = "about " if kinds["total"] < NEVER else ""
+    total = f"{of} on {found.devices}: {about}{duration(kinds['total'])} ({', '.join(parts)})"
     return f"{total}, at most {_bytes(most)} of the host"
 
 

@@ -1,19 +1,22 @@
-"""Whether cells whose rows the devices share fit into their memory, and the points of any cell: told before anything
+"""Whether cells fit into the memory of the devices and of the machine, and the points of any cell: told before anything
 runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
 from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.study import machine
-from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows
+from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows, memory_on_host, memory_per_device
 from mnnjax.study.plan import Cell
 from mnnjax.training import row_devices
 
 # Of the points of a cell that are handed out: on the devices, part by part on the host, and put together.
 POINT_COPIES = 3
+# What is counted (memory.py) is an upper bound; programs were measured to take down to this part of it.
+LEAST_PART = 2 / 3
 # Of a container: its limit, what is used of it, and what for; in the second version of such groups, and in the first.
 CGROUPS = (
     tuple(f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")),
@@ -21,40 +24,72 @@ CGROUPS = (
 )
 
 
+class Misfit(NamedTuple):
+    """Of a cell that does not fit: bytes that it takes of a device or of the machine, at most, bytes that there are,
+    and whether it is a device's rows of X that do not."""
+
+    needed: int
+    free: int
+    of_rows: bool
+
+    def __str__(self) -> str:
+        return f"wants {_gigabytes(self.needed)}, {_gigabytes(self.free)} are free"
+
+
 def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
-    """Every cell with parallel="rows" fits into the memory of the devices; a machine's CPU devices share its memory.
+    """Every cell fits into the memory of the devices, and of this machine; a machine's CPU devices share its memory.
 
     devices: all that train, of all processes.
 
     Raises:
-      UserError: one does not; says how many devices would do.
+      UserError: one does not; says what would do.
     """
-    by_rows = [cell for cell in planned if cell.by_rows]
-    if not by_rows:
-        return
+    for cell in planned:
+        found = misfit(cell, devices)
+        if found is None:
+            continue
+        if found.of_rows:
+            raise UserError(_of_rows(cell, devices, found))
+        least = _gigabytes(round(LEAST_PART * found.needed))
+        smaller = "problem.N" if cell.part.volume is None else "volume.batch or problem.N"
+        raise UserError(
+            f"{cell.id}: needs {least} to {_gigabytes(found.needed)} of memory, and {_gigabytes(found.free)} are free; "
+            f"take a smaller {smaller}, fewer repeats, or a larger machine"
+        )
+
+
+def misfit(cell: Cell, devices: Sequence[jax.Device]) -> Misfit | None:
+    """What a cell lacks; None where it fits, or may fit, or the system does not say.
+
+    Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted.
+    """
+    shared = row_devices(devices) if cell.by_rows else devices
+    own = sum(device.process_index == jax.process_index() for device in shared)
+    places = [Misfit(memory_on_host(cell, devices), free_memory(), of_rows=False)]
+    if cell.by_rows or not _on_cpu():
+        places.insert(0, Misfit(memory_per_device(cell, devices), available(own), cell.by_rows))
+    known = [place for place in places if place.free is not None]
+    return next((place for place in known if place.needed * (1 if place.of_rows else LEAST_PART) > place.free), None)
+
+
+def _of_rows(cell: Cell, devices: Sequence[jax.Device], found: Misfit) -> str:
+    """How many devices would do for rows that they share."""
     shared = row_devices(devices)
     own = sum(device.process_index == jax.process_index() for device in shared)
-    most = available(own)
-    if most is None:
-        return
-    for cell in by_rows:
-        needed = memory_by_rows(cell, len(shared))
-        if needed <= most:
-            continue
-        on_cpu = _on_cpu()
-        # More devices of one machine's CPU have no more memory among them: machines are what counts.
-        each = own if on_cpu else 1
-        counts = [k for k in range(each, ROW_BLOCKS + 1, each) if ROW_BLOCKS % k == 0]
-        enough = next((k for k in counts if memory_by_rows(cell, k) <= most), None)
-        unit = f"machines such as this one ({own} CPU devices each)" if on_cpu else "such devices"
-        mend = f"{enough // each} {unit} would do" if enough else f"not even {max(counts) // each} {unit} would do"
-        halved = cell.part.train.rows_precision == "same" and cell.part.train.precision == "float32"
-        raise UserError(
-            f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(needed)} for its rows of X and the training, "
-            f"and has {_gigabytes(most)}; {mend}"
-            + ("; --train.rows_precision bfloat16 takes half of the rows' memory" if halved else "")
-            + "; or take a smaller problem.N"
-        )
+    on_cpu = _on_cpu()
+    # More devices of one machine's CPU have no more memory among them: machines are what counts.
+    each = own if on_cpu else 1
+    counts = [k for k in range(each, ROW_BLOCKS + 1, each) if ROW_BLOCKS % k == 0]
+    enough = next((k for k in counts if memory_by_rows(cell, k) <= found.free), None)
+    unit = f"machines such as this one ({own} CPU devices each)" if on_cpu else "such devices"
+    mend = f"{enough // each} {unit} would do" if enough else f"not even {max(counts) // each} {unit} would do"
+    halved = cell.part.train.rows_precision == "same" and cell.part.train.precision == "float32"
+    return (
+        f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(found.needed)} for its rows of X and the "
+        f"training, and has {_gigabytes(found.free)}; {mend}"
+        + ("; --train.rows_precision bfloat16 takes half of the rows' memory" if halved else "")
+        + "; or take a smaller problem.N"
+    )
 
 
 def require_points_fit(cell: Cell, devices: Sequence[jax.Device], weights: str) -> None:

@@ -73,7 +73,8 @@ def memory_on_host(cell: Cell, devices: Sequence[jax.Device]) -> int:
     batch of a volume's draws. Images that are read and whitened come on top."""
     if cell.part.volume is not None:
         return PROCESS_BYTES + _draws(cell)
-    own = sum(device.process_index == jax.process_index() for device in devices)
+    shared = row_devices(devices) if cell.by_rows else devices
+    own = sum(device.process_index == jax.process_index() for device in shared)
     training = own * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
     return PROCESS_BYTES + training + max(_evaluation(cell), _certificates(cell))
 

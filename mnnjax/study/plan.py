@@ -14,6 +14,8 @@ from mnnjax.training import NEWTON, check_optimizer, newton_options
 MAX_PADDING = 0.25
 # The same where a step's cost grows with the cube of N.
 MAX_PADDING_NEWTON = 0.08
+# Of exact volumes (landscape/arrangement.py).
+MOST_EXACT_INPUTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +162,17 @@ def check(study: Study) -> list[Cell]:
     """The cells of a study that can be trained, as far as can be known before its data are.
 
     Raises:
-      UserError: from cells, or there is no such optimizer.
+      UserError: from cells, there is no such optimizer, or exact volumes of too many inputs.
     """
     planned = cells(study)
+    for cell in planned:
+        inputs = cell.d0 + cell.part.problem.constant_input
+        if cell.part.volume is not None and cell.part.volume.method == "exact" and inputs > MOST_EXACT_INPUTS:
+            counted = ", the constant one included" if cell.part.problem.constant_input else ""
+            raise UserError(
+                f"volume.method: 'exact' is for d0 up to {MOST_EXACT_INPUTS}, not {inputs}{counted} ({cell.id}); take "
+                "'sampling'"
+            )
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)

@@ -14,13 +14,22 @@ SECONDS_BETWEEN_LINES = 15.0
 # The part of a study's work that is timed before it says how long the rest takes: small cells, which come first, take
 # longer for their work than large ones.
 LEAST_SHARE = 0.01
+# Ten years, in seconds.
+NEVER = 10 * 365 * 86400
 
 
 def duration(seconds: float) -> str:
-    """A span of so many seconds, for people: '45 s', '12 min', '3.4 h'."""
+    """A span of so many seconds, for people: '45 s', '12 min', '3.4 h', '5.0 days', 'never'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 48 * 3600:
+        return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days" if seconds < NEVER else "never"
+
+
+def counted(count: int, name: str) -> str:
+    """A number of things, for people: '1 cell', '2 cells'."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
 def tell(text: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -81,6 +81,7 @@ def run_study(
         workdir.collect(c.id for c in cells)
         counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
+        tell(_first_line(study, cells, len(done), workdir))
         collected = time.monotonic()
         try:
             finished = [cell for cell in cells if cell.id in done]
@@ -97,6 +98,16 @@ def run_study(
             workdir.collect(c.id for c in cells)
         workdir.log("end")
     return len(cells)
+
+
+def _first_line(study: Study, cells: Sequence[plan.Cell], finished: int, workdir: Workdir) -> str:
+    """What runs, and where."""
+    name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
+    repetitions = progress.counted(sum(cell.part.repeats for cell in cells), "repetition")
+    line = f"{name}: {progress.counted(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
+    if cells and finished == len(cells):
+        return f"{line}; all finished, nothing to train"
+    return f"{line}; {finished} finished" if finished else line
 
 
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:

@@ -42,6 +42,7 @@ class Work:
     measure: times a cell.
     budget: seconds in which shapes are timed: no further one is begun after them.
     often: how often a cell takes what is modelled and timed.
+    timeable: whether a cell can be timed here.
     """
 
     model: Callable[[Cell], float]
@@ -50,11 +51,12 @@ class Work:
     measure: Callable[[Cell], Timed]
     budget: float
     often: Callable[[Cell], float] = lambda cell: 1.0
+    timeable: Callable[[Cell], bool] = lambda cell: True
 
     def scaled(self, cells: Sequence[Cell]) -> Scaled:
         """Time one cell of each shape in turn, the one that could change the total most, and scale the others."""
         shapes = by_shape(cells)
-        left = [max(alike, key=self.model) for alike in shapes.values()]
+        left = [cell for alike in shapes.values() if self.timeable(cell := max(alike, key=self.model))]
         began, found = time.monotonic(), []
         factors: list[tuple[Cell, float]] = []
         while left and len(found) < MOST_TIMED and (not found or time.monotonic() - began < self.budget):

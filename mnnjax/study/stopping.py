@@ -1,6 +1,7 @@
 """A stop that was asked for: SIGTERM and SIGINT become a request that is heeded where all can be saved."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[Callable[[], str | None]]:
-    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk; a second one acts at
-    once."""
+    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk, and say so; a second one
+    acts at once."""
     received: list[str] = []
     before = {}
 
@@ -25,6 +26,9 @@ def stop_request() -> Iterator[Callable[[], str | None]]:
         received.append(signal.Signals(number).name)
         for other, old in before.items():
             signal.signal(other, old)
+        # Not by print: the signal may have come in the middle of one.
+        with contextlib.suppress(OSError):
+            os.write(1, f"{received[0]}: saving at the end of this chunk; once more stops at once\n".encode())
 
     # Python lets only the main thread set handlers; elsewhere nothing can ask for a stop.
     in_main_thread = threading.current_thread() is threading.main_thread()

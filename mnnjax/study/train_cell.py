@@ -19,7 +19,7 @@ from mnnjax.study.seed_training import SeedTraining
 from mnnjax.study.sources import Sources
 from mnnjax.study.stopping import Interrupted, Stopped
 from mnnjax.study.trained import to_npz
-from mnnjax.training import Evaluation, from_sums, make_stream
+from mnnjax.training import NEWTON, Evaluation, from_sums, make_stream
 
 
 def run_training_cell(
@@ -61,7 +61,7 @@ def run_training_cell(
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    shown.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %")
+    shown.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %{_diverged(cell, rows)}")
     if stop := processes.first_of(stop_requested()):
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
@@ -146,6 +146,17 @@ def _rows(
                 row |= {name: getattr(certificate, name) for name in names}
         rows.append(row)
     return rows
+
+
+def _diverged(cell: Cell, rows: Sequence[dict]) -> str:
+    """How many repetitions overflowed, and from when on; '' where none did. Their MCE is finite, and says nothing."""
+    failed = [row for row in rows if row["verdict"] == results.NON_FINITE]
+    if not failed:
+        return ""
+    epochs = [row["non_finite_epoch"] for row in failed if row["non_finite_epoch"] != ""]
+    since = f" (from epoch {min(epochs)} on)" if epochs else ""
+    mend = "" if cell.part.train.optimizer == NEWTON else "; lower train.learning_rate"
+    return f", {len(failed)} of {len(rows)} repetitions not finite{since}{mend}"
 
 
 def finite_mean(values: np.ndarray) -> float:

@@ -126,6 +126,23 @@ def test_what_is_timed_of_a_large_cell_is_small():
     assert probes.cut(tiny) == tiny
 
 
+def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
+    def never(cell):
+        raise AssertionError(f"{cell.id} was timed")
+
+    large, small = cells(Study("s", Problem(d0=(10,), N=(50,)), Network(d1=(10**10, 5))))
+    found = estimate([large], Timers(never, never, never))
+    assert found.totals["total"] > 0
+    assert f"does not fit this machine: {large.id} wants " in describe(found).splitlines()[-1]
+    assert [large.id not in timed for timed in estimate([large, small], INVENTED).timed.values()] == [True, True]
+    assert "does not fit" not in describe(estimate([small], INVENTED))
+    # What can be cut is timed: one plans for other machines.
+    (many,) = cells(Study("s", Problem(d0=(10,), N=(10**9,)), Network(d1=(5,))))
+    found = estimate([many], INVENTED)
+    assert found.timed == {"training": [many.id]}
+    assert f"{many.id} wants " in describe(found).splitlines()[-1]
+
+
 PROBED = [
     one_cell(Train(epochs=4, decay_epochs=4, chunk_epochs=4)),
     one_cell(Train("newton", epochs=4, decay_epochs=0, precision="float64")),

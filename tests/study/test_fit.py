@@ -5,10 +5,10 @@ from pathlib import Path
 import jax
 import pytest
 
-from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.run_command import load_config
 from mnnjax.study import fit
-from mnnjax.study.memory import memory_by_rows
+from mnnjax.study.memory import memory_by_rows, memory_on_host, memory_per_device
 from mnnjax.study.plan import cells
 from mnnjax.study.runner import run_study
 
@@ -39,10 +39,30 @@ def test_accelerators_are_counted_one_by_one(monkeypatch, has, told):
 def test_what_fits_or_cannot_be_told_is_not_refused(monkeypatch):
     for has in (memory_by_rows(CELL, 8), None):
         monkeypatch.setattr(fit, "available", lambda own, has=has: has)
+        monkeypatch.setattr(fit, "free_memory", lambda: None)
         fit.require_fit([CELL], jax.devices())
-    # Seeds are not asked.
-    monkeypatch.setattr(fit, "available", lambda own: 0)
-    fit.require_fit(cells(Study("seeds", Problem(d0=(9,), N=(9,)), Network())), jax.devices())
+
+
+@pytest.mark.parametrize("volume", [None, Volume(batch=2**20)], ids=["seeds", "volumes"])
+def test_what_two_thirds_of_the_estimate_do_not_fit_is_refused(monkeypatch, tmp_path, volume):
+    study = Study("s", Problem(d0=(9,), N=(9000,)), Network(), volume=volume)
+    (cell,) = cells(study)
+    needed = memory_on_host(cell, jax.devices())
+    for free, fits in ((2 / 3 * needed + 1, True), (2 / 3 * needed - 1, False)):
+        monkeypatch.setattr(fit, "free_memory", lambda free=free: free)
+        assert (fit.misfit(cell, jax.devices()) is None) == fits
+    named = "problem.N" if volume is None else "volume.batch"
+    with pytest.raises(UserError, match=rf"N9000: needs [\d.]+ GB to [\d.]+ GB of memory, .* smaller {named}"):
+        run_study(study, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_accelerator_that_is_too_small_for_its_seeds(monkeypatch):
+    (cell,) = cells(Study("s", Problem(d0=(9,), N=(9000,))))
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    monkeypatch.setattr(fit, "available", lambda own: memory_per_device(cell, jax.devices()) // 2)
+    with pytest.raises(UserError, match="fewer repeats"):
+        fit.require_fit([cell], jax.devices())
 
 
 def test_rows_in_bfloat16_take_half_of_the_memory(monkeypatch):

@@ -113,7 +113,16 @@ def test_lines_come_seldom_but_cells_and_messages_at_once(monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (1e5, "27.8 h")],
+    [
+        (0.4, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+        (1e5, "27.8 h"),
+        (5e5, "5.8 days"),
+        (1e9, "never"),
+    ],
 )
 def test_durations_are_short(seconds, text):
     assert duration(seconds) == text

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,26 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     # Eight cells of ten chunks: not one was trained twice.
     assert len(events(workdir, "chunk")) == 80
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
+
+
+def test_a_run_says_what_it_is_at_and_that_it_heard_a_stop_request(tmp_path, monkeypatch, capfd):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 11, signal.SIGINT)
+        with pytest.raises(Stopped):
+            run_study(STUDY, tmp_path / "run")
+    first, *others = capfd.readouterr().out.splitlines()
+    assert first == f"{STUDY.name}: 8 cells, {8 * STUDY.repeats} repetitions, in {tmp_path}/run"
+    assert "SIGINT: saving at the end of this chunk; once more stops at once" in others
+    for left in ("; 1 finished", "; all finished, nothing to train"):
+        run_study(STUDY, tmp_path / "run")
+        assert capfd.readouterr().out.splitlines()[0] == first + left
+
+
+def test_a_diverged_run_says_so(tmp_path, capsys):
+    train = Train("sgd", learning_rate=1e4, epochs=60, decay_epochs=0)
+    run_study(Study("wild", Problem(d0=(3,), N=(20,)), train=train, repeats=3), tmp_path / "run")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.search(r"%, 3 of 3 repetitions not finite \(from epoch \d+ on\); lower train\.learning_rate$", last)
 
 
 def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):

@@ -239,7 +239,7 @@ def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(landscape, "certifiable", lambda *sizes: asked.append(sizes))
     run_study(TINY, tmp_path / "run")
-    assert asked == [(12, 6, 6)]
+    assert set(asked) == {(12, 6, 6)}
     for row in read_csv(tmp_path / "run/results.csv"):
         assert row["verdict"] == "not_certified"
         assert "beyond what a certificate takes" in row["reason"]
