@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name == "__init_
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 
 # What people call from notebooks of their own; of these, where the paper's mathematics are.
-LIBRARY = ("landscape", "training", "problems", "data", "theory.py", "objective.py", "network.py", "config.py")
+LIBRARY = ("landscape", "training", "problems", "data", "theory", "objective.py", "network.py", "config.py")
 SUBJECT = (landscape, network, objective, theory)
 
 Definition = ast.FunctionDef | ast.ClassDef
