@@ -79,6 +79,8 @@ def require_types(prefix: str, config) -> None:
 
 
 def _as_tuple(value) -> tuple:
+    if isinstance(value, dict):
+        return tuple(value.items())
     return tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -137,6 +139,10 @@ def first_difference(stored, wanted, path: str = "") -> str | None:
     return None if stored == wanted else f"{path}: there {json.dumps(stored)}, here {json.dumps(wanted)}"
 
 
+def _is_rule(line: str) -> bool:
+    return len(line) > 2 and set(line) <= {"─", "-"}
+
+
 def parse_options(verb: str, options: type, arguments: Sequence[str], **more):
     """tyro.cli for a verb of the command line, whose fields are those of the dataclass `options`.
 
@@ -156,6 +162,11 @@ def parse_options(verb: str, options: type, arguments: Sequence[str], **more):
             raise
         lines = [line.strip("│ ").strip() for line in captured.getvalue().splitlines()]
         content = [line for line in lines if line and line[0] not in "╭╰"]
-        rule = next((i for i, line in enumerate(content) if set(line) == {"─"}), len(content))
-        text = re.sub(r"\s+", " ", " ".join(content[:rule]))
+        # Where there is no box, its title is a line of its own above a rule.
+        boxed = any(line.startswith("╭") for line in captured.getvalue().splitlines())
+        between = [list(some) for is_rule, some in itertools.groupby(content, _is_rule) if not is_rule]
+        text = re.sub(r"\s+", " ", " ".join(between[0 if boxed or len(between) < 2 else 1]))
+        if own := re.fullmatch(r"Error parsing study(?:\.(also[.\d]*\d))?[.\w]*: (.*)", text):
+            # What a field's own check said.
+            raise UserError(": ".join(part for part in own.groups() if part)) from stop
         raise UserError(f"{text}; --help lists the options") from stop

@@ -22,7 +22,11 @@ def _status(arguments: Sequence[str]) -> int:
 
 def _report(arguments: Sequence[str]) -> int:
     parser = OneLineParser("mnnjax report", description="Write report.html with its pictures and tables.")
-    parser.add_argument("dir", nargs="+", help="work folders or gs://BUCKET/NAME; the report lies in the first")
+    parser.add_argument(
+        "dir",
+        nargs="+",
+        help="work folders or gs://BUCKET/NAME, shown one after the other; the report lies in the first",
+    )
     print(f"report: {run_command.report(parser.parse_args(arguments).dir)}")
     return 0
 
@@ -151,7 +155,7 @@ USAGE = f"""usage: mnnjax VERB ...
   mnnjax status DIR
       how far it has come
   mnnjax report DIR [DIR ...]
-      write report.html with its pictures and tables
+      write report.html with its pictures and tables; of several folders one after the other, in the first one's
   mnnjax data prepare|import|list
       real images: download them, or take files that are here, and see what there is
   mnnjax bounds --N N --d0 D0 --d1 D1 --eps EPS [--rho RHO] [--json]

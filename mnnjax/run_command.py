@@ -21,6 +21,21 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 WHERE = ("--workdir", "--data-dir", "--coordinator", "--num-processes", "--process-id")
 
 
+HELP = {"-h", "--help"}
+USAGE = """usage: mnnjax run CONFIG [options]
+
+  CONFIG              a Python file that defines `study`, such as configs/quickstart.py; it comes first
+  --small             run the config's small variant, which takes seconds
+  --workdir DIR       where everything is kept, a folder or gs://BUCKET/NAME; default runs/NAME
+  --data-dir DIR      where `mnnjax data` keeps image data
+  --shard I/N         run every N-th cell, from cell I on: the share of one of N machines
+  --dry-run           print cells, memory and an estimate of the time, and run nothing
+  --FIELD.SUBFIELD VALUE ...
+                      another value of a field of the study, such as --train.epochs 100
+
+mnnjax run CONFIG --help lists all options, and the fields with their values in that config."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
     """How to run it, and, below, the fields of the study with the values of the config."""
@@ -90,13 +105,20 @@ def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
     """
     import tyro
 
+    asks_help = bool(set(arguments) & HELP)
     if not arguments or arguments[0].startswith("-"):
-        if set(arguments) & {"-h", "--help"}:
-            print("usage: mnnjax run CONFIG [options]\n\nCONFIG --help lists the options and all fields of the study.")
+        if asks_help:
+            print(USAGE)
             raise SystemExit(0)
-        raise UserError("run: the first argument must be a config file, such as configs/quickstart.py")
+        raise UserError("run: put the config file first: mnnjax run configs/quickstart.py [--small ...]")
     config, *rest = arguments
     default = load_config(config, small="--small" in rest)
+    description = RunOptions.__doc__
+    if asks_help and default.also:
+        # Some configs would list hundreds of options.
+        others = ", ".join(f"--also.{k}.FIELD ({part.name})" for k, part in enumerate(default.also))
+        description += f" Those of the studies in `also` have the same names after a prefix: {others}."
+        default = dataclasses.replace(default, also=())
 
     @dataclasses.dataclass(frozen=True)
     class Run:
@@ -104,7 +126,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
         study: Annotated[Study, tyro.conf.arg(name="")]
 
     default = Run(RunOptions(), default)
-    parsed = parse_options(f"run {config}", Run, rest, default=default, description=RunOptions.__doc__)
+    parsed = parse_options(f"run {config}", Run, rest, default=default, description=description)
     return parsed.options, parsed.study
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnnjax import cli
+from mnnjax import cli, run_command
 from mnnjax.study import estimate
 from mnnjax.study.results import read_csv
 from mnnjax.study.scaling import Timed
@@ -117,6 +117,43 @@ def untimed(monkeypatch):
     seconds = {name: lambda _: Timed(1.0) for name in ("epoch", "certificates", "volumes")}
     invented = functools.partial(estimate.estimate, timers=estimate.Timers(**seconds))
     monkeypatch.setattr(estimate, "estimate", invented)
+
+
+def test_what_a_fields_own_check_says_stands_alone(config, tmp_path, capsys):
+    path = tmp_path / "two.py"
+    path.write_text(
+        TINY + "import dataclasses\nstudy = dataclasses.replace(study, also=(Study('b', study.problem),))\n"
+    )
+    for options, told in (
+        (["--train.epochs", "-1"], "train.epochs: -1 is negative; give 0 or more"),
+        (["--repeats", "0"], "repeats: 0 is too small; give at least 1"),
+        (["--also.0.repeats", "0"], "also.0: repeats: 0 is too small; give at least 1"),
+        (["--also.0.train.epochs", "-1"], "also.0: train.epochs: -1 is negative; give 0 or more"),
+    ):
+        assert cli.main(["run", str(path), *options]) == 2
+        assert capsys.readouterr().err == f"mnnjax: {told}\n"
+
+
+def test_help_of_studies_after_the_first_is_one_line_and_they_can_be_set(tmp_path, capsys):
+    path = tmp_path / "two.py"
+    path.write_text(
+        TINY + "import dataclasses\nstudy = dataclasses.replace(study, also=(Study('b', study.problem),))\n"
+    )
+    with pytest.raises(SystemExit):
+        cli.main(["run", str(path), "--help"])
+    text = capsys.readouterr().out
+    assert "--also.0.FIELD (b)" in text
+    assert "--also.0.name" not in text
+    assert run_command.parse_run([str(path), "--also.0.repeats", "4"])[1].also[0].repeats == 4
+
+
+def test_run_alone_has_a_help_and_wants_the_config_first(config, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--small", "--workdir", "--data-dir", "--shard", "--dry-run", "--help"))
+    assert cli.main(["run", "--small", config]) == 2
+    assert "put the config file first" in capsys.readouterr().err
 
 
 def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monkeypatch, untimed):
@@ -261,6 +298,15 @@ def test_exact_volumes_of_too_many_inputs_are_refused_before_a_folder_is_made(tm
             error = capsys.readouterr().err
             assert error.startswith("mnnjax: volume.method: 'exact' is for d0 up to 3, not 4")
             assert error.endswith("take 'sampling'\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_basins_without_exact_volumes_are_refused_before_a_folder_is_made(tmp_path, capsys):
+    options = ["--figure", "basins", "--train.precision", "float64", "--workdir", str(tmp_path / "run")]
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY)
+    assert cli.main(["run", str(path), *options]) == 2
+    assert capsys.readouterr().err.startswith("mnnjax: figure: 'basins' puts tiny beside exact volumes")
     assert not (tmp_path / "run").exists()
 
 

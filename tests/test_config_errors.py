@@ -163,6 +163,11 @@ IMPOSSIBLE = [
         (lambda: gaussian(N=[10, 20]), "problem.N: [10, 20] is not of type tuple[int, ...]; give (10, 20)"),
         (lambda: Network(d1=20), "network.d1: 20 is not of type tuple[int, ...]; give (20,)"),
         (lambda: gaussian(d0="5"), "problem.d0: '5' is not of type tuple[int, ...]"),
+        (
+            lambda: Train(optimizer_options={"momentum": 0.9}),
+            "train.optimizer_options: {'momentum': 0.9} is not of type tuple[tuple[str, int | float | bool], ...]; "
+            "give (('momentum', 0.9),)",
+        ),
         (lambda: Train(epochs="5"), "train.epochs: '5' is not of type int"),
         (lambda: from_dict(Problem, {"d0": 5}), "problem.d0: 5 is not of type tuple[int, ...]; give (5,)"),
     ],

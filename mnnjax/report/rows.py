@@ -42,6 +42,8 @@ class Row:
     """A fraction of the held_out_N points that training never saw."""
     held_out_N: int | None
     """None where nothing is held out."""
+    reason: str
+    """What stood in the way of a verdict, or how it was proven; empty in older files."""
 
     @property
     def is_finite(self) -> bool:
@@ -185,6 +187,7 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
         first_order_residual=_number(values.get("first_order_residual")),
         held_out_mce=_number(values.get("held_out_mce")),
         held_out_N=int(values["held_out_N"]) if values.get("held_out_N") else None,
+        reason=values.get("reason") or "",
     )
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from mnnjax.config import Study
@@ -30,6 +31,8 @@ from mnnjax.report.tables import Table
 from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
 from mnnjax.report.wording import integer, plural
 
+# Of the reasons of not_converged, so many are listed.
+MOST_REASONS = 3
 _TITLES = {
     "fig5_1": "Figure 5.1. Training error against the number of points",
     "fig5_2": "Figure 5.2. Smallest neural input and final MSE",
@@ -172,11 +175,20 @@ def _counts(part: Study, rows: Sequence[Row]) -> tuple[str, ...]:
     verdicts = collections.Counter(row.verdict for row in rows)
     listed = ", ".join(f"{name} {integer(count)}" for name, count in sorted(verdicts.items()))
     counts = [f"Verdicts of {plural(len(rows), 'repetition')}: {listed}."]
+    counts += _reasons(rows)
     counts += _short_cells(part, cells(rows))
     non_finite = sum(not row.is_finite for row in rows)
     if non_finite:
         counts.append(f"Non-finite MSE or MCE: {plural(non_finite, 'repetition')}, excluded from every mean.")
     return tuple(counts)
+
+
+def _reasons(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The commonest reasons of not_converged, less their numbers and what they add after a semicolon."""
+    reasons = (row.reason.partition(";")[0] for row in rows if row.verdict == "not_converged" and row.reason)
+    found = collections.Counter(re.sub(r"\b\d+(\.\d+)?(e[+-]?\d+)?", "...", reason) for reason in reasons)
+    listed = "; ".join(f"{reason} ({integer(count)})" for reason, count in found.most_common(MOST_REASONS))
+    return (f"Commonest reasons of not_converged: {listed}.",) if found else ()
 
 
 def _short_cells(part: Study, some: Sequence[Cell | VolumeCell]) -> tuple[str, ...]:

@@ -162,9 +162,15 @@ def check(study: Study) -> list[Cell]:
     """The cells of a study that can be trained, as far as can be known before its data are.
 
     Raises:
-      UserError: from cells, there is no such optimizer, or exact volumes of too many inputs.
+      UserError: from cells, there is no such optimizer, exact volumes of too many inputs, or basins without volumes.
     """
     planned = cells(study)
+    for part in study.parts:
+        if part.figure == "basins" and not any(_gives_volumes(other, part) for other in study.parts):
+            raise UserError(
+                f"figure: 'basins' puts {part.name} beside exact volumes of the same points, which the study does not "
+                "measure; add to `also` one with volume=Volume('exact')"
+            )
     for cell in planned:
         inputs = cell.d0 + cell.part.problem.constant_input
         if cell.part.volume is not None and cell.part.volume.method == "exact" and inputs > MOST_EXACT_INPUTS:
@@ -177,6 +183,12 @@ def check(study: Study) -> list[Cell]:
         if part.train is not None:
             check_optimizer(part.train)
     return planned
+
+
+def _gives_volumes(other: Study, part: Study) -> bool:
+    """Whether `other` measures V(L_0) of the networks that `part` trains."""
+    exact = other.volume is not None and other.volume.method == "exact" and other.volume.eps == 0
+    return exact and other.network.rho == part.network.rho
 
 
 def by_shape(some: Iterable[Cell]) -> dict[tuple, list[Cell]]:

@@ -105,9 +105,10 @@ class Workdir:
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
     def claim(self, study: Study) -> None:
-        """Make the folder this study's, after `check`; for a shard, the study's folder too."""
+        """Make the folder this study's, after `check`; for a shard, the study's folder too. What decides no result may
+        have another value from then on."""
         for folder in dict.fromkeys((self.home, self.path)):
-            if not (folder / CONFIG).exists():
+            if not (folder / CONFIG).exists() or to_dict(_read_study(folder)) != to_dict(study):
                 # Other shards may be at the same.
                 self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
         self.check(study)
@@ -245,9 +246,16 @@ def _read_study(folder: AnyPath) -> Study:
 
 
 def _require_same(folder: AnyPath, study: Study, mend: str) -> None:
-    difference = first_difference(to_dict(_read_study(folder)), to_dict(study))
+    difference = first_difference(*(_deciding(to_dict(some)) for some in (_read_study(folder), study)))
     if difference:
         raise UserError(f"{folder} belongs to another study ({difference}); {mend}")
+
+
+def _deciding(study: dict) -> dict:
+    """What decides a study's results: not its pictures, and not how often it saves."""
+    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
+    others = [_deciding(part) for part in study["also"]]
+    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
 
 
 def _to_csv(rows: Sequence[dict]) -> str:

@@ -147,6 +147,22 @@ def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     assert len(read_csv(first / "report" / "two_curves.csv")) == 5
     assert not (second / "report").exists()
     assert Page(page.read_text()).tags.count("img") == 4
+    for heading in ("one, curves: Figure 5.1", "two, curves: Figure 5.1", "two, alone: Results"):
+        assert text_of(page).count(heading) == 2  # in the contents, and where it stands
+
+
+def test_the_commonest_reasons_of_not_converged_are_counted(tmp_path):
+    outside = "the minimum lies outside: neuron {} would change sign at point {}"
+    far = "the nearest minimum lies {} of the weights' norm away"
+    reasons = [outside.format(3, 17), outside.format(4, 1) + "; 2 neurons are at zero", far.format(1.2e-05), ""]
+    rows = [make_row("s", 4, 10, k, verdict="not_converged", reason=text) for k, text in enumerate(reasons)]
+    rows += [make_row("s", 4, 10, 4, verdict="global_minimum", reason="a proof with 5 digits")]
+    text = report(tmp_path / "w", Study("s", GAUSSIAN), rows)
+    assert (
+        "Commonest reasons of not_converged: the minimum lies outside: neuron ... would change sign at point ... (2); "
+        "the nearest minimum lies ... of the weights' norm away (1)." in text
+    )
+    assert "Commonest" not in report(tmp_path / "v", Study("s", GAUSSIAN), rows[-1:])
 
 
 def test_file_names_that_would_meet_are_kept_apart(tmp_path):

@@ -53,6 +53,10 @@ def test_counts_points_and_judges_rows(tmp_path):
     assert float(many["mean_mce"]) == 0
     assert "parameters / N = 1.447" in page
 
+    assert "cannot be judged, since parameters / N = 1.447 is above 1.1: 3 of 3 repetitions" in page
+    page, _, _ = write(tmp_path / "many", study_of(DIGITS), [row for row in rows if row["d1"] == 40])
+    assert status_of(page) == "cannot be judged"
+
     agreeing = [row | {"mce": 0.0} for row in rows if row["d1"] == 28]
     page, _, _ = write(tmp_path / "good", study_of(DIGITS), agreeing)
     assert status_of(page) == "agrees"

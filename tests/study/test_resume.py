@@ -1,5 +1,6 @@
 """A study survives being stopped, killed and damaged, with the results of an undisturbed run to the last bit."""
 
+import dataclasses
 import os
 import random
 import re
@@ -93,6 +94,25 @@ def test_a_diverged_run_says_so(tmp_path, capsys):
     run_study(Study("wild", Problem(d0=(3,), N=(20,)), train=train, repeats=3), tmp_path / "run")
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.search(r"%, 3 of 3 repetitions not finite \(from epoch \d+ on\); lower train\.learning_rate$", last)
+
+
+def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, undisturbed):
+    run_study(STUDY, tmp_path / "run")
+    workdir = Workdir(tmp_path / "run")
+    before = len(events(workdir, "chunk"))
+    train = dataclasses.replace(STUDY.train, checkpoint_chunks=3)
+    changed = dataclasses.replace(STUDY, train=train, figure="fig5_1")
+    run_study(changed, tmp_path / "run")
+    assert workdir.study() == changed
+    assert len(events(workdir, "chunk")) == before
+    assert workdir.results.read_bytes() == undisturbed
+    for other in (dataclasses.replace(train, chunk_epochs=7), dataclasses.replace(train, epochs=21)):
+        with pytest.raises(UserError, match=r"belongs to another study \(train\."):
+            run_study(dataclasses.replace(changed, train=other), tmp_path / "run")
+    also = (dataclasses.replace(changed, name="second"),)
+    with pytest.raises(UserError, match=r"belongs to another study \(also: "):
+        run_study(dataclasses.replace(changed, also=also), tmp_path / "run")
+    assert workdir.study() == changed
 
 
 def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):
