@@ -11,11 +11,22 @@ from pathlib import Path
 
 import jax
 
+from mnnjax.checks import UserError
+
 # Evaluations and certificates run on the CPU backend, also where the user asked for an accelerator alone.
 if jax.config.jax_platforms and "cpu" not in jax.config.jax_platforms.split(","):
     jax.config.update("jax_platforms", f"{jax.config.jax_platforms},cpu")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def require_x64() -> None:
+    """Raise UserError (a ValueError) where 64-bit types have been switched off since: float64 would silently become
+    float32. It costs nothing, and under jit is asked while tracing."""
+    if not jax.config.jax_enable_x64:
+        raise UserError(
+            "jax_enable_x64: is off, and this needs float64; jax.config.update('jax_enable_x64', True) switches it on"
+        )
 
 
 def use_all_cores() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_not_zero
+from mnnjax.landscape._check import check_not_zero, on_host
 
 # Directions closer than this (radians), and sines below it, are the same and zero to rounding.
 SAME = 1e-12
@@ -28,8 +28,7 @@ def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[
     Raises:
       ValueError: d0 above 3, a point at the origin (no w is differentiable), NaN or infinite entries.
     """
-    check_array("X", X, (None, None), "give one row a point")
-    X = np.asarray(X, np.float64)
+    X = on_host("X", X, (None, None), "give one row a point")
     check_not_zero(X)
     if X.shape[1] > 3:
         raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")

@@ -5,7 +5,16 @@ from typing import Literal
 
 import numpy as np
 
-from mnnjax.landscape._check import check_array, check_points, check_rho
+from mnnjax.landscape._check import (
+    check_count,
+    check_first_layer,
+    check_points,
+    check_rho,
+    check_threshold,
+    on_host,
+    refuse_traced,
+)
+from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
 from mnnjax.landscape.systems import factor_fits
@@ -37,7 +46,7 @@ class Certificate:
       where the point lies in no region or the rank is in doubt.
     rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
     min_abs_neural_input: over all neurons and points.
-    grad_norm: Euclidean norm of the gradient of the MSE in all parameters.
+    grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
     margin: how far the neural inputs of the minimum next to the point stay from zero after all error bounds, at least;
       positive where a region is claimed, nan where no minimum was found.
     distance: Euclidean distance from the point to that minimum, in (W, z), about; nan likewise.
@@ -55,6 +64,30 @@ class Certificate:
     margin: float
     distance: float
 
+    def __str__(self) -> str:
+        parts = {
+            "verdict": f"{self.verdict}: {self.reason}",
+            "here": f"MSE {_number(self.mse)}, MCE {_number(self.mce)}",
+            "region's minima": f"MSE {_number(self.region_mse)}, MCE {_number(self.region_mce)}",
+            "rank of A o X": "in doubt" if self.rank is None else self.rank,
+            "neural input": f"{_number(self.min_abs_neural_input)} (smallest modulus)",
+            "gradient norm": _number(self.grad_norm),
+            "margin": f"{_number(self.margin)} (of the minimum's neural inputs, after all error bounds)",
+            "distance": f"{_number(self.distance)} (to the minimum)",
+        }
+        if self.verdict == "not_converged":
+            if np.isnan(self.mse):
+                parts["advice"] = "scale X, y or the weights so that their largest entries are near 1"
+            else:
+                way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
+                parts["advice"] = f"trained in float32? polish first: {way}"
+                parts[""] = "not the MSE that you trained to? check rho, biases and the layout of W"
+        return aligned(parts)
+
+
+def _number(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3g}"
+
 
 def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bias: float | None = None) -> Certificate:
     """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
@@ -66,9 +99,13 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
     target (systems.py). A region is a convex cone in W, so the way there stays inside as well. What cannot be proven is
     called not_converged, and so is a point whose minimum lies farther away than 1 % of the norm of W or of z.
 
-    Two hidden layers: pass the outputs of the layer before as X, and the last hidden layer's weights as W. The verdict
-    then speaks of the last two layers with all earlier weights fixed. A global_minimum is one of the whole network,
-    since its MSE is zero; a suboptimal_dlm says nothing of what moving the earlier layers would do.
+    Two hidden layers or more: pass the outputs of the layer before, after its activation, as X, and the last hidden
+    layer's weights as W. The verdict then speaks of the last two layers with all earlier weights fixed. A
+    global_minimum is one of the whole network, since its MSE is zero; a suboptimal_dlm says nothing of what moving the
+    earlier layers would do.
+
+    Time grows as min(N, d0 d1)^3: milliseconds at 100, seconds at 1000, half a minute at 2500, minutes at the limits of
+    `certifiable`. It runs on the host, not under jit or vmap; arrays of any real type that NumPy reads become float64.
 
     Args:
       W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
@@ -77,19 +114,24 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
       output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1, traced arrays.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
-      certify(W, z, X, y, rho=0.0).verdict  # "global_minimum"
+      print(certify(W, z, X, y, rho=0.0))  # verdict  global_minimum: the residual of the region is zero ...
+
+      # PyTorch's l1 = Linear(d0, d1), ReLU() (LeakyReLU: rho=negative_slope), l2 = Linear(d1, 1); X and y in NumPy.
+      W, b = l1.weight.detach().cpu().numpy(), l1.bias.detach().cpu().numpy()
+      z, c = l2.weight.detach().cpu().numpy().ravel(), l2.bias.item()
+      W, X = np.hstack([W, b[:, None]]), np.hstack([X, np.ones((len(X), 1))])  # not if l1 has no bias
+      certify(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # without output_bias if l2 has no bias
+      W, z, c = mnnjax.training.polish(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # if that is not_converged
     """
     W, z, X, y = _checked(W, z, X, y, rho)
-    for name, value in (("threshold", threshold), ("output_bias", output_bias)):
-        if value is not None:
-            check_array(name, value, (), "give one number")
     if threshold is None:
         threshold = default_threshold(y)
-    c = 0.0 if output_bias is None else float(output_bias)
+    check_threshold(threshold)
+    c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
     if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
         return Certificate("not_converged", reason, *[np.nan] * 4, None, *[np.nan] * 4)
     point = evaluate(W, z, c, X, y, rho)
@@ -134,16 +176,21 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
     certify: N or d0 d1 at most 6000, about. Beyond that factorizing A o X takes minutes.
 
     Source: ours, the limits of systems.py. It depends on the sizes alone, not on the machine.
+
+    Raises:
+      ValueError: a size that is not an int of at least 1.
     """
+    N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
 
 
 def _checked(W, z, X, y, rho):
+    refuse_traced(W=W, z=z, X=X, y=y, rho=rho)
     check_rho(rho)
     X, y = check_points(X, y)
-    check_array("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
-    check_array("z", z, (np.shape(W)[0],), "give one entry for each row of W")
-    return np.asarray(W, np.float64), np.asarray(z, np.float64), X, y
+    check_first_layer(W, X)
+    W = np.asarray(W, np.float64)
+    return W, on_host("z", z, W.shape[:1], f"give one entry for each row of W {W.shape}"), X, y
 
 
 def _out_of_range(**arrays) -> str | None:
@@ -164,7 +211,8 @@ def _gradient_norm(problem: RegionProblem, point: Point) -> float:
     W = (problem.A * point.e[:, None]).T @ problem.X * point.z[:, None]
     z = (problem.A * point.U).T @ point.e
     c = point.e.sum() if problem.has_bias else 0.0
-    return float(factor * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
+    with np.errstate(over="ignore"):
+        return float(factor * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
 
 
 def _relative_distance(a: Point, b: Point, y) -> float:

@@ -27,7 +27,7 @@ from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_not_zero, check_points, check_rho
+from mnnjax.landscape._check import check_first_layer, check_not_zero, check_points, check_rho, on_host
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
 
 EPS = float(np.finfo(np.float64).eps)
@@ -52,8 +52,19 @@ def construction_error(
     margin, units), in float64 as f(X W^T) z (eq 2.2).
 
     The margin is relative to |w_i| |x(n)|: scaling units or points does not change it.
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
     """
-    W, z, X, y = (np.asarray(array, dtype=np.float64) for array in (W, z, X, y))
+    X, y = check_points(X, y)
+    check_rho(rho)
+    check_first_layer(W, X)
+    W = on_host("W", W, (None, None), "give one row a neuron")
+    z = on_host("z", z, W.shape[:1], f"give one entry for each row of W {W.shape}")
+    return _error(W, z, X, y, rho)
+
+
+def _error(W, z, X, y, rho: float) -> ConstructionError:
     inputs, norms = X @ W.T, row_norms(X)[:, None] * row_norms(W)
     margin = np.divide(np.abs(inputs), norms, out=np.zeros_like(inputs), where=norms > 0)
     error = np.max(np.abs(_leaky_relu(inputs, rho) @ z - y)) / label_scale(y)
@@ -96,7 +107,7 @@ def global_minimum(
         solve, found = _least_norm(w, roots, points, rho, full_rank_only=draw < draws - 1 or best is not None)
         rank = max(rank, found)
         for network in _networks(solve, w, roots, points, to_weights, rays, X, y, rho) if solve else ():
-            error, margin, _ = construction_error(*network, X, y, rho)
+            error, margin, _ = _error(*network, X, y, rho)
             if best is None or (error < best_error and margin > 0):
                 best, best_error = network, error if margin > 0 else np.inf
         if best_error <= GOOD or (best_error <= TOLERANCE and draw >= 2):
@@ -116,10 +127,10 @@ def _checked(X, y, rho) -> tuple[np.ndarray, np.ndarray, float]:
     X, y = check_points(X, y)
     if X.shape[1] < 2:
         raise UserError(f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
-    check_array("rho", rho, (), "give one number")
-    check_rho(float(rho))
+    rho = float(on_host("rho", rho, (), "give one number"))
+    check_rho(rho)
     check_not_zero(X)
-    return X, y, float(rho)
+    return X, y, rho
 
 
 def _whitened(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

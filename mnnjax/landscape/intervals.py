@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,30 @@ from jaxtyping import Int
 from scipy.stats import beta, t
 
 from mnnjax.config import UserError
+from mnnjax.landscape._check import check_array
+
+
+def aligned(parts: Mapping[str, object]) -> str:
+    """A line a part: its name, and in a column what it is."""
+    width = max(map(len, parts))
+    return "\n".join(f"{name:<{width}}  {part}" for name, part in parts.items())
+
+
+def told(value: "Estimate", basis: str) -> str:
+    """An estimate in words, such as '0.12 (95 %: 0.1 to 0.14; 1234 of 10000 draws)': a bound where it is no more than
+    that, as after zero hits. basis: what the interval comes from, with '; ' before it, or ''."""
+    low, high = value.low, value.high
+    if low == value.estimate == high:
+        return f"{low:.6g}"
+    # As many digits as tell the ends apart.
+    digits = next((d for d in range(3, 17) if f"{low:.{d}g}" != f"{high:.{d}g}"), 17)
+    low_text, high_text = (f"{end:.{digits}g}" for end in (low, high))
+    if math.isnan(value.estimate) or value.estimate in (low, high):
+        if low <= 0:
+            return f"at most {high_text} (95 %{basis})" if high < math.inf else "unknown"
+        if math.isnan(value.estimate) or high == 1:
+            return f"at least {low_text} (95 %{basis})"
+    return f"{value.estimate:.{digits}g} (95 %: {low_text} to {high_text}{basis})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +46,10 @@ class Estimate:
     high: float
     hits: int | None = None
     draws: int | None = None
+
+    def __str__(self) -> str:
+        counted = "" if self.draws is None else f"; {self.hits} of {self.draws} draws"
+        return "unknown (no draws)" if self.draws == 0 else told(self, counted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +66,16 @@ class Volumes:
     global_minima: Estimate
     rank_deficient: Estimate
     ratio: Estimate
+
+    def __str__(self) -> str:
+        return aligned(
+            {
+                "suboptimal, V(L_eps)": self.suboptimal,
+                "global_minima, V(G)": self.global_minima,
+                "rank_deficient": self.rank_deficient,
+                "ratio, V(L_eps) / V(G)": self.ratio,
+            }
+        )
 
 
 class Counts(NamedTuple):
@@ -59,6 +97,8 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
     Example:
       clopper_pearson(0, 100)  # (0.0, 0.0362)
     """
+    for name, value in {"hits": hits, "draws": draws, "confidence": confidence}.items():
+        check_array(name, value, (), "give one number")
     if not (0 <= hits <= draws and 0 < confidence < 1):
         raise UserError(
             f"hits {hits}, draws {draws}, confidence {confidence}: need 0 <= hits <= draws, 0 < confidence < 1"
@@ -94,6 +134,20 @@ def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
     three = [proportion(*pair, 1 - error) for pair in pairs]
     wide = [clopper_pearson(*pair, 1 - error / 2) for pair in pairs]
     return Volumes(*three, quotient(*three[:2], *wide[:2]))
+
+
+def looks_at(samples: int, batch: int) -> list[int]:
+    """The numbers of draws after which a run that may stop early looks: one batch, doubled each time, and all."""
+    looks = []
+    while not looks or looks[-1] < samples:
+        looks.append(min(looks[-1] * 2 if looks else batch, samples))
+    return looks
+
+
+def narrow(volumes: Volumes, relative_width: float) -> bool:
+    """Whether each volume that is measured at all has an interval narrower than relative_width times its estimate."""
+    three = (volumes.suboptimal, volumes.global_minima, volumes.rank_deficient)
+    return all(v.high - v.low < relative_width * v.estimate for v in three if v.draws)
 
 
 def combine(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:

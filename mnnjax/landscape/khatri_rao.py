@@ -1,27 +1,27 @@
 """The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w.
 
-Everything here works under jit and vmap.
+Everything here works under jit and vmap. Products of float32 arrays are float32; integers and booleans become float64.
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
-import mnnjax.jax_setup  # noqa: F401
-from mnnjax.landscape._check import check_array, check_pattern
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_array, check_pattern, on_jax
 
 
 def _check(A, X) -> tuple[Array, Array]:
-    check_pattern(A)
-    check_array("X", X, (np.shape(A)[0], None), "give one row for each row of A")
-    return jnp.asarray(A), jnp.asarray(X)
+    require_x64()
+    check_pattern(A, X)
+    return on_jax(A), on_jax(X)
 
 
 def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
     """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, a pattern of more than two values.
+      ValueError: shapes that do not match, NaN or infinite entries, a pattern of more than two values; jax_enable_x64
+        switched off.
     """
     A, X = _check(A, X)
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
@@ -46,8 +46,10 @@ def khatri_rao_matvec(
       ValueError: as khatri_rao; theta of another shape.
     """
     A, X = _check(A, X)
-    check_array("theta", theta, (A.shape[1], X.shape[1]), "give one row a neuron")
-    return jnp.sum(A * (X @ jnp.asarray(theta).T), axis=1)
+    check_array(
+        "theta", theta, (A.shape[1], X.shape[1]), f"give one row a neuron of A {A.shape}, as wide as X {X.shape}"
+    )
+    return jnp.sum(A * (X @ on_jax(theta).T), axis=1)
 
 
 def khatri_rao_rmatvec(
@@ -59,8 +61,8 @@ def khatri_rao_rmatvec(
       ValueError: as khatri_rao; e of another shape.
     """
     A, X = _check(A, X)
-    check_array("e", e, (A.shape[0],), "give one entry a point")
-    return (A * jnp.asarray(e)[:, None]).T @ X
+    check_array("e", e, (A.shape[0],), f"give one entry for each row of A {A.shape}")
+    return (A * on_jax(e)[:, None]).T @ X
 
 
 def rank_tolerance(shape: tuple[int, ...]) -> float:
@@ -77,7 +79,8 @@ def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Arr
     Raises:
       ValueError: as khatri_rao.
     """
-    M = khatri_rao(jnp.asarray(A, jnp.float64), jnp.asarray(X, jnp.float64))
+    A, X = _check(A, X)
+    M = khatri_rao(A.astype(jnp.float64), X.astype(jnp.float64))
     # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
     lengths = jnp.linalg.norm(M, axis=1, keepdims=True)
     values = jnp.linalg.svd(M / jnp.where(lengths > 0, lengths, 1.0), compute_uv=False)

@@ -17,7 +17,6 @@ Whether rounding can have turned an answer is asked too: a theta that was found 
 of M does to it, and that there is none by the multipliers of the linear programs, which bound every margin (duality).
 """
 
-import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,7 +24,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_pattern, check_rho
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_labels, check_pattern, check_rho, refuse_traced
 from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.landscape.khatri_rao import khatri_rao_rank, rank_tolerance
 from mnnjax.landscape.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
@@ -72,24 +72,31 @@ def region_holds_dlm(
     minima. For points of norm 1 and outputs of at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and
     outputs of at most 1e-9 |y| as zero.
 
-    A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A.
+    A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A. It runs on the host, not
+    under jit: milliseconds for a few neurons, at worst 2^d1 linear programs (as many for zeros of z again), minutes.
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, or
-        more signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique).
+      ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
+        signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), traced arrays,
+        or jax_enable_x64 switched off.
       ArithmeticError: rounding may have turned the answer, as where points are parallel to 1e-6 and yet do not agree.
 
     Example:
       A = activation_pattern(W, X, rho=0.0)
       region_holds_dlm(A, X, y, rho=0.0)
     """
+    require_x64()
+    refuse_traced(A=A, X=X, y=y)
     check_rho(rho)
-    check_pattern(A)
-    check_array("X", X, (np.shape(A)[0], None), "give one row for each row of A")
-    check_array("y", y, (np.shape(A)[0],), "give one label for each row of A")
+    check_pattern(A, X)
+    check_labels(y, A)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
-    if not np.isin(A, (rho, 1.0)).all():
-        raise UserError(f"A: of shape {A.shape} has entries other than rho = {rho} and 1; use activation_pattern")
+    others = A[~np.isin(A, (rho, 1.0))]
+    if others.size:
+        raise UserError(
+            f"A: of shape {A.shape} has entries other than rho = {rho} and 1, such as {others[0]}; use "
+            "activation_pattern, with the same rho"
+        )
     cells = [_cell_exists(sigma, X) for sigma in np.unique(np.where(A == 1, 1.0, -1.0), axis=1).T]
     empty = [cell for cell in cells if not cell.holds]
     if empty:
@@ -259,13 +266,19 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
 
 
 def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, "choices singles"]:
-    """The sign vectors of the single neurons that no point forbids."""
+    """The sign vectors of the single neurons that no point forbids; of 20 unknown ones, the most there can be, all take
+    20 MB."""
     columns = [chosen[place] for place in single]
-    options = [(-1, 1) if neurons.given[i] == 0 else (int(neurons.given[i]),) for i in columns]
-    choices = np.array(list(itertools.product(*options)), np.int8).reshape(-1, len(single))
+    unknown = np.flatnonzero(neurons.given[columns] == 0)
+    numbers = np.arange(2 ** len(unknown), dtype=np.int32)
+    choices = np.empty((len(numbers), len(columns)), np.int8)
+    choices[:] = neurons.given[columns]
+    # As itertools.product has them: the last sign changes fastest.
+    for bit, place in enumerate(reversed(unknown)):
+        choices[:, place] = 2 * (numbers >> bit & 1) - 1
     anything = (neurons.outputs[:, [i for i in chosen if neurons.free[i]]] != 0).any(axis=1)
     for n in np.flatnonzero(~anything):
-        contributions = choices * neurons.outputs[n, columns]
+        contributions = choices * neurons.outputs[n, columns].astype(np.int8)
         positive, negative = (contributions > 0).any(axis=1), (contributions < 0).any(axis=1)
         both_or_none = positive == negative
         choices = choices[both_or_none if target[n] == 0 else positive if target[n] > 0 else negative]

@@ -1,12 +1,11 @@
 """What Lemma 2 says of a region's differentiable local minima (DLMs) before anyone trains."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.landscape._check import check_array, check_pattern
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, on_jax
 from mnnjax.landscape.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
@@ -21,17 +20,19 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
     rank_tolerance times the largest, here of the product as it is, count as zero. That the region has such a minimum
     at all is not claimed.
 
-    A (N, d1), X (N, d0), y (N,); works under jit and vmap.
+    A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64. Works under jit and vmap.
 
     Raises:
       ValueError: as khatri_rao; y of another shape.
     """
-    check_pattern(A)
-    check_array("y", y, (np.shape(A)[0],), "give one label for each row of A")
-    M = khatri_rao(jnp.asarray(A, jnp.float64), jnp.asarray(X, jnp.float64))
+    require_x64()
+    check_pattern(A, X)
+    check_labels(y, A)
+    A, X, y = (on_jax(values).astype(jnp.float64) for values in (A, X, y))
+    M = khatri_rao(A, X)
     vectors, values, _ = jnp.linalg.svd(M, full_matrices=False)
     basis = jnp.where(values > rank_tolerance(M.shape) * jnp.max(values), vectors, 0.0)
-    e = jnp.asarray(y, jnp.float64)
+    e = y
     # The second pass removes what rounding left of the column space in the first.
     for _ in range(2):
         e = e - basis @ (basis.T @ e)
@@ -39,19 +40,28 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
 
 
 def region_errors(
-    A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"], threshold: float
+    A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"], threshold: float | None = None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(MSE, MCE) that all differentiable local minima of the region D_A(X) share (Lemma 2): |e|^2 / N (eq 2.3), and the
-    fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (0.5 for labels 0 and 1, 0 for
-    labels -1 and +1; see is_upper).
+    fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (see is_upper).
 
-    A (N, d1), X (N, d0), y (N,).
+    A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, as certify does. Under jit the labels of
+      each call decide that; under vmap over y, each problem's own.
 
     Raises:
-      ValueError: as region_residual.
+      ValueError: as region_residual; a threshold that is not a finite number.
+
+    Example:
+      mse, mce = region_errors(activation_pattern(W, X, rho=0.0), X, y)
     """
-    y = jnp.asarray(y, jnp.float64)
-    output = y - region_residual(A, X, y)
+    e = region_residual(A, X, y)
+    y = on_jax(y).astype(e.dtype)
+    if threshold is None:
+        # objective.default_threshold, for labels that may be traced.
+        threshold = jnp.where((y == -1).any(), 0.0, 0.5)
+    check_threshold(threshold)
+    output = y - e
     wrong = is_upper(output, y, threshold) != (y > threshold)
     return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
 

@@ -1,33 +1,34 @@
 """Neural inputs and activation patterns: which region a weight matrix lies in (Definition 1)."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-import mnnjax.jax_setup  # noqa: F401
-from mnnjax.landscape._check import check_array, check_rho
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_first_layer, check_rho, on_jax
 
 
 def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:
     """U = X W^T (N, d1), the pre-activations w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
+    Computed in float64, also where W and X are not, since the signs name the region. Works under jit and vmap.
+
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries.
+      ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
     """
-    check_array("X", X, (None, None), "give one row a point")
-    check_array("W", W, (None, np.shape(X)[1]), "give one row a neuron, as wide as X")
-    return jnp.asarray(X) @ jnp.asarray(W).T
+    require_x64()
+    check_first_layer(W, X)
+    return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
 
 
 def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: float) -> Float[Array, "N d1"]:
     """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
     elsewhere.
 
-    a is undefined at a neural input of exactly zero; this gives rho there, the slope that autodiff takes. Works under
-    jit and vmap.
+    W (d1, d0), X (N, d0); rho: slope for negative neural inputs. a is undefined at a neural input of exactly zero; this
+    gives rho there, the slope that autodiff takes. Works under jit and vmap.
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+      ValueError: shapes that do not match, NaN or infinite entries, rho = 1; jax_enable_x64 switched off.
 
     Example:
       A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, 0 where not

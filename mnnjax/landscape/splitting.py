@@ -17,10 +17,19 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array, check_not_zero, check_points, check_rho
-from mnnjax.landscape.intervals import Estimate, combine
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import (
+    check_count,
+    check_eps,
+    check_key,
+    check_not_zero,
+    check_points,
+    check_rho,
+    check_threshold,
+    on_host,
+)
+from mnnjax.landscape.intervals import Estimate, aligned, combine, told
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
 from mnnjax.landscape.volume import are_deficient, residuals_of
@@ -54,6 +63,13 @@ class SplitEstimate(Estimate):
     repetitions: tuple[float, ...] = ()
     candidate: Estimate | None = None
 
+    def __str__(self) -> str:
+        volume = told(self, f"; {len(self.repetitions)} runs")
+        # Of rank-deficient regions they are the same.
+        if self.candidate is None or self.candidate.estimate == self.estimate:
+            return volume
+        return aligned({"volume": volume, "candidates, which hold it": told(self.candidate, "")})
+
 
 def _on_host(function: Callable) -> Callable:
     """On the CPU backend, whatever accelerator there is, with one BLAS thread: several wait for each other."""
@@ -79,9 +95,9 @@ def fit_importance(
 
     Raises:
       ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, another target,
-        eps outside [0, 1), d1 below 1, fewer than 2 particles.
+        eps outside [0, 1), d1 below 1, fewer than 2 particles, no JAX key, jax_enable_x64 switched off.
     """
-    X, y, threshold = _checked(X, y, d1, rho, eps, target, particles, threshold)
+    X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
     is_end = scores > (0 if target == "rank_deficient" else 1 + eps * len(X))
     h = np.tile(np.where(scores > 0, np.exp(0.5 * np.minimum(scores, 30)), 1e-5), (d1 + 1, 1))
@@ -118,13 +134,15 @@ def run_splitting(
       runs = [run_splitting(k, importance, X, y, 30, 0.0, 0.0, target="rank_deficient").volume for k in keys]
       combine(runs)  # mean, low, high
     """
-    X, y, threshold = _checked(X, y, d1, rho, eps, target, particles, threshold)
-    check_array("importance", importance, (d1 + 1, len(X) + 2), "take it from fit_importance")
-    if not (np.asarray(importance) > 0).all():
+    X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
+    max_linear_programs = check_count("max_linear_programs", max_linear_programs, least=0)
+    mend = f"take it from fit_importance for the same d1 and X {X.shape}"
+    importance = on_host("importance", importance, (d1 + 1, len(X) + 2), mend)
+    if not (importance > 0).all():
         raise UserError("importance: has values that are not positive; with those the estimate would be biased")
     # Not fold_in(key, 1), which is the second of split(key, d1).
     key, key_order = jax.random.split(key)
-    run = run_particles(key, np.asarray(importance), X, y, d1, rho, eps, target, particles, threshold)
+    run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
     A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
     rough = run.moves[-1][1] > (0 if target == "rank_deficient" else 1 + eps * len(X))
     likely, unlikely = np.flatnonzero(rough), np.flatnonzero(~rough)
@@ -169,9 +187,14 @@ def split_volume(
     """The angular volume of the rank-deficient regions, or of L_eps (Definitions 3 and 4), where it is too small to
     be hit by plain sampling.
 
+    Time grows as (repetitions + 4 to 30 pilots) * d1 * particles * N^3: for rank-deficient regions about 10 s at N = 6,
+    d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by repetitions * max_linear_programs linear programs:
+    about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, repetitions=6.
+
     Args:
+      key: jax.random.key(0), or another seed's; the same key gives the same estimate.
       X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE) above which a minimum is bad.
+      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
       target: "rank_deficient", or "suboptimal": L_eps, with a linear program for each of up to max_linear_programs
         final particles a run.
       particles: partial networks carried from neuron to neuron.
@@ -182,10 +205,11 @@ def split_volume(
       ValueError: as fit_importance; fewer than 2 repetitions.
 
     Example:
-      split_volume(jax.random.key(0), X, y, d1=30, rho=0.0).estimate
+      print(split_volume(jax.random.key(0), X, y, d1=30, rho=0.0))  # with its interval
     """
-    if repetitions < 2:
-        raise UserError(f"repetitions: {repetitions} is too small; an interval needs at least 2")
+    repetitions = check_count("repetitions", repetitions, least=2)  # else there is no interval
+    check_count("max_linear_programs", max_linear_programs, least=0)
+    check_key(key)
     options = {"target": target, "particles": particles, "threshold": threshold}
     pilot, *keys = jax.random.split(key, repetitions + 1)
     importance = fit_importance(pilot, X, y, d1, rho, eps, **options)
@@ -230,12 +254,15 @@ def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 
     return np.clip(chance, least, HIGHEST)
 
 
-def _checked(X, y, d1: int, rho: float, eps: float, target: str, particles: int, threshold: float | None):
+def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles: int, threshold: float | None):
+    require_x64()
+    check_key(key)
     check_rho(rho)
     X, y = check_points(X, y)
     if target not in ("rank_deficient", "suboptimal"):
         raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
-    if not (0 <= eps < 1 and d1 >= 1 and particles >= 2):
-        raise UserError(f"eps {eps}, d1 {d1}, particles {particles}: need eps in [0, 1), d1 >= 1, particles >= 2")
+    d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
     check_not_zero(X)
-    return X, y, default_threshold(y) if threshold is None else float(threshold)
+    threshold = default_threshold(y) if threshold is None else threshold
+    check_threshold(threshold)
+    return X, y, d1, float(rho), check_eps(eps), particles, float(threshold)

@@ -45,8 +45,12 @@ def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple 
         return None, 0.0
     # Inverse iteration says where the bound may lie; the factorization below proves it.
     v = np.random.default_rng(0).standard_normal(n)
-    for _ in range(8):
-        v = scipy.linalg.cho_solve(factor, v / np.linalg.norm(v), check_finite=False)
+    # No bound for eigenvalues below 1e-150 or above 1e150, whose squares are no numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(8):
+            v = scipy.linalg.cho_solve(factor, v / np.linalg.norm(v), check_finite=False)
+            if not 0 < np.linalg.norm(v) < np.inf:
+                return None, 0.0
     estimate = 1 / np.linalg.norm(v)
     for fraction in (0.5, 0.1):
         try:
@@ -99,7 +103,8 @@ class Region:
         X, A = self.X[self.live], self.columns
         K = ((A * weights) @ A.T) * (X @ X.T)
         size = ((np.abs(A) * weights) @ np.abs(A).T) * (np.abs(X) @ np.abs(X).T)
-        error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.linalg.norm(size))
+        with np.errstate(over="ignore"):  # an infinite error leaves nothing proven
+            error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.linalg.norm(size))
         return (K + 1.0 if self.constant else K), error
 
     def group_sums(self, values: Float[np.ndarray, " d1"]) -> Float[np.ndarray, " g"]:

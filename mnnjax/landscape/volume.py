@@ -18,10 +18,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_not_zero, check_points, check_rho
-from mnnjax.landscape.intervals import Counts, Volumes, volumes_from_counts
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import (
+    check_count,
+    check_draw,
+    check_eps,
+    check_key,
+    check_not_zero,
+    check_points,
+    check_rho,
+    check_threshold,
+    check_width,
+)
+from mnnjax.landscape.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 from mnnjax.landscape.khatri_rao import khatri_rao_rank
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
 from mnnjax.landscape.minima import region_residual
@@ -187,22 +197,9 @@ def residuals_of(A: Float[np.ndarray, "B N d1"], X, y) -> Float[np.ndarray, "B N
     return _in_groups(lambda group: _residual_of(group, np.stack([X] * BLOCK), np.stack([y] * BLOCK)), A)
 
 
-def looks_at(samples: int, batch: int) -> list[int]:
-    """The numbers of draws after which a run that may stop early looks: one batch, doubled each time, and all."""
-    looks = []
-    while not looks or looks[-1] < samples:
-        looks.append(min(looks[-1] * 2 if looks else batch, samples))
-    return looks
-
-
-def narrow(volumes: Volumes, relative_width: float) -> bool:
-    """Whether each volume that is measured at all has an interval narrower than relative_width times its estimate."""
-    three = (volumes.suboptimal, volumes.global_minima, volumes.rank_deficient)
-    return all(v.high - v.low < relative_width * v.estimate for v in three if v.draws)
-
-
 def estimate_volumes(
-    key: PRNGKeyArray, X: Float[Array, "N d0"], y: Float[Array, " N"], d1: int, rho: float, eps: float, samples: int, *,
+    key: PRNGKeyArray, X: Float[Array, "N d0"], y: Float[Array, " N"], d1: int, rho: float, eps: float = 0.0,
+    samples: int = 1000, *,
     suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
     threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
 ) -> Volumes:  # fmt: skip
@@ -211,9 +208,15 @@ def estimate_volumes(
     Each has a 95 % interval (Clopper-Pearson), right also at zero hits. The rank decides whether a draw's region can
     hold a sub-optimal minimum; a linear program, whether it holds one, or a global one.
 
+    Time: ranks grow as N^3, 1000 draws at N = 200 in seconds, and some seconds to compile each new shape. Nearly all of
+    the rest is the linear programs of V(G), so give global_samples: 1000 draws with N = 20, d0 = 10 take about 3 s with
+    d1 = 4 and 30 s with d1 = 8; with N = 48, d0 = 24, d1 = 8, minutes.
+
     Args:
+      key: jax.random.key(0), or another seed's; the same key gives the same draws.
       X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE) above which a minimum is bad.
+      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+      samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
       suboptimal_samples, global_samples: how many of the draws, the first ones, are asked for V(L_eps) and V(G); None
         is all, 0 none. Up to 2^d1 linear programs can be needed for one draw; for V(G) with random signs, 1. A draw
         whose answer rounding may have turned is counted as it seems; with Gaussian points fewer than 1 in 1000 are.
@@ -224,10 +227,12 @@ def estimate_volumes(
 
     Raises:
       ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, eps outside
-        [0, 1), no samples; at a draw with more signs or zeros of z than can be tried (see region_holds_dlm).
+        [0, 1), counts that are no whole numbers of at least 1, no JAX key, jax_enable_x64 switched off; at a draw with
+        more signs or zeros of z than can be tried (see region_holds_dlm).
 
     Example:
-      found = estimate_volumes(jax.random.key(0), X, y, d1=8, rho=0.0, eps=0.1, samples=1000)
+      found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
+      print(found)  # a line a volume, with its interval, hits and draws
       found.suboptimal.estimate, found.suboptimal.low, found.suboptimal.high
     """
     X, y = check_points(X, y)
@@ -239,20 +244,29 @@ def estimate_volumes(
 
 
 def estimate_expected_volumes(
-    key: PRNGKeyArray, draw: Callable, N: int, d0: int, d1: int, rho: float, eps: float, samples: int, *,
+    key: PRNGKeyArray, draw: Callable, N: int, d0: int, d1: int, rho: float, eps: float = 0.0, samples: int = 1000, *,
     threshold: float, suboptimal_samples: int | None = None, global_samples: int | None = None,
     relative_width: float | None = None, output_signs: Literal["any", "random"] = "any",
 ) -> Volumes:  # fmt: skip
     """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with points drawn anew for
     every W.
 
-    draw: the pure function draw(key, N) -> X (N, d0), y (N,), as problems.make_problem makes it. It should be one
-      object for many calls: programs are compiled once a function.
-    threshold: of the MCE.
+    draw: the pure function draw(key, N) -> X (N, d0), y (N,) of JAX, as problems.make_problem makes it; N is an int. It
+      should be one object for many calls: programs are compiled once a function.
+    threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. Time, and all else: as estimate_volumes.
 
     Raises:
-      ValueError: as estimate_volumes.
+      ValueError: as estimate_volumes; points of other shapes from draw.
+
+    Example:
+      def draw(key, N):
+          key, labels = jax.random.split(key)
+          return jax.random.normal(key, (N, 2)), jax.random.bernoulli(labels, 0.5, (N,)).astype(float)
+      estimate_expected_volumes(jax.random.key(0), draw, N=6, d0=2, d1=3, rho=0.0, threshold=0.5)
     """
+    check_key(key)
+    N, d0 = check_count("N", N), check_count("d0", d0)
+    check_draw(draw, key, N, d0)
     sizes = (N, d0, d1, samples, suboptimal_samples, global_samples)
     return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs)
 
@@ -260,18 +274,24 @@ def estimate_expected_volumes(
 @functools.lru_cache(maxsize=16)
 def _compiled_screen(*arguments) -> Callable[..., Screened]:
     """make_screen, compiled once for estimates that differ in their keys or points."""
-    return jax.jit(make_screen(*arguments))
+    rows, *others, draw = arguments
+    # All rows are points: draw gets their number as an int, which it may use as a size.
+    return jax.jit(make_screen(rows, *others, None if draw is None else lambda key, _: draw(key, rows)))
 
 
 def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, output_signs) -> Volumes:
-    N, d0, d1, samples, *parts = sizes
+    require_x64()
+    check_key(key)
     check_rho(rho)
-    if not (0 <= eps < 1 and d1 >= 1 and samples >= 1):
-        raise UserError(f"eps {eps}, d1 {d1}, samples {samples}: need eps in [0, 1), d1 >= 1 and samples >= 1")
+    check_threshold(threshold)
+    eps = check_eps(eps)
+    N, d0, d1, samples, *parts = sizes
+    d1, samples = check_count("d1", d1), check_count("samples", samples)
+    named = zip(("suboptimal_samples", "global_samples"), parts, strict=True)
+    parts = [part if part is None else check_count(name, part, least=0) for name, part in named]
     if output_signs not in ("any", "random"):
         raise UserError(f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
-    if relative_width is not None and not relative_width > 0:
-        raise UserError(f"relative_width: {relative_width} is not positive; give None to draw all samples")
+    check_width(relative_width)
     batch = min(-(-samples // BLOCK) * BLOCK, BATCH)
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]

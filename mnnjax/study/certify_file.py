@@ -23,6 +23,9 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     """The certificate of the network in the .npz as JSON values; with an output, that of the polished one, which is
     written there.
 
+    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); where trained, biases b (d1,) and c (); and may hold rho
+    and threshold. PyTorch's shapes, z (1, d1), y (N, 1) and c (1,), are taken too.
+
     rho: in place of the file's.
 
     Raises:

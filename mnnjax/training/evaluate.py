@@ -1,4 +1,5 @@
-"""What a trained network is measured by: in float64, whatever precision trained it."""
+"""What a trained network is measured by: in float64, whatever precision trained it. ValueErrors are raised by all that
+need it while jax_enable_x64 is off."""
 
 import functools
 from collections.abc import Callable
@@ -9,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import Network, Problem
+from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN, leaky_relu
 
 
@@ -47,6 +48,7 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.float64)
 
     def sums(params, X, y, weights) -> Sums:
+        require_x64()
         params, X, y, weights = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (params, X, y, weights))
         output, neural_inputs = module.apply({"params": params}, X, method=MNN.forward)
         is_point = weights > 0
@@ -100,6 +102,7 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
 
         params: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, with biases also b1, ... (d1,) and c ().
         """
+        require_x64()
         return from_sums(sums(params, X, y, (jnp.arange(X.shape[0]) < N).astype(jnp.float64)), N)
 
     return evaluate

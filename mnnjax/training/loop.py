@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
 from mnnjax.training.newton import init_newton, make_newton, newton_options
@@ -108,7 +108,7 @@ def make_training(
     drawn but read (problems.draw_images).
 
     Raises:
-      UserError: from check_optimizer.
+      UserError: from check_optimizer; precision float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)
@@ -122,6 +122,8 @@ def make_training(
     """
     check_optimizer(train)
     dtype = jnp.dtype(train.precision)
+    if dtype == jnp.float64:
+        require_x64()
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     batch_rows = min(train.batch_size or rows, rows)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mnnjax.jax_setup  # noqa: F401
-from mnnjax.checks import UserError, require
+from mnnjax.checks import UserError, first_line, require
 from mnnjax.network import MNN
 from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
 from mnnjax.training.state import TrainState
@@ -26,6 +26,8 @@ def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: i
     another region, so say that you polished, and by how much W moved. There are no kicks (training/newton.py): the way
     goes downhill, and its best point is kept. A point that is far from any minimum may still be so after it.
 
+    Arrays of any real type are taken in float64. From PyTorch: landscape.certify's docstring says how to write them.
+
     Args:
       W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
         y: (N,). rho: slope for negative neural inputs.
@@ -39,7 +41,9 @@ def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: i
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
 
     Example:
-        certify(*polish(W, z, X, y, rho=0.0), X, y, rho=0.0).verdict
+        print(certify(*polish(W, z, X, y, rho=0.0), X, y, rho=0.0))
+        W, z, c = polish(W, z, X, y, rho=0.0, output_bias=c)
+        print(certify(W, z, X, y, rho=0.0, output_bias=c))
     """
     X = _checked("X", X, (None, None), "give one row a point")
     W = _checked("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
@@ -69,8 +73,8 @@ def _checked(name: str, value, shape: tuple[int | None, ...], why: str) -> np.nd
     try:
         numbers = np.asarray(value)
         numbers = numbers.astype(np.float64, casting="same_kind" if numbers.dtype.kind in "biuf" else "no")
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: is no array of real numbers; {why}") from error
+    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: PyTorch, for tensors that require grad
+        raise UserError(f"{name}: is no array of real numbers ({first_line(error)}); {why}") from error
     found = numbers.shape
     fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
     wanted = str(tuple("any" if s is None else s for s in shape)).replace("'", "")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from points import binary, draw, reached, stationary
 
-from mnnjax.landscape import certify
+from mnnjax.landscape import certify, systems
 
 RHOS = [0.0, 0.1, -1.0]
 
@@ -159,3 +159,17 @@ def test_absurd_scales_end_in_a_verdict(argument, scale):
     values = [W, z, X, np.array([0.0, 1.0, 1.0, 0.0])]
     values[argument] = values[argument] * scale
     assert certify(*values, -1.0).verdict in ("not_converged", "non_differentiable")
+
+
+def test_points_whose_eigenvalues_have_no_square_are_decided_without_a_warning():
+    """Warnings are errors here. Only a neuron with z = 1e-80 sees the second point, so that an eigenvalue is 1e-160."""
+    W, z, X = np.array([[1.0, -2.0], [-1.0, 1.0]]), np.array([1.0, 1e-80]), np.array([[1.0, 0.1], [-0.3, 1.0]])
+    y = np.maximum(X @ W.T, 0) @ z
+    S = np.diag([1.0, 1e-160])
+    assert systems.factor_with_bound(S, 0.0) == (None, 0.0)
+    assert systems.factor_with_bound(1e308 * S[:1, :1], 0.0) == (None, 0.0)
+    certificate = certify(W, z, X, y, 0.0)
+    assert (certificate.verdict, certificate.rank) == ("not_converged", 2)
+    assert "too badly conditioned" in certificate.reason
+    # Nor do gradients and bounds that overflow.
+    assert certify(1e48 * W, 1e48 * z[:1].repeat(2), 1e48 * X, y, 0.0).verdict == "not_converged"

@@ -1,6 +1,7 @@
 """Which regions hold a minimum: against generators of the cells, minima that are made, and certificates."""
 
 import itertools
+import tracemalloc
 
 import jax
 import numpy as np
@@ -163,3 +164,22 @@ def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypa
     monkeypatch.setattr(membership, "MOST_SETS", 100)
     with pytest.raises(UserError, match=r"100 sets.*output_signs"):
         region_holds_dlm(A, X, y, 0.0)
+
+
+def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
+    rng = np.random.default_rng(0)
+    k, target = 16, np.array([0.0, 1.0, -1.0])
+    outputs = rng.integers(-1, 2, (3, k))
+    given = np.where(np.arange(k) % 8 == 3, -1, 0)
+    neurons = membership._Neurons([], outputs, np.ones((3, k)), np.zeros(k, bool), given)
+    tracemalloc.start()
+    found = membership._sign_choices(neurons, tuple(range(k)), list(range(k)), target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    options = [(-1, 1) if sign == 0 else (sign,) for sign in given]
+    every = np.array(list(itertools.product(*options)))
+    positive, negative = ((sign * every[:, None] * outputs > 0).any(axis=2) for sign in (1, -1))
+    allowed = np.where(target == 0, positive == negative, np.where(target > 0, positive, negative)).all(axis=1)
+    np.testing.assert_array_equal(found, every[allowed])
+    assert found.dtype == np.int8
+    assert peak < 6 * every.size

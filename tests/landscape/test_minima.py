@@ -1,11 +1,12 @@
 """What Lemma 2 says of a region, against least squares, minimisation and problems solved by hand."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.optimize
 from oracles import kron_rows
 
-from mnnjax.landscape import khatri_rao_rank, region_residual
+from mnnjax.landscape import certify, khatri_rao_rank, region_errors, region_residual
 
 EPS = np.finfo(np.float64).eps
 
@@ -61,3 +62,27 @@ def test_region_residual_of_points_of_very_different_lengths():
     A, X = np.ones((2, 1)), np.array([[1.0, 0.0], [0.0, 1e-17]])
     assert khatri_rao_rank(A, X) == 2
     assert np.allclose(region_residual(A, X, np.ones(2)), 0, atol=10 * EPS)
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (-1, 1), (0.25, 4.0)])
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_without_a_threshold_errors_are_those_of_certify_also_under_jit(labels, rho):
+    rng = np.random.default_rng(0)
+    X, W, y = rng.standard_normal((20, 3)), rng.standard_normal((2, 3)), rng.choice(labels, 20)
+    A = np.where(X @ W.T > 0, 1.0, rho)
+    expected = certify(W, np.ones(2), X, y, rho)
+    assert 0 < expected.region_mce < 1
+    for errors in (region_errors, jax.jit(region_errors)):
+        mse, mce = errors(A, X, y)
+        assert mse == pytest.approx(expected.region_mse, rel=1e-9)
+        assert mce == pytest.approx(expected.region_mce, rel=1e-15)
+        assert mce == errors(A, X, y, 0.0 if -1 in labels else 0.5)[1]
+
+
+def test_under_vmap_each_problem_has_the_threshold_of_its_own_labels():
+    X, A = draw(20, 3, 2, 0.0)
+    y = np.random.default_rng(1).integers(0, 2, 20).astype(float)
+    both = np.stack([y, 2 * y - 1])
+    found = jax.vmap(region_errors, (None, None, 0))(A, X, both)
+    np.testing.assert_array_equal(np.array(found).T, [region_errors(A, X, one) for one in both])
+    assert found[1][1] == region_errors(A, X, both[1], 0.0)[1] != region_errors(A, X, both[1], 0.5)[1]
