@@ -3,16 +3,21 @@
 import argparse
 import ast
 import contextlib
+import dataclasses
+import difflib
 import errno
 import inspect
-import io
 import itertools
 import json
 import math
+import os
 import re
+import sys
+import textwrap
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 
@@ -23,22 +28,136 @@ class UserError(ValueError):
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_STOPPED = 75  # EX_TEMPFAIL: saved, run again to go on
+EXIT_INTERRUPTED = 130  # what shells say of Ctrl-C: 128 + SIGINT
 
 # What the system calls a full disk, or a used-up quota.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What it says of a file or folder that the user can give another of.
+NOT_USABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
+
+# How alike two names must be for one to have been meant by the other, from 0 to 1.
+ALIKE = 0.6
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """Which of the names was probably meant by a misspelt word; None where none is like it.
+
+    Of dotted names the last part counts most: `lerning_rate` means `train.learning_rate`; and `lr` does, by initials.
+    """
+
+    def likeness(name: str) -> tuple[float, float]:
+        whole, own = _plain(word), _plain(name)
+        last, own_last = (whole.rpartition(".")[2], own.rpartition(".")[2]) if "." in own else (whole, own)
+        alike = difflib.SequenceMatcher(None, last, own_last).ratio()
+        if last == "".join(part[:1] for part in own_last.split("_")) or (len(last) > 2 and last in own_last):
+            alike = max(alike, ALIKE)
+        return alike, difflib.SequenceMatcher(None, whole, own).ratio()
+
+    best = max(names, key=likeness, default=None)
+    return best if best is not None and likeness(best)[0] >= ALIKE else None
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """What follows a name that does not exist, in brackets; '' where none is like it."""
+    name = nearest(word, names)
+    return f" (did you mean {name}?)" if name else ""
+
+
+def _plain(name: str) -> str:
+    return name.strip("-").lower().replace("-", "_")
+
+
+def end_at_once(text: str, code: int, to: int = 2) -> None:
+    """End the process from the handler of a signal, with a line to standard error (2) or output (1).
+
+    Not by an exception: Python drops one that is raised in a callback of JAX, and others are taken for errors on their
+    way. Nor by print: the signal may have come in the midst of one.
+    """
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    # A bar has hidden it.
+    cursor = "\x1b[?25h" if os.isatty(to) else ""
+    with contextlib.suppress(OSError):
+        os.write(to, f"{cursor}{text}\n".encode())
+    os._exit(code)
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Paragraphs of help texts, filled to the width of the terminal; those with an indented line stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = text.split("\n\n")
+        return "\n\n".join(part if "\n " in part else textwrap.fill(part, width) for part in parts)
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse, with its errors in one line."""
+    """argparse, with its errors in one line, and with options whose names may have - or _ between their words."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **{"formatter_class": Paragraphs} | more)
+
+    def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
+        """As argparse does; an unknown option is told before what is missing, which may be that option misspelt.
+
+        Raises:
+          UserError: wrong arguments.
+        """
+        known = self._known()
+        for word in args[: args.index("--") if "--" in args else len(args)]:
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(_hyphened(name)) for option in known):
+                self.error(f"there is no option {name}{did_you_mean(name, known)}")
+        return super().parse_args(self.spelt(args), namespace)
+
+    def spelt(self, args: Sequence[str]) -> list[str]:
+        """The arguments with the names of this parser's options as they are here, with hyphens."""
+        known = self._known()
+        return [_hyphened(word) if _hyphened(word).partition("=")[0] in known else word for word in args]
 
     def error(self, message: str):
         """Raise UserError, where argparse would print and exit."""
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            message += did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
         raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; --help says how to call it")
+
+    def _known(self) -> list[str]:
+        """The long options, those of its verbs included."""
+        verbs = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        own = [option for option in self._option_string_actions if option.startswith("--")]
+        return own + [option for parser in itertools.chain(*verbs) for option in parser._known()]
+
+
+def _hyphened(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return (name.replace("_", "-") if word.startswith("--") else name) + equals + value
+
+
+def nonempty(text: str) -> str:
+    """The value of an option that must not be empty; argparse's `type`."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; give one")
+    return text
+
+
+def local_path(text: str) -> Path:
+    """A file or folder of this machine, likewise; `~` is the user's home."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is no file or folder of this machine")
+    return Path(nonempty(text)).expanduser()
 
 
 def first_line(error: Exception) -> str:
     """What an error says, without the lines that other libraries add; '' where it says nothing."""
     return (str(error).strip().splitlines() or [""])[0]
+
+
+def told_error(error: OSError) -> str | None:
+    """A line about a file that cannot be read or written; None where the user has nothing to do with it."""
+    if error.errno in DISK_FULL:
+        return f"the disk of {error.filename or 'the output'} is full; free some space and run the same command again"
+    if error.errno in NOT_USABLE and error.filename is not None:
+        return f"{error.filename}: cannot be used ({error.strerror}); choose another, or change its permissions"
+    return None
 
 
 def require(condition: bool, message: str) -> None:
@@ -68,14 +187,25 @@ def _require_different(name: str, values: tuple) -> None:
 def require_types(prefix: str, config) -> None:
     """Raise UserError unless every field of a dataclass instance holds a value of its annotated type; dataclasses do
     not check that themselves."""
-    for name, hint in typing.get_type_hints(type(config)).items():
+    hints = typing.get_type_hints(type(config))
+    for name, hint in hints.items():
         value = getattr(config, name)
+        if _fits(value, hint):
+            continue
+        shown, mend = repr(value), ""
         if typing.get_origin(hint) is Literal:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
+            mend = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
         else:
             expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
-        mend = f"; give {_as_tuple(value)!r}" if _fits(_as_tuple(value), hint) else ""
-        require(_fits(value, hint), f"{prefix}{name}: {value!r} is not {expected}{mend}")
+        if dataclasses.is_dataclass(value):
+            # Given by its place, and so to another field.
+            shown = f"{type(value).__name__}(...)"
+            own = [other for other, own_hint in hints.items() if _fits(value, own_hint)]
+            mend = f"; name the field: {own[0]}={shown}" if own else ""
+        elif _fits(_as_tuple(value), hint):
+            mend = f"; give {_as_tuple(value)!r}"
+        raise UserError(f"{prefix}{name}: {shown} is not {expected}{mend}")
 
 
 def _as_tuple(value) -> tuple:
@@ -137,36 +267,3 @@ def first_difference(stored, wanted, path: str = "") -> str | None:
                 return found
         return None
     return None if stored == wanted else f"{path}: there {json.dumps(stored)}, here {json.dumps(wanted)}"
-
-
-def _is_rule(line: str) -> bool:
-    return len(line) > 2 and set(line) <= {"─", "-"}
-
-
-def parse_options(verb: str, options: type, arguments: Sequence[str], **more):
-    """tyro.cli for a verb of the command line, whose fields are those of the dataclass `options`.
-
-    Raises:
-      UserError: tyro's boxed error, in one line.
-      SystemExit: after --help.
-    """
-    import tyro
-
-    captured = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(captured):
-            flags = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
-            return tyro.cli(options, prog=f"mnnjax {verb}", args=arguments, config=flags, **more)
-    except SystemExit as stop:
-        if stop.code == 0:
-            raise
-        lines = [line.strip("│ ").strip() for line in captured.getvalue().splitlines()]
-        content = [line for line in lines if line and line[0] not in "╭╰"]
-        # Where there is no box, its title is a line of its own above a rule.
-        boxed = any(line.startswith("╭") for line in captured.getvalue().splitlines())
-        between = [list(some) for is_rule, some in itertools.groupby(content, _is_rule) if not is_rule]
-        text = re.sub(r"\s+", " ", " ".join(between[0 if boxed or len(between) < 2 else 1]))
-        if own := re.fullmatch(r"Error parsing study(?:\.(also[.\d]*\d))?[.\w]*: (.*)", text):
-            # What a field's own check said.
-            raise UserError(": ".join(part for part in own.groups() if part)) from stop
-        raise UserError(f"{text}; --help lists the options") from stop

@@ -71,8 +71,9 @@ class Train:
     optimizer: str = "adam"
     """Any Optax optimizer with a learning rate, by its name there: adam, sgd, rmsprop, ...; or newton, our own."""
     optimizer_options: tuple[tuple[str, int | float | bool], ...] = ()
-    """Its further arguments, such as (("momentum", 0.9),)."""
+    """Its further arguments: (("momentum", 0.9),) in a config, momentum 0.9 on the command line."""
     learning_rate: float = 1e-2
+    """At the start, and for all of `epochs`."""
     batch_size: int | None = None
     """Points a step; None is full batch (one step an epoch)."""
     epochs: int = 1000
@@ -82,6 +83,7 @@ class Train:
     decay_to: float = 1e-3
     """The learning rate at the very end, as a fraction of learning_rate."""
     precision: Literal["float32", "float64"] = "float32"
+    """Of the points and of all arithmetic in training; what is measured at its end is in float64."""
     chunk_epochs: int = 100
     """Epochs between two looks of the host: progress, metrics, a stop request."""
     checkpoint_chunks: int = 5
@@ -190,6 +192,7 @@ class Study:
     repeats: int = 30
     """Repetitions a cell; repetition k draws everything from seed + k."""
     seed: int = 0
+    """The first repetition's; whatever is random is drawn from these."""
     figure: Literal["none", "fig5_1", "fig5_2", "table1", "volumes", "full_rank", "basins", "capacity"] = "none"
     """The picture or table that the report draws from it."""
     volume: Volume | None = None

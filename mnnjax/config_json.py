@@ -5,7 +5,7 @@ import hashlib
 import json
 import typing
 
-from mnnjax.checks import UserError, require
+from mnnjax.checks import UserError, did_you_mean, require
 
 
 def to_dict(config) -> dict:
@@ -31,8 +31,8 @@ def from_dict(cls, values: dict):
     """
     require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
     hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    require(not unknown, f"{cls.__name__} has no field {', '.join(unknown)}")
+    for name in sorted(set(values) - set(hints)):
+        raise UserError(f"{cls.__name__} has no field {name}{did_you_mean(name, hints)}")
     try:
         return cls(**{name: _from_json(hints[name], value) for name, value in values.items()})
     except TypeError as error:

@@ -21,9 +21,9 @@ class Problem:
         "digits", "patches32", "patches64", "mnist", "fashion_mnist", "cifar10", "imagenet64",
     ] = "gaussian"  # fmt: skip
     """gaussian: i.i.d. standard normal. sphere: uniform, of norm sqrt(d0). rademacher: +1 or -1. uniform: on [0, 1]^d0.
-    digits: the 1797 real 8x8 images bundled with scikit-learn. patches32, patches64: 50 000 32x32x3 and 1 280 000
-    64x64x3 patches of scikit-learn's two photographs, of class 0 and 1. mnist and so on: what `mnnjax data` keeps. All
-    images are whitened."""
+    digits: the 1797 real 8x8 images bundled with scikit-learn. patches32, patches64: patches of scikit-learn's two
+    photographs, of class 0 and 1, 50 000 of 32x32x3 and 1 280 000 of 64x64x3. mnist and so on: what `mnnjax data`
+    keeps. All images are whitened."""
     labels: Literal["random", "teacher", "classes"] = "random"
     """random: each value with probability 1/2. teacher: by a random network (Assumption 5). classes: of the images."""
     label_values: Literal["zero_one", "plus_minus_one"] = "plus_minus_one"

@@ -2,98 +2,102 @@
 
 import atexit
 import dataclasses
-import importlib.util
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, parse_options
+from mnnjax.checks import EXIT_FAILED, EXIT_STOPPED, OneLineParser, end_at_once, local_path, nonempty
 from mnnjax.config import Study, UserError
+from mnnjax.study.config_file import load_config
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 # Options that change no result.
 WHERE = ("--workdir", "--data-dir", "--coordinator", "--num-processes", "--process-id")
 
-
 HELP = {"-h", "--help"}
-USAGE = """usage: mnnjax run CONFIG [options]
+DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
+defines `study`, such as configs/quickstart.py; it comes first. The same command again goes on from where it stopped;
+README.md says what lies in the work folder."""
+EPILOG = """{fields}
 
-  CONFIG              a Python file that defines `study`, such as configs/quickstart.py; it comes first
-  --small             run the config's small variant, which takes seconds
-  --workdir DIR       where everything is kept, a folder or gs://BUCKET/NAME; default runs/NAME
-  --data-dir DIR      where `mnnjax data` keeps image data
-  --shard I/N         run every N-th cell, from cell I on: the share of one of N machines
-  --dry-run           print cells, memory and an estimate of the time, and run nothing
-  --FIELD.SUBFIELD VALUE ...
-                      another value of a field of the study, such as --train.epochs 100
+exit codes:
+  0    done
+  75   saved after Ctrl-C or SIGTERM, or another machine of the run is gone:
+       run the same command again to go on
+  2    wrong input: one line says what, and how to mend it
+  130  interrupted, with nothing to save (--dry-run)
+  1    anything else, such as a full disk
 
-mnnjax run CONFIG --help lists all options, and the fields with their values in that config."""
+examples:
+  mnnjax run configs/quickstart.py
+  mnnjax run configs/fig5_1.py --small --workdir runs/try
+  mnnjax run configs/fig5_1.py --problem.d0 20 30 --train.optimizer sgd \\
+      --train.optimizer_options momentum 0.9 --workdir runs/sgd
+  mnnjax run configs/fig5_1.py --shard 0/4 --workdir gs://BUCKET/fig5_1
+  mnnjax run configs/fig5_1.py --dry-run"""
+
+
+OPTIONS = {
+    "--small": {"action": "store_true", "help": "run the config's small variant, which takes seconds"},
+    "--workdir": {
+        "type": nonempty, "metavar": "DIR",
+        "help": "where everything is kept: a folder or gs://BUCKET/NAME; default runs/ and the study's name, and "
+        "-small of the small variant",
+    },
+    "--data-dir": {
+        "type": local_path, "metavar": "DIR",
+        "help": "where `mnnjax data` keeps image data; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder",
+    },
+    "--shard": {
+        "metavar": "I/N",
+        "help": "run every N-th cell, from cell I on (0 to N - 1), in a folder of its own inside the work folder: the "
+        "share of one of N machines",
+    },
+    "--dry-run": {
+        "action": "store_true",
+        "help": "print cells, programs to compile, memory and an estimate of the time, and run nothing",
+    },
+    "--coordinator": {
+        "metavar": "HOST:PORT",
+        "help": "of process 0, where several processes, on as many machines, run the study together; not needed on a "
+        "Cloud TPU slice or under srun",
+    },
+    "--num-processes": {"type": int, "metavar": "P", "help": "how many processes there are"},
+    "--process-id": {"type": int, "metavar": "K", "help": "which of them this one is, from 0 on"},
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How to run it, and, below, the fields of the study with the values of the config."""
+    """How to run a study: OPTIONS."""
 
     small: bool = False
-    """Run the config's small variant, which takes seconds."""
     workdir: str | None = None
-    """Where everything is kept, a folder or gs://BUCKET/NAME; default runs/NAME, or runs/NAME-small."""
-    shard: str | None = None
-    """I/N: run every N-th cell, from cell I on (0 to N - 1), in a folder of its own inside the work folder."""
     data_dir: Path | None = None
-    """Where `mnnjax data` keeps image data; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder."""
-    coordinator: str | None = None
-    """HOST:PORT of process 0, where several processes, on as many machines, run the study together. Not needed on a
-    Cloud TPU slice or under srun."""
-    num_processes: int | None = None
-    """How many processes there are."""
-    process_id: int | None = None
-    """Which of them this one is, from 0 on."""
+    shard: str | None = None
     dry_run: bool = False
-    """Print cells, programs, memory and an estimate of the time, and run nothing."""
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
 
 
-def load_config(path: str, small: bool = False) -> Study:
-    """The `study`, or `small`, that a Python file defines.
-
-    Raises:
-      UserError: there is no such file, it fails, or it defines no study.
-    """
-    file = Path(path)
-    if not file.is_file():
-        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.py") if p.stem != "tour"))
-        raise UserError(f"config {path}: no such file; give a Python file" + (f" such as {known}" if known else ""))
-    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"config {path}: not a Python file; give one whose name ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except UserError as error:
-        raise UserError(f"config {path}: {error}") from error
-    except Exception as error:
-        text = error.msg if isinstance(error, SyntaxError) else error
-        where = f", line {line}" if (line := _line_in(file, error)) else ""
-        raise UserError(f"config {path}{where}: {type(error).__name__}: {text}; mend the file") from error
-    name = "small" if small else "study"
-    study = getattr(module, name, None)
-    if not isinstance(study, Study):
-        raise UserError(f"config {path}: defines no `{name}`; write `{name} = Study(...)` in it")
-    return study
-
-
-def _line_in(file: Path, error: Exception) -> int | None:
-    """The line of the file at which the error arose, or from where the code that raised it was called."""
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == file.resolve()), None)
+def _parser(config: str, fields: str) -> OneLineParser:
+    """Of RunOptions; the fields of the study are options too, which it leaves over."""
+    parser = OneLineParser(
+        f"mnnjax run {config}",
+        usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG.format(fields=fields),
+        allow_abbrev=False,
+    )
+    for flags, values in OPTIONS.items():
+        parser.add_argument(flags, **values)
+    return parser
 
 
 def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
@@ -103,31 +107,25 @@ def parse_run(arguments: Sequence[str]) -> tuple[RunOptions, Study]:
       UserError: an unknown option, or a value that cannot be.
       SystemExit: after --help.
     """
-    import tyro
-
     asks_help = bool(set(arguments) & HELP)
     if not arguments or arguments[0].startswith("-"):
         if asks_help:
-            print(USAGE)
+            fields = "`mnnjax run CONFIG --help` lists the fields of the study too, with their values in that config."
+            print(_parser("CONFIG", fields).format_help(), end="")
             raise SystemExit(0)
         raise UserError("run: put the config file first: mnnjax run configs/quickstart.py [--small ...]")
     config, *rest = arguments
-    default = load_config(config, small="--small" in rest)
-    description = RunOptions.__doc__
-    if asks_help and default.also:
-        # Some configs would list hundreds of options.
-        others = ", ".join(f"--also.{k}.FIELD ({part.name})" for k, part in enumerate(default.also))
-        description += f" Those of the studies in `also` have the same names after a prefix: {others}."
-        default = dataclasses.replace(default, also=())
+    # Here, since tyro takes a while to import.
+    from mnnjax.study.options import fields_help, parse_fields
 
-    @dataclasses.dataclass(frozen=True)
-    class Run:
-        options: Annotated[RunOptions, tyro.conf.arg(name="")]
-        study: Annotated[Study, tyro.conf.arg(name="")]
-
-    default = Run(RunOptions(), default)
-    parsed = parse_options(f"run {config}", Run, rest, default=default, description=description)
-    return parsed.options, parsed.study
+    parser = _parser(config, "")
+    study = load_config(config, small="--small" in rest)
+    if asks_help:
+        text = fields_help(f"mnnjax run {config}", study, shutil.get_terminal_size().columns - 2)
+        print(_parser(config, text).format_help(), end="")
+        raise SystemExit(0)
+    own, others = parser.parse_known_args(parser.spelt(rest))
+    return RunOptions(**vars(own)), parse_fields(f"mnnjax run {config}", study, others, list(OPTIONS))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -137,8 +135,9 @@ def main(arguments: Sequence[str]) -> int:
       UserError: wrong arguments or config, or what `run_study` raises.
       SystemExit: after --help.
     """
+    dry = bool({"--dry-run", "--dry_run", *HELP} & set(arguments))
     for number in STOPS:
-        signal.signal(number, _stop_at_once)
+        signal.signal(number, _end_at_once if dry else _stop_at_once)
     try:
         return _run_study(arguments)
     finally:
@@ -234,13 +233,19 @@ def report(folders: Sequence[str]) -> str:
         cells = recorded_cells(workdir, workdir.study())
         planned[path] = sum(cell.part.repeats for cell in cells)
         # A run that was killed, or goes on, may not have collected its last cells yet.
-        if any(workdir.is_finished(cell.id) for cell in cells):
-            workdir.collect(cell.id for cell in cells)
+        if workdir.finished(cells):
+            workdir.collect(cells)
+        for file, why in workdir.damaged(cells).items():
+            print(f"warning: {file} is damaged ({why}), and left out; run the study again to train its cell")
     return str(storage.resolve(write_report(folders, planned)))
 
 
 def _stop_at_once(number: int, _frame) -> None:
     """While no cell is in training there is nothing to save."""
-    print(f"{signal.Signals(number).name}: stopped; run the same command again to go on", flush=True)
-    # No exception: Python drops one that is raised in a callback of JAX, and others are taken for errors on their way.
-    os._exit(EXIT_STOPPED)
+    text = f"{signal.Signals(number).name}: stopped; run the same command again to go on"
+    end_at_once(text, EXIT_STOPPED, to=1)
+
+
+def _end_at_once(number: int, _frame) -> None:
+    """Where nothing is written, there is nothing to go on with either."""
+    end_at_once(f"mnnjax: {signal.Signals(number).name}: stopped", 128 + number)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shlex
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def test_a_folder_says_how_it_was_made(runs, monkeypatch):
             assert go[column]
         assert float(go["seconds"]) >= 0
     assert go["finished_after"] == go["cells"], "the last go finishes the study"
+
+
+def test_the_page_says_how_every_folder_was_made():
+    page = (KEPT / "README.md").read_text()
+    for folder in filter(Path.is_dir, KEPT.iterdir()):
+        assert re.search(rf"^\| `{folder.name}/` \| `(mnnjax run|python) configs/", page, re.MULTILINE), folder
+
+
+def test_links_of_the_page_lead_somewhere():
+    page = (KEPT / "README.md").read_text()
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for link in re.findall(r"\]\(([^)]+)\)", page):
+        assert link[1:] in anchors if link.startswith("#") else (KEPT / link).is_file(), link
 
 
 def test_tables_and_pictures_are_small():

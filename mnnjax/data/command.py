@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnnjax.checks import EXIT_STOPPED, OneLineParser
+from mnnjax.checks import EXIT_STOPPED, OneLineParser, local_path
 from mnnjax.data.imports import import_data
 from mnnjax.data.preparing import prepare
 from mnnjax.data.sets import DATA_SETS, SPLITS, default_folder, size
@@ -55,33 +55,58 @@ def table(rows: list[dict]) -> str:
     )
 
 
+DESCRIPTION = """Real images, kept as uint8 arrays with a manifest of their sha256; runs memory-map
+them. A study takes them by problem.inputs, such as mnist."""
+VERBS = {
+    "prepare": "download a data set with TFDS, and write it",
+    "import": "write a data set from files that are here already",
+    "list": "show what is there, where, how big, and whether its sha256 are right",
+}
+PREPARE = """Download a data set with TFDS, and write it. Needs the extra `data`:
+pip install -e '.[data]'. Nothing half-written is left when it is stopped."""
+IMPORT = """Write a data set from its published files, which are here already: IDX files (MNIST,
+Fashion-MNIST; plain or .gz), CIFAR-10's binary or Python batches, ImageNet's 64x64
+.npz batches, or a folder that TFDS prepared elsewhere. Needs no network."""
+LIST = """Show which data sets are there, where, how big, and whether their sha256 are right."""
+EXITS = "exit codes: 0 done; 75 stopped, run the same command again; 2 wrong input, files or network"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        "mnnjax data", description="Real images, kept as uint8 arrays with a manifest of their sha256."
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    names = ", ".join(d.tfds_name for d in DATA_SETS.values())
-    for verb, text in (
-        ("prepare", "Download a data set with TFDS (pip install -e '.[data]') and write it."),
-        ("import", "Write a data set from its published files, or a folder of TFDS's, that are here already."),
-    ):
-        one = verbs.add_parser(verb, description=text, help=text)
-        one.add_argument("name", help=names)
-        if verb == "import":
-            one.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="the files' folder")
+    epilog = "`mnnjax data VERB --help` has the options of each, and examples"
+    parser = OneLineParser("mnnjax data", description=DESCRIPTION, epilog=epilog)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+
+    def add(verb: str, description: str, epilog: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(verb, description=description, help=VERBS[verb], epilog=epilog)
+        folder = "where data sets are kept; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder, now "
+        text = f"{folder}{default_folder()}".replace("%", "%%")
+        one.add_argument("--data-dir", type=data_folder, metavar="DIR", help=text)
+        return one
+
+    names = ", ".join(d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
+    prepare = add("prepare", PREPARE, f"{EXITS}\n\nexample:\n  mnnjax data prepare mnist")
+    imports = add("import", IMPORT, f"{EXITS}\n\nexample:\n  mnnjax data import mnist --from ~/Downloads/mnist")
+    for one in (prepare, imports):
+        one.add_argument("name", metavar="NAME", help=names)
         one.add_argument("--force", action="store_true", help="write it again where a sound copy is kept")
-        _add_data_dir(one)
-    text = "Show what is there, where, how big, and whether its sha256 are right."
-    listing = verbs.add_parser("list", description=text, help=text)
+    imports.add_argument(
+        "--from", dest="source", type=local_path, required=True, metavar="DIR", help="the files' folder"
+    )
+    listing = add(
+        "list", LIST, "exit codes: 0 listed, whatever the state; 2 wrong input\n\nexample:\n  mnnjax data list"
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.add_argument("--no-verify", action="store_true", help="do not read the arrays to compare their sha256")
-    _add_data_dir(listing)
     return parser
 
 
-def _add_data_dir(parser: argparse.ArgumentParser) -> None:
-    text = f"where data sets are kept; default $MNNJAX_DATA_DIR, or {default_folder()}"
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help=text.replace("%", "%%"))
+def data_folder(text: str) -> Path:
+    """Where data sets are kept, as a user names it: a folder, or where one can be made; argparse's `type`."""
+    folder = local_path(text)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is a file; give a folder")
+    return folder
 
 
 class _Stopped(BaseException):

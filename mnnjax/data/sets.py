@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.checks import UserError
+from mnnjax.checks import UserError, did_you_mean
 
 SPLITS = ("train", "test")
 
@@ -74,7 +74,7 @@ def find(name: str) -> DataSet:
         if name in (data_set.name, data_set.tfds_name):
             return data_set
     names = (d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
-    raise UserError(f"data set {name!r} is not known; take one of {', '.join(names)}")
+    raise UserError(f"data set {name!r} is not known{did_you_mean(name, DATA_SETS)}; take one of {', '.join(names)}")
 
 
 def default_folder() -> Path:

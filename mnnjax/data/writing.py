@@ -231,5 +231,5 @@ def _disk_errors(data_set: DataSet, data_dir: Path) -> Iterator[None]:
             raise UserError(
                 f"{data_set.name}: the disk of {data_dir} is full; make room, or give another --data-dir"
             ) from error
-        where = error.filename or data_dir
-        raise UserError(f"{data_set.name}: {where}: {error.strerror or one_line(error)}; nothing is kept") from error
+        where, why = error.filename or data_dir, error.strerror or one_line(error)
+        raise UserError(f"{data_set.name}: {where} cannot be used: {why}; nothing is kept") from error

@@ -1,22 +1,18 @@
 """What `mnnjax certify` does: the certificate of a network that lies in an .npz, polished before if the user asks."""
 
 import dataclasses
-import io
 import math
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from mnnjax.checks import UserError, require
 from mnnjax.landscape import certify
-from mnnjax.study.storage import write_atomically
+from mnnjax.study.npz_file import Arrays, as_vectors, read_arrays, write_arrays
 from mnnjax.training import polish
 
-NEEDED = {"W": "W (d1, d0)", "z": "z (d1,)", "X": "X (N, d0)", "y": "y (N,)"}
+NEEDED = ("W", "z", "X", "y")
 OPTIONAL = ("b", "c", "rho", "threshold")
-Arrays = dict[str, np.ndarray]
 
 
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
@@ -32,8 +28,8 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
       UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
         written.
     """
-    given = _load(path)
-    arrays = {name: _as_one_vector(name, values) for name, values in given.items()}
+    given = read_arrays(path, NEEDED, OPTIONAL)
+    arrays = as_vectors(given)
     _check_shapes(path, arrays)
     c, threshold, own_rho = (float(arrays[n]) if n in arrays else None for n in ("c", "threshold", "rho"))
     rho = own_rho if rho is None else rho
@@ -57,7 +53,7 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     if output is not None:
         new = {"W": W[:, :-1] if has_bias else W, "z": z, "b": W[:, -1], "c": c}
         shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
-        _save(output, given | shaped | {"rho": np.float64(rho)})
+        write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
     values = dataclasses.asdict(certificate)
     return {
         "file": str(path),
@@ -106,36 +102,6 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3g}"
 
 
-def _load(path: Path) -> Arrays:
-    try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            missing = [text for name, text in NEEDED.items() if name not in archive]
-            arrays = {name: archive[name] for name in (*NEEDED, *OPTIONAL) if name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UserError(f"{path}: cannot be read as .npz ({why}); write it with numpy.savez") from error
-    if missing:
-        raise UserError(
-            f"{path}: holds no array {', '.join(missing)}; write it with numpy.savez(FILE, W=W, z=z, X=X, y=y)"
-        )
-    for name, values in arrays.items():
-        good = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
-        require(good, f"{path}: {name} holds entries that are not real numbers; convert them")
-    return arrays
-
-
-def _as_one_vector(name: str, values: np.ndarray) -> np.ndarray:
-    """PyTorch's shapes as ours: z (1, d1), y (N, 1), and (1,) for a number."""
-    if name in ("c", "rho", "threshold") and values.size == 1:
-        return values.reshape(())
-    if values.ndim == 2 and ((name in "zb" and len(values) == 1) or (name == "y" and values.shape[1] == 1)):
-        return values.reshape(-1)
-    return values
-
-
 def _check_shapes(path: Path, arrays: Arrays) -> None:
     W, X = arrays["W"].shape, arrays["X"].shape
     require(
@@ -151,12 +117,3 @@ def _check_shapes(path: Path, arrays: Arrays) -> None:
 def _change(before: np.ndarray, after: np.ndarray) -> float | None:
     size = float(np.linalg.norm(before))
     return float(np.linalg.norm(after - before)) / size if size else None
-
-
-def _save(path: Path, arrays: Arrays) -> None:
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"polish {path}: cannot be written ({error.strerror}); choose another --polish") from error

@@ -6,7 +6,9 @@ is set aside with a warning, and the step before it is used.
 """
 
 import contextlib
+import functools
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ from mnnjax.checks import first_difference, first_line
 from mnnjax.study import storage
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import LineProgress
-from mnnjax.study.results import Workdir
+from mnnjax.study.results import SET_ASIDE, Workdir
 from mnnjax.study.storage import AnyPath
 
 STEPS_KEPT = 2
@@ -89,6 +91,7 @@ class CellCheckpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
+            _drop_late_answers()
             storage.make_folder(self._directory)
             self._manager = ocp.CheckpointManager(
                 self._directory,
@@ -124,11 +127,24 @@ class CellCheckpoints:
             # A save that was cut off: in a bucket it has its final name from the start, and Orbax has removed it.
             return
         self.close()
-        storage.make_folder(self._set_aside)
         name = f"{self._directory.name}.{step}"
-        target = next(p for k in range(10**6) if not (p := self._set_aside / f"{name}.{k}").exists())
+        target = storage.free_name(self._set_aside / name)
         storage.move(self._directory / str(step), target)
         self.warn(f"checkpoint {name} {why}; set aside as {target}")
+
+
+@functools.cache
+def _drop_late_answers() -> None:
+    """Where a write fails, as on a full disk, Orbax closes its event loop at once, and TensorStore's threads answer it
+    later: Python would print a traceback for each answer, beside the one line that says what is wrong."""
+    plain = sys.unraisablehook
+
+    def hook(unraisable) -> None:
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            plain(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
@@ -138,7 +154,7 @@ def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellC
         shown.message(f"warning: {text}")
         workdir.log("warning", cell=cell.id, text=text)
 
-    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / "set_aside", warn)
+    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / SET_ASIDE, warn)
 
 
 def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:

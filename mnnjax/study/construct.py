@@ -1,19 +1,16 @@
 """What `mnnjax construct` does: a global minimum by Theorem 8, its certificate, and an .npz of both."""
 
 import dataclasses
-import io
-import zipfile
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from mnnjax.config import Problem, UserError
 from mnnjax.landscape import certify
 from mnnjax.landscape.construct import construction_error, global_minimum
 from mnnjax.problems import make_problem
-from mnnjax.study.storage import write_atomically
+from mnnjax.study.npz_file import as_vectors, read_arrays, write_arrays
 from mnnjax.theory import d1_star
 
 
@@ -30,11 +27,16 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
         draw = make_problem(problem, N, d0, rho, np.float64)
         X, y = (np.asarray(array) for array in draw(jax.random.key(seed), N))
     else:
-        X, y = _load(input)
-    W, z = global_minimum(X, y, rho)
+        arrays = as_vectors(read_arrays(input, ("X", "y")))
+        X, y = arrays["X"], arrays["y"]
+    try:
+        W, z = global_minimum(X, y, rho)
+    except UserError as error:
+        # rho is not of the file.
+        raise UserError(f"{input}: {error}" if input and not str(error).startswith("rho") else str(error)) from error
     error, margin, units = construction_error(W, z, X, y, rho)
     certificate = certify(W, z, X, y, rho)
-    _save(output, W=W, z=z, X=X, y=y, rho=np.float64(rho))
+    write_arrays(output, "output", {"W": W, "z": z, "X": X, "y": y, "rho": np.float64(rho)})
     return {
         "output": str(output),
         "N": X.shape[0],
@@ -58,22 +60,3 @@ def describe(result: dict) -> str:
         f"  relative margin {result['relative_margin']:.3g} (smallest |w.x| / (|w| |x|))\n"
         f"  certificate     {certificate['verdict']}: {certificate['reason']}"
     )
-
-
-def _load(path: Path) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays["X"], arrays["y"]
-    except KeyError as error:
-        raise UserError(f"input {path}: holds no array X or y; write it with numpy.savez(FILE, X=X, y=y)") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"input {path}: cannot be read as .npz ({error}); write it with numpy.savez") from error
-
-
-def _save(path: Path, **arrays) -> None:
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"output {path}: cannot be written ({error.strerror}); choose another --output") from error

@@ -80,7 +80,10 @@ def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]
         lines.append(f"only {size(free)} of memory are free: close other programs, or take a larger machine")
     for name, folder in folders.items():
         there = _existing(folder)
-        if not _writable(there):
+        obstacle = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+        if not obstacle.is_dir():
+            lines.append(f"{name} cannot be made ({obstacle} is a file): choose another")
+        elif not _writable(there):
             lines.append(f"{name} cannot be written ({there}): choose another, or change its permissions")
         elif shutil.disk_usage(there).free < LITTLE_DISK:
             lines.append(f"{name} has {size(shutil.disk_usage(there).free)} left on its disk: free some space")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mnnjax.checks import UserError, first_line
+from mnnjax.checks import DISK_FULL, UserError, first_line
 
 LOCK = "lock"
 
@@ -40,7 +40,9 @@ def hold_file(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+")  # noqa: SIM115
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise UserError(f"{folder} cannot be used as a work folder ({error.strerror}); choose another") from error
     with file:
         try:

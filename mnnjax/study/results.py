@@ -13,14 +13,15 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mnnjax.checks import first_difference
-from mnnjax.config import Study, UserError, from_dict, to_dict
+from mnnjax.config import Study, UserError, to_dict
 from mnnjax.study import storage
+from mnnjax.study.cell_file import damage
 from mnnjax.study.plan import Cell
 from mnnjax.study.shard import Shard
 from mnnjax.study.storage import AnyPath
+from mnnjax.study.study_file import CONFIG, read_study, require_same_study
 
-CONFIG, CELLS, WHITENING = "config.json", "cells", "whitening"
+CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
 # What a run that died at its very beginning may leave; and what other shards are just making.
 _OWN_NAMES = re.compile(r"lock|config\.json\..*part")
 
@@ -85,7 +86,9 @@ class Workdir:
         self.whitening = self.path / WHITENING
         self._log = storage.LineLog(self.metrics)
         self._check_lock: Callable[[], None] = lambda: None
-        self._contents: dict[str, bytes] = {}  # of finished cells' files, once they are asked for
+        # Of cells that were asked for: their file and its content; or files that are damaged, and how.
+        self._whole: dict[str, tuple[AnyPath, bytes]] = {}
+        self._damaged: dict[str, dict[AnyPath, str]] = {}
 
     # Whether the folder may be used, and by whom.
 
@@ -98,7 +101,7 @@ class Workdir:
         with storage.clear_errors(self.home):
             for folder in dict.fromkeys((self.home, self.path)):
                 if (folder / CONFIG).exists():
-                    _require_same(folder, study, "choose another --workdir, or restore that field")
+                    require_same_study(folder, study, "choose another --workdir, or restore that field")
                     continue
                 strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if any(Shard.of_folder(name) is None for name in strangers):
@@ -108,7 +111,7 @@ class Workdir:
         """Make the folder this study's, after `check`; for a shard, the study's folder too. What decides no result may
         have another value from then on."""
         for folder in dict.fromkeys((self.home, self.path)):
-            if not (folder / CONFIG).exists() or to_dict(_read_study(folder)) != to_dict(study):
+            if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
                 # Other shards may be at the same.
                 self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
         self.check(study)
@@ -129,7 +132,7 @@ class Workdir:
         Raises:
           UserError: there is none, or config.json cannot be read.
         """
-        return _read_study(self.path)
+        return read_study(self.path)
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
@@ -142,48 +145,89 @@ class Workdir:
         some = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
         begun = [f for f, there in zip(some, storage.each(lambda f: (f / CONFIG).exists(), some), strict=True) if there]
         if begun:
-            study, mend = _read_study(self.home), f"move that folder out of {self.home}"
-            storage.each(lambda folder: _require_same(folder, study, mend), begun)
+            study, mend = read_study(self.home), f"move that folder out of {self.home}"
+            storage.each(lambda folder: require_same_study(folder, study, mend), begun)
         return list(dict.fromkeys((self.home, *begun, self.path)))
 
     # Finished cells.
 
-    def is_finished(self, cell_id: str) -> bool:
-        """Whether any folder of the study holds the cell's rows, as `folders` were when this was asked first."""
-        return cell_id in self._files
+    def finished(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of the cells whose rows any folder of the study holds, whole (cell_file.damage), as `folders` were when
+        this was asked first."""
+        cells = list(cells)
+        self._look_at(cells)
+        return [cell for cell in cells if cell.id in self._whole]
 
-    def finish_cell(self, cell_id: str, rows: Sequence[dict], weights: bytes | None = None) -> None:
+    def is_finished(self, cell: Cell) -> bool:
+        """Whether it is one of them; many are read faster by `finished`."""
+        return bool(self.finished([cell]))
+
+    def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
+        """Files that do not hold the rows that they should, of cells that are therefore not finished; and what is wrong
+        with each."""
+        cells = list(cells)
+        self._look_at(cells)
+        missing = [cell.id for cell in cells if cell.id not in self._whole]
+        return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
+
+    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
+        """Move those of this folder out of the way, for their cells to be trained again; a line about every one. Other
+        folders may belong to processes that are at work."""
+        self._check_lock()
+        lines = []
+        for file, why in self.damaged(cells).items():
+            line = f"{file} is damaged ({why}): its cell is trained again"
+            if file.parent == self.path / CELLS:
+                target = storage.free_name(file.parent / SET_ASIDE / file.name)
+                storage.move(file, target)
+                line += f"; set aside as {target}"
+            lines.append(line)
+        return lines
+
+    def finish_cell(self, cell: Cell, rows: Sequence[dict], weights: bytes | None = None) -> None:
         """Keep a finished cell's rows, and before them, so that no finished cell lacks them, its trained weights: an
         .npz (trained.to_npz)."""
         self._check_lock()
         if weights is not None:
-            self.write(self.path / CELLS / f"{cell_id}.npz", weights)
-        file = self.path / CELLS / f"{cell_id}.csv"
-        self.write(file, _to_csv(rows))
-        self._files[cell_id] = file
+            self.write(self.path / CELLS / f"{cell.id}.npz", weights)
+        file, content = self.path / CELLS / f"{cell.id}.csv", _to_csv(rows)
+        self.write(file, content)
+        self._whole[cell.id] = file, content.encode()
 
-    def weights_file(self, cell_id: str) -> AnyPath:
+    def weights_file(self, cell: Cell) -> AnyPath:
         """Where a finished cell's trained weights lie; those of older versions have no such file."""
-        return self._files[cell_id].parent / f"{cell_id}.npz"
+        return self._whole[cell.id][0].parent / f"{cell.id}.npz"
 
-    def rows(self, cell_ids: Iterable[str]) -> list[dict]:
-        """The rows of the finished cells among cell_ids, in that order; each a dictionary of strings."""
-        wanted = [cell_id for cell_id in cell_ids if self.is_finished(cell_id)]
-        new = [cell_id for cell_id in wanted if cell_id not in self._contents]
-        contents = storage.each(lambda file: file.read_bytes(), [self._files[cell_id] for cell_id in new])
-        self._contents |= zip(new, contents, strict=True)
-        return [row for cell_id in wanted for row in _from_csv(self._contents[cell_id])]
+    def rows(self, cells: Iterable[Cell]) -> list[dict]:
+        """The rows of the finished ones among the cells, in that order; each a dictionary of strings."""
+        return [row for cell in self.finished(cells) for row in _from_csv(self._whole[cell.id][1])]
 
-    def collect(self, cell_ids: Iterable[str]) -> None:
-        """Write results.csv from the finished cells among cell_ids, in that order."""
-        self.write(self.results, _to_csv(self.rows(cell_ids)))
+    def collect(self, cells: Iterable[Cell]) -> None:
+        """Write results.csv from the finished ones among the cells, in that order."""
+        self.write(self.results, _to_csv(self.rows(cells)))
+
+    def _look_at(self, cells: Sequence[Cell]) -> None:
+        """Read the files of those cells that were not read before."""
+        new = [cell for cell in cells if cell.id not in self._whole and cell.id not in self._damaged]
+        pairs = [(cell, file) for cell in new for file in self._files.get(cell.id, ())]
+        contents = storage.each(lambda file: file.read_bytes(), [file for _, file in pairs])
+        self._damaged |= {cell.id: {} for cell in new}
+        for (cell, file), content in zip(pairs, contents, strict=True):
+            if (why := damage(content, cell)) is not None:
+                self._damaged[cell.id][file] = why
+            else:
+                self._whole.setdefault(cell.id, (file, content))
 
     @functools.cached_property
-    def _files(self) -> dict[str, AnyPath]:
-        """A finished cell's file, in whatever folder; the own one where there are several."""
-        some = [folder / CELLS for folder in (*self.folders, self.path)]
-        found = zip(some, storage.each(storage.names, some), strict=True)
-        return {name[:-4]: folder / name for folder, names in found for name in names if name.endswith(".csv")}
+    def _files(self) -> dict[str, list[AnyPath]]:
+        """Where a cell's rows may lie, in whatever folder, the own one first."""
+        found: dict[str, list[AnyPath]] = {}
+        some = [folder / CELLS for folder in dict.fromkeys((self.path, *self.folders))]
+        for folder, names in zip(some, storage.each(storage.names, some), strict=True):
+            for name in names:
+                if name.endswith(".csv"):
+                    found.setdefault(name[:-4], []).append(folder / name)
+        return found
 
     # What is written.
 
@@ -202,12 +246,12 @@ class Workdir:
         self._log.add(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **values}))
 
     def read_log(self) -> list[dict]:
-        """The whole lines of metrics.jsonl."""
+        """The whole lines of metrics.jsonl: a killed process, or a copy that broke off, may have left half of one."""
         entries = []
         for line in self._log.read().decode(errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 entries.append(json.loads(line))
-        return entries
+        return [entry for entry in entries if isinstance(entry, dict) and "event" in entry]
 
 
 class Elsewhere(Workdir):
@@ -223,39 +267,17 @@ class Elsewhere(Workdir):
     def claim(self, study: Study) -> None:
         pass
 
-    def collect(self, cell_ids: Iterable[str]) -> None:
+    def collect(self, cells: Iterable[Cell]) -> None:
         pass
+
+    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
+        return []
 
     def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
         pass
 
     def log(self, event: str, **values) -> None:
         pass
-
-
-def _read_study(folder: AnyPath) -> Study:
-    file = folder / CONFIG
-    try:
-        with storage.clear_errors(folder):
-            content = file.read_bytes()
-        return from_dict(Study, json.loads(content))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder} holds no study (no config.json); give a folder that `mnnjax run` made") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is damaged ({error}); choose another --workdir") from error
-
-
-def _require_same(folder: AnyPath, study: Study, mend: str) -> None:
-    difference = first_difference(*(_deciding(to_dict(some)) for some in (_read_study(folder), study)))
-    if difference:
-        raise UserError(f"{folder} belongs to another study ({difference}); {mend}")
-
-
-def _deciding(study: dict) -> dict:
-    """What decides a study's results: not its pictures, and not how often it saves."""
-    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
-    others = [_deciding(part) for part in study["also"]]
-    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
 
 
 def _to_csv(rows: Sequence[dict]) -> str:
@@ -273,5 +295,12 @@ def _from_csv(content: bytes) -> list[dict]:
 
 
 def read_csv(path: AnyPath) -> list[dict]:
-    """Rows of a results.csv as dictionaries of strings; older files may lack columns."""
-    return _from_csv(path.read_bytes())
+    """Rows of a results.csv as dictionaries of strings; older files may lack columns.
+
+    Raises:
+      UserError: it is no table.
+    """
+    try:
+        return _from_csv(path.read_bytes())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and let `mnnjax run` write it again") from error

@@ -19,7 +19,7 @@ from mnnjax.study.lock import StudyError
 from mnnjax.study.machine import machine
 from mnnjax.study.results import Elsewhere, Workdir
 from mnnjax.study.shard import Shard
-from mnnjax.study.sources import Sources, recorded_cells
+from mnnjax.study.sources import Sources, recorded_cells, require_data
 from mnnjax.study.stopping import Stopped, stop_request
 from mnnjax.study.storage import AnyPath
 from mnnjax.study.train_cell import run_training_cell
@@ -68,6 +68,7 @@ def run_study(
     workdir = processes.together(lambda: _open(study, path, shard))
     # Nothing is left in the folder of a study that cannot run.
     processes.from_writer(lambda: _require_fit(study, Workdir(path, shard)))
+    processes.from_writer(lambda: require_data(Workdir(path, shard), study, data_dir))
     # One BLAS thread a seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     with _clear_disk_errors(workdir), contextlib.ExitStack() as stack, one_thread:
@@ -77,8 +78,11 @@ def run_study(
         sources = Sources(workdir, data_dir, tell)
         cells = plan.cells(study, sources.shape)
         cells = shard.of(cells) if shard else cells
-        done = processes.from_writer(lambda: {cell.id for cell in cells if workdir.is_finished(cell.id)})
-        workdir.collect(c.id for c in cells)
+        for text in processes.from_writer(lambda: workdir.set_aside_damaged(cells)):
+            tell(f"warning: {text}")
+            workdir.log("warning", text=text)
+        done = processes.from_writer(lambda: {cell.id for cell in workdir.finished(cells)})
+        workdir.collect(cells)
         counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
         tell(_first_line(study, cells, len(done), workdir))
@@ -92,10 +96,10 @@ def run_study(
                         run(cell, workdir, sources, shown, stop_requested)
                     # Not after every cell: there may be thousands, of a fraction of a second each.
                     if time.monotonic() - collected > COLLECT_SECONDS:
-                        workdir.collect(c.id for c in cells)
+                        workdir.collect(cells)
                         collected = time.monotonic()
         finally:
-            workdir.collect(c.id for c in cells)
+            workdir.collect(cells)
         workdir.log("end")
     return len(cells)
 
@@ -123,7 +127,9 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
 
 
 def _require_fit(study: Study, workdir: Workdir) -> None:
-    require_fit([cell for cell in recorded_cells(workdir, study) if not workdir.is_finished(cell.id)], jax.devices())
+    planned = recorded_cells(workdir, study)
+    done = {cell.id for cell in workdir.finished(planned)}
+    require_fit([cell for cell in planned if cell.id not in done], jax.devices())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from mnnjax.config import Problem, Study, UserError
+from mnnjax.config_problem import STORED
+from mnnjax.data import open_stored
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
 from mnnjax.study import plan, processes
 from mnnjax.study.plan import Cell
@@ -120,6 +122,17 @@ def read_images(
     own = (cell.part.problem, *sources.get(cell.part.problem))
     drawn = [draw_images(*own, key, rows, cell.N, dtype) for key in keys]
     return tuple(np.stack(parts) for parts in zip(*drawn, strict=True))
+
+
+def require_data(workdir: Workdir, study: Study, data_dir: Path | None) -> None:
+    """Whether there are the data sets that the study's first look at its images wants; data_dir as in Sources.
+
+    Raises:
+      UserError: one is missing or damaged.
+    """
+    for problem in (part.problem for part in study.parts):
+        if problem.inputs in STORED and _recorded_shape(workdir, problem) is None:
+            open_stored(problem.inputs, data_dir)
 
 
 def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:

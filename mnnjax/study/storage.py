@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mnnjax.checks import UserError, first_line
+from mnnjax.checks import UserError, first_line, told_error
 from mnnjax.study import lock
 
 # etils would else open gs:// with TensorFlow wherever that is installed. It reads this once, for all of a process.
@@ -43,10 +43,12 @@ def open_path(where: str | os.PathLike) -> AnyPath:
       UserError: another kind of address, or the extra that reads gs:// is not installed.
     """
     text = os.fspath(where)
+    if not text:
+        raise UserError("a work folder with an empty name; give a folder or gs://BUCKET/NAME")
     if text.startswith("gs:/") and not text.startswith("gs://"):
         raise UserError(f"{text}: a slash was lost on the way (pathlib.Path does that); give gs://BUCKET/NAME as text")
     if "://" not in text:
-        return Path(text)
+        return Path(text).expanduser()
     if not text.startswith("gs://"):
         raise UserError(f"{text}: cannot be used; give a local folder or gs://BUCKET/NAME")
     if importlib.util.find_spec("gcsfs") is None:
@@ -77,16 +79,21 @@ def resolve(path: AnyPath) -> AnyPath:
 
 @contextlib.contextmanager
 def clear_errors(path: AnyPath) -> Iterator[None]:
-    """A bucket that does not answer, or not to us, is the user's to mend.
+    """A folder that may not be read, or a bucket that does not answer, or not to us, is the user's to mend.
 
     Raises:
-      UserError: in place of what gcsfs, or what it uses, raises.
+      UserError: in place of what the system raises, or gcsfs, or what it uses.
     """
     try:
         yield
     except Exception as error:
-        if not is_remote(path) or isinstance(error, (UserError, FileNotFoundError)):
+        if isinstance(error, (UserError, FileNotFoundError, NotADirectoryError)):
             raise
+        if not is_remote(path):
+            told = told_error(error) if isinstance(error, OSError) else None
+            if told is None:
+                raise
+            raise UserError(told) from error
         reason = first_line(error)[:200]
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}: {reason}); check its name, the network, your credentials"
@@ -109,11 +116,16 @@ def write_atomically(path: AnyPath, content: str | bytes, shared: bool = False) 
         path.write_bytes(data)
         return
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part" if shared else f"{path.name}.part")
-    with open(part, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def names(folder: AnyPath) -> list[str]:
@@ -134,13 +146,23 @@ def each(function: Callable[[AnyPath], T], paths: Sequence[AnyPath]) -> list[T]:
 
 
 def move(source: AnyPath, target: AnyPath) -> None:
-    """Move a folder to a place that is free."""
+    """Move a file or folder to a place that is free, in a folder that is made."""
+    make_folder(target.parent)
     if not is_remote(source):
         shutil.move(source, target)
+        return
+    if not source.is_dir():
+        target.write_bytes(source.read_bytes())
+        source.unlink()
         return
     for file in _files(source):
         target.joinpath(file.relative_to(source)).write_bytes(file.read_bytes())
     remove_tree(source)
+
+
+def free_name(path: AnyPath) -> AnyPath:
+    """A path that nothing lies at: with the first number at its end for which that is so."""
+    return next(p for k in range(10**6) if not (p := path.with_name(f"{path.name}.{k}")).exists())
 
 
 def remove_tree(path: AnyPath) -> None:

@@ -57,7 +57,7 @@ def run_training_cell(
             workdir.log("stop", cell=cell.id, epoch=cell.part.train.total_epochs, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
-    processes.from_writer(lambda: workdir.finish_cell(cell.id, rows, to_npz(params)))
+    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_npz(params)))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))

@@ -88,7 +88,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
     jax_setup.use_all_cores()
     workdir = Workdir(path)
     cell = _finished_cell(workdir, cell_id)
-    file = workdir.weights_file(cell_id)
+    file = workdir.weights_file(cell)
     params = _read_npz(file)
     require_points_fit(cell, jax.devices(), str(file))
     # The folder that trained it, be it a shard's, has its whitening.
@@ -99,7 +99,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
     if X.ndim == 3 and problem.data_sets == 1:
         # A copy, for those of the other repetitions to be let go.
         X, y = X[0].copy(), y[0].copy()
-    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, workdir.rows([cell_id]))
+    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, workdir.rows([cell]))
 
 
 def to_npz(params: Mapping[str, Float[np.ndarray, "repeats ..."]]) -> bytes:
@@ -112,12 +112,13 @@ def to_npz(params: Mapping[str, Float[np.ndarray, "repeats ..."]]) -> bytes:
 
 def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:
     planned = {cell.id: cell for cell in recorded_cells(workdir, workdir.study())}
-    there = [name for name, cell in planned.items() if cell.part.volume is None and workdir.is_finished(name)]
-    if cell_id in there:
-        return planned[cell_id]
-    if cell_id not in planned:
+    wanted = planned.get(cell_id)
+    if wanted is not None and wanted.part.volume is None and workdir.is_finished(wanted):
+        return wanted
+    there = [cell.id for cell in workdir.finished(planned.values()) if cell.part.volume is None]
+    if wanted is None:
         why = f"has no cell {cell_id!r}"
-    elif planned[cell_id].part.volume is not None:
+    elif wanted.part.volume is not None:
         why = f"measured volumes in {cell_id}, and trained no network"
     else:
         why = f"has not finished {cell_id}"

@@ -73,7 +73,7 @@ def run_volume_cell(
                 "their intervals may be too narrow; give more volume.particles"
             )
         rows = volume_rows.rows_of(cell, state)
-        workdir.finish_cell(cell.id, rows)
+        workdir.finish_cell(cell, rows)
         checkpoints.delete()
     workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
     shown.cell_finished(cell, volume_rows.summary(rows))

@@ -1,6 +1,5 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,45 +14,8 @@ from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
 from mnnjax.training.newton import init_newton, make_newton, newton_options
+from mnnjax.training.optimizer import NEWTON, check_optimizer, make_optimizer
 from mnnjax.training.state import Metrics, Training, TrainState, first_failure
-
-# The one optimizer that is not of Optax: training/newton.py.
-NEWTON = "newton"
-
-
-def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
-    """The Optax optimizer that the config names, at this learning rate in place of the config's.
-
-    Raises:
-      UserError: Optax has no such optimizer, or not with these options.
-    """
-    make = getattr(optax, train.optimizer, None)
-    parameters = inspect.signature(make).parameters if inspect.isfunction(make) else {}
-    if "learning_rate" not in parameters:
-        raise UserError(
-            f"train.optimizer: Optax has no optimizer {train.optimizer!r} that takes a learning rate; "
-            "take adam, sgd, rmsprop or another of its names, or newton"
-        )
-    try:
-        optimizer = optax.with_extra_args_support(make(learning_rate, **dict(train.optimizer_options)))
-        # Some options show only here that they are of the wrong kind.
-        jax.eval_shape(optimizer.init, jnp.zeros(1))
-        return optimizer
-    except TypeError as error:
-        known = ", ".join(name for name in parameters if name != "learning_rate")
-        raise UserError(f"train.optimizer_options: {error}; {train.optimizer} has {known}") from error
-
-
-def check_optimizer(train: Train) -> None:
-    """Whether the config's optimizer can be made.
-
-    Raises:
-      UserError: it cannot, from newton_options or make_optimizer.
-    """
-    if train.optimizer == NEWTON:
-        newton_options(train)
-    else:
-        make_optimizer(train, train.learning_rate)
 
 
 def learning_rate(train: Train, epoch: Int[Array, ""] | int) -> Float[Array, ""]:

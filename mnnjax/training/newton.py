@@ -27,9 +27,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.checks import UserError, require
+from mnnjax.checks import require
 from mnnjax.config import Train
 from mnnjax.network import MNN, leaky_relu
+from mnnjax.training.options import check_options
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
 # Residuals of this many units of rounding, and of that many where no step makes them smaller, are at rounding level.
@@ -61,6 +62,10 @@ class NewtonOptions:
     cg_steps: int = 200
 
 
+# A config's names for them, and of what kind each is.
+NEWTON_OPTIONS: dict[str, type] = {field.name: field.type for field in dataclasses.fields(NewtonOptions)}
+
+
 class NewtonState(NamedTuple):
     """Of a run; the parameters of its TrainState are the best it has seen."""
 
@@ -78,15 +83,11 @@ def newton_options(train: Train) -> NewtonOptions:
     Raises:
       UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
     """
-    names = [field.name for field in dataclasses.fields(NewtonOptions)]
-    given = dict(train.optimizer_options)
-    if unknown := sorted(set(given) - set(names)):
-        raise UserError(f"train.optimizer_options: newton has no {', '.join(unknown)}; it has {', '.join(names)}")
-    options = NewtonOptions(**given)
+    check_options(train.optimizer, NEWTON_OPTIONS, train.optimizer_options)
+    options = NewtonOptions(**dict(train.optimizer_options))
     for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
         value = getattr(options, name)
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        require(good, f"train.optimizer_options: {name} {value!r} is not a whole number of at least {least}")
+        require(value >= least, f"train.optimizer_options: {name} {value} is too small; give at least {least}")
     good = 0 < options.damping < float("inf")
     require(good, f"train.optimizer_options: damping {options.damping!r} is not positive; try 0.03")
     require(0 <= options.kick < 1, f"train.optimizer_options: kick {options.kick!r} is not in [0, 1); try 0.1")

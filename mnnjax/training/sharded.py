@@ -17,7 +17,8 @@ import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
 from mnnjax.network import MNN
-from mnnjax.training.loop import descend, learning_rate, make_optimizer, start_params
+from mnnjax.training.loop import descend, learning_rate, start_params
+from mnnjax.training.optimizer import make_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
 from mnnjax.training.state import Metrics, TrainState, first_failure
 

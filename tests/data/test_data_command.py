@@ -12,15 +12,20 @@ from mnnjax.data.command import main
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "verb"),
+        ([], "VERB"),
         (["fetch"], "invalid choice: 'fetch'"),
-        (["prepare"], "data prepare: the following arguments are required: name"),
+        (["lst"], "(did you mean list?)"),
+        (["prepare", "mnits"], "(did you mean mnist?)"),
+        (["import", "mnist", "--form", "."], "data: there is no option --form (did you mean --from?)"),
+        (["prepare"], "data prepare: the following arguments are required: NAME"),
         (["import", "mnist"], "data import: the following arguments are required: --from"),
         (["import", "kmnist", "--from", "."], "take one of mnist, fashion_mnist, cifar10, imagenet64 (or"),
         (["prepare", "kmnist"], "data set 'kmnist' is not known"),
         (["import", "mnist", "--from", "nowhere"], "--from nowhere: no such folder"),
         (["import", "mnist", "--from", "."], "no files of mnist in .; looked for"),
-        (["list", "--verify"], "unrecognized arguments: --verify"),
+        (["list", "--verify"], "there is no option --verify (did you mean --no-verify?)"),
+        (["list", "--data-dir", ""], "--data-dir: an empty name"),
+        (["list", "--data-dir", "gs://bucket/x"], "is no file or folder of this machine"),
     ],
 )
 def test_wrong_calls_are_one_line(arguments, words, tmp_path, monkeypatch):
@@ -30,6 +35,20 @@ def test_wrong_calls_are_one_line(arguments, words, tmp_path, monkeypatch):
         main(arguments)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("verb", [["list"], ["prepare", "mnist"], ["import", "mnist", "--from", "."]])
+@pytest.mark.parametrize("inside", ["", "x", "x/y"])
+def test_a_file_in_place_of_the_data_folder(tmp_path, verb, inside):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file; give a folder"):
+        main([*verb, "--data-dir", str(tmp_path / "file" / inside)])
+
+
+def test_a_data_folder_that_cannot_be_made(tmp_path):
+    folder = str(write_idx(tmp_path / "in", draw("mnist")))
+    with pytest.raises(UserError, match=r"mnist: /proc/nowhere cannot be used: .*; nothing is kept"):
+        main(["import", "mnist", "--from", folder, "--data-dir", "/proc/nowhere"])
 
 
 def test_import_and_list(tmp_path, capsys):

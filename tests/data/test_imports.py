@@ -216,7 +216,10 @@ def test_a_folder_without_files_says_what_was_looked_for(tmp_path):
             import_data(name, tmp_path, tmp_path / "kept")
     with pytest.raises(UserError, match="no such folder"):
         import_data("mnist", tmp_path / "nowhere", tmp_path / "kept")
-    with pytest.raises(UserError, match=r"not known; take one of mnist, .*imagenet64 \(or imagenet_resized/64x64\)"):
+    with pytest.raises(
+        UserError,
+        match=r"not known \(did you mean mnist\?\); take one of mnist, .*imagenet64 \(or imagenet_resized/64x64\)",
+    ):
         import_data("emnist", tmp_path, tmp_path / "kept")
 
 

@@ -95,7 +95,7 @@ def test_when_the_last_step_fails_the_older_copy_is_back(tmp_path, files, monkey
         rename(old, new)
 
     monkeypatch.setattr("os.rename", rename_but_not_new)
-    with pytest.raises(UserError, match="mnist: Permission denied"):
+    with pytest.raises(UserError, match="mnist cannot be used: Permission denied"):
         import_data("mnist", files, tmp_path / "kept", force=True)
     assert_holds(open_stored("mnist", tmp_path / "kept", verify=True), draw("mnist"))
     assert names_in(tmp_path / "kept") == {"mnist"}

@@ -1,9 +1,13 @@
 """Checkpoints of one cell by themselves; what a study makes of them is test_resume.py's."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from damage import largest_file, truncate
 
+from mnnjax.study import checkpoint
 from mnnjax.study.checkpoint import STEPS_KEPT, CellCheckpoints
 
 STATE = {"W": np.arange(6.0).reshape(2, 3), "z": np.arange(4, dtype=np.float32), "steps": np.array([7, 8])}
@@ -71,3 +75,14 @@ def test_a_damaged_step_is_told_from_another_state(tmp_path, checkpoints, warnin
     assert checkpoints.restore(STATE)[0] == 5
     assert len(warnings) == 1
     assert warnings[0].startswith("checkpoint cell.10 is damaged (")
+
+
+def test_answers_to_a_loop_that_is_closed_are_dropped_and_nothing_else(monkeypatch):
+    """TensorStore gives them after a write that failed; Python would print each with a traceback."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    checkpoint._drop_late_answers.__wrapped__()
+    late, other = (SimpleNamespace(exc_value=error) for error in (RuntimeError("Event loop is closed"), KeyError("x")))
+    for unraisable in (late, other):
+        sys.unraisablehook(unraisable)
+    assert told == [other]

@@ -66,6 +66,13 @@ def test_a_folder_that_cannot_be_written(sound, tmp_path, monkeypatch):
     assert "mend: the work folder" in doctor.describe(sound | {"mend": [line]})
 
 
+def test_a_file_in_place_of_a_folder(sound, tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "runs"):
+        (line,) = doctor.mend(sound, {"the work folder": folder})
+        assert line == f"the work folder cannot be made ({tmp_path}/file is a file): choose another"
+
+
 def test_a_full_disk(sound, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "LITTLE_DISK", 10**18)
     (line,) = doctor.mend(sound, {"the compilation cache": tmp_path})

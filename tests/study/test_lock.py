@@ -1,8 +1,10 @@
-"""The lease of a folder in a bucket, on a store in memory."""
+"""The lock of a folder on a disk, and the lease of one in a bucket, on a store in memory."""
 
+import errno
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import tensorstore
@@ -24,6 +26,26 @@ def hold(store, renew=0.05, expire=0.5, tell=lambda line: None, also=lambda: Non
 def content(store) -> str | None:
     found = store.read("lock").result()
     return found.value.decode() if found.state == "value" else None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR])
+def test_a_folder_that_cannot_be_made_is_the_users_to_choose(tmp_path, monkeypatch, number):
+    def refuse(self, *_, **__):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    words = rf"^{tmp_path}/w cannot be used as a work folder \({os.strerror(number)}\); choose another$"
+    with pytest.raises(UserError, match=words), lock.hold_file(tmp_path / "w"):
+        pass
+
+
+def test_a_full_disk_is_no_users_error(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise OSError(errno.ENOSPC, "full", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OSError, match="full"), lock.hold_file(tmp_path / "w"):
+        pass
 
 
 def test_a_lease_is_renewed_and_given_back(store):

@@ -1,6 +1,7 @@
 """The shards of a study, each in a folder of its own, give together what one run gives, to the last byte."""
 
 import dataclasses
+import re
 import signal
 import subprocess
 import sys
@@ -96,10 +97,10 @@ def test_status_and_report_of_an_unfinished_study(tmp_path, whole, capsys):
     run_study(STUDY, tmp_path, shard=Shard(0, 3))
     Workdir(tmp_path / "shard-1-of-3").log("warning", text="something is odd")
     lines = status(tmp_path).splitlines()
-    assert lines[:2] == ["parted: 3 of 4 cells finished", "  parted: 3/4 cells, 2 repetitions each"]
-    assert lines[2].startswith("  shard 0/3: 2 of 2 cells finished, last event: end at ")
-    assert lines[3].startswith("  shard 1/3: 1 of 1 cells finished, last event: warning at ")
-    assert lines[4:] == ["    warning: something is odd", "  not begun: 1 of 3 shards, such as 2/3"]
+    assert re.fullmatch(r"parted: 3 of 4 cells finished \(\d\d % of the work\); left: 1 cell, 2 repetitions", lines[0])
+    assert lines[1].startswith("  shard 0/3: 2 of 2 cells finished (100 %); last event: end at ")
+    assert lines[2].startswith("  shard 1/3: 1 of 1 cells finished (100 %); last event: warning at ")
+    assert lines[3:] == ["    warning: something is odd", "  not begun: 1 of 3 shards, such as 2/3"]
     results, page = report_of(tmp_path)
     assert "6 of 8 repetitions so far: the study is unfinished" in page
     left_out = [line for line in whole.splitlines() if f",{IDS[2]},".encode() not in line]
@@ -109,7 +110,7 @@ def test_status_and_report_of_an_unfinished_study(tmp_path, whole, capsys):
 def test_status_and_report_of_one_shard(tmp_path):
     run_study(STUDY, tmp_path, shard=Shard(0, 3))
     folder = tmp_path / "shard-0-of-3"
-    assert status(folder).startswith("shard 0/3 of parted: 2 of 2 cells finished\n  parted: 2/2 cells")
+    assert status(folder).startswith("shard 0/3 of parted: 2 of 2 cells finished (100 %)\n  last event: end at ")
     before = (folder / "results.csv").read_bytes()
     results, page = report_of(folder)
     assert results == before

@@ -15,6 +15,7 @@ from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.study import storage
 from mnnjax.study.overview import status
+from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.shard import Shard
@@ -113,7 +114,7 @@ def test_a_save_that_was_cut_off_is_passed_over(remote, monkeypatch, on_disk):
 @pytest.mark.slow
 def test_shards_in_a_bucket(remote, on_disk, capsys):
     run_study(STUDY, remote, shard=Shard(1, 2))
-    assert "shard 1/2: 1 of 1 cells finished, last event: end" in status(remote)
+    assert "shard 1/2: 1 of 1 cells finished (100 %); last event: end" in status(remote)
     assert "not begun: 1 of 2 shards, such as 0/2" in status(remote)
     run_study(STUDY, remote, shard=Shard(0, 2))
     assert cli.main(["report", remote]) == 0
@@ -202,7 +203,7 @@ def test_a_run_that_lost_its_folder_writes_no_more_cells(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workdir, "_check_lock", lost)
     with pytest.raises(StudyError):
-        workdir.finish_cell("a", [])
+        workdir.finish_cell(cells(STUDY)[0], [])
     with pytest.raises(StudyError):
         workdir.log("event")
     assert not (tmp_path / "run").exists()

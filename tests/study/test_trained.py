@@ -114,9 +114,10 @@ def test_weights_are_there_before_the_rows_that_make_a_cell_finished(tmp_path, m
     workdir = Workdir(tmp_path)
     names = []
     monkeypatch.setattr(workdir, "write", lambda path, content: names.append(path.name))
-    workdir.finish_cell("a.N4", [], b"weights")
-    workdir.finish_cell("volumes", [])
-    assert names == ["a.N4.npz", "a.N4.csv", "volumes.csv"]
+    trained, measured, *_ = cells(STUDY)
+    workdir.finish_cell(trained, [], b"weights")
+    workdir.finish_cell(measured, [])
+    assert names == [f"{trained.id}.npz", f"{trained.id}.csv", f"{measured.id}.csv"]
 
 
 def test_a_folder_of_an_older_version_is_finished_and_says_what_it_lacks(tmp_path):
