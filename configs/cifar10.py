@@ -7,12 +7,12 @@ Command:    mnnjax data prepare cifar10, or mnnjax data import cifar10 --from DI
             mnnjax run configs/cifar10.py --problem.inputs gaussian --problem.d0 3072 --problem.N 50000
                 --problem.labels random
 Reproduces: Table 1 (section 5): MCE 0 % with 0.983 parameters a point.
-Expect:     not run on CIFAR-10 itself, which could not be had here. Patches with random labels: MCE 2.6 to 3.3 % and
+Expect:     not run on CIFAR-10 itself, which could not be had here. Patches with random labels: MCE 2.7 to 3.2 % and
             still falling. Gaussian: 1 of the 50 000 points wrong in 2 of 3 repetitions, none in the third, MSE 0.005;
             the wrong ones are inactive in all 16 units, so that no gradient reaches them. (results/gaussian,
             results/patches)
-Time:       patches 8.5 minutes on two cores of an AMD EPYC, half a minute of it whitening, 1.6 GB; Gaussian 10 minutes
-            beside other work, 1.4 GB. --small: 15 seconds.
+Time:       patches 6 minutes on two cores of an AMD EPYC, half a minute of it whitening, 1.6 GB; Gaussian 6 minutes,
+            1.4 GB. --small: 15 seconds.
 """
 
 from mnnjax.config import Network, Problem, Study, Train

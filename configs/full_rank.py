@@ -15,7 +15,7 @@ Expect:     d0 = N / 2: P(rank = N) is about 0 at d0 d1 = N, passes 0.95 at 4 N 
             at N = 10, 20, 30, 40 and 0 from N = 50 on; d0 = 2 (Gaussian): 1, 0.93, 0.72, 0.04 at N = 10, 30, 50, 100.
             With fewer columns than N exactly 0. A region holds a global minimum less often: d0 = N / 2, d1 = 15, N =
             50: 0.82 of 50 draws (uniform), 0.56 (Gaussian).
-Time:       25 minutes on two cores of an AMD EPYC shared with three other runs. --small: 10 seconds.
+Time:       8 minutes on two cores of an AMD EPYC, 25 where they were shared with three other runs. --small: 10 seconds.
 """
 
 import dataclasses
