@@ -65,24 +65,34 @@ class Certificate:
     distance: float
 
     def __str__(self) -> str:
-        parts = {
-            "verdict": f"{self.verdict}: {self.reason}",
-            "here": f"MSE {_number(self.mse)}, MCE {_number(self.mce)}",
-            "region's minima": f"MSE {_number(self.region_mse)}, MCE {_number(self.region_mce)}",
-            "rank of A o X": "in doubt" if self.rank is None else self.rank,
-            "neural input": f"{_number(self.min_abs_neural_input)} (smallest modulus)",
-            "gradient norm": _number(self.grad_norm),
-            "margin": f"{_number(self.margin)} (of the minimum's neural inputs, after all error bounds)",
-            "distance": f"{_number(self.distance)} (to the minimum)",
-        }
-        if self.verdict == "not_converged":
-            if np.isnan(self.mse):
-                parts["advice"] = "scale X, y or the weights so that their largest entries are near 1"
-            else:
-                way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
-                parts["advice"] = f"trained in float32? polish first: {way}"
-                parts[""] = "not the MSE that you trained to? check rho, biases and the layout of W"
-        return aligned(parts)
+        return aligned(summary(self) | _advice(self))
+
+
+def summary(certificate: Certificate) -> dict[str, object]:
+    """What a certificate says, in words, by what it is about."""
+    c = certificate
+    return {
+        "verdict": f"{c.verdict}: {c.reason}",
+        "here": f"MSE {_number(c.mse)}, MCE {_number(c.mce)}",
+        "region's minima": f"MSE {_number(c.region_mse)}, MCE {_number(c.region_mce)}",
+        "rank of A o X": "in doubt" if c.rank is None else c.rank,
+        "neural input": f"{_number(c.min_abs_neural_input)} (smallest modulus)",
+        "gradient norm": _number(c.grad_norm),
+        "margin": f"{_number(c.margin)} (of the minimum's neural inputs, after all error bounds)",
+        "distance": f"{_number(c.distance)} (to the minimum)",
+    }
+
+
+def _advice(certificate: Certificate) -> dict[str, object]:
+    if certificate.verdict != "not_converged":
+        return {}
+    if np.isnan(certificate.mse):
+        return {"advice": "scale X, y or the weights so that their largest entries are near 1"}
+    way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
+    return {
+        "advice": f"trained in float32? polish first: {way}",
+        "": "not the MSE that you trained to? check rho, biases and the layout of W",
+    }
 
 
 def _number(value: float) -> str:

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
 from mnnjax.checks import UserError, require
-from mnnjax.landscape import certify
+from mnnjax.landscape import Certificate, certify
+from mnnjax.landscape.certificate import summary
+from mnnjax.landscape.intervals import aligned
 from mnnjax.study.npz_file import Arrays, as_vectors, read_arrays, write_arrays
 from mnnjax.training import polish
 
@@ -70,36 +73,25 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
 
 def describe(result: dict) -> str:
     """The result of certify_file for people."""
-    found, polished = result["certificate"], result["polished"]
+    polished = result["polished"]
+    # JSON's null for NaN; rank has a None of its own.
+    values = {k: math.nan if v is None and k != "rank" else v for k, v in result["certificate"].items()}
+    found = Certificate(**values)
     biases = f", biases {', '.join(result['biases'])}" if result["biases"] else ""
-    lines = [f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"]
-    lines[0] += biases
+    head = f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"
+    parts: dict[str, object] = {}
     if polished:
-        moved = ", ".join(f"{name} by {_number(value)}" for name, value in polished["moved"].items())
-        lines.append(
-            f"  polished        {polished['output']}: moved {moved} of its norm; what follows is of that point"
+        moved = ", ".join(
+            f"{name} by {'unknown' if value is None else f'{value:.3g}'}" for name, value in polished["moved"].items()
         )
-    lines += [
-        f"  verdict         {found['verdict']}: {found['reason']}",
-        f"  here            MSE {_number(found['mse'])}, MCE {_number(found['mce'])}",
-        f"  region's minima MSE {_number(found['region_mse'])}, MCE {_number(found['region_mce'])}",
-        f"  rank            {'in doubt' if found['rank'] is None else found['rank']} (of A o X; N = {result['N']})",
-        f"  neural input    {_number(found['min_abs_neural_input'])} (smallest modulus)",
-        f"  gradient norm   {_number(found['grad_norm'])}",
-        f"  margin          {_number(found['margin'])} (of the minimum's neural inputs, after all error bounds)",
-        f"  distance        {_number(found['distance'])} (to the minimum)",
-    ]
-    if found["verdict"] == "not_converged":
+        parts["polished"] = f"{polished['output']}: moved {moved} of its norm; what follows is of that point"
+    parts |= summary(found)
+    if found.verdict == "not_converged":
         way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
-        lines.append(
-            f"  advice          MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not "
-            "the one you trained to"
+        parts["advice"] = (
+            f"MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not the one trained to"
         )
-    return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"
+    return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
 
 
 def _check_shapes(path: Path, arrays: Arrays) -> None:
