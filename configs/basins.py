@@ -7,11 +7,10 @@ Reproduces: no figure of the paper: the question of its section 6. Gradient desc
 Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0,
             twice as often (0.304) as V(L_0) says (0.144); frequency and volume have the rank correlation 0.46 over 80
             data sets (p = 2e-5); 242 end in a sub-optimal one without an error, 4 in a global one, 938 at a point
-            that is not differentiable, 207 are unresolved. basins_leaky is alike: 0.321 beside 0.132, rank
-            correlation 0.48 over the 60 data sets whose volumes were done when this was written. basins_relu_3d has
-            not been run at full size yet. (results/)
-Time:       About an hour and a half on two cores of an AMD EPYC shared with three other runs; four fifths of it are the
-            exact volumes at N = 8, d1 = 4 and at d0 = 3. --small: 5 seconds.
+            that is not differentiable, 207 are unresolved. basins_leaky is alike: 0.332 beside 0.131, rank
+            correlation 0.55. basins_relu_3d: 0.274 beside 0.199, rank correlation 0.19 over 10 data sets (p = 0.6).
+            (results/basins)
+Time:       16 minutes on two cores of an AMD EPYC. --small: 5 seconds.
 """
 
 import dataclasses
