@@ -112,9 +112,9 @@ class Cell:
         if volume.method == "exact":
             # Measured: a multiset takes as long as this much training.
             return 5e5 * self.multisets(self.d1) * self.part.repeats
-        # A factorization of an N x N matrix a draw.
+        # Measured too, N = 8 to 96: the N^3 of a factorization is not seen yet beside what surrounds it.
         draws = volume.draws + (volume.particles * volume.splits * self.d1 if volume.method == "splitting" else 0)
-        return float(self.N**3 + 1000) * draws * self.part.repeats
+        return 1e3 * (self.N**2 + 1000) * draws * self.part.repeats
 
     def multisets(self, d1: int) -> int:
         """Ways to give so many neurons a region each, whichever neuron has which: what exact volumes go through."""
