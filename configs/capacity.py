@@ -11,7 +11,7 @@ Expect:     newton: none of 480 with d^2/N <= 1.03; half of the repetitions at d
             (-3.1 to 0.03) of d. Three repetitions at d = 30 have an MSE of zero to rounding at points too near a kink
             to be certified. Adam: MCE 0 in nearly all (d >= 20: 837 of 840 with d^2/N >= 1), but its MSE is not at a
             minimum yet: 22 of 1920 certified, all at d^2/N >= 1.7. (results/)
-Time:       41 minutes on two cores of an AMD EPYC shared with other work. --small: 15 seconds.
+Time:       23 minutes on two cores of an AMD EPYC. --small: 15 seconds.
 """
 
 from mnnjax.config import Problem, Study, Train
