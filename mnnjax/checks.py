@@ -35,6 +35,9 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What it says of a file or folder that the user can give another of.
 NOT_USABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
 
+# What a number in a config is, in words.
+WORDS = {int: "a whole number", float: "a number", bool: "True or False"}
+
 # How alike two names must be for one to have been meant by the other, from 0 to 1.
 ALIKE = 0.6
 
@@ -144,6 +147,12 @@ def local_path(text: str) -> Path:
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text} is no file or folder of this machine")
     return Path(nonempty(text)).expanduser()
+
+
+def nearest_existing(path: Path) -> Path:
+    """A file or folder, or the nearest one above it that is there."""
+    path = path.absolute()
+    return next(p for p in (path, *path.parents) if p.exists())
 
 
 def first_line(error: Exception) -> str:

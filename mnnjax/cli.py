@@ -119,9 +119,9 @@ def _construct(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--input", type=local_path, metavar="FILE.npz", help="points X (N, d0), one row a point, and labels y (N,)"
     )
-    parser.add_argument("--N", type=int, help="number of Gaussian points, without --input; default 100")
-    parser.add_argument("--d0", type=int, help="their input width; default 10")
-    parser.add_argument("--seed", type=int, help="what they are drawn from; default 0")
+    parser.add_argument("--N", type=int, help=f"number of Gaussian points, without --input; default {SIZES['N']}")
+    parser.add_argument("--d0", type=int, help=f"their input width; default {SIZES['d0']}")
+    parser.add_argument("--seed", type=int, help=f"what they are drawn from; default {SIZES['seed']}")
     parser.add_argument("--rho", type=float, default=0.0, help="slope for negative neural inputs; default 0, the ReLU")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)

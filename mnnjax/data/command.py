@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnnjax.checks import EXIT_STOPPED, OneLineParser, local_path
+from mnnjax.checks import EXIT_STOPPED, OneLineParser, local_path, nearest_existing
 from mnnjax.data.imports import import_data
 from mnnjax.data.preparing import prepare
 from mnnjax.data.sets import DATA_SETS, SPLITS, default_folder, size
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 def data_folder(text: str) -> Path:
     """Where data sets are kept, as a user names it: a folder, or where one can be made; argparse's `type`."""
     folder = local_path(text)
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = nearest_existing(folder)
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f"{there} is a file; give a folder")
     return folder

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mnnjax.checks import UserError, first_line
+from mnnjax.objective import default_threshold
 
 # What np.shape and np.asarray raise; RuntimeError: PyTorch, for tensors that require grad.
 UNREADABLE = (RuntimeError, TypeError, ValueError)
@@ -51,6 +52,14 @@ def check_eps(eps: float) -> float:
 def check_threshold(threshold: float) -> None:
     """threshold is a finite number, or traced."""
     check_array("threshold", threshold, (), "give one number")
+
+
+def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
+    """threshold, where it is a finite number; of labels y (N,) where it is None."""
+    if threshold is None:
+        return default_threshold(y)
+    check_threshold(threshold)
+    return float(threshold)
 
 
 def check_width(relative_width: float | None) -> None:
@@ -190,6 +199,16 @@ def check_first_layer(W, X) -> None:
         d0 - 1: "; if X ends in a column of ones, W needs the biases: np.hstack([W, b[:, None]])",
     }.get(_shape(W)[1] if len(_shape(W)) == 2 else None, "")
     check_array("W", W, (None, d0), f"give one row a neuron, as wide as X {(N, d0)}", hint)
+
+
+def check_network(W, z, X, y, rho) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """W (d1, d0), z (d1,), X (N, d0) and y (N,) in float64, not traced; rho is allowed."""
+    refuse_traced(W=W, z=z, X=X, y=y, rho=rho)
+    check_rho(rho)
+    X, y = check_points(X, y)
+    check_first_layer(W, X)
+    W = np.asarray(W, np.float64)
+    return W, on_host("z", z, W.shape[:1], f"give one entry for each row of W {W.shape}"), X, y
 
 
 def check_draw(draw: Callable, key, N: int, d0: int) -> None:

@@ -5,20 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from mnnjax.landscape._check import (
-    check_count,
-    check_first_layer,
-    check_points,
-    check_rho,
-    check_threshold,
-    on_host,
-    refuse_traced,
-)
+from mnnjax.landscape._check import check_count, check_network, on_host, threshold_of
 from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
 from mnnjax.landscape.systems import factor_fits
-from mnnjax.objective import default_threshold
 
 Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
 # The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
@@ -137,10 +128,8 @@ def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bi
       certify(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # without output_bias if l2 has no bias
       W, z, c = mnnjax.training.polish(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # if that is not_converged
     """
-    W, z, X, y = _checked(W, z, X, y, rho)
-    if threshold is None:
-        threshold = default_threshold(y)
-    check_threshold(threshold)
+    W, z, X, y = check_network(W, z, X, y, rho)
+    threshold = threshold_of(threshold, y)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
     if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
         return Certificate("not_converged", reason, *[np.nan] * 4, None, *[np.nan] * 4)
@@ -192,15 +181,6 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
     """
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
-
-
-def _checked(W, z, X, y, rho):
-    refuse_traced(W=W, z=z, X=X, y=y, rho=rho)
-    check_rho(rho)
-    X, y = check_points(X, y)
-    check_first_layer(W, X)
-    W = np.asarray(W, np.float64)
-    return W, on_host("z", z, W.shape[:1], f"give one entry for each row of W {W.shape}"), X, y
 
 
 def _out_of_range(**arrays) -> str | None:

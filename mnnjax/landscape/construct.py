@@ -27,7 +27,7 @@ from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_first_layer, check_not_zero, check_points, check_rho, on_host
+from mnnjax.landscape._check import check_network, check_not_zero, check_points, check_rho, on_host
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
 
 EPS = float(np.finfo(np.float64).eps)
@@ -56,12 +56,7 @@ def construction_error(
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
     """
-    X, y = check_points(X, y)
-    check_rho(rho)
-    check_first_layer(W, X)
-    W = on_host("W", W, (None, None), "give one row a neuron")
-    z = on_host("z", z, W.shape[:1], f"give one entry for each row of W {W.shape}")
-    return _error(W, z, X, y, rho)
+    return _error(*check_network(W, z, X, y, rho), rho)
 
 
 def _error(W, z, X, y, rho: float) -> ConstructionError:

@@ -17,13 +17,12 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_count, check_eps, check_points, check_rho, check_threshold
+from mnnjax.landscape._check import check_count, check_eps, check_points, check_rho, threshold_of
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.khatri_rao import rank_tolerance
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
 from mnnjax.landscape.membership import column_space
-from mnnjax.objective import default_threshold
 
 MOST_MULTISETS = 2_000_000
 MOST_SETS = 300_000
@@ -84,9 +83,7 @@ def exact_volumes(
     check_rho(rho)
     X, y = check_points(X, y)
     d1, eps = check_count("d1", d1), check_eps(eps)
-    if threshold is None:
-        threshold = default_threshold(y)
-    check_threshold(threshold)
+    threshold = threshold_of(threshold, y)
     patterns, volumes = cells(X)
     multisets = math.comb(len(volumes) + d1 - 1, d1)
     if multisets > MOST_MULTISETS:

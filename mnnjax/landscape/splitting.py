@@ -26,14 +26,13 @@ from mnnjax.landscape._check import (
     check_not_zero,
     check_points,
     check_rho,
-    check_threshold,
     on_host,
+    threshold_of,
 )
 from mnnjax.landscape.intervals import Estimate, aligned, combine, told
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
 from mnnjax.landscape.volume import are_deficient, residuals_of
-from mnnjax.objective import default_threshold
 
 # Visits of a score from which on its own frequencies are trusted, how far h may rise above its value at the best score
 # seen, and how fast its logarithm may rise with the score where it is extrapolated.
@@ -263,6 +262,5 @@ def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles:
         raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
     check_not_zero(X)
-    threshold = default_threshold(y) if threshold is None else threshold
-    check_threshold(threshold)
-    return X, y, d1, float(rho), check_eps(eps), particles, float(threshold)
+    threshold = threshold_of(threshold, y)
+    return X, y, d1, float(rho), check_eps(eps), particles, threshold

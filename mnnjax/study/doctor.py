@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from mnnjax import __version__, jax_setup
+from mnnjax.checks import nearest_existing
 from mnnjax.data import default_folder, list_stored
 from mnnjax.data.sets import size
 from mnnjax.study.fit import free_memory
@@ -79,10 +80,9 @@ def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]
     if free is not None and free < LITTLE_MEMORY:
         lines.append(f"only {size(free)} of memory are free: close other programs, or take a larger machine")
     for name, folder in folders.items():
-        there = _existing(folder)
-        obstacle = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
-        if not obstacle.is_dir():
-            lines.append(f"{name} cannot be made ({obstacle} is a file): choose another")
+        there = nearest_existing(folder.resolve())
+        if not there.is_dir():
+            lines.append(f"{name} cannot be made ({there} is a file): choose another")
         elif not _writable(there):
             lines.append(f"{name} cannot be written ({there}): choose another, or change its permissions")
         elif shutil.disk_usage(there).free < LITTLE_DISK:
@@ -129,13 +129,7 @@ def _device_memory() -> dict[str, int]:
 
 
 def _disk(folder: Path) -> int:
-    return shutil.disk_usage(_existing(folder)).free
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    folder = folder.resolve()
-    return next(path for path in (folder, *folder.parents) if path.is_dir())
+    return shutil.disk_usage(nearest_existing(folder.resolve())).free
 
 
 def _writable(folder: Path) -> bool:

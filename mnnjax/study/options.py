@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import tyro
 
-from mnnjax.checks import UserError, did_you_mean
+from mnnjax.checks import WORDS, UserError, did_you_mean
 from mnnjax.config import Study
 
-WORDS = {int: "a whole number", float: "a number", str: "a word", bool: "True or False", type(None): "None"}
+ALL_WORDS = WORDS | {str: "a word", type(None): "None"}
 # What tyro says of an option's value, up to the option.
 VALUE_ERROR = re.compile(r"(?:Error parsing|Missing value for argument|invalid choice '.*' for argument) '?--([\w.-]+)")
 PAIRS = "pairs of a name and a number, True or False, such as momentum 0.9 nesterov True"
@@ -79,11 +79,11 @@ def in_words(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if typing.get_origin(hint) is tuple:
-        return PAIRS if typing.get_origin(arguments[0]) is tuple else f"{WORDS[arguments[0]].removeprefix('a ')}s"
+        return PAIRS if typing.get_origin(arguments[0]) is tuple else f"{ALL_WORDS[arguments[0]].removeprefix('a ')}s"
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         # A number or many of them are many.
         return " or ".join(in_words(option) for option in arguments if tuple[option, ...] not in arguments)
-    return WORDS[hint]
+    return ALL_WORDS[hint]
 
 
 def _tyro(prog: str, study: Study, arguments: Sequence[str]) -> Study:
@@ -147,7 +147,8 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], name: str) -> str:
     """What the optimizer of the same part has."""
-    from mnnjax.training import optimizer_options
+    from mnnjax.training.optimizer import optimizer_options
+    from mnnjax.training.options import told_options
 
     own = name.removesuffix("_options")
     written = [values[0] for _, other, values in given if other == own and values]
@@ -155,4 +156,4 @@ def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], na
     for word in own.split(".")[:-1]:
         part = part[int(word)] if word.isdigit() else getattr(part, word)
     optimizer = written[-1] if written else part.optimizer
-    return f"{optimizer} has {', '.join(optimizer_options(optimizer)) or 'none'}"
+    return told_options(optimizer, optimizer_options(optimizer))

@@ -12,7 +12,7 @@ import mnnjax.jax_setup  # noqa: F401
 from mnnjax.checks import did_you_mean, first_line
 from mnnjax.config import Train, UserError
 from mnnjax.training.newton import NEWTON_OPTIONS, newton_options
-from mnnjax.training.options import check_options
+from mnnjax.training.options import check_options, told_options
 
 # The one optimizer that is not of Optax: training/newton.py.
 NEWTON = "newton"
@@ -99,9 +99,8 @@ def _kind(parameter: inspect.Parameter) -> type | None:
 
 
 def _refusal(train: Train, error: Exception) -> UserError:
-    known = ", ".join(optimizer_options(train.optimizer)) or "none"
     given = ", ".join(f"{name} {value!r}" for name, value in train.optimizer_options) or "no options"
     return UserError(
         f"train.optimizer_options: {train.optimizer} cannot be used with {given} ({first_line(error)[:200]}); "
-        f"{train.optimizer} has {known}"
+        f"{told_options(train.optimizer, optimizer_options(train.optimizer))}"
     )

@@ -3,9 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mnnjax.checks import did_you_mean, require
+from mnnjax.checks import WORDS, did_you_mean, require
 
-WORDS = {int: "a whole number", float: "a number", bool: "True or False"}
+
+def told_options(optimizer: str, kinds: Mapping[str, type]) -> str:
+    """'adam has b1, b2', for errors."""
+    return f"{optimizer} has {', '.join(kinds) or 'none'}"
 
 
 def check_options(optimizer: str, kinds: Mapping[str, type], given: Sequence[tuple[str, int | float | bool]]) -> None:
@@ -17,7 +20,7 @@ def check_options(optimizer: str, kinds: Mapping[str, type], given: Sequence[tup
       UserError: an option that it does not have, or one given twice, or a value of another kind; names those it has.
     """
     where = "train.optimizer_options"
-    known = f"{optimizer} has {', '.join(kinds)}" if kinds else f"{optimizer} has none"
+    known = told_options(optimizer, kinds)
     names = [name for name, _ in given]
     for name, value in given:
         require(name in kinds, f"{where}: {optimizer} has no option {name!r}{did_you_mean(name, kinds)}; {known}")
