@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mnnjax.arrays import on_host
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_not_zero, on_host
+from mnnjax.landscape._check import check_not_zero
 
 # Directions closer than this (radians), and sines below it, are the same and zero to rounding.
 SAME = 1e-12

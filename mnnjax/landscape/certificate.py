@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from mnnjax.landscape._check import check_count, check_network, on_host, threshold_of
+from mnnjax.arrays import check_count, check_network, on_host
+from mnnjax.landscape._check import threshold_of
 from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum

@@ -26,8 +26,9 @@ from jaxtyping import Float
 from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
+from mnnjax.arrays import check_network, check_points, check_rho, on_host
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_network, check_not_zero, check_points, check_rho, on_host
+from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
 
 EPS = float(np.finfo(np.float64).eps)

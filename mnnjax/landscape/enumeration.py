@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
+from mnnjax.arrays import check_count, check_points, check_rho
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_count, check_eps, check_points, check_rho, threshold_of
+from mnnjax.landscape._check import check_eps, threshold_of
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.khatri_rao import rank_tolerance

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int
 from scipy.stats import beta, t
 
+from mnnjax.arrays import check_array
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_array
 
 
 def aligned(parts: Mapping[str, object]) -> str:

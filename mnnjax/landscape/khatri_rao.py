@@ -6,8 +6,9 @@ Everything here works under jit and vmap. Products of float32 arrays are float32
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from mnnjax.arrays import check_array
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_array, check_pattern, on_jax
+from mnnjax.landscape._check import check_pattern, on_jax
 
 
 def _check(A, X) -> tuple[Array, Array]:

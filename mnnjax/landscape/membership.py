@@ -23,9 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mnnjax.arrays import check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_pattern, check_rho, refuse_traced
+from mnnjax.landscape._check import check_labels, check_pattern
 from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.landscape.khatri_rao import khatri_rao_rank, rank_tolerance
 from mnnjax.landscape.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs

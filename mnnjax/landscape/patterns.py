@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mnnjax.arrays import check_first_layer, check_rho
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_first_layer, check_rho, on_jax
+from mnnjax.landscape._check import on_jax
 
 
 def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:

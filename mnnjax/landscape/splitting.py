@@ -17,18 +17,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
+from mnnjax.arrays import check_count, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import (
-    check_count,
-    check_eps,
-    check_key,
-    check_not_zero,
-    check_points,
-    check_rho,
-    on_host,
-    threshold_of,
-)
+from mnnjax.landscape._check import check_eps, check_key, check_not_zero, threshold_of
 from mnnjax.landscape.intervals import Estimate, aligned, combine, told
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles

@@ -18,19 +18,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
+from mnnjax.arrays import check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import (
-    check_count,
-    check_draw,
-    check_eps,
-    check_key,
-    check_not_zero,
-    check_points,
-    check_rho,
-    check_threshold,
-    check_width,
-)
+from mnnjax.landscape._check import check_draw, check_eps, check_key, check_not_zero, check_threshold, check_width
 from mnnjax.landscape.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 from mnnjax.landscape.khatri_rao import khatri_rao_rank
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mnnjax.jax_setup  # noqa: F401
-from mnnjax.checks import UserError, first_line, require
+from mnnjax.arrays import check_count, check_network, on_host
 from mnnjax.network import MNN
 from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
 from mnnjax.training.state import TrainState
@@ -45,39 +45,19 @@ def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: i
         W, z, c = polish(W, z, X, y, rho=0.0, output_bias=c)
         print(certify(W, z, X, y, rho=0.0, output_bias=c))
     """
-    X = _checked("X", X, (None, None), "give one row a point")
-    W = _checked("W", W, (None, X.shape[1]), "give one row a neuron, as wide as X")
-    z = _checked("z", z, (W.shape[0],), "give one entry for each row of W")
-    y = _checked("y", y, (X.shape[0],), "give one label for each row of X")
-    slope = float(_checked("rho", rho, (), "give one number"))
-    require(slope != 1, "rho: 1 makes the network linear; give another slope, such as 0 for the ReLU")
-    require(isinstance(steps, int) and steps >= 1, f"steps: {steps!r} is no whole number of at least 1")
+    W, z, X, y = check_network(W, z, X, y, rho)
+    steps = check_count("steps", steps)
     params = {"W1": W, "z": z}
     if output_bias is not None:
-        params["c"] = _checked("output_bias", output_bias, (), "give one number")
+        params["c"] = on_host("output_bias", output_bias, (), "give one number")
 
     # Only CPUs have float64 everywhere.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         params = jax.tree.map(jnp.asarray, params)
         options = NewtonOptions(kick=0.0)
-        module = (MNN if output_bias is None else OutputBias)((W.shape[0],), slope, output_bias is not None)
+        module = (MNN if output_bias is None else OutputBias)((W.shape[0],), float(rho), output_bias is not None)
         state = TrainState(params, init_newton(options, params), jnp.int32(-1))
         run_epochs = jax.jit(make_newton(module, 0.0, options))
         state, _ = run_epochs(state, jax.random.key(0), jnp.asarray(X), jnp.asarray(y), len(y), 0, steps)
     found = (np.asarray(state.params["W1"]), np.asarray(state.params["z"]))
     return found if output_bias is None else (*found, float(state.params["c"]))
-
-
-def _checked(name: str, value, shape: tuple[int | None, ...], why: str) -> np.ndarray:
-    """value in float64; None stands for any size of at least 1."""
-    try:
-        numbers = np.asarray(value)
-        numbers = numbers.astype(np.float64, casting="same_kind" if numbers.dtype.kind in "biuf" else "no")
-    except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: PyTorch, for tensors that require grad
-        raise UserError(f"{name}: is no array of real numbers ({first_line(error)}); {why}") from error
-    found = numbers.shape
-    fits = len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
-    wanted = str(tuple("any" if s is None else s for s in shape)).replace("'", "")
-    require(fits, f"{name}: has shape {found}, not {wanted}; {why}")
-    require(bool(np.isfinite(numbers).all()), f"{name}: holds NaN or infinite entries; remove or replace them")
-    return numbers

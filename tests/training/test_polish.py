@@ -61,11 +61,11 @@ def test_the_best_point_is_kept_and_a_minimum_stays():
         ({"W": np.ones((D, D + 1))}, r"W: has shape \(10, 11\), not \(any, 10\)"),
         ({"z": np.ones((1, D))}, r"z: has shape \(1, 10\), not \(10,\)"),
         ({"y": np.ones(N + 1)}, r"y: has shape \(91,\)"),
-        ({"X": np.full((N, D), np.nan)}, "X: holds NaN"),
-        ({"z": np.ones(D) * 1j}, "z: is no array of real numbers"),
-        ({"rho": 1.0}, "rho: 1 makes"),
+        ({"X": np.full((N, D), np.nan)}, r"X: of shape \(90, 10\) holds NaN"),
+        ({"z": np.ones(D) * 1j}, r"z: of shape \(10,\) holds entries that are not real"),
+        ({"rho": 1.0}, r"rho: 1\.0 is not allowed"),
         ({"output_bias": [0.1, 0.2]}, "output_bias: has shape"),
-        ({"steps": 0}, "steps: 0"),
+        ({"steps": 0}, "steps: 0 is too small"),
     ],
 )
 def test_what_cannot_be_polished_is_told_in_one_line(change, words):
