@@ -100,11 +100,11 @@ class Workdir:
         """
         with storage.clear_errors(self.home):
             for folder in dict.fromkeys((self.home, self.path)):
+                # Before config.json is looked for: another shard may be about to write it, and all that follows it.
+                strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if (folder / CONFIG).exists():
                     require_same_study(folder, study, "choose another --workdir, or restore that field")
-                    continue
-                strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
-                if any(Shard.of_folder(name) is None for name in strangers):
+                elif any(Shard.of_folder(name) is None for name in strangers):
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
     def claim(self, study: Study) -> None:

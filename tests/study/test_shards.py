@@ -13,6 +13,7 @@ from started import wait_for
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
+from mnnjax.study import storage
 from mnnjax.study.overview import status
 from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
@@ -184,6 +185,21 @@ def test_shards_of_images_whiten_by_themselves_and_agree(tmp_path):
     run_study(study, tmp_path / "parted", shard=Shard(0, 2))
     assert report_of(tmp_path / "parted")[0] == (tmp_path / "whole/results.csv").read_bytes()
     assert len(list((tmp_path / "parted").glob("shard-*/whitening/*.npz"))) == 2
+
+
+def test_another_shard_may_begin_while_the_folder_is_looked_at(tmp_path, monkeypatch):
+    names, others = storage.names, [Workdir(tmp_path, Shard(1, 3))]
+
+    def names_after_another_began(folder):
+        while others:
+            others.pop().claim(STUDY)
+        return names(folder)
+
+    monkeypatch.setattr(storage, "names", names_after_another_began)
+    Workdir(tmp_path, Shard(0, 3)).check(STUDY)
+    assert not others
+    with pytest.raises(UserError, match="belongs to another study"):
+        Workdir(tmp_path, Shard(0, 3)).check(dataclasses.replace(STUDY, repeats=3))
 
 
 # From here on: real processes.
