@@ -60,9 +60,21 @@ def together(first: Study, *others: Study) -> Study:
     return dataclasses.replace(first, also=others)
 
 
-study = together(*heat_maps(RANK, NARROW, WIDE), *heat_maps(MINIMA, NARROW_MINIMA, WIDE_MINIMA, "_minima"))
+def square(volume: Volume, widths: tuple[int, ...], ratios: tuple[float, ...]) -> Study:
+    """Both probabilities at the shapes that configs/capacity.py trains: d0 = d1 = d, d^2/N as given."""
+    return Study(
+        name="square", problem=Problem(d0=widths, d0_d1_over_N=ratios), volume=volume, repeats=1, figure="volumes"
+    )
+
+
+study = together(
+    *heat_maps(RANK, NARROW, WIDE),
+    *heat_maps(MINIMA, NARROW_MINIMA, WIDE_MINIMA, "_minima"),
+    square(dataclasses.replace(MINIMA, draws=1000, global_draws=200), (10, 15, 20), (1.1, 1.5, 2.0, 3.0, 4.0)),
+)
 small = together(
     heat_map("uniform_d0_1", FEW, WIDE_SMALL, True, d0=(1,)),
     heat_map("gaussian_d0_half_N", FEW, NARROW_SMALL, False, d0_over_N=0.5),
     heat_map("gaussian_d0_half_N_minima", FEW_MINIMA, NARROW_SMALL | {"N": (10,)}, False, d0_over_N=0.5),
+    square(FEW_MINIMA, (5,), (2.0,)),
 )

@@ -212,15 +212,20 @@ def require_types(prefix: str, config) -> None:
             shown = f"{type(value).__name__}(...)"
             own = [other for other, own_hint in hints.items() if _fits(value, own_hint)]
             mend = f"; name the field: {own[0]}={shown}" if own else ""
-        elif _fits(_as_tuple(value), hint):
-            mend = f"; give {_as_tuple(value)!r}"
+        else:
+            own = _plain_values(value)
+            fitting = [way for way in (own, (own,)) if _fits(way, hint)]
+            mend = f"; give {fitting[0]!r}" if fitting else mend
         raise UserError(f"{prefix}{name}: {shown} is not {expected}{mend}")
 
 
-def _as_tuple(value) -> tuple:
+def _plain_values(value):
+    """Lists, ranges, dictionaries and NumPy's arrays as tuples, and NumPy's numbers as Python's."""
     if isinstance(value, dict):
-        return tuple(value.items())
-    return tuple(value) if isinstance(value, list) else (value,)
+        value = tuple(value.items())
+    elif not isinstance(value, type) and hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(map(_plain_values, value)) if isinstance(value, (list, tuple, range)) else value
 
 
 def _fits(value, hint) -> bool:
@@ -259,6 +264,19 @@ def document_fields(cls: type) -> type:
 
     cls.__doc__ = WithFields()
     return cls
+
+
+def json_text(value) -> str:
+    """A value as JSON, which has neither NaN nor infinity: they become null."""
+
+    def plain(part):
+        if isinstance(part, dict):
+            return {name: plain(own) for name, own in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [plain(own) for own in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(plain(value))
 
 
 def first_difference(stored, wanted, path: str = "") -> str | None:

@@ -1,7 +1,6 @@
 """The command line: mnnjax run | status | report | data | bounds | construct | certify | doctor."""
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -18,6 +17,8 @@ from mnnjax.checks import (
     UserError,
     did_you_mean,
     end_at_once,
+    first_line,
+    json_text,
     local_path,
     nonempty,
     told_error,
@@ -95,7 +96,7 @@ def _bounds(arguments: Sequence[str]) -> int:
 
     sizes = (options.N, options.d0, options.d1, options.eps, options.rho, options.d1_star)
     table = theory.bounds_table(*sizes)
-    print(json.dumps(table) if options.json else theory.format_bounds(table))
+    print(json_text(table) if options.json else theory.format_bounds(table))
     return 0
 
 
@@ -135,7 +136,7 @@ def _construct(arguments: Sequence[str]) -> int:
 
     drawn = {name: SIZES[name] if value is None else value for name, value in sizes.items()}
     result = construct.construct(options.output, options.input, rho=options.rho, **drawn)
-    print(json.dumps(result) if options.json else construct.describe(result))
+    print(json_text(result) if options.json else construct.describe(result))
     return 0
 
 
@@ -171,7 +172,7 @@ def _certify(arguments: Sequence[str]) -> int:
     from mnnjax.study import certify_file
 
     result = certify_file.certify_file(options.file, options.rho, options.polish)
-    print(json.dumps(result) if options.json else certify_file.describe(result))
+    print(json_text(result) if options.json else certify_file.describe(result))
     return 0
 
 
@@ -201,7 +202,7 @@ def _doctor(arguments: Sequence[str]) -> int:
     from mnnjax.study import doctor
 
     found = doctor.examine(options.data_dir, options.workdir)
-    print(json.dumps(found) if options.json else doctor.describe(found))
+    print(json_text(found) if options.json else doctor.describe(found))
     return EXIT_FAILED if found["mend"] else 0
 
 
@@ -244,7 +245,7 @@ this machine
 mnnjax VERB --help has all options, and examples; begin with
   mnnjax run configs/quickstart.py
 Exit codes: 0 done; 75 saved after a stop request, run again to go on; 2 wrong
-input; 130 interrupted, with nothing to save; 1 anything else.
+input; 130 or 143 interrupted, with nothing to save; 1 anything else.
 mnnjax {__version__}"""
 
 
@@ -259,6 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except UserError as error:
         print(f"mnnjax: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except MemoryError as error:
+        why = first_line(error) or verb
+        print(f"mnnjax: needs more memory than there is ({why}); give fewer points", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("mnnjax: interrupted", file=sys.stderr)

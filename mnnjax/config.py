@@ -59,7 +59,7 @@ class Network:
             bool(self.hidden_layers), "network.hidden_layers: the grid is empty; give at least one number, such as 1"
         )
         require_grid("network.hidden_layers", self.hidden_layers, 1, "a network needs at least one hidden layer")
-        require(math.isfinite(self.rho), f"network.rho: {self.rho} is not a finite number")
+        require(math.isfinite(self.rho), f"network.rho: {self.rho} is not finite; give a slope, such as 0 for the ReLU")
         require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
 
 

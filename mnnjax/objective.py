@@ -1,11 +1,16 @@
-"""Mean squared error (eq 2.3) and mean classification error (MCE, a fraction in [0, 1]), over rows that may carry
-weight zero. Nothing is raised here: shapes are for JAX to check."""
+"""The residual, mean squared error (eq 2.3) and mean classification error (MCE, a fraction in [0, 1]), over rows that
+may carry weight zero. Nothing is raised here: shapes are for JAX to check."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 import mnnjax.jax_setup  # noqa: F401
+
+
+def residual(output: Float[Array, " N"], y: Float[Array, " N"]) -> Float[Array, " N"]:
+    """e = y - output (eq 2.3), for output (N,) and y (N,)."""
+    return y - output
 
 
 def mean_squared_error(
@@ -15,7 +20,7 @@ def mean_squared_error(
 
     weights (N,), 0 or 1, say which rows are points; the others are padding and N is the sum of the weights.
     """
-    squares = (y - output) ** 2
+    squares = residual(output, y) ** 2
     return jnp.mean(squares) if weights is None else jnp.sum(weights * squares) / jnp.sum(weights)
 
 

@@ -30,7 +30,7 @@ exit codes:
   75   saved after Ctrl-C or SIGTERM, or another machine of the run is gone:
        run the same command again to go on
   2    wrong input: one line says what, and how to mend it
-  130  interrupted, with nothing to save (--dry-run)
+  130  interrupted by Ctrl-C, with nothing to save (--dry-run); 143 by SIGTERM
   1    anything else, such as a full disk
 
 examples:

@@ -108,6 +108,19 @@ def test_arrays_of_public_functions_have_shapes(path):
 
 
 @modules
+def test_arguments_of_library_functions_are_annotated(path):
+    if path.relative_to(PACKAGE).parts[0] not in LIBRARY or path.name.startswith("_"):
+        pytest.skip("only the library's")
+    bare = [
+        f"{name}: {argument.arg}"
+        for name, node in functions(path).items()
+        for argument in arguments(node)
+        if argument.annotation is None and argument.arg not in ("self", "cls")
+    ]
+    assert not bare
+
+
+@modules
 def test_library_functions_say_what_they_raise(path):
     if path.relative_to(PACKAGE).parts[0] not in LIBRARY:
         pytest.skip("not called from notebooks")

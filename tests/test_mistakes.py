@@ -98,7 +98,7 @@ def test_misspelt_names(error_of, arguments, words):
         ("--network.hidden_layers a", "--network.hidden_layers: takes whole numbers, not 'a'"),
         ("--train.batch_size=x", "--train.batch_size: takes a whole number or None, not 'x'"),
         ("--train.epochs 3 4", "4: belongs to no option"),
-        ("--network.bias True", "True: belongs to no option"),
+        ("--network.bias yes", "--network.bias: takes True or False, not 'yes'"),
         ("--workdir= --repeats 2", "argument --workdir: an empty name; give one"),
         ("--data_dir=", "argument --data-dir: an empty name; give one"),
         ("--num_processes many", "argument --num-processes: invalid int value: 'many'"),

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def read(data_set: DataSet, folder: Path) -> Source:
         raise _unreadable(folder, error) from error
 
 
-def from_builder(data_set: DataSet, builder, light: bool = True) -> Source:
+def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
     """The set that a TFDS builder has prepared; `light` without TensorFlow.
 
     Raises:

@@ -60,6 +60,15 @@ def on_jax(value) -> Float[Array, "..."]:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32) if floating else jnp.float64)
 
 
+def in_float64(function: Callable, *values):
+    """function(*values) in float64, on this process's CPU, where that is native; of traced values where they are."""
+    if any(isinstance(value, jax.core.Tracer) for value in values):
+        return function(*(on_jax(value).astype(jnp.float64) for value in values))
+    # Bare NumPy arrays: the result is free to go to another device.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
+
+
 def check_draw(draw: Callable, key, N: int, d0: int) -> None:
     """draw(key, N) gives (X, y) of shapes (N, d0) and (N,)."""
     if not callable(draw):
@@ -80,17 +89,22 @@ def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
         )
 
 
+def check_rows(A, X) -> None:
+    """A (N, d1) and X (N, d0) have as many rows; both may be traced."""
+    check_array("A", A, (None, None), "give one row a point and one column a neuron")
+    N, d1 = np.shape(A)
+    hint = "; or A.T, if its rows are the neurons" if shape_of(X)[:1] == (d1,) else ""
+    check_array("X", X, (N, None), f"give one row for each row of A {(N, d1)}", hint)
+
+
 def check_pattern(A, X) -> None:
     """A (N, d1) has at most two values, and 1 among them if there are two; X (N, d0) has as many rows; both may be
     traced."""
-    check_array("A", A, (None, None), "give one row a point and one column a neuron")
+    check_rows(A, X)
     if not isinstance(A, jax.core.Tracer):
         values = np.unique(np.asarray(A, np.float64))
         if len(values) > 2 or (1.0 not in values and len(values) == 2):
             raise UserError(f"A: of shape {np.shape(A)} has entries other than rho and 1; use activation_pattern")
-    N, d1 = np.shape(A)
-    hint = "; or A.T, if its rows are the neurons" if shape_of(X)[:1] == (d1,) else ""
-    check_array("X", X, (N, None), f"give one row for each row of A {(N, d1)}", hint)
 
 
 def check_labels(y, A) -> None:

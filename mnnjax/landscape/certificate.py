@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Real
 
 from mnnjax.arrays import check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
@@ -91,7 +92,10 @@ def _number(value: float) -> str:
     return "unknown" if np.isnan(value) else f"{value:.3g}"
 
 
-def certify(W, z, X, y, rho: float, *, threshold: float | None = None, output_bias: float | None = None) -> Certificate:
+def certify(
+    W: Real[np.ndarray, "d1 d0"], z: Real[np.ndarray, " d1"], X: Real[np.ndarray, "N d0"], y: Real[np.ndarray, " N"],
+    rho: float, *, threshold: float | None = None, output_bias: float | None = None,
+) -> Certificate:  # fmt: skip
     """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
 
     The point is moved to an exact stationary point of its own region: first by the smallest change of W with z fixed,

@@ -47,8 +47,9 @@ class ConstructionError(NamedTuple):
 
 
 def construction_error(
-    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"], y, rho: float
-) -> ConstructionError:
+    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"],
+    y: Float[np.ndarray, " N"], rho: float,
+) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): (relative_error,
     margin, units), in float64 as f(X W^T) z (eq 2.2).
 

@@ -1,19 +1,21 @@
 """The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w.
 
 Everything here works under jit and vmap. Products of float32 arrays are float32; integers and booleans become float64.
+A may be any real matrix, not only an activation pattern.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mnnjax.arrays import check_array
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_pattern, on_jax
+from mnnjax.landscape._check import check_rows, in_float64, on_jax
 
 
 def _check(A, X) -> tuple[Array, Array]:
     require_x64()
-    check_pattern(A, X)
+    check_rows(A, X)
     return on_jax(A), on_jax(X)
 
 
@@ -21,8 +23,7 @@ def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array,
     """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, a pattern of more than two values; jax_enable_x64
-        switched off.
+      ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
     """
     A, X = _check(A, X)
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
@@ -75,18 +76,19 @@ def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Arr
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with its rows scaled to
-    norm 1. An int, or an integer array under jit and vmap.
+    norm 1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are.
 
     Raises:
       ValueError: as khatri_rao.
     """
-    A, X = _check(A, X)
-    M = khatri_rao(A.astype(jnp.float64), X.astype(jnp.float64))
+    _check(A, X)
+    rank = in_float64(_rank, A, X)
+    return rank if isinstance(rank, jax.core.Tracer) else int(rank)
+
+
+def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
+    M = (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
     # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
     lengths = jnp.linalg.norm(M, axis=1, keepdims=True)
     values = jnp.linalg.svd(M / jnp.where(lengths > 0, lengths, 1.0), compute_uv=False)
-    rank = jnp.sum(values > rank_tolerance(M.shape) * jnp.max(values))
-    try:
-        return int(rank)
-    except TypeError:  # a tracer
-        return rank
+    return jnp.sum(values > rank_tolerance(M.shape) * jnp.max(values))

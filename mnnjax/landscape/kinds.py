@@ -1,7 +1,7 @@
 """What a region's minima are, if it holds any: Definition 4 read off the residual that they share (Lemma 2)."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mnnjax.landscape.membership import Answer, holds_dlm_with_output
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
@@ -19,7 +19,10 @@ def is_bad(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], eps: float, t
     return bool(np.mean(is_upper(y - e, y, threshold) != (y > threshold)) > eps)
 
 
-def holds_minimum(A, X, y, e: Float[np.ndarray, " N"], rho: float, signs=None) -> Answer:
+def holds_minimum(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], e: Float[np.ndarray, " N"],
+    rho: float, signs: Int[np.ndarray, " d1"] | None = None,
+) -> Answer:  # fmt: skip
     """Whether a region that is not empty, with residual e, holds a DLM: A (N, d1), X (N, d0), y (N,), and signs as in
     holds_dlm_with_output."""
     target = y if is_zero(e, y) else y - e

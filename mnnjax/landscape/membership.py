@@ -92,6 +92,8 @@ def region_holds_dlm(
     check_pattern(A, X)
     check_labels(y, A)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
+    # A pattern in float32 has another rho.
+    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
     others = A[~np.isin(A, (rho, 1.0))]
     if others.size:
         raise UserError(

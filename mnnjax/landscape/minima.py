@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, on_jax
+from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, in_float64, on_jax
 from mnnjax.landscape.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
@@ -20,7 +20,8 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
     rank_tolerance times the largest, here of the product as it is, count as zero. That the region has such a minimum
     at all is not claimed.
 
-    A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64. Works under jit and vmap.
+    A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
+    which compute it where they are.
 
     Raises:
       ValueError: as khatri_rao; y of another shape.
@@ -28,7 +29,10 @@ def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[A
     require_x64()
     check_pattern(A, X)
     check_labels(y, A)
-    A, X, y = (on_jax(values).astype(jnp.float64) for values in (A, X, y))
+    return in_float64(_residual, A, X, y)
+
+
+def _residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"]) -> Float[Array, " N"]:
     M = khatri_rao(A, X)
     vectors, values, _ = jnp.linalg.svd(M, full_matrices=False)
     basis = jnp.where(values > rank_tolerance(M.shape) * jnp.max(values), vectors, 0.0)

@@ -50,7 +50,10 @@ class Minimum(NamedTuple):
     margin: float
 
 
-def evaluate(W, z, c, X, y, rho) -> Point:
+def evaluate(
+    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float | None, X: Float[np.ndarray, "N d0"],
+    y: Float[np.ndarray, " N"], rho: float,
+) -> Point:  # fmt: skip
     """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
 
     Source: the error bounds are those of sums of products in any order, (number of terms + 2) eps times the sum of

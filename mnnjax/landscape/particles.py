@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 
@@ -32,7 +32,7 @@ RIDGE, SMALL_PIVOT = 1e-12, 1e-9
 BLOCK = 16
 
 
-def in_proportion(key, weights: Float[np.ndarray, " n"], count: int) -> Int[np.ndarray, " count"]:
+def in_proportion(key: PRNGKeyArray, weights: Float[np.ndarray, " n"], count: int) -> Int[np.ndarray, " count"]:
     """Systematic resampling: `count` indices, each on average in proportion to its weight; none without weights."""
     if not weights.any():
         return np.zeros(0, int)
@@ -50,8 +50,9 @@ class Run(NamedTuple):
 
 
 def run_particles(
-    key, h, X, y, d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float
-) -> Run:
+    key: PRNGKeyArray, h: Float[np.ndarray, "d1+1 N+2"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
+    d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float,
+) -> Run:  # fmt: skip
     """One run of splitting: `particles` networks built neuron by neuron on X (N, d0), y (N,).
 
     h: the importance function (d1 + 1, N + 2), by the number of neurons and the score, positive; eps: the fraction of
@@ -81,7 +82,10 @@ def run_particles(
 
 
 @functools.partial(jax.jit, static_argnames=("rho", "eps", "target", "threshold"))
-def add_neuron(key, W, k, X, y, rho: float, eps: float, target: Target, threshold: float):
+def add_neuron(
+    key: PRNGKeyArray, W: Float[Array, "P d1 d0"], k: int, X: Float[Array, "N d0"], y: Float[Array, " N"], rho: float,
+    eps: float, target: Target, threshold: float,
+) -> tuple[Float[Array, "P d1 d0"], Float[Array, " P"], Int[Array, " P"]]:  # fmt: skip
     """(W (P, d1, d0) with neuron k, natural log of its density ratio (P,), score (P,)) for all particles."""
     particles, d1, d0 = W.shape
     key_g, key_mix, key_which, key_alpha = jax.random.split(key, 4)

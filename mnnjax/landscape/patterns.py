@@ -35,4 +35,4 @@ def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: f
       A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, 0 where not
     """
     check_rho(rho)
-    return jnp.where(neural_inputs(W, X) > 0, 1.0, rho)
+    return jnp.where(neural_inputs(W, X) > 0, 1.0, jnp.asarray(rho, jnp.float64))

@@ -67,7 +67,7 @@ def _on_host(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def wrapped(*arguments, **options):
-        with jax.default_device(jax.devices("cpu")[0]), threadpool_limits(limits=1, user_api="blas"):
+        with jax.default_device(jax.local_devices(backend="cpu")[0]), threadpool_limits(limits=1, user_api="blas"):
             return function(*arguments, **options)
 
     return wrapped
@@ -75,8 +75,8 @@ def _on_host(function: Callable) -> Callable:
 
 @_on_host
 def fit_importance(
-    key: PRNGKeyArray, X, y, d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
-    threshold: float | None = None,
+    key: PRNGKeyArray, X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *,
+    target: Target, particles: int = 2000, threshold: float | None = None,
 ) -> Float[np.ndarray, "d1+1 N+2"]:  # fmt: skip
     """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
     does not use. Arguments as split_volume's.
@@ -107,8 +107,9 @@ def fit_importance(
 
 @_on_host
 def run_splitting(
-    key: PRNGKeyArray, importance: Float[np.ndarray, "d1+1 N+2"], X, y, d1: int, rho: float, eps: float, *,
-    target: Target, particles: int = 2000, threshold: float | None = None, max_linear_programs: int = 200,
+    key: PRNGKeyArray, importance: Float[np.ndarray, "d1+1 N+2"], X: Float[np.ndarray, "N d0"],
+    y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
+    threshold: float | None = None, max_linear_programs: int = 200,
 ) -> Repetition:  # fmt: skip
     """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
 

@@ -79,7 +79,7 @@ class Region:
     columns: Float[np.ndarray, "live g"]
 
     @classmethod
-    def of(cls, A, X, constant: bool = False) -> "Region":
+    def of(cls, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> "Region":
         """The region of the pattern A (N, d1) on X (N, d0)."""
         live = A.any(axis=1) & X.any(axis=1) | constant
         columns, index = np.unique(A[live], axis=1, return_inverse=True)
@@ -121,7 +121,7 @@ class Change:
     c: float
 
 
-def spread(region: Region, z, multiplier: Float[np.ndarray, " live"]) -> Change:
+def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
     """B^T multiplier: the change of W for one number a live row."""
     rows = region.A[region.live] * multiplier[:, None]
     return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
@@ -200,7 +200,7 @@ class ColumnsIndependent(System):
         repeated on what it leaves."""
         return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
 
-    def theta_change(self, e) -> tuple[Float[np.ndarray, "g d0"], float]:
+    def theta_change(self, e: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, "g d0"], float]:
         """The change of each group's theta (groups, d0), and of the constant, for a residual e (N,)."""
         residual = e[self.region.live]
         solution = self._fit(residual)
@@ -280,7 +280,9 @@ class RankDeficient(System):
         return result
 
 
-def make_system(A, X, z, constant: bool = False) -> System:
+def make_system(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], z: Float[np.ndarray, " d1"], constant: bool = False
+) -> System:
     """The case that the region of A (N, d1) on X (N, d0) is in, for a fixed second layer z (d1,); constant: whether a
     free constant is added to every output."""
     region = Region.of(A, X, constant)

@@ -132,8 +132,9 @@ def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
 
 
 def decide(
-    screened: Screened, X, y, N: int, d1: int, rho: float, eps: float, threshold: float,
-    asked: Sequence[int], output_signs: Literal["any", "random"] = "any", each: Callable = map,
+    screened: Screened, X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], N: int, d1: int,
+    rho: float, eps: float, threshold: float, asked: Sequence[int],
+    output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
     """Count a screened batch, whose arrays are on the host.
 
@@ -181,7 +182,9 @@ def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], 
     return deficient
 
 
-def residuals_of(A: Float[np.ndarray, "B N d1"], X, y) -> Float[np.ndarray, "B N"]:
+def residuals_of(
+    A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "B N"]:
     """region_residual for many patterns on the same points."""
     if not len(A):
         return np.zeros((0, len(y)))
@@ -287,7 +290,7 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]
     total = Counts(np.zeros(3, int), np.zeros(3, int))
-    host = jax.devices("cpu")[0]
+    host = jax.local_devices(backend="cpu")[0]
     with blas_threads() as each, jax.default_device(host):
         for first in range(0, samples, batch):
             left = min(batch, samples - first)

@@ -6,13 +6,14 @@ points padded to more rows has the N points of the problem without padding.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.network import leaky_relu
 
 
-def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype) -> Float[Array, "N d0"]:
+def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype: DTypeLike) -> Float[Array, "N d0"]:
     """X (N, d0) with independent rows, of covariance identity but for the last kind.
 
     kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1) or
@@ -33,7 +34,7 @@ def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype) -> Float[A
     raise ValueError(f"kind: {kind!r} is none of 'gaussian', 'sphere', 'rademacher', 'uniform'")
 
 
-def random_labels(key: PRNGKeyArray, N: int, dtype) -> Float[Array, " N"]:
+def random_labels(key: PRNGKeyArray, N: int, dtype: DTypeLike) -> Float[Array, " N"]:
     """y (N,) in {0, 1}, each with probability 1/2."""
     return jax.random.bernoulli(key, 0.5, (N,)).astype(dtype)
 

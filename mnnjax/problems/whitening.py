@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
 
@@ -44,7 +45,7 @@ class Whitening:
         """How many coordinates are left of the pixels."""
         return self.transform.shape[1]
 
-    def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype) -> Float[np.ndarray, "rows d0"]:
+    def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
         """The images' coordinates, computed in float64 on all cores, returned as dtype.
 
         The last bits do not depend on the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS.

@@ -83,6 +83,15 @@ def thinned(values: Sequence, most: int = 9) -> Sequence:
     return values[:: max(1, math.ceil(len(values) / most))]
 
 
+def apart(values: Sequence[float], least: float) -> list[float]:
+    """Those of the rising values that lie at least so far beyond the one kept before; the first is kept."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value >= kept[-1] + least:
+            kept.append(value)
+    return kept
+
+
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the curve with this number."""
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]

@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mnnjax import theory
-from mnnjax.report.style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look, thinned
+from mnnjax.report.style import DASHED, GREY, Picture, apart, draw, grid_of_panels, legend_above, look
 from mnnjax.report.volume_claims import THEOREMS, log_line
 from mnnjax.report.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve
 from mnnjax.report.wording import plural, significant
@@ -162,8 +162,10 @@ def _panel(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Seq
         line = _theorem(curve, quantity)
         panel.plot([cell.N for cell in curve.cells][: len(line)], line, color=color, **DASHED, gid="theorem")
     first, last = (0.55 * _gap(sizes, sizes[end]) for end in (0, -1))
-    panel.set_xlim(sizes[0] - first, sizes[-1] + last)
-    panel.set_xticks(thinned(sizes))
+    left, right = sizes[0] - first, sizes[-1] + last
+    panel.set_xlim(left, right)
+    # A number of four digits takes a ninth of a panel.
+    panel.set_xticks(apart(sizes, (right - left) / 9))
     _value_ticks(panel, bottom, top)
     panel.grid(axis="x", visible=False)
     panel.set_xlabel("N (training points)")

@@ -1,7 +1,6 @@
 """What `mnnjax certify` does: the certificate of a network that lies in an .npz, polished before if the user asks."""
 
 import dataclasses
-import math
 import textwrap
 from pathlib import Path
 
@@ -57,7 +56,6 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
         new = {"W": W[:, :-1] if has_bias else W, "z": z, "b": W[:, -1], "c": c}
         shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
         write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
-    values = dataclasses.asdict(certificate)
     return {
         "file": str(path),
         "N": X.shape[0],
@@ -66,17 +64,14 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
         "rho": rho,
         "biases": [name for name in ("b", "c") if name in arrays],
         "polished": polished,
-        # JSON has no NaN.
-        "certificate": {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()},
+        "certificate": dataclasses.asdict(certificate),
     }
 
 
 def describe(result: dict) -> str:
     """The result of certify_file for people."""
     polished = result["polished"]
-    # JSON's null for NaN; rank has a None of its own.
-    values = {k: math.nan if v is None and k != "rank" else v for k, v in result["certificate"].items()}
-    found = Certificate(**values)
+    found = Certificate(**result["certificate"])
     biases = f", biases {', '.join(result['biases'])}" if result["biases"] else ""
     head = f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"
     parts: dict[str, object] = {}

@@ -31,7 +31,7 @@ def load_config(path: str, small: bool = False) -> Study:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = f", line {line}" if (line := _line_in(file, error)) else ""
         raise UserError(f"config {path}{where}: {_in_words(error, module)}") from error
     name = "small" if small else "study"
@@ -51,7 +51,7 @@ def _mend(module: ModuleType, name: str) -> str:
     return f"write `{name} = Study(...)` in it"
 
 
-def _in_words(error: Exception, module: ModuleType) -> str:
+def _in_words(error: BaseException, module: ModuleType) -> str:
     """What is wrong, and how to mend it; of a name that does not exist, which one was probably meant."""
     if isinstance(error, UserError):
         return str(error)
@@ -66,7 +66,7 @@ def _in_words(error: Exception, module: ModuleType) -> str:
     return f"{type(error).__name__}: {text}{meant}; mend the file"
 
 
-def _line_in(file: Path, error: Exception) -> int | None:
+def _line_in(file: Path, error: BaseException) -> int | None:
     """The line of the file at which the error arose, or from where the code that raised it was called."""
     if isinstance(error, SyntaxError):
         return error.lineno

@@ -46,7 +46,7 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
         "d1_star": d1_star(*X.shape),
         "relative_error": error,
         "relative_margin": margin,
-        "certificate": {k: v if v == v else None for k, v in dataclasses.asdict(certificate).items()},
+        "certificate": dataclasses.asdict(certificate),
     }
 
 

@@ -30,7 +30,7 @@ def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequ
     Raises:
       UserError: an unknown option, or a value that cannot be.
     """
-    captured = io.StringIO()
+    captured, arguments = io.StringIO(), list(_flags_spelt_out(study, arguments))
     try:
         with contextlib.redirect_stderr(captured):
             return _tyro(prog, study, arguments)
@@ -64,13 +64,25 @@ def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         name = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
             yield from fields_of(value, f"{name}.")
-        elif value is True:
-            yield f"{prefix}no_{field.name}", hint
         elif field.name == "also":
             for k, part in enumerate(value):
                 yield from fields_of(part, f"{name}.{k}.")
         elif not any(dataclasses.is_dataclass(option) for option in typing.get_args(hint)):
             yield name, hint
+
+
+def _flags_spelt_out(study: Study, arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments with --network.bias and --network.no_bias, where no value follows, as --network.bias True and
+    --network.bias False."""
+    flags = {name for name, hint in fields_of(study) if hint is bool}
+    for word, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        name = word.removeprefix("--").replace("-", "_")
+        positive = re.sub(r"(^|\.)no_(\w+)$", r"\1\2", name)
+        if word.startswith("--") and following.startswith("--") and positive in flags:
+            yield f"--{positive}"
+            yield str(positive == name)
+        else:
+            yield word
 
 
 def in_words(hint: Any) -> str:
@@ -87,7 +99,7 @@ def in_words(hint: Any) -> str:
 
 
 def _tyro(prog: str, study: Study, arguments: Sequence[str]) -> Study:
-    flags = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+    flags = (tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
     return tyro.cli(Study, prog=prog, args=arguments, default=study, config=flags, use_underscores=True)
 
 

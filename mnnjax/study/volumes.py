@@ -45,7 +45,7 @@ def run_volume_cell(
     """
     began = saved = time.monotonic()
     checkpoints = open_checkpoints(cell, workdir, shown)
-    host = jax.default_device(jax.devices("cpu")[0])
+    host = jax.default_device(jax.local_devices(backend="cpu")[0])
     # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
     with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
         measure = Measurement(cell, sources, stop_requested)

@@ -60,7 +60,7 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
             h = jnp.hstack([h, jnp.ones((h.shape[0], 1))])
         A = jnp.where(neural_inputs[-1] > 0, 1.0, network.rho)
         # Not weights * e: a padding row may hold what is no number.
-        e = jnp.where(is_point, y - output, 0)
+        e = jnp.where(is_point, objective.residual(output, y), 0)
         wrong = objective.misclassified(output, y, problem.threshold)
         return Sums(
             jnp.sum(e**2),
@@ -78,7 +78,7 @@ def add_sums(a: Sums, b: Sums) -> Sums:
     return added._replace(smallest=jnp.minimum(a.smallest, b.smallest))
 
 
-def from_sums(sums: Sums, N) -> Evaluation:
+def from_sums(sums: Sums, N: float | Float[Array, "..."]) -> Evaluation:
     """The evaluation of N points (a number, or one for each network) from their sums; leading axes stay."""
     size = jnp.sqrt(jnp.sum(jnp.square(sums.stationarity), axis=(-2, -1)))
     return Evaluation(sums.squares / N, sums.wrong / N, sums.smallest, size / N)

@@ -43,7 +43,9 @@ def start_params(module: MNN, d0: int, key: PRNGKeyArray, params: dict | None) -
     return {name: jnp.asarray(leaf, module.dtype) for name, leaf in params.items()}
 
 
-def descend(train: Train, loss: Callable, params, opt_state, rate: Float[Array, ""]) -> tuple[Any, Any, Metrics]:
+def descend(
+    train: Train, loss: Callable, params: dict[str, Array], opt_state: Any, rate: Float[Array, ""]
+) -> tuple[Any, Any, Metrics]:
     """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
     before the step.
 

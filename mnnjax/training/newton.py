@@ -188,7 +188,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
 
         def residual(params):
             output, neural_inputs = forward(params, columns)
-            return is_point * (y - output), neural_inputs
+            return is_point * objective.residual(output, y), neural_inputs
 
         def mse_of(e):
             return jnp.sum(e**2) / jnp.sum(is_point)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Real
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.arrays import check_count, check_network, on_host
@@ -18,7 +19,12 @@ class OutputBias(MNN):
         return super()._bias(name, shape) if name == "c" else jnp.zeros(shape, self.dtype)
 
 
-def polish(W, z, X, y, rho: float, *, output_bias: float | None = None, steps: int = 100) -> tuple:
+def polish(
+    W: Real[np.ndarray, "d1 d0"], z: Real[np.ndarray, " d1"], X: Real[np.ndarray, "N d0"], y: Real[np.ndarray, " N"],
+    rho: float, *, output_bias: float | None = None, steps: int = 100,
+) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]] | tuple[
+    Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"], float
+]:  # fmt: skip
     """(W, z), moved by Levenberg-Marquardt in float64 to where the MSE falls no further, or by so many steps.
 
     A network that was trained in float32 ends next to a minimum, not at one, and landscape.certify, which speaks of the

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt16
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Real, UInt16
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import ROW_BLOCKS, UserError
@@ -93,7 +94,7 @@ def row_devices(available: Sequence[jax.Device]) -> list[jax.Device]:
 def place_rows(
     layout: RowLayout,
     d0: int,
-    dtype,
+    dtype: DTypeLike,
     devices: Sequence[jax.Device],
     block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
     X_dtype: str | None = None,
@@ -146,7 +147,7 @@ def _write(held, part, block, row):
     return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
 
 
-def from_bits(X):
+def from_bits(X: Real[Array, "..."] | Real[np.ndarray, "..."]) -> Float[Array, "..."] | Float[np.ndarray, "..."]:
     """The numbers that some of Rows.X, of any shape, holds: on a device, or as a NumPy array."""
     if X.dtype != jnp.uint16:
         return X

@@ -114,7 +114,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             bits, y, weights = piece
             output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
+            squares = objective.residual(output, y) ** 2
+            return jnp.sum(weights * squares) / batch_points, jnp.sum(weights * wrong) / batch_points
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
         share = batch_points / layout.N

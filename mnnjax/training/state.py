@@ -48,6 +48,8 @@ class Training(NamedTuple):
     run_epochs: Callable
 
 
-def first_failure(before: Int[Array, "*seeds"], mse: Float[Array, "*seeds"], epoch) -> Int[Array, "*seeds"]:
+def first_failure(
+    before: Int[Array, "*seeds"], mse: Float[Array, "*seeds"], epoch: int | Int[Array, ""]
+) -> Int[Array, "*seeds"]:
     """TrainState.non_finite_epoch after an epoch of this MSE."""
     return jnp.where((before < 0) & ~jnp.isfinite(mse), epoch, before).astype(jnp.int32)

@@ -180,7 +180,7 @@ MENDS = [
     ("region_errors", {"A": A.T}, "or A.T, if its rows are the neurons"),
     ("region_errors", {"threshold": np.nan}, "threshold: nan is not finite"),
     ("region_errors", {"threshold": "high"}, "threshold: 'high' is not a number"),
-    ("region_holds_dlm", {"A": np.where(A == 1, 1, np.float32(0.1)), "rho": 0.1}, "such as 0.10000000149"),
+    ("region_holds_dlm", {"A": np.where(A == 1, 1, 0.1001), "rho": 0.1}, "such as 0.1001"),
     ("khatri_rao_rank", {"A": A[:, 0]}, "as A[:, None]"),
     ("khatri_rao_matvec", {"theta": THETA.ravel()}, "theta: has shape (6,), not (3, 2)"),
     ("exact_volumes", {"y": Y[:, None]}, "as y.ravel()"),
