@@ -75,6 +75,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, argum
         ("\n\nimport", "line 3: SyntaxError: "),
         ("from mnnjax.config import *\n\nTrain(momentum=1)", "line 3: Train has no field momentum; it has optimizer, "),
         ("\n1 / 0", "line 2: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; mend the file"),
         ("from mnnjax.config import *\nstudy = Study('a', Problem(d0=(3,), N=(4,)), Network(rho=1))", "network.rho"),
     ],
 )
@@ -353,6 +354,18 @@ def test_files_that_the_system_refuses_are_told_in_one_line(monkeypatch, capsys,
     assert cli.main(["report", "x"]) == code
     error = capsys.readouterr().err
     assert error.startswith(f"mnnjax: {words}")
+    assert error.count("\n") == 1
+
+
+def test_points_that_memory_cannot_hold_are_one_line(monkeypatch, capsys):
+    def allocate(arguments):
+        np.ones(2**50)
+
+    monkeypatch.setitem(cli.VERBS, "construct", allocate)
+    assert cli.main(["construct"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mnnjax: needs more memory than there is (Unable to allocate")
+    assert error.endswith("); give fewer points\n")
     assert error.count("\n") == 1
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume, from_dict, to_dict
@@ -169,6 +170,13 @@ IMPOSSIBLE = [
             "give (('momentum', 0.9),)",
         ),
         (lambda: Train(epochs="5"), "train.epochs: '5' is not of type int"),
+        (lambda: gaussian(d0=range(3, 5)), "problem.d0: range(3, 5) is not of type tuple[int, ...]; give (3, 4)"),
+        (
+            lambda: gaussian(d0=tuple(np.arange(3, 5))),
+            "problem.d0: (np.int64(3), np.int64(4)) is not of type tuple[int, ...]; give (3, 4)",
+        ),
+        (lambda: Network(rho=np.float32(0.5)), "network.rho: np.float32(0.5) is not of type float; give 0.5"),
+        (lambda: Network(bias=np.True_), "network.bias: np.True_ is not of type bool; give True"),
         (lambda: from_dict(Problem, {"d0": 5}), "problem.d0: 5 is not of type tuple[int, ...]; give (5,)"),
     ],
 )

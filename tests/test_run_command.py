@@ -40,6 +40,29 @@ def test_what_is_left_out_are_options_of_run_that_take_a_value(tmp_path):
     assert study == parse_run([str(config)])[1] == load_config(str(config))
 
 
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(
+    ("options", "bias"),
+    [
+        ([], None),
+        (["--network.bias"], True),
+        (["--network.bias", "True"], True),
+        (["--network.bias=True", "--repeats", "2"], True),
+        (["--network.bias", "--repeats", "2"], True),
+        (["--network.no_bias"], False),
+        (["--network.no-bias", "--repeats", "2"], False),
+        (["--network.bias", "False"], False),
+    ],
+)
+def test_true_and_false_are_set_in_any_spelling_whatever_the_config_has(tmp_path, own, options, bias):
+    config = tmp_path / "c.py"
+    config.write_text(
+        "from mnnjax.config import Network, Problem, Study\n"
+        f"study = Study('s', Problem(d0=(3,), N=(4,)), Network(bias={own}))\n"
+    )
+    assert parse_run([str(config), *options])[1].network.bias is (own if bias is None else bias)
+
+
 def test_a_stop_request_in_a_callback_ends_the_run():
     """Python drops exceptions that are raised in callbacks of its garbage collector; JAX has one."""
     code = (

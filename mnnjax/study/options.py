@@ -75,7 +75,7 @@ def _flags_spelt_out(study: Study, arguments: Sequence[str]) -> Iterator[str]:
     """The arguments with --network.bias and --network.no_bias, where no value follows, as --network.bias True and
     --network.bias False."""
     flags = {name for name, hint in fields_of(study) if hint is bool}
-    for word, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for word, following in itertools.pairwise([*arguments, "--"]):
         name = word.removeprefix("--").replace("-", "_")
         positive = re.sub(r"(^|\.)no_(\w+)$", r"\1\2", name)
         if word.startswith("--") and following.startswith("--") and positive in flags:

@@ -57,6 +57,18 @@ def test_the_certificate_is_that_of_the_library(run):
     assert json.loads(run(arrays | {"rho": 0.1}, "--rho", "0", "--json")[1])["rho"] == 0
 
 
+def test_numbers_that_json_has_not_are_null(run):
+    """At W = 0 every neuron is at a kink, and none is left to have a margin."""
+    arrays = {"W": np.zeros((2, 3)), "z": np.ones(2), "X": np.eye(3), "y": np.ones(3), "rho": 0.0}
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    found = json.loads(run(arrays, "--json")[1], parse_constant=refuse)
+    assert found["certificate"]["verdict"] == "non_differentiable"
+    assert found["certificate"]["margin"] is None
+
+
 def test_a_point_that_is_not_converged_gets_advice(run):
     code, text, _ = run(far_away(), "--rho", "0")
     assert code == 0
