@@ -6,13 +6,13 @@ Reproduces: Theorems 6, 9 and 10, which the paper proves and does not measure: l
             d0 = sqrt(N) log N, with d1 = k N / d0, k = 1, 2, 4 (rounded up), and exponents fitted against
             N^(3/4) (d0 d1)^(1/4). V(L_eps) by splitting, V(G) by up to 4096 draws.
             The *_large studies: the candidates for bad minima alone, at N where a linear program takes seconds.
-Expect:     With d0 = N / 2: at d0 d1 = 4 N, mean V(L_eps) falls from 1.3e-2 (N = 8) to 6.5e-5 (N = 24) and its ratio
-            to V(G) from 1.4e-2 to 7.7e-5, exponents 0.216 (95 %: 0.165 to 0.268) and 0.210 (0.159 to 0.261) beside
-            gamma_eps = 0.041; candidates go on to 2.0e-12 (0 to 2.0e-11) at N = 96, exponent 0.178 (0.160 to 0.197).
-            At d0 d1 = 2 N V(L_eps) falls as fast, but so does V(G), from 0.22 to 2.0e-3: the ratio stays at 0.2 to
-            0.6, exponent -0.017 (-0.086 to 0.051). At d0 d1 = N, V(G) has no hit from N = 16 on, and half to four
-            fifths of all regions are candidates. With d0 = sqrt(N) log N, exponents of the ratio 0.103 (0.038 to 0.167)
-            at 4 N and -0.09 (-0.23 to 0.06) at 2 N. With rho = 0.1 all falls faster: 0.76 (0.67 to 0.86) at 4 N.
+Expect:     With d0 = N / 2: at d0 d1 = 4 N, mean V(L_eps) falls from 1.3e-2 (N = 8) to 6.5e-5 (N = 24) and its ratio to
+            V(G) from 1.4e-2 to 7.7e-5, exponents 0.216 (95 %: 0.165 to 0.268) and 0.210 (0.159 to 0.261) beside
+            gamma_eps = 0.041; candidates go on to 2.0e-12 at N = 96 (two data sets: 0 to 2.0e-11), exponent 0.178
+            (0.160 to 0.197). At d0 d1 = 2 N V(L_eps) falls as fast, but V(G) falls too, from 0.22 to 2.0e-3: the ratio
+            is 0.2 to 0.6, exponent -0.017 (-0.086 to 0.051). At d0 d1 = N, V(G) has no hit from N = 16 on, and 0.45 to
+            0.80 of all regions are candidates. With d0 = sqrt(N) log N, exponents of the ratio 0.103 (0.038 to 0.167)
+            at 4 N and -0.09 (-0.23 to 0.06) at 2 N. With rho = 0.1 V(L_eps) falls faster: 0.76 (0.67 to 0.86) at 4 N.
             Curves step where eps N passes a whole number. (results/angular_volume)
 Time:       22 minutes on two cores of an AMD EPYC, shared with tests. --small: 10 seconds.
 """

@@ -8,14 +8,17 @@ Reproduces: the heat maps of Karhadkar et al. (arXiv 2305.19510), P(rank(A o X) 
             columns a neuron. X, y and W are drawn anew 1000 times a cell.
             The *_minima studies: the probability that the region of a random W holds a global minimum for a second
             layer with random signs, by a linear program a draw, 50 draws a cell, at sizes that allow it.
-Expect:     d0 = N / 2: P(rank = N) is about 0 at d0 d1 = N, passes 0.95 at 4 N (N = 10), 5 N (30), 5.5 N (90) and 6 N
-            (190), and is at least 0.99 at d1 = 15. d0 = 10: Gaussian, 0.994 or more at d1 = 15 up to N = 150, where
-            the columns just suffice; uniform, 0.97, 0.83, 0.46, 0.08 at N = 30, 50, 90, 130: few
-            hyperplanes with standard normal weights cut the cube. d0 = 1 (uniform), d1 = 300: 0.89, 0.47, 0.13, 0.007
-            at N = 10, 20, 30, 40 and 0 from N = 50 on; d0 = 2 (Gaussian): 1, 0.93, 0.72, 0.04 at N = 10, 30, 50, 100.
-            With fewer columns than N exactly 0. A region holds a global minimum less often: d0 = N / 2, d1 = 15, N =
-            50: 0.82 of 50 draws (uniform), 0.56 (Gaussian).
-Time:       8 minutes on two cores of an AMD EPYC, 25 where they were shared with three other runs. --small: 10 seconds.
+            The study square: both, at the shapes that configs/capacity.py trains, d0 = d1 = 10, 15, 20.
+Expect:     d0 = N / 2, Gaussian: P(rank = N) is about 0 at d0 d1 = N, passes 0.95 at 4 N (N = 10), 5 N (30), 5.5 N (90)
+            and 6 N (190), and is at least 0.99 at d1 = 15; uniform: passes 0.95 at 6.5, 5.5, 5 and 5.5 N. d0 = 10:
+            Gaussian, 0.994 or more at d1 = 15 up to N = 150, where the columns just suffice; uniform, 0.97, 0.83, 0.46,
+            0.08 at N = 30, 50, 90, 130: few hyperplanes with standard normal weights cut the cube. d0 = 1 (uniform), d1
+            = 300: 0.89, 0.47, 0.13, 0.007 at N = 10, 20, 30, 40 and 0 from N = 50 on; d0 = 2 (Gaussian): 1, 0.93, 0.72,
+            0.04 at N = 10, 30, 50, 100. With fewer columns than N exactly 0. A region holds a global minimum less
+            often: d0 = N / 2, d1 = 15, N = 50: 0.82 of 50 draws (uniform), 0.56 (Gaussian). square: rank N in 0.94 (d =
+            10), 0.995 (15) and 1 (20) at d^2 = 1.1 N, and a global minimum in none of 200 regions up to d^2 = 2 N.
+            (results/full_rank)
+Time:       15 minutes on two cores of an AMD EPYC. --small: 10 seconds.
 """
 
 import dataclasses

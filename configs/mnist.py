@@ -7,7 +7,7 @@ Expect:     MCE 0 on all 70 000 images in 2 of 3 repetitions and 1 image wrong i
             point: 719 of the 784 pixels vary. Of 60 000 trained, 1 image wrong in each of 3, test error 5.2 to 5.7 %.
             On processors that round differently the odd image is right or wrong in other repetitions. Too large for
             certificates; |(A o X) e| / N about 0.01. (results/mnist)
-Time:       7.6 minutes for the 70 000 and 2 for the 60 000 on two cores of an AMD EPYC, 1 GB. --small: 15 seconds.
+Time:       15 minutes on two cores of an AMD EPYC beside other work, 1 GB. --small: 15 seconds.
 """
 
 import dataclasses

@@ -228,6 +228,7 @@ def test_bounds_print_leading_order_and_json(capsys):
         (["construct", "--output", "x.npz", "--rho", "1"], "rho"),
         (["construct", "--output", "x.npz", "--N", "0"], "N"),
         (["construct", "--output", "x.npz", "--d0", "1"], "d0"),
+        (["construct", "--output", "x.npz", "--seed", "-1"], "seed: -1 must lie between"),
         (["construct", "--output", "x.npz", "--input", "missing.npz"], "missing.npz"),
         (["construct", "--output", "no/such/folder/x.npz"], "no/such/folder"),
         (["construct"], "--output"),

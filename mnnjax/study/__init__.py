@@ -1,7 +1,5 @@
 """How a study runs: plan, runner, checkpoints, results; from Python:
 
-    import pandas
-
     from mnnjax.config import Problem, Study
     from mnnjax.report import write_report
     from mnnjax.study import load_trained, run_study, status
@@ -10,7 +8,7 @@
     run_study(study, "runs/mine")  # goes on from where it stopped, as `mnnjax run` does
     print(status("runs/mine"))
     write_report(["runs/mine"])  # runs/mine/report.html
-    table = pandas.read_csv("runs/mine/results.csv")  # study/columns.py says what the columns mean
+    # runs/mine/results.csv: study/columns.py says what its columns mean
     trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
     trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
 
