@@ -6,11 +6,14 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float
 
+from mnnjax.landscape.rays import row_norms
 from mnnjax.landscape.systems import EPS, ColumnsIndependent, RowsIndependent, System, make_system, spread
 
 JOINT_STEPS = 4
 # Neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0.
 IDLE = 1e-10
+# The smallest number above 0: a product that underflows is off by at most half of it.
+TINY = float(np.finfo(np.float64).smallest_subnormal)
 
 
 class RegionProblem(NamedTuple):
@@ -57,17 +60,19 @@ def evaluate(
     """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
 
     Source: the error bounds are those of sums of products in any order, (number of terms + 2) eps times the sum of
-    moduli (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure.
+    moduli (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure;
+    each product that may underflow adds half the smallest number above 0, taken twice as well.
     """
     U = X @ W.T
-    U_error = 2 * (X.shape[1] + 2) * EPS * (np.abs(X) @ np.abs(W).T)
+    has_products = (X != 0).astype(float) @ (W != 0).T > 0
+    U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
     slope = np.where(U > 0, 1.0, rho)
     e = y - ((slope * U) @ z + c)
     largest = max(1.0, abs(rho))
     moduli = largest * ((np.abs(U) + U_error) @ np.abs(z)) + np.abs(y) + abs(c)
-    e_error = largest * (U_error @ np.abs(z)) + 2 * (len(z) + 4) * EPS * moduli
+    e_error = largest * (U_error @ np.abs(z)) + 2 * (len(z) + 4) * (EPS * moduli + largest * TINY)
     # A sum of zeros has no rounding error.
-    return Point(W, z, c, U, U_error, e, np.where((moduli == np.abs(y)) & (e == y), 0.0, e_error))
+    return Point(W, z, c, U, U_error, e, np.where((has_products @ (z != 0)) | (c != 0), e_error, 0.0))
 
 
 def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tuple[Minimum | None, str]:
@@ -135,7 +140,8 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
     """Whether all weights within `missing` (d1,) of the point's rows of W are in the region."""
     matters = problem.X.any(axis=1)
-    lengths = np.linalg.norm(problem.X, axis=1) * (1 + 4 * EPS * problem.X.shape[1])
+    # Rounded up, also where the squares of a row underflow.
+    lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
     same = (point.U > 0) == (problem.A == 1.0)
     room = np.where(same, np.abs(point.U), -np.abs(point.U)) - point.U_error - lengths[:, None] * missing
     room = np.where(matters[:, None] & problem.kept, room, np.inf)

@@ -7,6 +7,7 @@ import pytest
 from oracles import dot, exactly, solve
 
 from mnnjax.landscape import certify
+from mnnjax.landscape.nearest import evaluate
 
 DLM = ("global_minimum", "suboptimal_dlm")
 
@@ -128,3 +129,46 @@ def test_never_wrong_on_small_problems(block):
             assert (smallest <= 1e-13 * np.abs(X).max() * np.abs(W).max()).any(), case
     # The draw has all four kinds in number.
     assert min(found.values()) >= 5
+
+
+# The squares of all but the first underflow.
+@pytest.mark.parametrize("size", [1.0, 1e-170, 1e-300, 1e-320])
+def test_never_wrong_where_a_point_is_tiny(size):
+    """Least squares moves one neuron by rounding alone, across a fourth point or not: its height there is 1e-13 to
+    10 of the point's size."""
+    right = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        w = rng.standard_normal(2)
+        fourth = np.array([-w[1], w[0]]) + w * rng.choice([-1, 1]) * 10.0 ** rng.uniform(-13, 1)
+        X = np.array([[1, 0], [1, 1e-6], [1, -1e-6], fourth * size])
+        A = np.where(X @ w > 0, 1.0, 0.5)
+        y = A * (X @ w + [0.1, -0.05, -0.05, 0])
+        if certify([w], [1.0], X, y, 0.5).verdict in DLM:
+            # theta is unique and there is one neuron, so this is all there is to know.
+            assert Exact([w], [1.0], X, y, 0.5).minimum_here, seed
+            right += 1
+    assert right > 10 or size < 1e-310  # there the point itself has few digits
+
+
+def test_the_rounding_of_products_that_underflow_is_within_the_bounds():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        N, d0, d1 = rng.integers(1, 6, 3)
+        X, W = rng.standard_normal((N, d0)) * 1e-200, rng.standard_normal((d1, d0)) * 10.0 ** rng.integers(-126, -121)
+        z, y = rng.standard_normal(d1), rng.standard_normal(N) * 10.0 ** rng.integers(-330, -320)
+        point, (z_exact, *_) = evaluate(W, z, 0.0, X, y, 0.3), exactly(z)
+        for n, (x, label) in enumerate(zip(exactly(X), exactly(y)[0], strict=True)):
+            U = [dot(x, w) for w in exactly(W)]
+            output = dot([u if u > 0 else Fraction(0.3) * u for u in U], z_exact)
+            bounds = zip(U, point.U[n], point.U_error[n], strict=True)
+            assert all(abs(u - Fraction(float(found))) <= Fraction(float(error)) for u, found, error in bounds)
+            assert abs(label - output - Fraction(float(point.e[n]))) <= Fraction(float(point.e_error[n]))
+
+
+def test_zeros_have_no_rounding():
+    point = evaluate(
+        np.array([[0.0, 2.0], [1.0, 1.0]]), np.array([3.0, 0.0]), 0.0, np.array([[1.0, 0.0]]), np.zeros(1), 0
+    )
+    assert point.U_error[0, 0] == point.e_error[0] == 0
+    assert point.U_error[0, 1] > 0
