@@ -52,7 +52,8 @@ def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
         found["rank_deficient"] = Estimate(*landscape.combine(runs[1]))
         found["suboptimal"], wide = (_below_candidates(runs[0], runs[2], c) for c in (0.95, 0.975))
         below = found["global_minima"]
-        ends = (wide.low, wide.high), clopper_pearson(below.hits, below.draws, 0.975)
+        # V(G) is counted, and may have stopped at any of the looks; splitting does not stop early.
+        ends = (wide.low, wide.high), clopper_pearson(below.hits, below.draws, 1 - 0.025 / looks)
         found["ratio"] = quotient(found["suboptimal"], below, *ends)
     return found
 
