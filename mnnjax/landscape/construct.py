@@ -30,15 +30,19 @@ from mnnjax.arrays import check_network, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
+from mnnjax.landscape.twofold import largest_error
 
 EPS = float(np.finfo(np.float64).eps)
 TOLERANCE, GOOD = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
+UNEVEN = 1e3  # norms of rows that differ by more are what an error is laid to
 RANK = 1e-12  # singular values below this part of the largest are zero
 FEW_DIMENSIONS = 8  # up to here the directions w_k cut the spanning tree
 
 
 class ConstructionError(NamedTuple):
-    """relative_error is max_n |f(W x(n))^T z - y_n| / max(1, max|y|); margin, the smallest neural input, the minimum
+    """relative_error is max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of what exact arithmetic gives, with a
+    proven bound on the rounding of that, and what float64 gives here: units that cancel in one order of summation need
+    not in another; margin, the smallest neural input, the minimum
     over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0; units is d1."""
 
     relative_error: float
@@ -51,17 +55,22 @@ def construction_error(
     y: Float[np.ndarray, " N"], rho: float,
 ) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): (relative_error,
-    margin, units), in float64 as f(X W^T) z (eq 2.2).
+    margin, units), in exact arithmetic and in float64 as f(X W^T) z (eq 2.2). The error is inf where exact arithmetic
+    is out of reach, from entries of 1e300 on.
 
     The margin is relative to |w_i| |x(n)|: scaling units or points does not change it.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
     """
-    return _error(*check_network(W, z, X, y, rho), rho)
+    W, z, X, y = check_network(W, z, X, y, rho)
+    seen = _error(W, z, X, y, rho)
+    exact = np.max(largest_error(W, z, X, y, rho)) / label_scale(y)
+    return seen._replace(relative_error=float(np.maximum(seen.relative_error, exact)))
 
 
 def _error(W, z, X, y, rho: float) -> ConstructionError:
+    """As float64 gives it here."""
     inputs, norms = X @ W.T, row_norms(X)[:, None] * row_norms(W)
     margin = np.divide(np.abs(inputs), norms, out=np.zeros_like(inputs), where=norms > 0)
     error = np.max(np.abs(_leaky_relu(inputs, rho) @ z - y)) / label_scale(y)
@@ -71,7 +80,8 @@ def _error(W, z, X, y, rho: float) -> ConstructionError:
 def global_minimum(
     X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]]:
-    """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) in float64 and no neural input zero.
+    """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) and no neural input zero: in exact arithmetic,
+    proven, and in float64 as NumPy evaluates it.
 
     X (N, d0), one row a point, d0 >= 2; y (N,) real (the theorem: 0 or 1); rho any finite slope but 1.
     W (d1, d0), z (d1,), d1 <= d1* = 4 ceil(N / (2 d0 - 2)), by pairs of units: the module's docstring says how and why.
@@ -85,7 +95,8 @@ def global_minimum(
           fine);
         - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x;
         - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
-        - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9.
+        - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9;
+        - rows of norms so different that weights in float64, right for the small, are not for the large to 1e-9.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
@@ -109,8 +120,9 @@ def global_minimum(
                 best, best_error = network, error if margin > 0 else np.inf
         if best_error <= GOOD or (best_error <= TOLERANCE and draw >= 2):
             break
-    if not best_error <= TOLERANCE:  # also where it is NaN
-        missed = np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y)
+    missed = largest_error(*best, X, y, rho) / label_scale(y)
+    if not max(best_error, np.max(missed)) <= TOLERANCE:  # also where it is NaN
+        missed = np.maximum(missed, np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
         raise UserError(_why_not(X, rays, missed, r, 2 * pairs, rank))
     return best
 
@@ -240,6 +252,12 @@ def _why_not(X: np.ndarray, rays: Rays, missed: np.ndarray, r: int, units: int, 
     if rank < (M := len(rays.row)):
         worst = named_rows(np.argsort(-missed, kind="stable")[: np.count_nonzero(missed > TOLERANCE)])
         why = f"its {M} directions in {r} dimensions need rank(A o X) = {M}, {units} units reach {rank}: {worst}"
+    elif np.max(rays.length) > UNEVEN * np.min(rays.length):
+        return (
+            f"X: of shape {X.shape} has rows of norm {np.min(rays.length):.1e} to {np.max(rays.length):.1e}, too "
+            f"different for weights in float64 (relative error {np.max(missed):.1e}): divide each row, and its label, "
+            "by the row's norm; the same networks fit that"
+        )
     else:
         value, apart = rays.y / rays.length, np.sqrt(np.maximum(2 - 2 * rays.unit @ rays.unit.T, EPS))
         i, j = np.unravel_index(np.argmax(np.abs(value[:, None] - value) / apart), (M, M))

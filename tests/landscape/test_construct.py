@@ -1,7 +1,10 @@
 """Theorem 8: exact networks of at most d1* units, checked with a plain evaluation in extended precision."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from oracles import dot, exactly
 
 from mnnjax.config import UserError
 from mnnjax.landscape.construct import construction_error, global_minimum
@@ -180,6 +183,45 @@ def test_points_too_close_for_float64_are_named():
     y[11] = 1
     with pytest.raises(UserError, match=r"X: of shape \(20, 5\) .*(row 4 to 11|row 11 to 4)"):
         global_minimum(X, y, 0.1)
+
+
+def exact_error(W, z, X, y, rho):
+    """The largest modulus of the residual, in rational arithmetic."""
+    U = [[dot(x, w) for w in exactly(W)] for x in exactly(X)]
+    outputs = [dot([u if u > 0 else Fraction(rho) * u for u in row], exactly(z)[0]) for row in U]
+    return float(max(abs(label - output) for label, output in zip(exactly(y)[0], outputs, strict=True)))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e4, 1e6, 1e8, 1e12, 1e16])
+def test_rows_of_uneven_norms_are_exact_or_named(ratio):
+    """Units of a pair cancel to the last bit as NumPy sums them, whatever they are in exact arithmetic."""
+    y, refused = np.array([0.0, 1.0]), 0
+    for seed in range(20):
+        X = np.random.default_rng(seed).standard_normal((2, 2)) * [[ratio], [1.0]]
+        try:
+            W, z = global_minimum(X, y, 0.0)
+        except UserError as error:
+            assert "divide each row, and its label, by the row's norm" in str(error)  # noqa: PT017
+            check_exact(X / np.linalg.norm(X, axis=1)[:, None], y / np.linalg.norm(X, axis=1), 0.0)
+            refused += 1
+            continue
+        exact = exact_error(W, z, X, y, 0.0)
+        assert exact <= 1e-9
+        assert construction_error(W, z, X, y, 0.0).relative_error >= exact * (1 - 1e-15)
+    assert refused == 0 or ratio > 1e4
+    assert refused > 0 or ratio < 1e8
+
+
+def test_the_error_is_that_of_exact_arithmetic():
+    W, z = np.array([[1e16, 0.0], [1e16, 1.0], [1.0, 0.0]]), np.array([-1.0, 1.0, 1.0])
+    X, y = np.array([[1.0, 1.0]]), np.array([2.0])
+    # 1e16 + 1 is 1e16 in float64.
+    assert exact_error(W, z, X, y, 0.0) == 0
+    assert construction_error(W, z, X, y, 0.0).relative_error == 0.5
+    assert exact_error(W, z, X, y - 1, 0.0) == 1
+    # The bound is (2 (d0 + d1 + 8) eps)^2 of the sum of moduli, 2e16.
+    bound = (2 * (2 + 3 + 8) * np.finfo(float).eps) ** 2 * 2.1e16
+    assert 1 <= construction_error(W, z, X, y - 1, 0.0).relative_error <= 1 + bound
 
 
 GOOD = np.ones((4, 3)), np.ones(4), 0.0
