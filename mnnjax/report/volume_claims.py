@@ -27,7 +27,8 @@ class Fit:
 
     The exponent and its 95 % t-interval are nan where fewer than 3 different N have cells without a zero or a gap.
     Where a cell is left out for a zero, the others near the limit of detection are those that had luck: the exponent
-    tends to be too small, and its interval does not cover that.
+    tends to be too small, and its interval does not cover that. Where a ratio has no value since V(G) is 0, it tends to
+    be too large.
     """
 
     curve: VolumeCurve
@@ -63,15 +64,21 @@ class Fit:
         return tuple(c for c in self.left_out if any(m.estimate == 0 for name in names for m in c.measures(name)))
 
     @property
+    def without_minima(self) -> tuple[VolumeCell, ...]:
+        """Of a ratio, the cells left out since a data set's V(G) is 0."""
+        left_out = self.left_out if self.quantity == "ratio" else ()
+        return tuple(c for c in left_out if any(m.estimate == 0 for m in c.measures("global_minima")))
+
+    @property
     def verdict(self) -> Literal["holds", "fails", "undecided", "not judged"]:
         """By where the exponent's interval lies: above every gamma_eps, below every one, or neither. An exponent that
-        tends to be too small, of cells with hits alone, never fails."""
+        tends to be too small, of cells with hits alone, never fails, and one that tends to be too large never holds."""
         # The theorems' claims are about V(L_eps), not about its upper bound.
         if not self.is_above_N or self.quantity == "candidates":
             return "not judged"
         if math.isnan(self.exponent) or not self.gammas:
             return "undecided"
-        if self.low > max(self.gammas):
+        if self.low > max(self.gammas) and not self.without_minima:
             return "holds"
         return "fails" if self.high < min(self.gammas) and not self.without_hits else "undecided"
 
@@ -132,9 +139,9 @@ def volumes(curves: Sequence[VolumeCurve], all_fits: Sequence[Fit]) -> Finding:
         "exponent of at least gamma_eps, to leading order, once d0 d1 exceeds N up to logarithms.",
         measured=(*_ranges(curves), *_exponents(all_fits), *_beside_the_line(curves)),
         criterion="For every curve with d0 d1 >= N at all its N, and for V(L_eps) and the ratio each: agrees "
-        "when the lower end of the fitted exponent's 95 % interval is above gamma_eps at every size of the fit, "
-        "does not agree when its upper end is below and no cell was left out for an estimate of 0. gamma_eps is "
-        "leading order: no bound at finite N, and neither is this.",
+        "when the lower end of the fitted exponent's 95 % interval is above gamma_eps at every size of the fit (and no "
+        "ratio is missing for a V(G) of 0), does not agree when its upper end is below and no cell was left out for an "
+        "estimate of 0. gamma_eps is leading order: no bound at finite N, and neither is this.",
         status=overall(len(holds), len(fails), len(undecided)),
         because=tuple(because),
     )
@@ -174,6 +181,10 @@ def _exponents(all_fits: Sequence[Fit]) -> list[str]:
             "Where an estimate is 0, the exponent is of the cells with hits alone and tends to be too small, which its "
             f"interval does not cover: {'; '.join(some)}."
         )
+    if some := [f.name for f in fitted if f.without_minima]:
+        sentences.append(
+            f"Where V(G) is 0 the ratio is missing, and its exponent tends to be too large: {'; '.join(some)}."
+        )
     return sentences
 
 
@@ -206,4 +217,5 @@ def _why_undecided(f: Fit) -> str:
         sizes = len({cell.N for cell in f.cells})
         return f"no fit ({LEAST_SIZES} different N are needed, {sizes} have no zero or missing estimate)"
     luck = " of the cells with hits alone, which tends to be too small" if f.without_hits else ""
+    luck += " of the cells where V(G) is not 0, which tends to be too large" if f.without_minima else ""
     return f"{_exponent(f)}{luck}, {_gamma(f)}"

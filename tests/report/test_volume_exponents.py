@@ -37,6 +37,24 @@ def test_an_exponent_of_the_cells_with_hits_alone_never_fails(tmp_path):
         assert "of the cells with hits alone, which tends to be too small, gamma_eps" in finding.because[1]
 
 
+def test_a_ratio_that_is_missing_for_want_of_global_minima_never_holds(tmp_path):
+    part = dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=(1.0,)))
+    for V in (0.5, 0.0):
+        rows = linear_rows(0.5, (1.0,), part)
+        for row in rows:
+            row |= {f"ratio{end}": row[f"suboptimal{end}"] for end in ("", "_low", "_high")}
+            row |= {f"global_minima{end}": 0.5 for end in ("", "_low", "_high")}
+        rows[-1] |= {"global_minima": V, "global_minima_low": 0.0, "ratio_high": math.inf}
+        if V == 0:
+            rows[-1] |= {"ratio": ""}
+        curves = curves_of(tmp_path / str(V), part, rows)
+        (fit,) = (f for f in volume_claims.fits(curves) if f.quantity == "ratio")
+        assert fit.low > max(fit.gammas)
+        assert fit.verdict == ("holds" if V else "undecided")
+        finding = volume_claims.volumes(curves, [fit])
+        assert any(f"tends to be too large: {fit.name}." in text for text in finding.measured) == (V == 0)
+
+
 @pytest.mark.parametrize(("draws", "constant"), [(200, 0.05), (4096, 0.003)])
 def test_studies_near_the_limit_of_detection_seldom_fail_a_claim_that_holds(tmp_path, draws, constant):
     part = dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=(2.0,)), repeats=3)
