@@ -18,7 +18,7 @@ Expect:     d0 = N / 2, Gaussian: P(rank = N) is about 0 at d0 d1 = N, passes 0.
             often: d0 = N / 2, d1 = 15, N = 50: 0.82 of 50 draws (uniform), 0.56 (Gaussian). square: rank N in 0.94 (d =
             10), 0.995 (15) and 1 (20) at d^2 = 1.1 N, and a global minimum in none of 200 regions up to d^2 = 2 N.
             (results/full_rank)
-Time:       15 minutes on two cores of an AMD EPYC. --small: 10 seconds.
+Time:       25 minutes on two cores of an AMD EPYC beside other work; 8 without square. --small: 10 seconds.
 """
 
 import dataclasses
