@@ -8,9 +8,10 @@ corners and a hemisphere none.
 import collections
 import itertools
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from mnnjax.arrays import on_host
 from mnnjax.config import UserError
@@ -18,10 +19,14 @@ from mnnjax.landscape._check import check_not_zero
 
 # Directions closer than this (radians), and sines below it, are the same and zero to rounding.
 SAME = 1e-12
+# Polygons with no more of the sphere than this are left out: rounding makes some, and their sums are little but that.
+THIN = 1e-14
 
 
 def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
+
+    Errors are absolute, of some 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out.
 
     For points in general position there are C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that
     do not span R^d0, are allowed.
@@ -64,12 +69,11 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
     """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
     angle_sum: dict[tuple[bool, ...], float] = collections.defaultdict(float)
     corners: dict[tuple[bool, ...], int] = collections.defaultdict(int)
-    for corner, rounding in _corners(X):
-        heights = X @ corner
-        through = np.abs(heights) <= max(10 * SAME, rounding)
+    for corner, sides in _corners(_planes(X)):
+        through = sides == 0
         tangent = np.linalg.svd(corner[None])[2][1:]
         for up, share in _arcs(X[through] @ tangent.T).items():
-            pattern = heights > 0
+            pattern = sides > 0
             pattern[through] = up
             key = tuple(pattern.tolist())
             angle_sum[key] += 2 * np.pi * share
@@ -77,22 +81,48 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
     if not corners:  # all points parallel
         up = tuple((X @ X[0] > 0).tolist())
         return {up: 0.5, tuple(not s for s in up): 0.5}
-    return {key: (angle_sum[key] - (corners[key] - 2) * np.pi) / (4 * np.pi) for key in angle_sum}
+    volumes = {key: (angle_sum[key] - (corners[key] - 2) * np.pi) / (4 * np.pi) for key in angle_sum}
+    return {key: volume for key, volume in volumes.items() if volume > THIN}
 
 
-def _corners(X) -> Iterator[tuple[Float[np.ndarray, "3"], float]]:
-    """The unit vectors, each with its opposite, in which two or more different planes meet, and how far at most
-    rounding has moved them."""
+def _planes(X: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """X (N, 3) of norm 1 with the rows that are the same or opposite to rounding made so exactly."""
+    X = X.copy()
+    for n in range(1, len(X)):
+        same = np.flatnonzero(np.linalg.norm(np.cross(X[:n], X[n]), axis=1) <= SAME)
+        if same.size:
+            X[n] = np.copysign(1.0, X[same[0]] @ X[n]) * X[same[0]]
+    return X
+
+
+def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3"], Int[np.ndarray, " N"]]]:
+    """The unit vectors, each with its opposite, in which two or more different planes meet, and on which side of each
+    plane they are: 1, -1, or 0 where it goes through.
+
+    The sides are exact, for the angle sums hold only of sides that some planes have: were a corner said to be in a
+    plane, and not the plane's own corners there, cells would be wrong by whole angles.
+    """
     first, second = np.triu_indices(len(X), 1)
-    sines = np.linalg.norm(np.cross(X[first], X[second]), axis=1)
-    found = np.zeros((0, 3))
-    # Steep crossings first: rounding grows as the planes close up.
+    crosses = np.cross(X[first], X[second])
+    sines = np.linalg.norm(crosses, axis=1)
+    met = np.zeros((len(X), len(X)), bool)
+    # Steep crossings first, whose corners have the least rounding.
     for pair in np.argsort(-sines, kind="stable"):
-        if sines[pair] <= SAME:
+        i, j = first[pair], second[pair]
+        if sines[pair] <= SAME or met[i, j]:
             continue
-        corner = np.linalg.qr(np.stack([X[first[pair]], X[second[pair]]], axis=1), mode="complete")[0][:, 2]
-        rounding = 1e-14 / sines[pair]
-        if not (np.linalg.norm(np.cross(corner, found), axis=1) <= max(10 * SAME, rounding)).any():
-            found = np.vstack([found, corner])
-            yield corner, rounding
-            yield -corner, rounding
+        corner = np.linalg.qr(np.stack([X[i], X[j]], axis=1), mode="complete")[0][:, 2]
+        heights = X @ corner
+        sides = np.sign(heights).astype(int)
+        for n in np.flatnonzero(np.abs(heights) <= 1e-14 / sines[pair]):
+            sides[n] = np.sign(corner @ crosses[pair]) * _orientation(X[i], X[j], X[n])
+        met |= (sides[:, None] == 0) & (sides == 0)
+        yield corner, sides
+        yield -corner, -sides
+
+
+def _orientation(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"], c: Float[np.ndarray, "3"]) -> int:
+    """The sign of det(a, b, c), without rounding."""
+    a, b, c = ([Fraction(v) for v in row.tolist()] for row in (a, b, c))
+    det = sum(c[k] * (a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2]) for k in range(3))
+    return (det > 0) - (det < 0)

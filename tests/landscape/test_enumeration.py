@@ -55,6 +55,23 @@ def test_degenerate_arrangements_have_the_cells_of_fewer_dimensions():
     assert len(_polygons(X[:3])) == 6
 
 
+@pytest.mark.parametrize("closing", [1.0, 1e-4, 1e-9])
+@pytest.mark.parametrize("thin", [1e-6, 1e-10, 1e-11, 1e-12, 1e-13, 1e-15])
+def test_nearly_degenerate_cells_in_space_add_up_to_lunes(thin, closing):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        X = rng.normal(size=(4, 3))
+        X[1] = X[0] + closing * X[1]
+        X[2] = X[0] + X[1] + thin * X[2]
+        patterns, volumes = cells(X)
+        assert (volumes > 0).all()
+        assert np.abs(patterns.T.astype(float) @ volumes - 0.5).max() < 1e-12
+        for i, j in itertools.combinations(range(4), 2):
+            # The cells on the upper sides of two planes make a lune, of the angle between them.
+            angle = np.pi - math.atan2(np.linalg.norm(np.cross(X[i], X[j])), X[i] @ X[j])
+            assert volumes[patterns[:, i] & patterns[:, j]].sum() == pytest.approx(angle / (2 * np.pi), abs=1e-12)
+
+
 @pytest.mark.parametrize(("N", "d0", "d1", "rho"), [(4, 2, 2, 0.0), (4, 2, 2, 0.1), (3, 3, 2, 0.0), (3, 1, 3, -0.5)])
 def test_volumes_are_the_sum_over_all_tuples_of_cells(N, d0, d1, rho):
     rng = np.random.default_rng(1)
