@@ -9,7 +9,11 @@ from jaxtyping import Array, Float
 
 from mnnjax.arrays import check_array, refuse_traced, shape_of
 from mnnjax.checks import UserError
+from mnnjax.landscape.rays import row_norms
 from mnnjax.objective import default_threshold
+
+# How much longer than another a point may be, and how long any.
+LONGER, LARGEST = 1e5, 1e100
 
 
 def check_eps(eps: float) -> float:
@@ -86,6 +90,29 @@ def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
     if zero.size:
         raise UserError(
             f"X: point {zero[0]} is zero, so that its neural inputs are and no region is differentiable; drop it"
+        )
+
+
+def check_scale(X: Float[np.ndarray, "N d0"]) -> None:
+    """The squares of the longest point neither overflow nor underflow."""
+    longest = row_norms(X).max()
+    if not (1 / LARGEST <= longest <= LARGEST or longest == 0):
+        raise UserError(f"X: has points of norm {longest:.3g}; divide X by that, which changes no region and no volume")
+
+
+def check_lengths(X: Float[np.ndarray, "N d0"]) -> None:
+    """As check_scale; and no point but those at the origin is so short beside the others that it is lost in rounding.
+
+    Where a region's minima do not fit all labels, their outputs are known to 1e-16 of the longest point's, and asked
+    of each point to 1e-9 of its own length.
+    """
+    check_scale(X)
+    lengths = row_norms(X)
+    longest, shortest = lengths.max(), np.where(lengths > 0, lengths, np.inf).argmin()
+    if 0 < lengths[shortest] < longest / LONGER:
+        raise UserError(
+            f"X: point {shortest} has norm {lengths[shortest]:.3g} and the longest {longest:.3g}; beyond a factor "
+            f"{LONGER:g} rounding hides which minima a region holds; drop it, or measure coordinates in other units"
         )
 
 

@@ -74,8 +74,8 @@ def exact_volumes(
     with d0 = 3, N = 6 and d1 = 3 ten seconds, N = 8 and d1 = 3 a minute.
 
     Raises:
-      ValueError: d0 above 3, a point at the origin, NaN or infinite entries, y of another shape, rho = 1, eps outside
-        [0, 1), d1 below 1, more than 2 000 000 multisets.
+      ValueError: d0 above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite
+        entries, y of another shape, rho = 1, eps outside [0, 1), d1 below 1, more than 2 000 000 multisets.
 
     Example:
       print(exact_volumes(X, y, d1=3, rho=0.0))  # a line a volume

@@ -87,6 +87,8 @@ def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Arr
 
 
 def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
+    # Rows by a power of two, for nothing to overflow.
+    A, X = (jnp.ldexp(V, -jnp.frexp(jnp.max(jnp.abs(V), axis=1, keepdims=True))[1]) for V in (A, X))
     M = (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
     # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
     lengths = jnp.linalg.norm(M, axis=1, keepdims=True)

@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from mnnjax.arrays import check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_pattern
+from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
 from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.landscape.khatri_rao import khatri_rao_rank, rank_tolerance
 from mnnjax.landscape.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
@@ -78,8 +78,8 @@ def region_holds_dlm(
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
-        signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), traced arrays,
-        or jax_enable_x64 switched off.
+        signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), points that
+        differ in length by more than 1e5 where the rank is below N, traced arrays, or jax_enable_x64 switched off.
       ArithmeticError: rounding may have turned the answer, as where points are parallel to 1e-6 and yet do not agree.
 
     Example:
@@ -92,6 +92,7 @@ def region_holds_dlm(
     check_pattern(A, X)
     check_labels(y, A)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
+    check_scale(X)
     # A pattern in float32 has another rho.
     A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
     others = A[~np.isin(A, (rho, 1.0))]
@@ -107,6 +108,7 @@ def region_holds_dlm(
     else:
         target, rank = y, khatri_rao_rank(A, X)
         if rank < len(y):
+            check_lengths(X)
             target = y - np.asarray(region_residual(A, X, y))
             if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
                 target = np.zeros_like(y)

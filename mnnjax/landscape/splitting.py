@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import check_count, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_eps, check_key, check_not_zero, threshold_of
+from mnnjax.landscape._check import check_eps, check_key, check_lengths, check_not_zero, threshold_of
 from mnnjax.landscape.intervals import Estimate, aligned, combine, told
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
@@ -85,8 +85,9 @@ def fit_importance(
     from the last neuron, as if scores were a Markov chain: near the importance function of least variance.
 
     Raises:
-      ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, another target,
-        eps outside [0, 1), d1 below 1, fewer than 2 particles, no JAX key, jax_enable_x64 switched off.
+      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
+        NaN or infinite entries, rho = 1, another target, eps outside [0, 1), d1 below 1, fewer than 2 particles, no
+        JAX key, jax_enable_x64 switched off.
     """
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
@@ -255,5 +256,6 @@ def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles:
         raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
     check_not_zero(X)
+    check_lengths(X)
     threshold = threshold_of(threshold, y)
     return X, y, d1, float(rho), check_eps(eps), particles, threshold

@@ -21,7 +21,15 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_draw, check_eps, check_key, check_not_zero, check_threshold, check_width
+from mnnjax.landscape._check import (
+    check_draw,
+    check_eps,
+    check_key,
+    check_lengths,
+    check_not_zero,
+    check_threshold,
+    check_width,
+)
 from mnnjax.landscape.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 from mnnjax.landscape.khatri_rao import khatri_rao_rank
 from mnnjax.landscape.kinds import holds_minimum, is_bad, is_zero
@@ -220,9 +228,9 @@ def estimate_volumes(
       output_signs: "any" z (Definition 4); "random": of a global minimum it is asked that z has signs drawn with W.
 
     Raises:
-      ValueError: shapes that do not match, a point at the origin, NaN or infinite entries, rho = 1, eps outside
-        [0, 1), counts that are no whole numbers of at least 1, no JAX key, jax_enable_x64 switched off; at a draw with
-        more signs or zeros of z than can be tried (see region_holds_dlm).
+      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
+        NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
+        key, jax_enable_x64 switched off; at a draw with more signs or zeros of z than can be tried (see region_holds_dlm).
 
     Example:
       found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
@@ -231,6 +239,7 @@ def estimate_volumes(
     """
     X, y = check_points(X, y)
     check_not_zero(X)
+    check_lengths(X)
     if threshold is None:
         threshold = default_threshold(y)
     sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)

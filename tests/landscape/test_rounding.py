@@ -3,6 +3,7 @@
 import collections
 import math
 import types
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -169,3 +170,49 @@ def test_splitting_is_unbiased_where_scores_are_often_wrong():
     # At level 1e-4.
     assert abs(runs.mean() - exact) < norm.isf(5e-5) * runs.std(ddof=1) / math.sqrt(len(runs))
     assert runs.std(ddof=1) < 0.5 * exact
+
+
+def test_one_neuron_on_points_of_unlike_lengths_is_told_as_rational_arithmetic_has_it():
+    """Up to a factor of 1e5; beyond, least squares say nothing of the shortest that could be relied on."""
+    rng, told = np.random.default_rng(13), collections.Counter()
+    for _ in range(300):
+        X, y = rng.normal(size=(4, 2)), rng.integers(0, 2, 4).astype(float)
+        X *= (10.0 ** rng.uniform(-4.9, 0, (4, 1))) / np.linalg.norm(X, axis=1, keepdims=True)
+        A = np.where(X @ rng.normal(size=(2, 1)) > 0, 1.0, 0.5)
+        columns, labels = list(zip(*exactly(kron_rows(A, X)), strict=True)), [Fraction(v) for v in y]
+        theta, _ = solve([[dot(a, b) for b in columns] for a in columns], [dot(a, labels) for a in columns])
+        heights = [(1 if a == 1 else -1) * dot(x, theta) for a, x in zip(A[:, 0], exactly(X), strict=True)]
+        holds = all(h > 0 for h in heights) or all(h < 0 for h in heights) or not any(theta)
+        assert region_holds_dlm(A, X, y, 0.5) == holds, (A, X, y)
+        told[holds] += 1
+    assert min(told.values()) > 20
+
+
+@pytest.mark.parametrize("function", ["region_holds_dlm", "exact_volumes", "estimate_volumes", "fit_importance"])
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        ([[1.0], [1e-8]], r"X: point 1 has norm 1e-08 and the longest 1; beyond a factor 100000 "),
+        ([[1e155], [1e155]], r"X: has points of norm 1e\+155; divide X by that"),
+        ([[1e-162], [1e-162]], r"X: has points of norm 1e-162; divide X by that"),
+    ],
+)
+def test_points_that_rounding_would_lose_are_refused(function, X, words):
+    X, y = np.array(X), np.array([1.0, 0.0])
+    calls = {
+        "region_holds_dlm": lambda: region_holds_dlm(np.ones((2, 1)), X, y, 0.5),
+        "exact_volumes": lambda: exact_volumes(X, y, 1, 0.5),
+        "estimate_volumes": lambda: estimate_volumes(jax.random.key(0), X, y, 1, 0.5, samples=16),
+        "fit_importance": lambda: fit_importance(jax.random.key(0), X, y, 1, 0.5, 0.0, target="rank_deficient"),
+    }
+    with pytest.raises(ValueError, match=words):
+        calls[function]()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-155, 1e155, 1e300])
+def test_rank_at_any_scale(size):
+    rng = np.random.default_rng(14)
+    A, X = np.where(rng.normal(size=(6, 2)) > 0, 1.0, 0.5), rng.normal(size=(6, 2))
+    assert khatri_rao_rank(A, X * size) == khatri_rao_rank(A, X) == 4
+    assert jax.jit(khatri_rao_rank)(A, X * size) == 4
+    assert khatri_rao_rank(A * size, X * size) == 4
