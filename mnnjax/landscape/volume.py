@@ -230,7 +230,7 @@ def estimate_volumes(
     Raises:
       ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
         NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
-        key, jax_enable_x64 switched off; at a draw with more signs or zeros of z than can be tried (see region_holds_dlm).
+        key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
 
     Example:
       found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
