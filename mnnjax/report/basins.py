@@ -135,6 +135,22 @@ def rank_correlation(basins: Sequence[Basin]) -> tuple[float, float] | None:
     return float(found.statistic), float(found.pvalue) if len(basins) > 8 else _exact_p_value(x, y)
 
 
+def mean_ratio(basins: Sequence[Basin]) -> tuple[float, float, float] | None:
+    """Mean frequency of sub-optimal minima over mean V(L_0), and its 95 % interval: the percentiles of 9999 bootstraps
+    over the data sets. None where there are few of them, or not all have such a volume."""
+    pairs = [(b.frequency("suboptimal_dlm"), b.suboptimal) for b in basins]
+    if len(pairs) < LEAST_SETS or not all(volume > 0 for _, volume in pairs):
+        return None
+
+    def ratio(frequencies, volumes, axis):
+        return np.mean(frequencies, axis=axis) / np.mean(volumes, axis=axis)
+
+    frequencies, volumes = np.transpose(pairs)
+    found = scipy.stats.bootstrap((frequencies, volumes), ratio, paired=True, method="percentile", rng=0)
+    low, high = found.confidence_interval
+    return float(ratio(frequencies, volumes, 0)), float(low), float(high)
+
+
 def _exact_p_value(x: Sequence[float], y: Sequence[float]) -> float:
     """Two-sided, over all orders of x; for few points scipy's is no good (0 where both orders agree)."""
     a, b = (ranks - ranks.mean() for ranks in map(scipy.stats.rankdata, (x, y)))
@@ -155,6 +171,7 @@ def finding(basins: Sequence[Basin], without_volume: int) -> Finding:
         ]
         measured += [
             f"Over {plural(len(basins), 'data set')}: {_means(basins)}; rank correlation {_correlation(basins)}.",
+            *_ratio(basins),
             f"The 95 % interval of the frequency contains V(L_0) in {of(held, len(basins), 'data set')}; counting "
             f"unresolved runs as either kind, it can contain it in {possible}.",
             f"Sub-optimal with MCE 0, which Definition 4 has neither in L_0 nor in G: {of(no_error, runs, 'run')}; "
@@ -200,6 +217,15 @@ def _means(basins: Sequence[Basin]) -> str:
         f"mean V(L_0) {mean(lambda b: b.suboptimal)}; of global minima "
         f"{mean(lambda b: b.frequency('global_minimum'))}, mean V(G) {mean(lambda b: b.global_minima)}"
     )
+
+
+def _ratio(basins: Sequence[Basin]) -> list[str]:
+    if (found := mean_ratio(basins)) is None:
+        return []
+    ratio, low, high = map(significant, found)
+    return [
+        f"The mean frequency is {ratio} times the mean V(L_0) (95 %, by bootstrap over data sets: {low} to {high})."
+    ]
 
 
 def _correlation(basins: Sequence[Basin]) -> str:

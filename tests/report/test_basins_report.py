@@ -56,6 +56,22 @@ def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
     assert np.array(opened)[1, :, 1] == pytest.approx([0.3, 0.5])
 
 
+def test_how_many_times_the_volume_the_frequency_is(tmp_path):
+    """Beside the interval of linear propagation of errors, which for so many data sets is the same."""
+    volumes = np.random.default_rng(0).uniform(0.05, 0.45, 300).tolist()
+    rows = basin_rows(lambda V: 2 * V, volumes, runs=100)
+    some, _ = joined(tmp_path / "w", BASINS, rows)
+    frequencies = np.array([b.frequency("suboptimal_dlm") for b in some])
+    ratio, low, high = basins.mean_ratio(some)
+    assert ratio == pytest.approx(frequencies.mean() / np.mean(volumes))
+    error = (frequencies - ratio * np.array(volumes)).std(ddof=1) / np.sqrt(300) / np.mean(volumes)
+    # The percentiles of 9999 resamples have a standard error of 2.4 % of it.
+    assert (ratio - low, high - ratio) == pytest.approx((1.96 * error, 1.96 * error), rel=0.1)
+    (told,) = (s for s in basins.finding(some, 0).measured if s.startswith("The mean frequency is "))
+    assert float(told.split()[4]) == pytest.approx(ratio, rel=1e-2)
+    assert basins.mean_ratio(some[:4]) is None
+
+
 def test_volumes_of_other_points_are_not_joined(tmp_path):
     """The same data seed gives other points where the inputs or labels are drawn otherwise, or eps is another."""
     rows = basin_rows(lambda V: V, VOLUMES)
