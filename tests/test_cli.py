@@ -1,14 +1,11 @@
 """What the command line says and returns; `main` is called in this process where nothing heavy happens."""
 
-import errno
 import functools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mnnjax import cli, run_command
@@ -207,78 +204,6 @@ def test_small_has_a_folder_of_its_own(config, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs/tiny-small/results.csv").exists()
 
 
-def test_bounds_print_leading_order_and_json(capsys):
-    arguments = ["bounds", "--N", "10000", "--d0", "200", "--d1", "300", "--eps", "0.1"]
-    assert cli.main(arguments) == 0
-    text = capsys.readouterr().out
-    assert text.count("leading order") >= 8
-    assert "not met" in text
-    assert cli.main([*arguments, "--json"]) == 0
-    table = json.loads(capsys.readouterr().out)
-    suboptimal = next(row["value"] for row in table["expressions"] if row["source"] == "Theorem 6")
-    assert suboptimal == pytest.approx(-0.23 * 0.1**0.75 * 10_000**0.75 * (200 * 300) ** 0.25)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["bounds", "--N", "100"], "--d0"),
-        (["bounds", "--N", "100", "--d0", "5", "--d1", "5", "--eps", "2"], "eps"),
-        (["bounds", "--N", "100", "--d0", "5", "--d1", "5", "--eps", "0.1", "--rho", "1"], "rho"),
-        (["construct", "--output", "x.npz", "--rho", "1"], "rho"),
-        (["construct", "--output", "x.npz", "--N", "0"], "N"),
-        (["construct", "--output", "x.npz", "--d0", "1"], "d0"),
-        (["construct", "--output", "x.npz", "--seed", "-1"], "seed: -1 must lie between"),
-        (["construct", "--output", "x.npz", "--input", "missing.npz"], "missing.npz"),
-        (["construct", "--output", "no/such/folder/x.npz"], "no/such/folder"),
-        (["construct"], "--output"),
-    ],
-)
-def test_wrong_calls_of_bounds_and_construct(arguments, named, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert named in error
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.1])
-def test_construct_writes_a_global_minimum(tmp_path, capsys, rho):
-    output = tmp_path / "minimum.npz"
-    arguments = ["construct", "--N", "40", "--d0", "6", "--seed", "3", "--rho", str(rho), "--output", str(output)]
-    assert cli.main(arguments) == 0
-    assert "global_minimum" in capsys.readouterr().out
-    with np.load(output) as arrays:
-        W, z, X, y = (arrays[name] for name in ("W", "z", "X", "y"))
-    assert X.shape == (40, 6)
-    assert set(y) == {0, 1}
-    assert len(z) <= 4 * -(-40 // 10)
-    U = X @ W.T
-    assert np.abs(np.where(U > 0, U, rho * U) @ z - y).max() < 1e-9
-    assert np.abs(U).min() > 0
-
-
-def test_construct_takes_the_users_points_and_names_rows_that_contradict(tmp_path, capsys):
-    X = np.random.default_rng(0).standard_normal((9, 4))
-    y = np.arange(9) % 2
-    np.savez(tmp_path / "mine.npz", X=X, y=y)
-    arguments = ["construct", "--input", str(tmp_path / "mine.npz"), "--output", str(tmp_path / "out.npz")]
-    assert cli.main([*arguments, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["certificate"]["verdict"] == "global_minimum"
-    assert result["units"] <= result["d1_star"] == 8
-    X[7] = X[2]
-    np.savez(tmp_path / "mine.npz", X=X, y=y)
-    assert cli.main(arguments) == 2
-    error = capsys.readouterr().err
-    assert "2" in error
-    assert "7" in error
-    np.savez(tmp_path / "mine.npz", X=X)
-    assert cli.main(arguments) == 2
-    assert "holds no array y (N,), but X; write it" in capsys.readouterr().err
-
-
 def test_a_volume_study_has_volume_options_and_no_training_ones(capsys, untimed):
     config = str(Path(__file__).parents[1] / "configs/full_rank.py")
     assert cli.main(["run", config, "--small", "--dry-run", "--volume.draws", "16", "--volume.eps", "0.2"]) == 0
@@ -337,46 +262,6 @@ def test_a_reader_that_has_enough_is_no_error(arguments):
     pipe.stdout.close()
     assert pipe.communicate()[1] == ""
     assert pipe.returncode in (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "words"),
-    [
-        (errno.EACCES, 2, "/x/report.html: cannot be used (Permission denied); choose another"),
-        (errno.EROFS, 2, "/x/report.html: cannot be used (Read-only file system); choose another"),
-        (errno.ENOSPC, 1, "the disk of /x/report.html is full; free some space"),
-    ],
-)
-def test_files_that_the_system_refuses_are_told_in_one_line(monkeypatch, capsys, number, code, words):
-    def refuse(arguments):
-        raise OSError(number, os.strerror(number), "/x/report.html")
-
-    monkeypatch.setitem(cli.VERBS, "report", refuse)
-    assert cli.main(["report", "x"]) == code
-    error = capsys.readouterr().err
-    assert error.startswith(f"mnnjax: {words}")
-    assert error.count("\n") == 1
-
-
-def test_points_that_memory_cannot_hold_are_one_line(monkeypatch, capsys):
-    def allocate(arguments):
-        np.ones(2**50)
-
-    monkeypatch.setitem(cli.VERBS, "construct", allocate)
-    assert cli.main(["construct"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("mnnjax: needs more memory than there is (Unable to allocate")
-    assert error.endswith("); give fewer points\n")
-    assert error.count("\n") == 1
-
-
-def test_other_errors_of_the_system_are_not_hidden(monkeypatch):
-    def refuse(arguments):
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setitem(cli.VERBS, "report", refuse)
-    with pytest.raises(OSError, match="broken"):
-        cli.main(["report", "x"])
 
 
 def test_images_that_are_missing_are_told_before_a_folder_is_made(tmp_path, capsys):

@@ -11,11 +11,17 @@ from mnnjax import landscape, network, objective, theory
 
 PACKAGE = Path(__file__).parents[1] / "mnnjax"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name == "__init__.py" or path.name[0] != "_")
-modules = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-
 # What people call from notebooks of their own; of these, where the paper's mathematics are.
 LIBRARY = ("landscape", "training", "problems", "data", "theory", "objective.py", "network.py", "config.py")
 SUBJECT = (landscape, network, objective, theory)
+
+
+def each(paths: list[Path]):
+    return pytest.mark.parametrize("path", paths, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+
+modules = each(MODULES)
+library_modules = each([path for path in MODULES if path.relative_to(PACKAGE).parts[0] in LIBRARY])
 
 Definition = ast.FunctionDef | ast.ClassDef
 ARRAY = re.compile(r"\b(?:Array|ndarray|ArrayLike)\b")
@@ -107,10 +113,8 @@ def test_arrays_of_public_functions_have_shapes(path):
     assert not shapeless
 
 
-@modules
+@library_modules
 def test_arguments_of_library_functions_are_annotated(path):
-    if path.relative_to(PACKAGE).parts[0] not in LIBRARY or path.name.startswith("_"):
-        pytest.skip("only the library's")
     bare = [
         f"{name}: {argument.arg}"
         for name, node in functions(path).items()
@@ -120,10 +124,8 @@ def test_arguments_of_library_functions_are_annotated(path):
     assert not bare
 
 
-@modules
+@library_modules
 def test_library_functions_say_what_they_raise(path):
-    if path.relative_to(PACKAGE).parts[0] not in LIBRARY:
-        pytest.skip("not called from notebooks")
     some = {name: node for name, node in functions(path).items() if node.name in raising(path)}
     assert not [name for name, node in some.items() if not ERRORS.search(text_of(node, path))]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mnnjax.config import Problem
@@ -29,7 +30,7 @@ __all__ = [
 Draw = Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
 
 
-def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype) -> Draw:
+def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeLike) -> Draw:
     """The pure function draw(key, N) -> X (rows, d0), y (rows,) that draws one repetition's data.
 
     Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. Of the problem the kinds
