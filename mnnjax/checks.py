@@ -182,6 +182,11 @@ def require_grid(name: str, values: tuple[int, ...], minimum: int, mend: str) ->
     _require_different(name, values)
 
 
+def require_seed(seed: int) -> None:
+    """Raise UserError unless what is drawn can be drawn from it."""
+    require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
+
+
 def require_ratios(name: str, values: tuple[float, ...]) -> None:
     """Raise UserError unless all values are finite, positive and different."""
     for value in values:

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from mnnjax.checks import UserError, document_fields, require, require_grid, require_ratios, require_types
+from mnnjax.checks import UserError, document_fields, require, require_grid, require_ratios, require_seed, require_types
 from mnnjax.config_json import digest, from_dict, to_dict
 from mnnjax.config_problem import Problem
 
@@ -205,7 +205,7 @@ class Study:
         allowed = self.name and all(c.isalnum() or c in "_-" for c in self.name)
         require(bool(allowed), f"name: {self.name!r} must be made of letters, digits, '_' and '-'")
         require(self.repeats >= 1, f"repeats: {self.repeats} is too small; give at least 1")
-        require(0 <= self.seed < 2**31, f"seed: {self.seed} must lie between 0 and 2^31 - 1")
+        require_seed(self.seed)
         if self.volume is None:
             if self.train is None:
                 object.__setattr__(self, "train", Train())

@@ -29,6 +29,12 @@ def require_x64() -> None:
         )
 
 
+def on_cpu() -> contextlib.AbstractContextManager:
+    """A context in which JAX computes on this process's CPU, where float64 is native; the first CPU of all may be
+    another process's."""
+    return jax.default_device(jax.local_devices(backend="cpu")[0])
+
+
 def use_all_cores() -> None:
     """One CPU device a core, for seeds to run side by side: each core then keeps its seeds' data in its own cache and
     waits for no other. Two on a single core, since XLA rounds otherwise in programs for one device.

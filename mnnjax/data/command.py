@@ -10,7 +10,7 @@ from pathlib import Path
 from mnnjax.checks import EXIT_STOPPED, OneLineParser, local_path, nearest_existing
 from mnnjax.data.imports import import_data
 from mnnjax.data.preparing import prepare
-from mnnjax.data.sets import DATA_SETS, SPLITS, default_folder, size
+from mnnjax.data.sets import SPLITS, default_folder, known_names, size
 from mnnjax.data.store import list_stored
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -83,11 +83,10 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--data-dir", type=data_folder, metavar="DIR", help=text)
         return one
 
-    names = ", ".join(d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
     prepare = add("prepare", PREPARE, f"{EXITS}\n\nexample:\n  mnnjax data prepare mnist")
     imports = add("import", IMPORT, f"{EXITS}\n\nexample:\n  mnnjax data import mnist --from ~/Downloads/mnist")
     for one in (prepare, imports):
-        one.add_argument("name", metavar="NAME", help=names)
+        one.add_argument("name", metavar="NAME", help=known_names())
         one.add_argument("--force", action="store_true", help="write it again where a sound copy is kept")
     imports.add_argument(
         "--from", dest="source", type=local_path, required=True, metavar="DIR", help="the files' folder"

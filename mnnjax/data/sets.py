@@ -73,8 +73,12 @@ def find(name: str) -> DataSet:
     for data_set in DATA_SETS.values():
         if name in (data_set.name, data_set.tfds_name):
             return data_set
-    names = (d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
-    raise UserError(f"data set {name!r} is not known{did_you_mean(name, DATA_SETS)}; take one of {', '.join(names)}")
+    raise UserError(f"data set {name!r} is not known{did_you_mean(name, DATA_SETS)}; take one of {known_names()}")
+
+
+def known_names() -> str:
+    """The names that `find` knows, for people."""
+    return ", ".join(d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
 
 
 def default_folder() -> Path:

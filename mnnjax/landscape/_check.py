@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from mnnjax.arrays import check_array, refuse_traced, shape_of
 from mnnjax.checks import UserError
+from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape.rays import row_norms
 from mnnjax.objective import default_threshold
 
@@ -69,7 +70,7 @@ def in_float64(function: Callable, *values):
     if any(isinstance(value, jax.core.Tracer) for value in values):
         return function(*(on_jax(value).astype(jnp.float64) for value in values))
     # Bare NumPy arrays: the result is free to go to another device.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with on_cpu():
         return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
 
 
@@ -101,12 +102,11 @@ def check_scale(X: Float[np.ndarray, "N d0"]) -> None:
 
 
 def check_lengths(X: Float[np.ndarray, "N d0"]) -> None:
-    """As check_scale; and no point but those at the origin is so short beside the others that it is lost in rounding.
+    """No point but those at the origin is so short beside the others that it is lost in rounding.
 
     Where a region's minima do not fit all labels, their outputs are known to 1e-16 of the longest point's, and asked
     of each point to 1e-9 of its own length.
     """
-    check_scale(X)
     lengths = row_norms(X)
     longest, shortest = lengths.max(), np.where(lengths > 0, lengths, np.inf).argmin()
     if 0 < lengths[shortest] < longest / LONGER:
@@ -114,6 +114,13 @@ def check_lengths(X: Float[np.ndarray, "N d0"]) -> None:
             f"X: point {shortest} has norm {lengths[shortest]:.3g} and the longest {longest:.3g}; beyond a factor "
             f"{LONGER:g} rounding hides which minima a region holds; drop it, or measure coordinates in other units"
         )
+
+
+def check_spread(X: Float[np.ndarray, "N d0"]) -> None:
+    """check_not_zero, check_scale and check_lengths: what points must be for the volumes of all regions."""
+    check_not_zero(X)
+    check_scale(X)
+    check_lengths(X)
 
 
 def check_rows(A, X) -> None:

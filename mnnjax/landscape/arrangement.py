@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from mnnjax.arrays import on_host
 from mnnjax.config import UserError
-from mnnjax.landscape._check import check_lengths, check_not_zero
+from mnnjax.landscape._check import check_spread
 
 # Directions closer than this (radians), and sines below it, are the same and zero to rounding.
 SAME = 1e-12
@@ -36,8 +36,7 @@ def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[
         1e5, NaN or infinite entries.
     """
     X = on_host("X", X, (None, None), "give one row a point")
-    check_not_zero(X)
-    check_lengths(X)
+    check_spread(X)
     if X.shape[1] > 3:
         raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
     found = {1: _halves, 2: _arcs, 3: _polygons}[X.shape[1]](X / np.linalg.norm(X, axis=1, keepdims=True))

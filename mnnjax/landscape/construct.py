@@ -30,9 +30,9 @@ from mnnjax.arrays import check_network, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
+from mnnjax.landscape.systems import EPS
 from mnnjax.landscape.twofold import largest_error
 
-EPS = float(np.finfo(np.float64).eps)
 TOLERANCE, GOOD = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
 UNEVEN = 1e3  # norms of rows that differ by more are what an error is laid to
 RANK = 1e-12  # singular values below this part of the largest are zero
@@ -42,8 +42,8 @@ FEW_DIMENSIONS = 8  # up to here the directions w_k cut the spanning tree
 class ConstructionError(NamedTuple):
     """relative_error is max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of what exact arithmetic gives, with a
     proven bound on the rounding of that, and what float64 gives here: units that cancel in one order of summation need
-    not in another; margin, the smallest neural input, the minimum
-    over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0; units is d1."""
+    not in another; margin, the smallest neural input, the minimum over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0
+    where w_i or x(n) is 0; units is d1."""
 
     relative_error: float
     margin: float

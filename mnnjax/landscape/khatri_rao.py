@@ -25,7 +25,10 @@ def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array,
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
     """
-    A, X = _check(A, X)
+    return _product(*_check(A, X))
+
+
+def _product(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
 
 
@@ -89,7 +92,7 @@ def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Arr
 def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
     # Rows by a power of two, for nothing to overflow.
     A, X = (jnp.ldexp(V, -jnp.frexp(jnp.max(jnp.abs(V), axis=1, keepdims=True))[1]) for V in (A, X))
-    M = (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
+    M = _product(A, X)
     # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
     lengths = jnp.linalg.norm(M, axis=1, keepdims=True)
     values = jnp.linalg.svd(M / jnp.where(lengths > 0, lengths, 1.0), compute_uv=False)

@@ -7,13 +7,11 @@ import scipy.linalg
 from jaxtyping import Bool, Float
 
 from mnnjax.landscape.rays import row_norms
-from mnnjax.landscape.systems import EPS, ColumnsIndependent, RowsIndependent, System, make_system, spread
+from mnnjax.landscape.systems import EPS, TINY, ColumnsIndependent, RowsIndependent, System, make_system, spread
 
 JOINT_STEPS = 4
 # Neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0.
 IDLE = 1e-10
-# The smallest number above 0: a product that underflows is off by at most half of it.
-TINY = float(np.finfo(np.float64).smallest_subnormal)
 
 
 class RegionProblem(NamedTuple):

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import check_count, check_points, check_rho, on_host
 from mnnjax.config import UserError
-from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_eps, check_key, check_lengths, check_not_zero, threshold_of
+from mnnjax.jax_setup import on_cpu, require_x64
+from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.intervals import Estimate, aligned, combine, told
 from mnnjax.landscape.kinds import holds_minimum, is_bad
 from mnnjax.landscape.particles import Target, in_proportion, run_particles
@@ -67,7 +67,7 @@ def _on_host(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def wrapped(*arguments, **options):
-        with jax.default_device(jax.local_devices(backend="cpu")[0]), threadpool_limits(limits=1, user_api="blas"):
+        with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
             return function(*arguments, **options)
 
     return wrapped
@@ -255,7 +255,6 @@ def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles:
     if target not in ("rank_deficient", "suboptimal"):
         raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
-    check_not_zero(X)
-    check_lengths(X)
+    check_spread(X)
     threshold = threshold_of(threshold, y)
     return X, y, d1, float(rho), check_eps(eps), particles, threshold

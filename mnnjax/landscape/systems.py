@@ -24,6 +24,8 @@ from jaxtyping import Float, Int
 from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 
 EPS = float(np.finfo(np.float64).eps)
+# The smallest number above 0: a product that underflows is off by at most half of it.
+TINY = float(np.finfo(np.float64).smallest_subnormal)
 # Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
 EXACT_RANK_ENTRIES = 2_000_000
 # Beyond these a factorization takes minutes, or the product gigabytes; the rank then counts as in doubt.

@@ -8,8 +8,8 @@ so computed has an error of at most (n eps)^2 times the sum of moduli.
 import numpy as np
 from jaxtyping import Float
 
-EPS = float(np.finfo(np.float64).eps)
-TINY = float(np.finfo(np.float64).smallest_subnormal)
+from mnnjax.landscape.systems import EPS, TINY
+
 SPLIT = 2.0**27 + 1  # parts a number into halves of 26 bits, whose products are exact
 
 

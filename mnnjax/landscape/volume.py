@@ -20,13 +20,12 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import check_count, check_points, check_rho
 from mnnjax.config import UserError
-from mnnjax.jax_setup import require_x64
+from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import (
     check_draw,
     check_eps,
     check_key,
-    check_lengths,
-    check_not_zero,
+    check_spread,
     check_threshold,
     check_width,
 )
@@ -238,8 +237,7 @@ def estimate_volumes(
       found.suboptimal.estimate, found.suboptimal.low, found.suboptimal.high
     """
     X, y = check_points(X, y)
-    check_not_zero(X)
-    check_lengths(X)
+    check_spread(X)
     if threshold is None:
         threshold = default_threshold(y)
     sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)
@@ -299,8 +297,7 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]
     total = Counts(np.zeros(3, int), np.zeros(3, int))
-    host = jax.local_devices(backend="cpu")[0]
-    with blas_threads() as each, jax.default_device(host):
+    with blas_threads() as each, on_cpu():
         for first in range(0, samples, batch):
             left = min(batch, samples - first)
             asked = [left if part is None else min(max(part - first, 0), left) for part in parts]

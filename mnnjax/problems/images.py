@@ -149,13 +149,7 @@ def chosen_rows(images: Images, key: PRNGKeyArray, N: int) -> Int[np.ndarray, " 
 
 
 def draw_images(
-    problem: Problem,
-    images: Images,
-    whitening: Whitening,
-    key: PRNGKeyArray,
-    rows: int,
-    N: int,
-    dtype: DTypeLike,
+    problem: Problem, images: Images, whitening: Whitening, key: PRNGKeyArray, rows: int, N: int, dtype: DTypeLike
 ) -> tuple[Float[np.ndarray, "rows d0"], Float[np.ndarray, " rows"]]:
     """X (rows, d0) and y (rows,) of one repetition, like the function that problems.make_problem makes: the first N
     rows are points, which the key chooses, the others zero.

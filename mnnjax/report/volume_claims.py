@@ -58,16 +58,17 @@ class Fit:
         return sum(len(cell.rows) for cell in self.cells)
 
     @property
-    def without_hits(self) -> tuple[VolumeCell, ...]:
-        """The cells left out since a data set's estimate is 0; of a ratio, that of the volume above."""
-        names = {self.quantity, "suboptimal" if self.quantity == "ratio" else self.quantity}
-        return tuple(c for c in self.left_out if any(m.estimate == 0 for name in names for m in c.measures(name)))
+    def lacks_hits(self) -> bool:
+        """Whether a cell is left out since a data set's estimate is 0; of a ratio, that of the volume above."""
+        return self._left_out_for_zero(self.quantity, "suboptimal" if self.quantity == "ratio" else self.quantity)
 
     @property
-    def without_minima(self) -> tuple[VolumeCell, ...]:
-        """Of a ratio, the cells left out since a data set's V(G) is 0."""
-        left_out = self.left_out if self.quantity == "ratio" else ()
-        return tuple(c for c in left_out if any(m.estimate == 0 for m in c.measures("global_minima")))
+    def lacks_minima(self) -> bool:
+        """Whether it is of a ratio, and a cell is left out since a data set's V(G) is 0."""
+        return self.quantity == "ratio" and self._left_out_for_zero("global_minima")
+
+    def _left_out_for_zero(self, *names: str) -> bool:
+        return any(m.estimate == 0 for cell in self.left_out for name in names for m in cell.measures(name))
 
     @property
     def verdict(self) -> Literal["holds", "fails", "undecided", "not judged"]:
@@ -78,9 +79,9 @@ class Fit:
             return "not judged"
         if math.isnan(self.exponent) or not self.gammas:
             return "undecided"
-        if self.low > max(self.gammas) and not self.without_minima:
+        if self.low > max(self.gammas) and not self.lacks_minima:
             return "holds"
-        return "fails" if self.high < min(self.gammas) and not self.without_hits else "undecided"
+        return "fails" if self.high < min(self.gammas) and not self.lacks_hits else "undecided"
 
 
 def log_line(cell: VolumeCell) -> float | None:
@@ -176,12 +177,12 @@ def _exponents(all_fits: Sequence[Fit]) -> list[str]:
     gaps = [f"{f.name}: N = {', '.join(str(cell.N) for cell in f.left_out)}" for f in all_fits if f.left_out]
     if gaps:
         sentences.append(f"Left out of the fits, since a data set's estimate is 0 or missing: {'; '.join(gaps)}.")
-    if some := [f.name for f in fitted if f.without_hits]:
+    if some := [f.name for f in fitted if f.lacks_hits]:
         sentences.append(
             "Where an estimate is 0, the exponent is of the cells with hits alone and tends to be too small, which its "
             f"interval does not cover: {'; '.join(some)}."
         )
-    if some := [f.name for f in fitted if f.without_minima]:
+    if some := [f.name for f in fitted if f.lacks_minima]:
         sentences.append(
             f"Where V(G) is 0 the ratio is missing, and its exponent tends to be too large: {'; '.join(some)}."
         )
@@ -216,6 +217,6 @@ def _why_undecided(f: Fit) -> str:
     if math.isnan(f.exponent):
         sizes = len({cell.N for cell in f.cells})
         return f"no fit ({LEAST_SIZES} different N are needed, {sizes} have no zero or missing estimate)"
-    luck = " of the cells with hits alone, which tends to be too small" if f.without_hits else ""
-    luck += " of the cells where V(G) is not 0, which tends to be too large" if f.without_minima else ""
+    luck = " of the cells with hits alone, which tends to be too small" if f.lacks_hits else ""
+    luck += " of the cells where V(G) is not 0, which tends to be too large" if f.lacks_minima else ""
     return f"{_exponent(f)}{luck}, {_gamma(f)}"

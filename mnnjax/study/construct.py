@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mnnjax.checks import require
+from mnnjax.checks import require_seed
 from mnnjax.config import Problem, UserError
 from mnnjax.landscape import certify
 from mnnjax.landscape.construct import construction_error, global_minimum
@@ -24,7 +24,7 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
       UserError: input that cannot be read or output that cannot be written; from landscape.global_minimum.
     """
     if input is None:
-        require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
+        require_seed(seed)
         problem = Problem(label_values="zero_one", d0=(d0,), N=(N,))
         draw = make_problem(problem, N, d0, rho, np.float64)
         X, y = (np.asarray(array) for array in draw(jax.random.key(seed), N))

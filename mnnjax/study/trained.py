@@ -17,6 +17,7 @@ from mnnjax.config import Network, UserError
 from mnnjax.landscape import Certificate
 from mnnjax.study import storage
 from mnnjax.study.fit import require_points_fit
+from mnnjax.study.npz_file import to_bytes
 from mnnjax.study.plan import Cell
 from mnnjax.study.progress import say_nothing
 from mnnjax.study.results import NON_FINITE, TOO_LARGE, Elsewhere, Workdir
@@ -105,9 +106,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
 def to_npz(params: Mapping[str, Float[np.ndarray, "repeats ..."]]) -> bytes:
     """A cell's parameters, each with the repetitions as leading axis, as an .npz: the same bytes for the same values,
     for NumPy writes no times."""
-    content = io.BytesIO()
-    np.savez(content, **{name: np.asarray(params[name]) for name in sorted(params)})
-    return content.getvalue()
+    return to_bytes({name: np.asarray(params[name]) for name in sorted(params)})
 
 
 def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:

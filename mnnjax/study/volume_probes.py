@@ -5,11 +5,11 @@ import math
 import time
 import types
 
-import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mnnjax import landscape
+from mnnjax.jax_setup import on_cpu
 from mnnjax.problems import nominal_shape
 from mnnjax.study.plan import Cell
 from mnnjax.study.probes import CALL_SECONDS, on_random_points
@@ -47,7 +47,7 @@ def time_volumes(cell: Cell) -> Timed:
     """Seconds of all repetitions' volumes, and to compile their programs; all draws are counted, also where intervals
     may be narrow enough before."""
     cell = on_random_points(cell)
-    with jax.default_device(jax.local_devices(backend="cpu")[0]), threadpool_limits(limits=1, user_api="blas"):
+    with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
         if cell.part.volume.method == "exact":
             return Timed(_time_exact(cell))
         small = _cut(cell)

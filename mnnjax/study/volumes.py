@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import landscape
 from mnnjax.config import Study
+from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape import volume as sampling
 from mnnjax.landscape.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
@@ -45,9 +46,8 @@ def run_volume_cell(
     """
     began = saved = time.monotonic()
     checkpoints = open_checkpoints(cell, workdir, shown)
-    host = jax.default_device(jax.local_devices(backend="cpu")[0])
     # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
-    with contextlib.closing(checkpoints), host, threadpool_limits(limits=1, user_api="blas"):
+    with contextlib.closing(checkpoints), on_cpu(), threadpool_limits(limits=1, user_api="blas"):
         measure = Measurement(cell, sources, stop_requested)
         done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
         workdir.log("cell_start", cell=cell.id, epoch=done)

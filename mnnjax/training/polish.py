@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax.arrays import check_count, check_network, on_host
+from mnnjax.jax_setup import on_cpu
 from mnnjax.network import MNN
 from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
 from mnnjax.training.state import TrainState
@@ -57,8 +57,7 @@ def polish(
     if output_bias is not None:
         params["c"] = on_host("output_bias", output_bias, (), "give one number")
 
-    # Only CPUs have float64 everywhere.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with on_cpu():
         params = jax.tree.map(jnp.asarray, params)
         options = NewtonOptions(kick=0.0)
         module = (MNN if output_bias is None else OutputBias)((W.shape[0],), float(rho), output_bias is not None)
