@@ -3,7 +3,6 @@
 import ast
 import json
 import math
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +11,9 @@ from mnnjax.config import Study
 from mnnjax.run_command import load_config
 from mnnjax.study import plan
 from mnnjax.study.results import read_csv
+from tests.project import CONFIGS
 
-# The tour is a script of its own: tests/test_tour.py.
-CONFIGS = [p for p in sorted((Path(__file__).parents[1] / "configs").glob("*.py")) if p.stem != "tour"]
 names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-
-
-def test_the_configs_are_there():
-    wanted = {"quickstart", "fig5_1", "fig5_2", "digits", "angular_volume", "full_rank", "basins", "capacity"}
-    wanted |= {"mnist", "cifar10", "imagenet64", "gaussian_large"}
-    assert wanted <= {path.stem for path in CONFIGS}
 
 
 @names

@@ -8,6 +8,7 @@ from jaxtyping import Real
 
 from mnnjax.arrays import check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
+from mnnjax.landscape._equality import EqualWithNan
 from mnnjax.landscape.intervals import aligned
 from mnnjax.landscape.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.landscape.nearest import Minimum, Point, RegionProblem, evaluate, nearest_minimum
@@ -21,8 +22,8 @@ NEAR = 1e-2
 SMALLEST = 1e-50
 
 
-@dataclasses.dataclass(frozen=True)
-class Certificate:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Certificate(EqualWithNan):
     """What a point (W, z) is.
 
     verdict:

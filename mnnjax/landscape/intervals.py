@@ -11,6 +11,7 @@ from scipy.stats import beta, t
 
 from mnnjax.arrays import check_array
 from mnnjax.config import UserError
+from mnnjax.landscape._equality import EqualWithNan
 
 
 def aligned(parts: Mapping[str, object]) -> str:
@@ -36,8 +37,8 @@ def told(value: "Estimate", basis: str) -> str:
     return f"{value.estimate:.{digits}g} (95 %: {low_text} to {high_text}{basis})"
 
 
-@dataclasses.dataclass(frozen=True)
-class Estimate:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Estimate(EqualWithNan):
     """A volume (Definition 3), or another number, with its 95 % interval [low, high]; hits of draws where it comes
     from counting, else None. The estimate is nan where nothing was drawn."""
 
@@ -52,8 +53,8 @@ class Estimate:
         return "unknown (no draws)" if self.draws == 0 else told(self, counted)
 
 
-@dataclasses.dataclass(frozen=True)
-class Volumes:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Volumes(EqualWithNan):
     """Angular volumes in [0, 1], each with a 95 % interval; nan with the interval [0, 1] where nothing was drawn.
 
     suboptimal: V(L_eps), the regions that hold a sub-optimal DLM with MCE > eps (Definition 4).

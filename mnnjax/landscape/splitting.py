@@ -46,7 +46,7 @@ class Repetition(NamedTuple):
     candidate: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class SplitEstimate(Estimate):
     """The mean of independent runs with its 95 % interval (Source: see combine); repetitions: the runs' own estimates;
     candidate: the same for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""

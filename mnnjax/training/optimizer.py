@@ -1,6 +1,8 @@
 """The optimizer that a config names: one of Optax's, or newton, our own."""
 
 import inspect
+import re
+import types
 import typing
 
 import jax
@@ -88,14 +90,28 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
 
 
 def _kind(parameter: inspect.Parameter) -> type | None:
-    """int, float or bool; None where a config, which has numbers alone, cannot give it."""
-    hint = parameter.annotation
-    arguments = typing.get_args(hint)
-    if hint is bool or (hint is inspect.Parameter.empty and isinstance(parameter.default, bool)):
+    """int, float or bool; None where a config, which has numbers alone, cannot give it.
+
+    The default tells the kind, since annotations of the same option differ between releases of Optax and JAX. Where it
+    is no number (None, say) the annotation does. Either way make_optimizer lets Optax have the last word.
+    """
+    default, named = parameter.default, _types_in(parameter.annotation)
+    if isinstance(default, bool) or named == {bool}:
         return bool
-    if hint is int or "int" in str(hint).replace("|", " ").split() or (int in arguments and float not in arguments):
-        return int
-    return float if hint is float or float in arguments else None
+    if isinstance(default, int):
+        return int if float not in named and int in named else float
+    if isinstance(default, float) or float in named:
+        return float
+    return int if int in named else None
+
+
+def _types_in(hint: object) -> set[object]:
+    """The types that an annotation names: itself, or the members of a union, of unions in it, and of their names."""
+    if isinstance(hint, str):
+        return {kind for kind in (bool, int, float) if kind.__name__ in re.findall(r"\w+", hint)}
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return set().union(*map(_types_in, typing.get_args(hint)))
+    return {hint}
 
 
 def _refusal(train: Train, error: Exception) -> UserError:

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from small_sets import draw, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.data.command import main
+from tests.small_sets import draw, write_idx
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_sets import (
+
+from mnnjax.checks import UserError
+from mnnjax.data import import_data, open_stored
+from tests.small_sets import (
     assert_holds,
     draw,
     flip,
@@ -19,9 +22,6 @@ from small_sets import (
     write_idx,
     write_imagenet,
 )
-
-from mnnjax.checks import UserError
-from mnnjax.data import import_data, open_stored
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_sets import assert_holds, draw, edit_manifest, flip, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.data import DATA_SETS, default_folder, import_data, list_stored, open_stored
+from tests.small_sets import assert_holds, draw, edit_manifest, flip, write_idx
 
 NAMES = ["manifest.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"]
 

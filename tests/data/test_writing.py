@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import small_sets
-from small_sets import assert_holds, draw, names_in, source_that, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.data import command, import_data, open_stored
 from mnnjax.data.source import Source
+from tests import small_sets
+from tests.small_sets import assert_holds, draw, names_in, source_that, write_idx
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def files(tmp_path) -> Path:
 def test_a_killed_writer_leaves_nothing_that_is_taken_for_good(tmp_path, files):
     code = f"""
 import os, signal
-from small_sets import source_that
+from tests.small_sets import source_that
 from mnnjax.data import import_data, imports
 imports.detect = lambda *_: source_that(lambda: os.kill(os.getpid(), signal.SIGKILL))
 import_data("mnist", ".", {str(tmp_path / "kept")!r})
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(small_sets.__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(small_sets.__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
     (part,) = names_in(tmp_path / "kept")

@@ -1,7 +1,8 @@
 """Points whose certificate is known: (W, z, X, y)."""
 
 import numpy as np
-from oracles import kron_rows
+
+from tests.landscape.oracles import kron_rows
 
 
 def draw(N, d0, d1, rho, seed=0):

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import kron_rows
-from points import binary, draw, reached, stationary
 
 from mnnjax.landscape import activation_pattern, certify, region_residual
+from tests.landscape.oracles import kron_rows
+from tests.landscape.points import binary, draw, reached, stationary
 
 EPS = np.finfo(np.float64).eps
 RHOS = [0.0, 0.1, -1.0]

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from points import binary, draw, reached, stationary
 
 from mnnjax.landscape import certify, systems
+from tests.landscape.points import binary, draw, reached, stationary
 
 RHOS = [0.0, 0.1, -1.0]
 

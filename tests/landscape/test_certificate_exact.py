@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from oracles import dot, exactly, solve
 
 from mnnjax.landscape import certify
 from mnnjax.landscape.nearest import evaluate
+from tests.landscape.oracles import dot, exactly, solve
 
 DLM = ("global_minimum", "suboptimal_dlm")
 

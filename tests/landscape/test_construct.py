@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from oracles import dot, exactly
 
 from mnnjax.config import UserError
 from mnnjax.landscape.construct import construction_error, global_minimum
+from tests.landscape.oracles import dot, exactly
 
 
 def gaussian(N, d0, seed=0):

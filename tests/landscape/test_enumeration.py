@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from oracles import labels, three
 from scipy.stats import chi2
 
 from mnnjax.config import UserError
@@ -13,6 +12,7 @@ from mnnjax.landscape import activation_pattern, khatri_rao_rank, region_residua
 from mnnjax.landscape.arrangement import _polygons, cells
 from mnnjax.landscape.enumeration import exact_rank_deficient, exact_volumes
 from mnnjax.landscape.membership import region_holds_dlm
+from tests.landscape.oracles import labels, three
 
 
 @pytest.mark.parametrize(("N", "d0"), [(1, 1), (4, 1), (1, 2), (2, 2), (9, 2), (1, 3), (2, 3), (3, 3), (10, 3)])

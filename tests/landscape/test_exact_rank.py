@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from oracles import fraction_rank
 
 from mnnjax.landscape.exact_rank import PRIME, rank_modulo_prime, residues
+from tests.landscape.oracles import fraction_rank
 
 
 @pytest.mark.parametrize("values", [[0.1, -0.1], [1.0, -7.0], [3e-200, 1e200], [5e-324, -1.5], [0.0, 2.0**60]])

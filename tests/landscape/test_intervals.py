@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from oracles import most_misses
 from scipy.stats import t
 
 from mnnjax.config import UserError
 from mnnjax.landscape import clopper_pearson, combine
 from mnnjax.landscape.intervals import Counts, proportion, volumes_from_counts
 from mnnjax.landscape.volume import looks_at, narrow
+from tests.landscape.oracles import most_misses
 
 
 def chance(n, p, hits):

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import fraction_rank, kron_rows
 
 from mnnjax.landscape import (
     activation_pattern,
@@ -17,6 +16,7 @@ from mnnjax.landscape import (
 )
 from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.network import leaky_relu
+from tests.landscape.oracles import fraction_rank, kron_rows
 
 EPS = np.finfo(np.float64).eps
 SHAPES = [(1, 1, 1), (1, 3, 2), (5, 2, 1), (6, 1, 4), (7, 3, 2), (4, 5, 3)]

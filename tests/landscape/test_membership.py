@@ -6,12 +6,12 @@ import tracemalloc
 import jax
 import numpy as np
 import pytest
-from oracles import edges, is_positive_combination
 
 from mnnjax.config import UserError
 from mnnjax.landscape import activation_pattern, certify, khatri_rao, membership, region_residual
 from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.membership import holds_dlm_with_output, region_holds_dlm
+from tests.landscape.oracles import edges, is_positive_combination
 
 RHOS = (0.0, 0.1, -0.5, 2.0)
 

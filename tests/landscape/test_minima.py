@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 import scipy.optimize
-from oracles import kron_rows
 
 from mnnjax.landscape import certify, khatri_rao_rank, region_errors, region_residual
+from tests.landscape.oracles import kron_rows
 
 EPS = np.finfo(np.float64).eps
 

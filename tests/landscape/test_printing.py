@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from points import reached
 
 from mnnjax.landscape import Estimate, ExactVolumes, SplitEstimate, certify
 from mnnjax.landscape.intervals import Counts, proportion, volumes_from_counts
+from tests.landscape.points import reached
 
 NAN, INF = math.nan, math.inf
 

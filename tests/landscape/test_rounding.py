@@ -8,7 +8,6 @@ from fractions import Fraction
 import jax
 import numpy as np
 import pytest
-from oracles import dot, exactly, kron_rows, solve
 from scipy.stats import norm
 
 from mnnjax.landscape import (
@@ -23,6 +22,7 @@ from mnnjax.landscape import (
     run_splitting,
 )
 from mnnjax.landscape.volume import DEFICIENT, DOUBTFUL, FULL, are_deficient, make_screen
+from tests.landscape.oracles import dot, exactly, kron_rows, solve
 
 
 @pytest.mark.slow

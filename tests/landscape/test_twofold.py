@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from oracles import dot, exactly
 
 from mnnjax.landscape.twofold import largest_error
+from tests.landscape.oracles import dot, exactly
 
 
 def exact_errors(W, z, X, y, rho):

@@ -5,7 +5,6 @@ import math
 import jax
 import numpy as np
 import pytest
-from oracles import edges, is_positive_combination, labels, most_misses, three
 from scipy.stats import binom, norm
 
 from mnnjax.config import UserError
@@ -20,6 +19,7 @@ from mnnjax.landscape import (
 )
 from mnnjax.landscape.volume import decide, make_screen
 from mnnjax.problems.gaussian import draw_inputs, random_labels
+from tests.landscape.oracles import edges, is_positive_combination, labels, most_misses, three
 
 DRAWS = 64
 

@@ -5,7 +5,8 @@ import os
 import subprocess
 
 import pytest
-from stubs import ROOT
+
+from tests.launch.stubs import ROOT
 
 
 @pytest.fixture(scope="session")

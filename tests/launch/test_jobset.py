@@ -5,7 +5,8 @@ import re
 
 import pytest
 import yaml
-from stubs import ROOT
+
+from tests.launch.stubs import ROOT
 
 JOBSET = yaml.safe_load((ROOT / "launch" / "jobset_large.yaml").read_text())
 (SLICE,) = JOBSET["spec"]["replicatedJobs"]

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from stubs import ROOT
+
+from tests.launch.stubs import ROOT
 
 LAUNCH = ROOT / "launch"
 SLURM = ["slurm_multihost.sbatch", "slurm_sweep.sbatch"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from stubs import ROOT, Stub
+
+from tests.launch.stubs import ROOT, Stub
 
 SUBMIT = [sys.executable, "launch/sky_submit.py", "configs/fig5_1.py", "--shards", "3", "--bucket", "gs://b/"]
 

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from started import free_ports, wait_for
-from stubs import ROOT
+
+from tests.launch.stubs import ROOT
+from tests.started import free_ports, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,9 @@ import subprocess
 import time
 
 import pytest
-from started import wait_for
-from stubs import ROOT, Stub
+
+from tests.launch.stubs import ROOT, Stub
+from tests.started import wait_for
 
 SCRIPT = ["bash", "launch/tpu_queued.sh"]
 WORKERS = 2

@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from small_sets import flip, write_idx
 
 from mnnjax.checks import UserError
 from mnnjax.config import Problem
 from mnnjax.data import import_data
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
 from mnnjax.problems.images import chosen_rows
+from tests.small_sets import flip, write_idx
 
 DIGITS = Problem("digits", "classes", "zero_one")
 # Images and classes of each split: 23 + 11 images, among which are all classes but 9.

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from volumes_by_hand import BASINS, POINTS, VOLUMES, basin_rows, drawn, parsed, run_row
 
 from mnnjax.config import Volume
 from mnnjax.report import basins
 from mnnjax.report.basins_figures import basin_panels
 from mnnjax.report.rows import Row
 from mnnjax.report.volume_rows import VolumeRow
+from tests.report.volumes_by_hand import BASINS, POINTS, VOLUMES, basin_rows, drawn, parsed, run_row
 
 
 def joined(path, study, rows):

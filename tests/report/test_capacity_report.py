@@ -5,13 +5,13 @@ import math
 
 import pytest
 import scipy.stats
-from by_hand import make_workdir, p_of, report, text_of
 
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.report import capacity, capacity_claims, capacity_figures, write_report
 from mnnjax.report.rows import read_rows
 from mnnjax.report.threshold import fit_rise
 from mnnjax.study.results import read_csv
+from tests.report.by_hand import make_workdir, p_of, report, text_of
 
 RATIOS = (0.8, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0)
 

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from volumes_by_hand import RANKS, drawn, parsed, rank_row, rank_rows
 
 from mnnjax.report import full_rank, full_rank_figures
 from mnnjax.report.volume_rows import volume_cells
+from tests.report.volumes_by_hand import RANKS, drawn, parsed, rank_row, rank_rows
 
 
 def rank_finding(tmp_path, rows, part=RANKS):

@@ -5,11 +5,11 @@ import math
 import statistics
 
 import pytest
-from by_hand import GAUSSIAN, as_claimed, figure_5_1, figure_5_2, make_row, make_workdir, report, status_of
 
 from mnnjax.config import Study
 from mnnjax.report import write_report
 from mnnjax.study.results import read_csv
+from tests.report.by_hand import GAUSSIAN, as_claimed, figure_5_1, figure_5_2, make_row, make_workdir, report, status_of
 
 
 def test_figure_5_1_table_counts_every_repetition(tmp_path):

@@ -6,13 +6,23 @@ import math
 import re
 
 import pytest
-from by_hand import GAUSSIAN, as_claimed, figure_5_1, figure_5_2, make_row, make_workdir, report, text_of, written
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.report import write_report
 from mnnjax.report.tables import Column, Table
 from mnnjax.report.wording import integer, percent, unbroken
 from mnnjax.study.results import read_csv
+from tests.report.by_hand import (
+    GAUSSIAN,
+    as_claimed,
+    figure_5_1,
+    figure_5_2,
+    make_row,
+    make_workdir,
+    report,
+    text_of,
+    written,
+)
 
 
 class Page(html.parser.HTMLParser):

@@ -4,11 +4,11 @@ import datetime
 import json
 
 import pytest
-from by_hand import GAUSSIAN, make_row, make_workdir, text_of
 
 from mnnjax.config import Study
 from mnnjax.report import runs, write_report
 from mnnjax.study.results import read_csv
+from tests.report.by_hand import GAUSSIAN, make_row, make_workdir, text_of
 
 STUDY = Study("plain", GAUSSIAN)
 MACHINE = {

@@ -5,14 +5,14 @@ import math
 import re
 import statistics
 
-import by_hand
 import pytest
-from by_hand import make_workdir, report, status_of, text_of
 
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.report import write_report
 from mnnjax.report.wording import percent
 from mnnjax.study.results import COLUMNS, TOO_LARGE, read_csv
+from tests.report import by_hand
+from tests.report.by_hand import make_workdir, report, status_of, text_of
 
 NEW = ("first_order_residual", "held_out_mce", "held_out_N")
 DIGITS = Problem(inputs="digits", labels="classes")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-from by_hand import p_of
 
 from mnnjax.report import threshold
 from mnnjax.report.threshold import Interval, fit_power, fit_rise
+from tests.report.by_hand import p_of
 
 X = np.arange(0.8, 2.01, 0.1)
 HITS = (0, 0, 1, 5, 12, 26, 37, 44, 49, 50, 50, 50, 50)

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from volumes_by_hand import LINEAR, exactly, linear_rows, parsed, volume_row
 
 from mnnjax import theory
 from mnnjax.config import Network
 from mnnjax.landscape.intervals import proportion
 from mnnjax.report import volume_claims
 from mnnjax.report.volume_rows import Measure, VolumeCell, volume_cells, volume_curves
+from tests.report.volumes_by_hand import LINEAR, exactly, linear_rows, parsed, volume_row
 
 
 def curves_of(tmp_path, part, rows):

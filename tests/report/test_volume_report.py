@@ -6,8 +6,14 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from by_hand import make_workdir, text_of, written
-from volumes_by_hand import (
+
+from mnnjax import theory
+from mnnjax.config import Network, Problem, UserError, Volume
+from mnnjax.report import volume_claims, volume_figures, write_report
+from mnnjax.report.volume_rows import volume_cells, volume_curves
+from mnnjax.study.results import read_csv
+from tests.report.by_hand import make_workdir, text_of, written
+from tests.report.volumes_by_hand import (
     BASINS,
     LINEAR,
     RANKS,
@@ -23,12 +29,6 @@ from volumes_by_hand import (
     run_row,
     volume_row,
 )
-
-from mnnjax import theory
-from mnnjax.config import Network, Problem, UserError, Volume
-from mnnjax.report import volume_claims, volume_figures, write_report
-from mnnjax.report.volume_rows import volume_cells, volume_curves
-from mnnjax.study.results import read_csv
 
 
 def curves_of(tmp_path, part, rows):

@@ -2,10 +2,9 @@
 
 import math
 
-from by_hand import make_row, make_workdir
-
 from mnnjax.config import Network, Problem, Study, Train, Volume
 from mnnjax.report.rows import read_rows
+from tests.report.by_hand import make_row, make_workdir
 
 SIZES = (8, 12, 16, 20)
 VOLUMES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)

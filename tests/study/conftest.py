@@ -8,7 +8,8 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from started import free_ports, listens, wait_for
+
+from tests.started import free_ports, listens, wait_for
 
 
 @pytest.fixture(scope="session")

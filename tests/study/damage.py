@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from small_sets import flip
+from tests.small_sets import flip
 
 
 def largest_file(folder: Path) -> Path:

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from damage import largest_file, truncate
 
 from mnnjax.study import checkpoint
 from mnnjax.study.checkpoint import STEPS_KEPT, CellCheckpoints
+from tests.study.damage import largest_file, truncate
 
 STATE = {"W": np.arange(6.0).reshape(2, 3), "z": np.arange(4, dtype=np.float32), "steps": np.array([7, 8])}
 

@@ -4,12 +4,10 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from one_cell import one_cell
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train, Volume
@@ -21,8 +19,9 @@ from mnnjax.study.plan import Cell, cells
 from mnnjax.study.scaling import Timed, Work
 from mnnjax.study.shard import Shard
 from mnnjax.training import RowLayout
+from tests.project import CONFIGS
+from tests.study.one_cell import one_cell
 
-CONFIGS = [p for p in sorted((Path(__file__).parents[2] / "configs").glob("*.py")) if p.stem != "tour"]
 # A machine on which a unit of work takes a nanosecond.
 INVENTED = Timers(
     epoch=lambda cell: Timed(1e-9 * cell.work / cell.part.train.total_epochs, 2.0),

@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from stops import stop_after
 
 import mnnjax.study
 from mnnjax.config import Problem, Study, Train
 from mnnjax.report import write_report
 from mnnjax.study import Stopped, StudyError, load_trained, run_study
 from mnnjax.study.results import read_csv
+from tests.study.stops import stop_after
 
 
 def test_names():

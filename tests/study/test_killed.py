@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import finish, start
-from started import wait_for
+
+from tests.started import wait_for
+from tests.study.runs import finish, start
 
 CONFIG = """
 from mnnjax.config import Network, Problem, Study, Train

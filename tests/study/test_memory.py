@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from one_cell import one_cell
 
 from mnnjax import landscape
 from mnnjax.config import Network, Train
@@ -17,6 +16,7 @@ from mnnjax.study.seed_training import seed_programs, spread
 from mnnjax.training import RowLayout, make_row_training, row_devices
 from mnnjax.training.rows import AXIS, Rows
 from mnnjax.training.sharded import make_device_epochs
+from tests.study.one_cell import one_cell
 
 
 def own_account(program) -> int:

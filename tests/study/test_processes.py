@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import command
-from started import free_ports, listens, wait_for
 
 from mnnjax.study.results import Workdir, read_csv
+from tests.started import free_ports, listens, wait_for
+from tests.study.runs import command
 
 # Seeds that do not share a program's last bits, and an optimizer with a state.
 CONFIG = """

@@ -10,14 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from damage import flip_a_byte, largest_file, truncate
-from stops import stop_after
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.study import verdicts
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.verdicts import certify_network
+from tests.study.damage import flip_a_byte, largest_file, truncate
+from tests.study.stops import stop_after
 
 # Orbax leaves the event loops of reads and writes that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -8,8 +8,6 @@ import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from stops import stop_after
-from test_sources import store_mnist
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
@@ -21,6 +19,8 @@ from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.row_training import RowTraining
 from mnnjax.study.runner import Stopped, run_study
 from mnnjax.study.sources import Sources
+from tests.study.stops import stop_after
+from tests.study.test_sources import store_mnist
 
 # Orbax leaves the event loops of reads and writes that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import finish, start
-from started import wait_for
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
@@ -19,6 +17,8 @@ from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir, read_csv
 from mnnjax.study.runner import run_study
 from mnnjax.study.shard import Shard
+from tests.started import wait_for
+from tests.study.runs import finish, start
 
 CONFIG = """
 from mnnjax.config import Network, Problem, Study, Train

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import flip_a_byte, truncate
-from small_sets import write_idx
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.data import import_data
@@ -18,6 +16,8 @@ from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir
 from mnnjax.study.runner import run_study
 from mnnjax.study.sources import Sources, recorded_shape
+from tests.small_sets import write_idx
+from tests.study.damage import flip_a_byte, truncate
 
 DIGITS = Problem("digits", "classes")
 MNIST = Problem("mnist", "classes")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import flip_a_byte
-from stops import stop_after
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
@@ -20,6 +18,8 @@ from mnnjax.study.results import Workdir
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.shard import Shard
 from mnnjax.study.sources import Sources
+from tests.study.damage import flip_a_byte
+from tests.study.stops import stop_after
 
 # Orbax leaves the event loops of reads that failed to the garbage collector, and gcsfs its connections.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

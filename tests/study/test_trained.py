@@ -7,9 +7,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from damage import truncate
-from small_sets import flip
-from stops import stop_after
 
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.run_command import load_config
@@ -18,6 +15,9 @@ from mnnjax.study.plan import cells
 from mnnjax.study.results import Workdir
 from mnnjax.study.shard import Shard
 from mnnjax.training import make_evaluation
+from tests.small_sets import flip
+from tests.study.damage import truncate
+from tests.study.stops import stop_after
 
 # Orbax leaves the event loops of reads and writes that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

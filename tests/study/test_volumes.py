@@ -8,9 +8,6 @@ import subprocess
 import jax
 import numpy as np
 import pytest
-from damage import largest_file, truncate
-from runs import command
-from stops import stop_after
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Volume
@@ -19,6 +16,9 @@ from mnnjax.study import plan
 from mnnjax.study import volumes as study_volumes
 from mnnjax.study.results import QUANTITIES, Workdir, read_csv
 from mnnjax.study.runner import Stopped, run_study
+from tests.study.damage import largest_file, truncate
+from tests.study.runs import command
+from tests.study.stops import stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

@@ -1,14 +1,20 @@
 """The learning rate in closed form, and Optax's optimizers by name."""
 
+import collections.abc
 import functools
+import inspect
+import math
+import typing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import learning_rate, make_optimizer, make_training
+from mnnjax.training.optimizer import check_optimizer, optimizer_names, optimizer_options
 
 EPS = np.finfo(np.float64).eps
 
@@ -51,6 +57,43 @@ def test_optimizers_of_optax_reduce_the_loss(name, options, rate):
     first = np.mean((np.maximum(X @ np.asarray(start.params["W1"]).T, 0) @ np.asarray(start.params["z"]) - y) ** 2)
     assert last.mse < first
     assert state.non_finite_epoch == -1
+
+
+Callable = collections.abc.Callable
+# As releases of Optax have annotated numbers that may be schedules; and as they may.
+NUMBERS = [
+    float, "float", "ScalarOrSchedule", typing.Any, inspect.Parameter.empty, jax.typing.ArrayLike, float | jax.Array,
+    typing.Optional[float], typing.Union[float, jax.Array, Callable[[int], float]],  # noqa: UP007, UP045
+    jax.typing.ArrayLike | Callable[[jax.typing.ArrayLike], jax.typing.ArrayLike],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("annotation", NUMBERS, ids=str)
+def test_an_option_is_known_however_optax_annotates_it(monkeypatch, annotation):
+    def decayed(learning_rate, weight_decay=1e-4, nesterov=False, mask=None):
+        return optax.adamw(learning_rate, weight_decay=weight_decay, nesterov=nesterov, mask=mask)
+
+    parameters = inspect.signature(decayed).parameters.values()
+    changed = [p.replace(annotation=annotation) if p.name == "weight_decay" else p for p in parameters]
+    monkeypatch.setattr(decayed, "__signature__", inspect.Signature(changed), raising=False)
+    monkeypatch.setattr(optax, "decayed", decayed, raising=False)
+    assert optimizer_options("decayed") == {"weight_decay": float, "nesterov": bool}
+    check_optimizer(Train("decayed", (("weight_decay", 1e-3), ("nesterov", 1))))
+    with pytest.raises(UserError, match="weight_decay nan is not a number"):
+        check_optimizer(Train("decayed", (("weight_decay", math.nan),)))
+
+
+@pytest.mark.filterwarnings("ignore")  # what Optax deprecates it takes all the same
+@pytest.mark.parametrize("name", [name for name in optimizer_names() if name != "newton"])
+def test_optax_takes_the_options_that_are_listed(name):
+    defaults = {option: p.default for option, p in inspect.signature(getattr(optax, name)).parameters.items()}
+    # Where the default is no number (None, say: an option that is off), any number. A key is not one.
+    given = {
+        option: defaults[option] if isinstance(defaults[option], (bool, int, float)) else kind(1)
+        for option, kind in optimizer_options(name).items()
+        if option != "key"
+    }
+    check_optimizer(Train(name, tuple(given.items())))
 
 
 @pytest.mark.parametrize("name", ["no_such_optimizer", "", "chain", "linear_schedule", "__name__", "Adam", "losses"])

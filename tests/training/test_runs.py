@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references import assert_close, optax_run, rates
 
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import Training, make_evaluation, make_training
+from tests.training.references import assert_close, optax_run, rates
 
 TOLERANCE = 1e4 * 100 * np.finfo(np.float64).eps
 N, D0, D1 = 23, 5, 4

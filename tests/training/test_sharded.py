@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references import assert_close, optax_run, rates
 
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, sharded
+from tests.training.references import assert_close, optax_run, rates
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 # 64 blocks of 3 points; of the last ones, 14 are empty and one is not full.

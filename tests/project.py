@@ -1,0 +1,9 @@
+"""What the project consists of."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# By name, since a user may keep configs beside them. The tour is a script of its own: tests/test_tour.py.
+_NAMES = ("angular_volume", "basins", "capacity", "cifar10", "digits", "fig5_1", "fig5_2", "full_rank")
+_NAMES += ("gaussian_large", "imagenet64", "mnist", "quickstart")
+CONFIGS = [ROOT / f"configs/{name}.py" for name in _NAMES]
