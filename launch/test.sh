@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up .venv with the test extras and runs pytest; arguments go to it (-m "slow or not slow": all tests).
+# Sets up .venv with the test extras and runs pytest, a process per core but at most four; arguments go to it
+# (-m "slow or not slow": all tests; -n 0: one process).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 install "[test]"
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal "$@"

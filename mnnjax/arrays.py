@@ -4,11 +4,14 @@ mend it."""
 import math
 import operator
 
-import jax
 import numpy as np
-from jaxtyping import Float
+from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from mnnjax.checks import UserError, first_line
+
+# What functions that take NumPy's arrays as well as JAX's are handed.
+AnyArray = Array | np.ndarray
 
 # What np.shape and np.asarray raise; RuntimeError: PyTorch, for tensors that require grad.
 UNREADABLE = (RuntimeError, TypeError, ValueError)
@@ -16,7 +19,7 @@ UNREADABLE = (RuntimeError, TypeError, ValueError)
 
 def check_rho(rho: float) -> None:
     """rho is a finite number other than 1."""
-    if isinstance(rho, jax.core.Tracer):
+    if isinstance(rho, Tracer):
         return
     try:
         allowed = math.isfinite(rho) and rho != 1
@@ -56,7 +59,7 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
         raise UserError(
             f"{name}: has shape {found}, not {wanted}{empty}; {why}{_mend(name, value, found, shape)}{hint}"
         )
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     try:
         array = np.asarray(value)
@@ -111,7 +114,7 @@ def _are_numbers(array: np.ndarray) -> bool:
 def refuse_traced(**values) -> None:
     """No value, by its name, is traced."""
     for name, value in values.items():
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             raise UserError(
                 f"{name}: is traced by JAX, and this function needs numbers; call it outside jit, vmap and grad"
             )

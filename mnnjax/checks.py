@@ -18,7 +18,9 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -110,7 +112,7 @@ class OneLineParser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(_hyphened(name)) for option in known):
                 self.error(f"there is no option {name}{did_you_mean(name, known)}")
-        return super().parse_args(self.spelt(args), namespace)
+        return super().parse_args(self.spelt(args), argparse.Namespace() if namespace is None else namespace)
 
     def spelt(self, args: Sequence[str]) -> list[str]:
         """The arguments with the names of this parser's options as they are here, with hyphens."""
@@ -249,25 +251,28 @@ def _fits(value, hint) -> bool:
     return isinstance(value, hint)
 
 
-def document_fields(cls: type) -> type:
+def document_fields(cls: type[T]) -> type[T]:
     """A decorator of classes: help(cls) shows the strings below the fields too, which otherwise only tyro reads."""
     doc = cls.__doc__
 
     class WithFields:
         # Looked up where somebody asks: parsing the source would be paid by every import.
         def __get__(self, instance, owner) -> str:
-            body = ast.parse(inspect.getsource(cls)).body[0].body
+            definition = ast.parse(inspect.getsource(cls)).body[0]
+            assert isinstance(definition, ast.ClassDef)
             texts = {
                 field.target.id: inspect.cleandoc(below.value.value)
-                for field, below in itertools.pairwise(body)
+                for field, below in itertools.pairwise(definition.body)
                 if isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
                 and isinstance(below, ast.Expr)
                 and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
             }
             lines = [f"{name}: {text}".replace("\n", "\n    ") for name, text in texts.items()]
             return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
 
-    cls.__doc__ = WithFields()
+    cls.__doc__ = WithFields()  # pyright: ignore[reportAttributeAccessIssue]  # a property of the class, not a str
     return cls
 
 

@@ -50,17 +50,19 @@ class Network:
 
     def __post_init__(self):
         require_types("network.", self)
-        if isinstance(self.hidden_layers, int):
-            object.__setattr__(self, "hidden_layers", (self.hidden_layers,))
+        object.__setattr__(self, "hidden_layers", self.depths)
         require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
         require(not (self.d1 and self.d0_d1_over_N), "network: d1 and d0_d1_over_N are both given; keep one of them")
         require_ratios("network.d0_d1_over_N", self.d0_d1_over_N)
-        require(
-            bool(self.hidden_layers), "network.hidden_layers: the grid is empty; give at least one number, such as 1"
-        )
-        require_grid("network.hidden_layers", self.hidden_layers, 1, "a network needs at least one hidden layer")
+        require(bool(self.depths), "network.hidden_layers: the grid is empty; give at least one number, such as 1")
+        require_grid("network.hidden_layers", self.depths, 1, "a network needs at least one hidden layer")
         require(math.isfinite(self.rho), f"network.rho: {self.rho} is not finite; give a slope, such as 0 for the ReLU")
         require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """hidden_layers, of which a config may give one alone."""
+        return (self.hidden_layers,) if isinstance(self.hidden_layers, int) else self.hidden_layers
 
 
 @document_fields
@@ -212,13 +214,13 @@ class Study:
             require(
                 not self.problem.constant_input, "problem.constant_input: it only goes with volume; use network.bias"
             )
-            same = self.figure != "basins" or self.train.precision == "float64"
+            same = self.figure != "basins" or self.training.precision == "float64"
             require(same, "train.precision: basins and volumes must be of the same points; take 'float64'")
             one = self.figure != "capacity" or self.network.hidden_layers == (1,)
             require(
                 one, "network.hidden_layers: capacity is of one hidden layer, whose global minima are proven; give 1"
             )
-            shared = self.train.parallel == "seeds" or self.problem.data_sets == 1
+            shared = self.training.parallel == "seeds" or self.problem.data_sets == 1
             require(
                 shared, "problem.data_sets: train.parallel='rows' trains all repetitions on the same points; give 1"
             )
@@ -241,10 +243,23 @@ class Study:
         require(self.network.hidden_layers == (1,), "network.hidden_layers: volumes are of one hidden layer; give 1")
         require(not self.network.bias, "network.bias: volumes have no output bias; use problem.constant_input")
         require(
-            not (self.volume.redraw and self.problem.is_image), "volume.redraw: images are not drawn anew; leave it out"
+            not (self.measurement.redraw and self.problem.is_image),
+            "volume.redraw: images are not drawn anew; leave it out",
         )
         own = self.figure in ("none", "volumes", "full_rank")
         require(own, f"figure: {self.figure!r} is drawn from trained networks; give train in place of volume")
+
+    @property
+    def training(self) -> Train:
+        """How the networks are trained: `train`, of a study that has no volume."""
+        assert self.train is not None
+        return self.train
+
+    @property
+    def measurement(self) -> Volume:
+        """What is measured: `volume`, of a study that has one."""
+        assert self.volume is not None
+        return self.volume
 
     @property
     def parts(self) -> tuple["Study", ...]:

@@ -8,14 +8,27 @@ import contextlib
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 
 from mnnjax.checks import UserError
 
+# jax.Device in annotations: JAX's own is no type to type checkers, since jaxlib comes without stubs.
+if TYPE_CHECKING:
+    Device: TypeAlias = Any
+else:
+    Device = jax.Device
+
+
+def setting(name: str) -> Any:
+    """The value of one of JAX's settings, which jax.config has as attributes that no type checker knows."""
+    return getattr(jax.config, name)
+
+
 # Evaluations and certificates run on the CPU backend, also where the user asked for an accelerator alone.
-if jax.config.jax_platforms and "cpu" not in jax.config.jax_platforms.split(","):
-    jax.config.update("jax_platforms", f"{jax.config.jax_platforms},cpu")
+if (_platforms := setting("jax_platforms")) and "cpu" not in _platforms.split(","):
+    jax.config.update("jax_platforms", f"{_platforms},cpu")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -23,7 +36,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 def require_x64() -> None:
     """Raise UserError (a ValueError) where 64-bit types have been switched off since: float64 would silently become
     float32. It costs nothing, and under jit is asked while tracing."""
-    if not jax.config.jax_enable_x64:
+    if not setting("jax_enable_x64"):
         raise UserError(
             "jax_enable_x64: is off, and this needs float64; jax.config.update('jax_enable_x64', True) switches it on"
         )
@@ -43,7 +56,7 @@ def use_all_cores() -> None:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flag = re.search(r"host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
-    devices = int(flag[1]) if flag else jax.config.jax_num_cpu_devices
+    devices = int(flag[1]) if flag else setting("jax_num_cpu_devices")
     if devices < 1:
         devices = max(cores, 2)
         with contextlib.suppress(RuntimeError):

@@ -169,14 +169,10 @@ def test_dry_run_prints_the_plan_and_runs_nothing(config, tmp_path, capsys, monk
     assert not (tmp_path / "runs").exists()
 
 
-def test_run_status_report(config, tmp_path):
+def test_run_status_report(config, tmp_path, monkeypatch, capsys):
     """A whole run in a process of its own, from another folder, without a terminal."""
-
-    def mnnjax(*arguments):
-        command = [sys.executable, "-m", "mnnjax.cli", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-
-    run = mnnjax("run", config, "--train.learning_rate", "0.05", "--repeats", "3")
+    command = [sys.executable, "-m", "mnnjax.cli", "run", config, "--train.learning_rate", "0.05", "--repeats", "3"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     workdir = tmp_path / "runs/tiny"
@@ -186,15 +182,17 @@ def test_run_status_report(config, tmp_path):
     assert [(row["d0"], row["seed"]) for row in rows] == [(d, str(s)) for d in ("3", "4") for s in range(3)]
     assert (workdir / "report.html").stat().st_size > 1000
 
-    status = mnnjax("status", "runs/tiny")
-    assert "2 of 2 cells finished" in status.stdout
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["status", "runs/tiny"]) == 0
+    assert "2 of 2 cells finished" in capsys.readouterr().out
     before = (workdir / "report.html").read_bytes()
-    assert mnnjax("report", "runs/tiny").returncode == 0
+    assert cli.main(["report", "runs/tiny"]) == 0
     assert (workdir / "report.html").read_bytes() == before
 
-    other = mnnjax("run", config)
-    assert other.returncode == 2
-    assert "belongs to another study (train.learning_rate: there 0.05, here 0.01)" in other.stderr
+    capsys.readouterr()
+    assert cli.main(["run", config]) == 2
+    message = "belongs to another study (train.learning_rate: there 0.05, here 0.01)"
+    assert message in capsys.readouterr().err
     assert rows == read_csv(workdir / "results.csv")
 
 
@@ -239,6 +237,7 @@ def test_basins_without_exact_volumes_are_refused_before_a_folder_is_made(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):
     """An object that outlives the signal handlers sends one."""
     code = f"""

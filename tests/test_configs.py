@@ -39,8 +39,8 @@ STAND_INS = {"cifar10": "patches32", "imagenet64": "patches64"}
 
 
 # The others show what all configs have in common.
-SLOW = {"angular_volume", "capacity", "cifar10", "fig5_1", "full_rank", "gaussian_large", "imagenet64", "mnist"}
-SMALL = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in CONFIGS]
+QUICK = {"digits", "fig5_2"}
+SMALL = [pytest.param(p, id=p.stem, marks=[] if p.stem in QUICK else [pytest.mark.slow]) for p in CONFIGS]
 
 
 @pytest.mark.parametrize("path", SMALL)

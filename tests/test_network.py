@@ -8,6 +8,8 @@ import pytest
 from mnnjax.network import MNN, leaky_relu
 from mnnjax.objective import mean_squared_error
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 RHOS = [0.0, 0.1, -1.0]
 

@@ -108,10 +108,10 @@ def _unpickle(path: Path, data_set: DataSet) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{path} is no CIFAR-10 batch ({one_line(error)}); fetch it again") from error
     fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in _items(batch)}
     data, labels = fields.get("data"), fields.get("labels")
-    good = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (data_set.pixels,)
-    require(good, f"{path} is no CIFAR-10 batch: no data (images, {data_set.pixels}) of type uint8 in it")
-    whole = isinstance(labels, list) and all(type(label) is int for label in labels)
-    require(whole and len(labels) == len(data), f"{path} is no CIFAR-10 batch: not one label for each image in it")
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (data_set.pixels,):
+        raise UserError(f"{path} is no CIFAR-10 batch: no data (images, {data_set.pixels}) of type uint8 in it")
+    if not isinstance(labels, list) or len(labels) != len(data) or any(type(label) is not int for label in labels):
+        raise UserError(f"{path} is no CIFAR-10 batch: not one label for each image in it")
     return data, np.array(labels, np.int64)
 
 

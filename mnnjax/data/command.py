@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def table(rows: list[dict]) -> str:
     """The rows of `list_stored` for people."""
-    lines = [("data set", *SPLITS, "size", "path", "state")]
+    lines: list[tuple[str, ...]] = [("data set", *SPLITS, "size", "path", "state")]
     for row in rows:
         there = row["bytes"] is not None
         numbers = (row["train"], row["test"], size(row["bytes"])) if there else "---"

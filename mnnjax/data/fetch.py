@@ -33,7 +33,7 @@ def fetch(data_set: DataSet, folder: Path) -> None:
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     builder = tfds.builder(data_set.tfds_name, data_dir=folder)
-    for url in {urlsplit(url).netloc: url for url in builder.url_infos}.values():
+    for url in {urlsplit(url).netloc: url for url in builder.url_infos or ()}.values():
         _reach(data_set, url)
     config = tfds.download.DownloadConfig(try_download_gcs=False, force_checksums_validation=True)
     downloads = folder / "downloads"

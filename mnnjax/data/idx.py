@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -29,11 +29,12 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
     """
     if data_set.name not in ("mnist", "fashion_mnist"):
         return None
-    found = {(split, kind): _file(folder, split, kind) for split in SPLITS for kind in ("images", "labels")}
-    if not any(found.values()):
+    looked_for = {(split, kind): _file(folder, split, kind) for split in SPLITS for kind in ("images", "labels")}
+    found = {key: path for key, path in looked_for.items() if path is not None}
+    if not found:
         return None
-    for (split, kind), path in found.items():
-        require(path is not None, f"{folder} lacks {_names(split, kind)[0]} (or .gz); put it there")
+    for split, kind in looked_for:
+        require((split, kind) in found, f"{folder} lacks {_names(split, kind)[0]} (or .gz); put it there")
     counts = {}
     for split in SPLITS:
         counts[split] = _rows(found[split, "labels"], ())
@@ -63,7 +64,7 @@ def _file(folder: Path, split: str, kind: str) -> Path | None:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        yield file
+        yield cast(BinaryIO, file)  # which a GzipFile is too, but for its type
 
 
 def _read(path: Path, header_bytes: int, rows: int, row_bytes: int) -> Iterator[np.ndarray]:

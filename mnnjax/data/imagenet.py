@@ -5,7 +5,7 @@ import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -25,11 +25,12 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
     """
     if data_set.name != "imagenet64":
         return None
-    found = {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]}
-    if not any(found.values()):
+    looked_for = {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]}
+    found = {name: path for name, path in looked_for.items() if path is not None}
+    if not found:
         return None
-    for name, path in found.items():
-        require(path is not None, f"{folder} lacks {name}; put it there")
+    for name in looked_for:
+        require(name in found, f"{folder} lacks {name}; put it there")
     counts = {split: sum(_count(found[name], data_set.pixels) for name in BATCHES[split]) for split in SPLITS}
 
     def blocks(split: str) -> Iterator[Block]:
@@ -48,7 +49,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def _array(path: Path, name: str) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype]]:
+def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:
     """An array of an .npz: the stream of its numbers, its shape and type."""
     with damage_named(path), zipfile.ZipFile(path) as archive:
         require(f"{name}.npy" in archive.namelist(), f"{path} holds no array {name}; it is no ImageNet batch")

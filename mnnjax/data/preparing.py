@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mnnjax.checks import require
+from mnnjax.checks import UserError, require
 from mnnjax.data import tfds_folder
 from mnnjax.data.sets import SPLITS, DataSet, by_hand, default_folder, find, size
 from mnnjax.data.source import Source, one_line
@@ -53,7 +53,8 @@ def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -
         say(f"{data_set.name}: TFDS downloads and prepares it, {size(data_set.download_bytes)} with what it unpacks")
         _fetch(data_set, folder)
         source = tfds_folder.find(data_set, folder)
-        require(source is not None, f"TFDS has left no {data_set.tfds_name}; {by_hand(data_set)}")
+        if source is None:
+            raise UserError(f"TFDS has left no {data_set.tfds_name}; {by_hand(data_set)}")
         yield source
 
 
@@ -70,6 +71,7 @@ def _fetch(data_set: DataSet, folder: Path) -> None:
     ):
         try:
             _watch(data_set, child, folder)
+            assert child.stdout is not None
             problem = child.stdout.read().decode().strip()
         finally:
             child.kill()

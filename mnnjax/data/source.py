@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from jaxtyping import Integer, UInt8
@@ -37,7 +37,7 @@ def block_rows(row_bytes: int) -> int:
 
 
 def read_rows(
-    file: BinaryIO, path: Path, rows: int, row_bytes: int
+    file: IO[bytes], path: Path, rows: int, row_bytes: int
 ) -> Iterator[UInt8[np.ndarray, "block_rows row_bytes"]]:
     """Exactly `rows` rows of row_bytes bytes each, up to the end of the file, block by block.
 

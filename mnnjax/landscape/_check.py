@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from mnnjax.arrays import check_array, refuse_traced, shape_of
@@ -25,7 +26,7 @@ def check_eps(eps: float) -> float:
     return float(eps)
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float | Float[Array, ""]) -> None:
     """threshold is a finite number, or traced."""
     check_array("threshold", threshold, (), "give one number")
 
@@ -67,7 +68,7 @@ def on_jax(value) -> Float[Array, "..."]:
 
 def in_float64(function: Callable, *values):
     """function(*values) in float64, on this process's CPU, where that is native; of traced values where they are."""
-    if any(isinstance(value, jax.core.Tracer) for value in values):
+    if any(isinstance(value, Tracer) for value in values):
         return function(*(on_jax(value).astype(jnp.float64) for value in values))
     # Bare NumPy arrays: the result is free to go to another device.
     with on_cpu():
@@ -135,7 +136,7 @@ def check_pattern(A, X) -> None:
     """A (N, d1) has at most two values, and 1 among them if there are two; X (N, d0) has as many rows; both may be
     traced."""
     check_rows(A, X)
-    if not isinstance(A, jax.core.Tracer):
+    if not isinstance(A, Tracer):
         values = np.unique(np.asarray(A, np.float64))
         if len(values) > 2 or (1.0 not in values and len(values) == 2):
             raise UserError(f"A: of shape {np.shape(A)} has entries other than rho and 1; use activation_pattern")

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mnnjax.arrays import on_host
+from mnnjax.arrays import AnyArray, on_host
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_spread
 
@@ -23,7 +23,7 @@ SAME = 1e-12
 THIN = 1e-14
 
 
-def cells(X: Float[np.ndarray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
+def cells(X: Float[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
 
     Errors are absolute, of some 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out.
@@ -124,6 +124,6 @@ def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3
 
 def _orientation(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"], c: Float[np.ndarray, "3"]) -> int:
     """The sign of det(a, b, c), without rounding."""
-    a, b, c = ([Fraction(v) for v in row.tolist()] for row in (a, b, c))
-    det = sum(c[k] * (a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2]) for k in range(3))
+    p, q, r = ([Fraction(v) for v in row.tolist()] for row in (a, b, c))
+    det = sum(r[k] * (p[k - 2] * q[k - 1] - p[k - 1] * q[k - 2]) for k in range(3))
     return (det > 0) - (det < 0)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Real
 
-from mnnjax.arrays import check_count, check_network, on_host
+from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
 from mnnjax.landscape._equality import EqualWithNan
 from mnnjax.landscape.intervals import aligned
@@ -94,7 +94,7 @@ def _number(value: float) -> str:
 
 
 def certify(
-    W: Real[np.ndarray, "d1 d0"], z: Real[np.ndarray, " d1"], X: Real[np.ndarray, "N d0"], y: Real[np.ndarray, " N"],
+    W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"],
     rho: float, *, threshold: float | None = None, output_bias: float | None = None,
 ) -> Certificate:  # fmt: skip
     """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
@@ -138,11 +138,12 @@ def certify(
     threshold = threshold_of(threshold, y)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
     if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
-        return Certificate("not_converged", reason, *[np.nan] * 4, None, *[np.nan] * 4)
+        nan = np.nan
+        return Certificate("not_converged", reason, nan, nan, nan, nan, None, nan, nan, nan, nan)
     point = evaluate(W, z, c, X, y, rho)
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
-    matters = X.any(axis=1)
-    at_zero = ((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0)
+    matters = np.asarray(X.any(axis=1))
+    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0))
     problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
 
     system = problem.system(z)
@@ -151,12 +152,12 @@ def certify(
     if not far <= NEAR:
         minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
     verdict, reason = _verdict(minimum, reason, at_zero, y)
-    in_region = minimum is not None and not at_zero.any()
+    inside = None if at_zero.any() else minimum
     rank_known = system.proven and not at_zero.any()
     if verdict == "global_minimum":
         region_mse = region_mce = 0.0
-    elif in_region or rank_known:
-        region_e = minimum.e if in_region else system.region_residual(point.e)
+    elif inside is not None or rank_known:
+        region_e = system.region_residual(point.e) if inside is None else inside.e
         region_mse = float(np.mean(region_e**2))
         region_mce = _mce(is_upper(y - region_e, y, threshold), y, threshold)
     else:

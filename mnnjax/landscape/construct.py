@@ -19,14 +19,14 @@ keeps rounding small, which is about 1e-16 * sum_i |z_i w_i . x|:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from mnnjax.arrays import check_network, check_points, check_rho, on_host
+from mnnjax.arrays import AnyArray, check_network, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows, row_norms
@@ -51,8 +51,8 @@ class ConstructionError(NamedTuple):
 
 
 def construction_error(
-    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"],
-    y: Float[np.ndarray, " N"], rho: float,
+    W: Float[AnyArray, "d1 d0"], z: Float[AnyArray, " d1"], X: Float[AnyArray, "N d0"],
+    y: Float[AnyArray, " N"], rho: float,
 ) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): (relative_error,
     margin, units), in exact arithmetic and in float64 as f(X W^T) z (eq 2.2). The error is inf where exact arithmetic
@@ -78,7 +78,7 @@ def _error(W, z, X, y, rho: float) -> ConstructionError:
 
 
 def global_minimum(
-    X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float
+    X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]]:
     """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) and no neural input zero: in exact arithmetic,
     proven, and in float64 as NumPy evaluates it.
@@ -120,6 +120,7 @@ def global_minimum(
                 best, best_error = network, error if margin > 0 else np.inf
         if best_error <= GOOD or (best_error <= TOLERANCE and draw >= 2):
             break
+    assert best is not None  # the last draw takes any rank
     missed = largest_error(*best, X, y, rho) / label_scale(y)
     if not max(best_error, np.max(missed)) <= TOLERANCE:  # also where it is NaN
         missed = np.maximum(missed, np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
@@ -208,7 +209,9 @@ def _centre(w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return w, root
 
 
-def _least_norm(w: np.ndarray, roots, points: np.ndarray, rho: float, full_rank_only: bool) -> tuple[Callable, int]:
+def _least_norm(
+    w: np.ndarray, roots, points: np.ndarray, rho: float, full_rank_only: bool
+) -> tuple[Callable | None, int]:
     """The map from b (M,) to the phi of least norm with (A o X) vec(v) = b, v_k = root_k^-T phi_k, and rank(A o X).
 
     |phi|^2 is sum_k v_k^T H_k v_k. Where the rank is short, least squares; with full_rank_only None instead, and 0.
@@ -217,13 +220,13 @@ def _least_norm(w: np.ndarray, roots, points: np.ndarray, rho: float, full_rank_
     system = [a * linalg.solve_triangular(L, points.T, lower=True) for a, L in zip(slopes.T, roots, strict=True)]
     system = np.concatenate(system)  # (K r, M), the transpose
     if len(system) >= len(points):
-        Q, R = linalg.qr(system, mode="economic", check_finite=False)
+        Q, R = cast(tuple[np.ndarray, np.ndarray], linalg.qr(system, mode="economic", check_finite=False))
         if np.min(np.abs(np.diag(R))) > RANK * np.max(np.abs(np.diag(R))):
-            return lambda b: Q @ linalg.solve_triangular(R, b, trans="T"), len(points)
+            return lambda b: Q @ linalg.solve_triangular(R, b, trans=1), len(points)
     if full_rank_only:
         return None, 0
     U, S, Vt = linalg.svd(system, full_matrices=False, check_finite=False)
-    rank = np.count_nonzero(S / S[0] > RANK)
+    rank = int(np.count_nonzero(S / S[0] > RANK))
     return lambda b: U[:, :rank] @ (Vt[:rank] @ b / S[:rank]), rank
 
 

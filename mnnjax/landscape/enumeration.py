@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from mnnjax.arrays import check_count, check_points, check_rho
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_eps, threshold_of
 from mnnjax.landscape.arrangement import cells
@@ -60,7 +60,7 @@ class ExactVolumes:
 
 
 def exact_volumes(
-    X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
     threshold: float | None = None,
 ) -> ExactVolumes:  # fmt: skip
     """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
@@ -178,7 +178,7 @@ def _rank(M) -> int:
     return int(np.sum(values > rank_tolerance(M.shape) * values[0]))
 
 
-def exact_rank_deficient(X: Float[np.ndarray, "N d0"], d1: int, rho: float) -> float:
+def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> float:
     """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, however small it is: its relative
     error is that of the cells that make it, times d1. A cell's is about 1e-16 over its volume, so it is large only
     where cells matter that are nearly as thin as that. X (N, d0). d1: hidden units. rho: slope for negative neural

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from scipy.stats import beta, t
 
 from mnnjax.arrays import check_array
@@ -132,9 +132,9 @@ def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
     """
     error = 0.05 / looks
     pairs = [(int(h), int(n)) for h, n in zip(*counts, strict=True)]
-    three = [proportion(*pair, 1 - error) for pair in pairs]
-    wide = [clopper_pearson(*pair, 1 - error / 2) for pair in pairs]
-    return Volumes(*three, quotient(*three[:2], *wide[:2]))
+    above, below, deficient = (proportion(*pair, 1 - error) for pair in pairs)
+    wide_above, wide_below = (clopper_pearson(*pair, 1 - error / 2) for pair in pairs[:2])
+    return Volumes(above, below, deficient, quotient(above, below, wide_above, wide_below))
 
 
 def looks_at(samples: int, batch: int) -> list[int]:
@@ -151,7 +151,7 @@ def narrow(volumes: Volumes, relative_width: float) -> bool:
     return all(v.high - v.low < relative_width * v.estimate for v in three if v.draws)
 
 
-def combine(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+def combine(values: Sequence[float] | Float[np.ndarray, " n"], confidence: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of independent unbiased estimates that are not negative, such as splitting runs.
 
     Source: P. Hall, J. R. Stat. Soc. B 54, 1992. Such estimates are skewed to the right; Hall's interval is Student's t

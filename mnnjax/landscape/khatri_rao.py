@@ -4,11 +4,11 @@ Everything here works under jit and vmap. Products of float32 arrays are float32
 A may be any real matrix, not only an activation pattern.
 """
 
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from mnnjax.arrays import check_array
+from mnnjax.arrays import AnyArray, check_array
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_rows, in_float64, on_jax
 
@@ -19,7 +19,7 @@ def _check(A, X) -> tuple[Array, Array]:
     return on_jax(A), on_jax(X)
 
 
-def khatri_rao(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
+def khatri_rao(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N d1*d0"]:
     """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
 
     Raises:
@@ -32,7 +32,7 @@ def _product(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
 
 
-def khatri_rao_gram(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N N"]:
+def khatri_rao_gram(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N N"]:
     """The Gram matrix (N, N) of the rows of A o X, (A A^T) * (X X^T) elementwise (section 1); never forms the product.
 
     Raises:
@@ -43,7 +43,7 @@ def khatri_rao_gram(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[A
 
 
 def khatri_rao_matvec(
-    A: Float[Array, "N d1"], X: Float[Array, "N d0"], theta: Float[Array, "d1 d0"]
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], theta: Float[AnyArray, "d1 d0"]
 ) -> Float[Array, " N"]:
     """(A o X) vec(theta), matrix-free: the output of the region's network with z_i w_i = theta[i] (section 2).
 
@@ -58,7 +58,7 @@ def khatri_rao_matvec(
 
 
 def khatri_rao_rmatvec(
-    A: Float[Array, "N d1"], X: Float[Array, "N d0"], e: Float[Array, " N"]
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], e: Float[AnyArray, " N"]
 ) -> Float[Array, "d1 d0"]:
     """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2).
 
@@ -75,7 +75,7 @@ def rank_tolerance(shape: tuple[int, ...]) -> float:
     return max(shape) * float(jnp.finfo(jnp.float64).eps)
 
 
-def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""] | int:
+def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Int[Array, ""] | int:
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with its rows scaled to
@@ -86,7 +86,7 @@ def khatri_rao_rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Arr
     """
     _check(A, X)
     rank = in_float64(_rank, A, X)
-    return rank if isinstance(rank, jax.core.Tracer) else int(rank)
+    return rank if isinstance(rank, Tracer) else int(rank)
 
 
 def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:

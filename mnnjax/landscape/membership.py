@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mnnjax.arrays import check_rho, refuse_traced
+from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
@@ -65,7 +65,7 @@ class _Neurons(NamedTuple):
 
 
 def region_holds_dlm(
-    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
 ) -> bool:
     """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2).
 
@@ -106,7 +106,7 @@ def region_holds_dlm(
     if empty:
         answer = Answer(False, any(cell.sure for cell in empty))
     else:
-        target, rank = y, khatri_rao_rank(A, X)
+        target, rank = y, int(khatri_rao_rank(A, X))
         if rank < len(y):
             check_lengths(X)
             target = y - np.asarray(region_residual(A, X, y))

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
+from mnnjax.arrays import AnyArray
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, in_float64, on_jax
 from mnnjax.landscape.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
@@ -12,7 +13,9 @@ from mnnjax.landscape.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolera
 ZERO_TO_ROUNDING = 1e-9
 
 
-def region_residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"]) -> Float[Array, " N"]:
+def region_residual(
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"]
+) -> Float[Array, " N"]:
     """e (N,), the residual that all differentiable local minima of the region D_A(X) share (Lemma 2).
 
     (A o X)^T e = 0 makes it e = y - P y with P the projection on the column space of the N x (d0 d1) matrix A o X, so
@@ -44,7 +47,7 @@ def _residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, 
 
 
 def region_errors(
-    A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"], threshold: float | None = None
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], threshold: float | None = None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(MSE, MCE) that all differentiable local minima of the region D_A(X) share (Lemma 2): |e|^2 / N (eq 2.3), and the
     fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (see is_upper).
@@ -61,16 +64,17 @@ def region_errors(
     """
     e = region_residual(A, X, y)
     y = on_jax(y).astype(e.dtype)
-    if threshold is None:
-        # objective.default_threshold, for labels that may be traced.
-        threshold = jnp.where((y == -1).any(), 0.0, 0.5)
-    check_threshold(threshold)
+    # Where none is given: objective.default_threshold, for labels that may be traced.
+    limit = jnp.where((y == -1).any(), 0.0, 0.5) if threshold is None else threshold
+    check_threshold(limit)
     output = y - e
-    wrong = is_upper(output, y, threshold) != (y > threshold)
+    wrong = is_upper(output, y, limit) != (y > limit)
     return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
 
 
-def is_upper(output: Real[Array, " N"], y: Real[Array, " N"], threshold: float) -> Bool[Array, " N"]:
+def is_upper(
+    output: Real[AnyArray, " N"], y: Real[AnyArray, " N"], threshold: float | Float[Array, ""]
+) -> Bool[AnyArray, " N"]:
     """Which outputs (N,) of a region's minima, fitted to labels y (N,), are of the upper class: above the threshold by
     more than rounding.
 

@@ -52,7 +52,7 @@ class Minimum(NamedTuple):
 
 
 def evaluate(
-    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float | None, X: Float[np.ndarray, "N d0"],
+    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Point:  # fmt: skip
     """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
@@ -137,7 +137,7 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
     """Whether all weights within `missing` (d1,) of the point's rows of W are in the region."""
-    matters = problem.X.any(axis=1)
+    matters = np.asarray(problem.X.any(axis=1))
     # Rounded up, also where the squares of a row underflow.
     lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
     same = (point.U > 0) == (problem.A == 1.0)
@@ -156,7 +156,10 @@ def _joint_steps(problem: RegionProblem, point: Point, system: System) -> Point 
     kept = problem.kept
     for _ in range(JOINT_STEPS):
         try:
-            step = (_theta_step if isinstance(system, ColumnsIndependent) else _data_step)(problem, point, system)
+            if isinstance(system, ColumnsIndependent):
+                step = _theta_step(problem, point, system)
+            else:
+                step = _data_step(problem, point, system)
         except np.linalg.LinAlgError:
             return None
         W, z = point.W.copy(), point.z.copy()

@@ -61,13 +61,13 @@ def run_particles(
     Source: fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is
     unbiased for every h, since each choice among the particles is undone by its weight.
     """
-    X = jnp.asarray(X)
-    W = jnp.zeros((particles, d1, X.shape[1]))
+    points, labels = jnp.asarray(X), jnp.asarray(y)
+    W = jnp.zeros((particles, d1, points.shape[1]))
     log_mean, moves = 0.0, []
     scores = np.zeros(particles, int)
     for k, stage in enumerate(jax.random.split(key, d1)):
         key_W, key_choice = jax.random.split(stage)
-        W, log_ratio, after = add_neuron(key_W, W, k, X, jnp.asarray(y), rho, eps, target, threshold)
+        W, log_ratio, after = add_neuron(key_W, W, k, points, labels, rho, eps, target, threshold)
         own, after = np.exp(np.asarray(log_ratio)), np.asarray(after)
         moves.append((scores, after, own))
         # The last neuron's weights are not resampled: what is decided then needs no score.

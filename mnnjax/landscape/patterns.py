@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mnnjax.arrays import check_first_layer, check_rho
+from mnnjax.arrays import AnyArray, check_first_layer, check_rho
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import on_jax
 
 
-def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Array, "N d1"]:
+def neural_inputs(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
     """U = X W^T (N, d1), the pre-activations w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
     Computed in float64, also where W and X are not, since the signs name the region. Works under jit and vmap.
@@ -21,7 +21,7 @@ def neural_inputs(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"]) -> Float[Ar
     return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
 
 
-def activation_pattern(W: Float[Array, "d1 d0"], X: Float[Array, "N d0"], rho: float) -> Float[Array, "N d1"]:
+def activation_pattern(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
     """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
     elsewhere.
 

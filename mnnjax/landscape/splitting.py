@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-from mnnjax.arrays import check_count, check_points, check_rho, on_host
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
@@ -75,7 +75,7 @@ def _on_host(function: Callable) -> Callable:
 
 @_on_host
 def fit_importance(
-    key: PRNGKeyArray, X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *,
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
 ) -> Float[np.ndarray, "d1+1 N+2"]:  # fmt: skip
     """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
@@ -108,8 +108,8 @@ def fit_importance(
 
 @_on_host
 def run_splitting(
-    key: PRNGKeyArray, importance: Float[np.ndarray, "d1+1 N+2"], X: Float[np.ndarray, "N d0"],
-    y: Float[np.ndarray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
+    key: PRNGKeyArray, importance: Float[AnyArray, "d1+1 N+2"], X: Float[AnyArray, "N d0"],
+    y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
     threshold: float | None = None, max_linear_programs: int = 200,
 ) -> Repetition:  # fmt: skip
     """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
@@ -173,7 +173,7 @@ def run_splitting(
 
 
 def split_volume(
-    key: PRNGKeyArray, X: Float[Array, "N d0"], y: Float[Array, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
     target: Target = "rank_deficient", particles: int = 2000, repetitions: int = 20, threshold: float | None = None,
     max_linear_programs: int = 200,
 ) -> SplitEstimate:  # fmt: skip

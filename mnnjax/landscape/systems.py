@@ -60,7 +60,7 @@ def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple 
         except np.linalg.LinAlgError:
             continue
         bound = fraction * estimate - (n + 2) * EPS * float(np.trace(S)) - error
-        return (factor, bound) if bound > 0 else (None, 0.0)
+        return (factor, float(bound)) if bound > 0 else (None, 0.0)
     return None, 0.0
 
 
@@ -83,7 +83,7 @@ class Region:
     @classmethod
     def of(cls, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> "Region":
         """The region of the pattern A (N, d1) on X (N, d0)."""
-        live = A.any(axis=1) & X.any(axis=1) | constant
+        live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
         columns, index = np.unique(A[live], axis=1, return_inverse=True)
         used = columns.any(axis=0)
         number = np.where(used, np.cumsum(used) - 1, -1)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-from mnnjax.arrays import check_count, check_points, check_rho
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import (
@@ -69,6 +69,7 @@ def make_screen(
     columns = d0 + (1 if constant_input and draw else 0)
 
     def points_of(key, N):
+        assert draw is not None
         X, y = draw(key, N)
         ones = (jnp.arange(rows) < N).astype(X.dtype)[:, None]
         return (jnp.hstack([X, ones]) if constant_input else X), y
@@ -139,7 +140,7 @@ def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
 
 
 def decide(
-    screened: Screened, X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], N: int, d1: int,
+    screened: Screened, X: Float[np.ndarray, "N d0"] | None, y: Float[np.ndarray, " N"] | None, N: int, d1: int,
     rho: float, eps: float, threshold: float, asked: Sequence[int],
     output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
@@ -154,7 +155,9 @@ def decide(
     count = len(screened.standing)
     there = (np.arange(screened.patterns.shape[1]) < N)[:, None] & (np.arange(screened.patterns.shape[2]) < d1)
     A = np.where(screened.patterns, 1.0, rho) * there
-    points = [(X, y)] * count if screened.X is None else list(zip(screened.X, screened.y, strict=True))
+    points = [(np.asarray(X), np.asarray(y))] * count
+    if screened.X is not None and screened.y is not None:
+        points = list(zip(np.asarray(screened.X), np.asarray(screened.y), strict=True))
 
     def gather(indices):
         return A[indices], *(np.stack([points[i][k] for i in indices]) for k in (0, 1))
@@ -172,7 +175,7 @@ def decide(
         X_i, y_i, e = points[i][0][:N], points[i][1][:N], residuals[i, :N]
         if not (is_bad(e, y_i, eps, threshold) if which == 0 else is_zero(e, y_i)):
             return False
-        signs = screened.signs[i, :d1] if which == 1 and output_signs == "random" else None
+        signs = np.asarray(screened.signs[i, :d1]) if which == 1 and output_signs == "random" else None
         return holds_minimum(A[i, :N, :d1], X_i, y_i, e, rho, signs).holds
 
     hits = [sum(each(functools.partial(holds, which=which), range(asked[which]))) for which in (0, 1)]
@@ -199,7 +202,7 @@ def residuals_of(
 
 
 def estimate_volumes(
-    key: PRNGKeyArray, X: Float[Array, "N d0"], y: Float[Array, " N"], d1: int, rho: float, eps: float = 0.0,
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
     samples: int = 1000, *,
     suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
     threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
@@ -273,11 +276,11 @@ def estimate_expected_volumes(
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled_screen(*arguments) -> Callable[..., Screened]:
+def _compiled_screen(rows: int, d0: int, units: int, rho: float, count: int, draw: Callable | None) -> Callable:
     """make_screen, compiled once for estimates that differ in their keys or points."""
-    rows, *others, draw = arguments
     # All rows are points: draw gets their number as an int, which it may use as a size.
-    return jax.jit(make_screen(rows, *others, None if draw is None else lambda key, _: draw(key, rows)))
+    of_all_rows = None if draw is None else lambda key, _: draw(key, rows)
+    return jax.jit(make_screen(rows, d0, units, rho, count, of_all_rows))
 
 
 def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, output_signs) -> Volumes:

@@ -6,6 +6,7 @@ the order of its terms; tiles are added in float64. The result depends on neithe
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
 
-import mnnjax.jax_setup  # noqa: F401
+from mnnjax.jax_setup import Device
 
 # Directions whose variance is at most this fraction of the largest one's are dropped. Rounding leaves about 1e-16 in
 # directions that hold nothing, and bends a direction of relative variance v by about 1e-16 / v.
@@ -63,7 +64,7 @@ class Whitening:
 
 
 def fit_whitening(
-    read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[jax.Device] | None = None
+    read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[Device] | None = None
 ) -> Whitening:
     """The whitening of N images (section 4, Table 1), from blocks of at most BLOCK_ROWS of them on all devices at once.
 
@@ -89,6 +90,8 @@ def fit_whitening(
     mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
     if not varies.any():
         raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
+    assert variances is not None
+    assert directions is not None  # some pixel varies
     keep = variances > NEAR_NULL * variances[-1]
     # The order of falling variance; eigh gives the rising one.
     variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]
@@ -103,7 +106,7 @@ def fit_whitening(
     return Whitening(mean, whole)
 
 
-def _many(read: Read, N: int, pixels: int, devices: Sequence[jax.Device | None]):
+def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     """Means, which pixels vary, and rising variances of their principal directions (columns), by the covariance."""
     sums, products = _moments(read, N, pixels, devices)
     covariance = (N * products - np.outer(sums, sums)) / N**2
@@ -130,7 +133,7 @@ def _few(read: Read, N: int):
 
 
 def _moments(
-    read: Read, N: int, pixels: int, devices: Sequence[jax.Device | None]
+    read: Read, N: int, pixels: int, devices: Sequence[Device | None]
 ) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, "pixels pixels"]]:
     """The sums of the pixels, and of their products, after SHIFT is subtracted; exact up to 2^53."""
     add = jax.jit(_add_block, donate_argnums=0)
@@ -145,7 +148,8 @@ def _moments(
         # A device has one block at a time.
         jax.block_until_ready(totals[k])
         totals[k] = add(totals[k], jax.device_put(whole, devices[k]))
-    return tuple(sum(parts) for parts in zip(*jax.device_get(totals), strict=True))
+    sums, products = (functools.reduce(np.add, parts) for parts in zip(*jax.device_get(totals), strict=True))
+    return sums, products
 
 
 def _add_block(totals, images):

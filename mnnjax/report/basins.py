@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import scipy.stats
@@ -94,11 +95,12 @@ def join(study: Study, part: Study, rows: Iterable[Row], volumes: Iterable[Volum
             exact.setdefault((*row.shape, row.data_seed), row)
     runs = grouped(rows, lambda row: (*row.shape, row.data_seed))
     basins = []
-    for (hidden_layers, *key), some in runs.items():
-        row = exact.get(tuple(key)) if hidden_layers == 1 else None
+    for (hidden_layers, d0, d1, N, data_seed), some in runs.items():
+        row = exact.get((d0, d1, N, data_seed)) if hidden_layers == 1 else None
         if row and {"suboptimal", "global_minima"} <= set(row.measured):
-            two = (row.measured[quantity].estimate for quantity in ("suboptimal", "global_minima"))
-            basins.append(Basin(*key, collections.Counter(map(_end, some)), *two))
+            suboptimal, global_minima = (row.measured[name].estimate for name in ("suboptimal", "global_minima"))
+            ends = collections.Counter(map(_end, some))
+            basins.append(Basin(d0, d1, N, data_seed, ends, suboptimal, global_minima))
     return sorted(basins, key=lambda basin: basin.shape), len(runs) - len(basins)
 
 
@@ -131,8 +133,8 @@ def rank_correlation(basins: Sequence[Basin]) -> tuple[float, float] | None:
     x, y = [b.suboptimal for b in basins], [b.frequency("suboptimal_dlm") for b in basins]
     if len(basins) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    found = scipy.stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue) if len(basins) > 8 else _exact_p_value(x, y)
+    statistic, p_value = cast(tuple[float, float], scipy.stats.spearmanr(x, y))
+    return float(statistic), float(p_value) if len(basins) > 8 else _exact_p_value(x, y)
 
 
 def mean_ratio(basins: Sequence[Basin]) -> tuple[float, float, float] | None:

@@ -1,6 +1,7 @@
 """How often training ends in each kind of minimum, against the exact volume of the regions that hold one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -71,7 +72,7 @@ def _dots(panel: Axes, group: Sequence[Basin], verdict: str, volume: str, color:
     closed, opened = zip(*(b.open_interval(verdict) for b in group), strict=True)
     panel.vlines(x, closed, opened, color=color, alpha=0.18, linewidth=5, gid="open")
     panel.vlines(x, low, high, color=color, alpha=0.6, linewidth=1.4, gid="intervals")
-    style = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
+    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
     panel.plot(x, closed, **style, zorder=3, gid="point")
 
 

@@ -19,6 +19,7 @@ from mnnjax.report.grouping import grouped
 from mnnjax.report.rows import Cell, Curve, Row, cells, curves
 from mnnjax.report.tables import SIZES, Column, Table
 from mnnjax.report.threshold import MISFIT, Power, Rise, fit_power, fit_rise
+from mnnjax.report.volume_rows import VolumeRow
 from mnnjax.report.wording import EMPTY, integer, ratio, scientific, significant
 
 GLOBAL = "global_minimum"
@@ -50,7 +51,7 @@ class Group:
     @property
     def rounding(self) -> float:
         """The MSE up to which the residual is zero to the rounding of the arithmetic that trained."""
-        return float(ROUNDING_UNITS * np.finfo(self.part.train.precision).eps) ** 2
+        return float(ROUNDING_UNITS * np.finfo(self.part.training.precision).eps) ** 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,19 +81,20 @@ def solved(cell: Cell) -> Estimate:
 def names(study: Study) -> dict[str, str]:
     """Part -> what it is called: its optimizer, or its own name where two have the same optimizer."""
     parts = [part for part in study.parts if part.figure == "capacity"]
-    count = collections.Counter(part.train.optimizer for part in parts)
-    return {p.name: p.train.optimizer if count[p.train.optimizer] == 1 else p.name for p in parts}
+    count = collections.Counter(part.training.optimizer for part in parts)
+    return {p.name: p.training.optimizer if count[p.training.optimizer] == 1 else p.name for p in parts}
 
 
-def first_part(study: Study, rows: Iterable[Row]) -> str | None:
+def first_part(study: Study, rows: Iterable[Row | VolumeRow]) -> str | None:
     """The first part with this figure that has rows: its section shows all of them."""
     present = {row.study for row in rows}
     return next((name for name in names(study) if name in present), None)
 
 
-def gather(study: Study, rows: Iterable[Row]) -> list[Group]:
+def gather(study: Study, rows: Iterable[Row | VolumeRow]) -> list[Group]:
     """The groups of all parts with this figure that have rows, in the order (part, d0, d1)."""
-    by_part = {name: [row for row in rows if row.study == name] for name in names(study)}
+    trained = [row for row in rows if isinstance(row, Row)]
+    by_part = {name: [row for row in trained if row.study == name] for name in names(study)}
     groups = []
     for part in study.parts:
         for curve in curves(cells(by_part.get(part.name, ()))):
@@ -124,12 +126,12 @@ def pairings(groups: Sequence[Group]) -> list[Pairing]:
             ends = [
                 {(*row.shape[1:], row.seed): row.verdict == GLOBAL for row in all_rows(some[n])} for n in (one, other)
             ]
-            counts: dict[tuple, collections.Counter] = {}
+            counts: dict[tuple[int, int, int], collections.Counter] = {}
             for key in ends[0].keys() & ends[1].keys():
-                counts.setdefault(key[:-1], collections.Counter())[ends[0][key], ends[1][key]] += 1
-            kinds = ((True, True), (True, False), (False, True), (False, False))
+                counts.setdefault(key[:3], collections.Counter())[ends[0][key], ends[1][key]] += 1
             result += [
-                Pairing(one, other, *shape, tuple(c[kind] for kind in kinds)) for shape, c in sorted(counts.items())
+                Pairing(one, other, *shape, (c[True, True], c[True, False], c[False, True], c[False, False]))
+                for shape, c in sorted(counts.items())
             ]
     return result
 
@@ -139,7 +141,7 @@ def _draw(part: Study) -> tuple:
     problem, network = part.problem, part.network
     return (
         problem.inputs, problem.labels, problem.label_values, problem.teacher_units, problem.data_sets,
-        network.rho, network.bias, network.init, part.train.precision,
+        network.rho, network.bias, network.init, part.training.precision,
     )  # fmt: skip
 
 

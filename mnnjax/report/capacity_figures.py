@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
     x, found = [per_point(cell) for cell in cells], [solved(cell) for cell in cells]
     panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, **DASHED)
     panel.vlines(x, [f.low for f in found], [f.high for f in found], color=color, alpha=0.5, gid="intervals")
-    style = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
+    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
     panel.plot(x, [f.estimate for f in found], **style, zorder=3, clip_on=False, gid="fractions")
     if group.rise.kind == "fitted":
         fine = np.linspace(min(x), max(x), 400)

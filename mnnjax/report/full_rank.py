@@ -40,7 +40,7 @@ def full_rank_measure(cell: VolumeCell) -> Measure | None:
     deficient = cell.pooled("rank_deficient")
     if deficient is None or not deficient.is_known:
         return None
-    hits = None if deficient.hits is None else deficient.draws - deficient.hits
+    hits = None if deficient.hits is None or deficient.draws is None else deficient.draws - deficient.hits
     return Measure(1 - deficient.estimate, 1 - deficient.high, 1 - deficient.low, hits, deficient.draws)
 
 

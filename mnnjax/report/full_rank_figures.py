@@ -54,7 +54,7 @@ def full_rank(part: Study, cells: Sequence[VolumeCell]) -> Picture:
 
 def _points_sentence(part: Study, cells: Sequence[VolumeCell]) -> str:
     most = max(len(cell.rows) for cell in cells)
-    if part.volume.redraw:
+    if part.measurement.redraw:
         return "Points and labels are drawn anew for every draw."
     return f"Means over {plural(most, 'data set')}." if most > 1 else "One data set a cell."
 

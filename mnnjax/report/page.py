@@ -132,7 +132,7 @@ def _folder(path: AnyPath, study: Study, planned: int | None, stems: Mapping[str
     return Folder(
         name=storage.resolve(path).name,
         progress=f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished"
-        if unfinished
+        if planned is not None and unfinished
         else plural(len(rows), "repetition"),
         unfinished=unfinished,
         remarks=tuple(remarks),

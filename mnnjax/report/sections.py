@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from mnnjax.config import Study
 from mnnjax.report import (
@@ -31,6 +32,7 @@ from mnnjax.report.tables import Table
 from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
 from mnnjax.report.wording import integer, plural
 
+R = TypeVar("R", Row, VolumeRow)
 # Of the reasons of not_converged, so many are listed.
 MOST_REASONS = 3
 _TITLES = {
@@ -59,9 +61,13 @@ class Section:
     """(suffix, heading, table)."""
 
 
-def rows_of(part: Study, rows: Sequence[Row | VolumeRow]) -> list[Row | VolumeRow]:
+def rows_of(part: Study, rows: Sequence[Row | VolumeRow]) -> list[Row] | list[VolumeRow]:
     """Those of a work folder's rows that a part of its study has made."""
-    return [row for row in rows if row.study == part.name and isinstance(row, VolumeRow) == bool(part.volume)]
+    return _of_kind(VolumeRow, part, rows) if part.volume else _of_kind(Row, part, rows)
+
+
+def _of_kind(kind: type[R], part: Study, rows: Sequence[Row | VolumeRow]) -> list[R]:
+    return [row for row in rows if isinstance(row, kind) and row.study == part.name]
 
 
 def of_part(study: Study, part: Study, stem: str, rows: Sequence[Row | VolumeRow]) -> Section:
@@ -72,7 +78,7 @@ def of_part(study: Study, part: Study, stem: str, rows: Sequence[Row | VolumeRow
       rows: all of the work folder, some of them the part's own.
     """
     if part.volume:
-        return _volume_section(part, stem, rows_of(part, rows))
+        return _volume_section(part, stem, _of_kind(VolumeRow, part, rows))
     return _training_section(study, part, stem, rows)
 
 
@@ -89,7 +95,7 @@ def file_stems(stem: str, part: Study) -> set[str]:
 
 
 def _training_section(study: Study, part: Study, stem: str, all_rows: Sequence[Row | VolumeRow]) -> Section:
-    rows = rows_of(part, all_rows)
+    rows = _of_kind(Row, part, all_rows)
     some = cells(rows)
     finding, pictures, elsewhere = None, (), ()
     verdicts = ("_verdicts", "Verdicts", tables.verdicts(some))
@@ -143,7 +149,7 @@ def _volume_section(part: Study, stem: str, rows: Sequence[VolumeRow]) -> Sectio
     if part.figure == "volumes":
         curves = volume_curves(part, some)
         fits = volume_claims.fits(curves)
-        finding, pictures = volume_claims.volumes(curves, fits), volume_figures.volumes(curves, part.volume.redraw)
+        finding, pictures = volume_claims.volumes(curves, fits), volume_figures.volumes(curves, part.measurement.redraw)
         shown = (
             ("_exponents", "The exponents", volume_tables.exponents(fits)),
             ("", "Every cell", volume_tables.curves(curves)),
@@ -156,7 +162,7 @@ def _volume_section(part: Study, stem: str, rows: Sequence[VolumeRow]) -> Sectio
         )
     else:
         shown = (("", "Every data set", volume_tables.data_sets(some)),)
-    each = "points drawn anew for every draw" if part.volume.redraw else "one data set (X, y)"
+    each = "points drawn anew for every draw" if part.measurement.redraw else "one data set (X, y)"
     return Section(
         stem=stem,
         title=f"{part.name}: {_TITLES[part.figure]}",

@@ -8,7 +8,7 @@ from mnnjax.config_problem import STORED
 from mnnjax.report.wording import integer, plural
 from mnnjax.training import NEWTON
 
-_NAMES = {
+_NAMES: dict[str, str] = {
     "gaussian": "Gaussian", "digits": "digits (scikit-learn)", "patches32": "patches 32x32x3",
     "patches64": "patches 64x64x3", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
     "imagenet64": "ImageNet 64x64",
@@ -18,7 +18,7 @@ _SPREAD = "rows spread over the devices, all repetitions on the same points and 
 
 def of_training(part: Study) -> tuple[str, ...]:
     """How its networks are trained, on which problems."""
-    train, network = part.train, part.network
+    train, network = part.training, part.network
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
     if train.optimizer == NEWTON:
         how = (f"newton{options}", f"up to {plural(train.epochs, 'step')}")
@@ -41,7 +41,7 @@ def of_training(part: Study) -> tuple[str, ...]:
 
 def of_volumes(part: Study) -> tuple[str, ...]:
     """How its volumes are measured, of which problems."""
-    volume = part.volume
+    volume = part.measurement
     if volume.method == "exact":
         method = ["exact: all regions enumerated"]
     else:
@@ -66,7 +66,7 @@ def of_volumes(part: Study) -> tuple[str, ...]:
 
 def signs(part: Study) -> str:
     """What z may be where a region is asked for a global minimum."""
-    if part.volume.output_signs == "random":
+    if part.measurement.output_signs == "random":
         return "z frozen at random signs, drawn with W"
     return "with any z (Definition 4)"
 

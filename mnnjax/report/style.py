@@ -120,5 +120,5 @@ def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
 
 def _legend_width(handles: Sequence[Artist], columns: int) -> float:
     """In points, about: of a character, and of what stands before a label."""
-    longest = [max(len(handle.get_label()) for handle in handles[first::columns]) for first in range(columns)]
+    longest = [max(len(str(handle.get_label())) for handle in handles[first::columns]) for first in range(columns)]
     return sum(7.5 * length + 58 for length in longest)

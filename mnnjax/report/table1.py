@@ -161,6 +161,12 @@ def held_out(cells: Sequence[Cell]) -> list[Row]:
     return [r for c in cells for r in c.finite if r.held_out_N and math.isfinite(r.held_out_mce)]
 
 
+def held_out_points(row: Row) -> int:
+    """How many held-out points a repetition was tried on."""
+    assert row.held_out_N is not None
+    return row.held_out_N
+
+
 def end(problem: Problem, cells: Sequence[Cell]) -> Table:
     """One row a cell: what is known of the points that training reached."""
     found = sorted({row.verdict for cell in cells for row in cell.rows})
@@ -217,7 +223,7 @@ def _end(cell: Cell) -> dict[str, Value]:
             "max_first_order_residual": max(sizes),
         }
     if rows := held_out([cell]):
-        mce, N = [row.held_out_mce for row in rows], rows[0].held_out_N
+        mce, N = [row.held_out_mce for row in rows], held_out_points(rows[0])
         values |= {
             "mean_held_out_mce": statistics.fmean(mce),
             "std_held_out_mce": statistics.stdev(mce) if len(mce) > 1 else None,

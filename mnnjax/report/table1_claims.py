@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mnnjax.config import Problem
 from mnnjax.report.claims import Finding, non_finite_sentence, overall
 from mnnjax.report.rows import Cell, Row
-from mnnjax.report.table1 import IMAGENET, data_name, held_out, is_of_the_paper, paper_row, residuals
+from mnnjax.report.table1 import IMAGENET, data_name, held_out, held_out_points, is_of_the_paper, paper_row, residuals
 from mnnjax.report.wording import integer, of, percent, plural, points, ratio, scientific
 
 # "About as many parameters as points": the paper's own rows reach 1.008.
@@ -87,8 +87,9 @@ def _held_out_sentence(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _held_out(row: Row) -> str:
-    count = points(row.held_out_mce, row.held_out_N)
-    return percent(row.held_out_mce) + ("" if count is None else f" ({of(count, row.held_out_N, 'point')})")
+    N = held_out_points(row)
+    count = points(row.held_out_mce, N)
+    return percent(row.held_out_mce) + ("" if count is None else f" ({of(count, N, 'point')})")
 
 
 def _residual_sentence(values: Sequence[float]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mnnjax.report.claims import CurveJudgement, is_plottable
 from mnnjax.report.rows import Cell, Row
@@ -24,8 +25,8 @@ class Column:
     """Name in the CSV file."""
     heading: str
     """Name on the page."""
-    show: Callable[[Value], str] | None = str
-    """How the page writes a value; None: the column is in the file only."""
+    show: Callable[[Any], str] | None = str
+    """How the page writes the values, of a type of this column's own; None: the column is in the file only."""
     group: str = ""
     """Heading that neighbouring columns share, above their own."""
     count: str = ""
@@ -86,7 +87,8 @@ class Table:
         if value is None:
             return EMPTY
         count = row[by_key[column.count]] if column.count else None
-        return column.show(value) + ("" if count is None else column.count_text.format(integer(count)))
+        show = column.show or str
+        return show(value) + ("" if count is None else column.count_text.format(integer(int(count))))
 
 
 SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
@@ -186,7 +188,7 @@ def _figure_5_2_row(cell: Cell) -> tuple[Value, ...]:
 
 
 def _spread(values: list[float]) -> tuple[float, float, float]:
-    return (min(values), statistics.median(values), max(values)) if values else (math.nan,) * 3
+    return (min(values), statistics.median(values), max(values)) if values else (math.nan, math.nan, math.nan)
 
 
 def plain(cells: Sequence[Cell]) -> Table:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import scipy.stats
@@ -21,6 +21,9 @@ _ALLOWED = float(scipy.stats.chi2.ppf(0.95, 1))
 _NARROWEST, _WIDEST = 1e-6, 10.0
 # A logistic that explains the counts with at most this probability is no description of them.
 MISFIT, _RESAMPLES = 0.01, 199
+
+
+Kind = Literal["fitted", "misfit", "separated", "never", "always", "flat"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Rise:
       without a fitted curve.
     """
 
-    kind: Literal["fitted", "misfit", "separated", "never", "always", "flat"]
+    kind: Kind
     threshold: Interval
     width: Interval
     bracket: tuple[float, float]
@@ -80,8 +83,7 @@ def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> R
       x: rising, all different; at least one.
       hits, draws: counts at each x, with draws >= 1.
     """
-    x, hits, draws = (np.asarray(values, np.float64) for values in (x, hits, draws))
-    likelihood = _Likelihood(x, hits, draws)
+    likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
     kind, slope, middle, peak = likelihood.maximum()
     bracket, p_value = _bracket(x, hits, draws), math.nan
     threshold, width = Interval(math.nan, -math.inf, math.inf), Interval(math.nan, 0.0, math.inf)
@@ -99,7 +101,7 @@ def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> R
             width = dataclasses.replace(width, estimate=_QUARTILES / slope)
     if kind == "separated":
         threshold = Interval(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
-        none, every = x[hits == 0], x[hits == draws]
+        none, every = likelihood.x[likelihood.hits == 0], likelihood.x[likelihood.hits == likelihood.draws]
         span = float(every[0] - none[-1]) if none.size and every.size else math.inf
         width = Interval(math.nan, 0.0, max(likelihood.widths(slope, peak)[1], span))
     return Rise(kind, threshold, width, bracket, p_value, slope, middle)
@@ -149,7 +151,7 @@ class _Likelihood:
     def residual(self, slope: float, middle: float) -> Float[np.ndarray, " n"]:
         return self.hits - self.draws * expit(slope * (self.x - middle))
 
-    def maximum(self) -> tuple[str, float, float, float]:
+    def maximum(self) -> tuple[Kind, float, float, float]:
         """(kind, slope, middle, value), the supremum where there is no maximum."""
         total, share = self.hits.sum(), self.hits.sum() / self.draws.sum()
         if total == 0:
@@ -177,7 +179,7 @@ class _Likelihood:
         """The curve has as many hits as there were; at the ends p is everywhere below, or above, the mean share."""
         shift = logit(self.hits.sum() / self.draws.sum()) / slope
         ends = self.x[0] - shift - 1 / slope, self.x[-1] - shift + 1 / slope
-        return float(brentq(lambda middle: self.residual(slope, middle).sum(), *ends))
+        return _zero(lambda middle: self.residual(slope, middle).sum(), *ends)
 
     def best_slope(self, middle: float) -> float:
         away = self.x - middle
@@ -194,8 +196,8 @@ class _Likelihood:
         inside = min(max(middle, first), last)
         if excess(inside) > 0:
             return (last, math.inf) if middle > last else (-math.inf, first)
-        low = -math.inf if excess(first) <= 0 else float(brentq(excess, first, inside))
-        return low, math.inf if excess(last) <= 0 else float(brentq(excess, inside, last))
+        low = -math.inf if excess(first) <= 0 else _zero(excess, first, inside)
+        return low, math.inf if excess(last) <= 0 else _zero(excess, inside, last)
 
     def widths(self, slope: float, peak: float) -> tuple[float, float]:
         """The profile interval of the width."""
@@ -215,7 +217,12 @@ def _root(falling: Callable[[float], float], low: float, high: float) -> float:
         return low
     if falling(high) >= 0:
         return high
-    return math.exp(brentq(lambda log: falling(math.exp(log)), math.log(low), math.log(high)))
+    return math.exp(_zero(lambda log: falling(math.exp(log)), math.log(low), math.log(high)))
+
+
+def _zero(function: Callable[[float], float], low: float, high: float) -> float:
+    # Without full_output there is a number alone, which brentq's own types do not say.
+    return float(cast(float, brentq(function, low, high)))
 
 
 def _bracket(x, hits, draws) -> tuple[float, float]:

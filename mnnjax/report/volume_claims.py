@@ -6,7 +6,7 @@ The theorems' expressions are leading order in the logarithm: drawn and compared
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import scipy.stats
@@ -92,6 +92,12 @@ def log_line(cell: VolumeCell) -> float | None:
     return theory.log_volume_suboptimal(cell.N, row.inputs, cell.d1, row.eps, row.rho)
 
 
+def log_lines(cells: Sequence[VolumeCell]) -> list[float] | None:
+    """That of every cell; None where one has none."""
+    found = [line for line in map(log_line, cells) if line is not None]
+    return found if len(found) == len(cells) else None
+
+
 def scale(cell: VolumeCell) -> float:
     """N^(3/4) (d0 d1)^(1/4)."""
     return cell.N**0.75 * (cell.inputs * cell.d1) ** 0.25
@@ -104,9 +110,9 @@ def fit(curve: VolumeCurve, quantity: str) -> Fit:
     exponent = half = math.nan
     if len({cell.N for cell in kept}) >= LEAST_SIZES:
         x, y = np.transpose(points)
-        line = scipy.stats.linregress(x, y)
-        exponent, half = -float(line.slope), float(scipy.stats.t.ppf(0.975, len(points) - 2) * line.stderr)
-    lines = [log_line(cell) for cell in kept]
+        slope, _, _, _, stderr = cast(tuple[float, ...], scipy.stats.linregress(x, y))
+        exponent, half = -float(slope), float(scipy.stats.t.ppf(0.975, len(points) - 2) * stderr)
+    lines = log_lines(kept)
     return Fit(
         curve=curve,
         quantity=quantity,
@@ -115,7 +121,7 @@ def fit(curve: VolumeCurve, quantity: str) -> Fit:
         exponent=exponent,
         low=exponent - half,
         high=exponent + half,
-        gammas=() if None in lines else tuple(-line / scale(c) for line, c in zip(lines, kept, strict=True)),
+        gammas=() if lines is None else tuple(-line / scale(c) for line, c in zip(lines, kept, strict=True)),
     )
 
 

@@ -4,8 +4,9 @@ import collections
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from mnnjax import theory
 from mnnjax.report.style import DASHED, GREY, Picture, apart, draw, grid_of_panels, legend_above, look
-from mnnjax.report.volume_claims import THEOREMS, log_line
+from mnnjax.report.volume_claims import THEOREMS, log_line, log_lines
 from mnnjax.report.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve
 from mnnjax.report.wording import plural, significant
 
@@ -48,9 +49,15 @@ class Mark:
     measure: Measure | None
 
     @property
+    def shown(self) -> Measure:
+        """The measure of a mark that is drawn."""
+        assert self.measure is not None
+        return self.measure
+
+    @property
     def y(self) -> float:
         """Where it is drawn: the estimate, or for an arrow the end of the interval that is known."""
-        return {"point": self.measure.estimate, "down": self.measure.high, "up": self.measure.low}[self.kind]
+        return {"point": self.shown.estimate, "down": self.shown.high, "up": self.shown.low}[self.kind]
 
 
 def kind_of(measure: Measure | None) -> Kind:
@@ -145,10 +152,10 @@ def _panel(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Seq
         color, marker = look(index)
         points = [mark for mark in some if mark.kind == "point"]
         # Ends are kept off 0 and infinity, which a logarithmic axis has not.
-        low = [min(max(m.measure.low, bottom / 10), top) for m in points]
-        high = [max(min(m.measure.high, top * 10), bottom) for m in points]
+        low = [min(max(m.shown.low, bottom / 10), top) for m in points]
+        high = [max(min(m.shown.high, top * 10), bottom) for m in points]
         panel.vlines([m.x for m in points], low, high, color=color, alpha=0.45, linewidth=1.4, gid="intervals")
-        style = {"color": color, "linestyle": "none"}
+        style: dict[str, Any] = {"color": color, "linestyle": "none"}
         panel.plot(*_xy(points), marker=marker, markersize=5, alpha=0.75, markeredgewidth=0, **style, gid="point")
         for kind, path in ARROWS.items():
             arrows = [mark for mark in some if mark.kind == kind]
@@ -176,7 +183,7 @@ def _limits(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Se
     values = [mark.y for mark in drawn]
     values += [value for curve in curves for value in _theorem(curve, quantity)]
     least, most = min(values), max(values)
-    ends = [end for mark in drawn if mark.kind == "point" for end in (mark.measure.low, mark.measure.high)]
+    ends = [end for mark in drawn if mark.kind == "point" for end in (mark.shown.low, mark.shown.high)]
     inner = [end for end in ends if least / _REACH <= end <= most * _REACH]
     low, high = min([*values, *inner]), max([*values, *inner])
     if any(0 < end < low for end in ends) or 0 in ends:
@@ -189,9 +196,9 @@ def _limits(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Se
 
 def _theorem(curve: VolumeCurve, quantity: str) -> list[float]:
     """The dashed line at the curve's cells; empty where there is none."""
-    lines = [log_line(cell) for cell in curve.cells] if quantity in THEOREMS else [None]
+    lines = log_lines(curve.cells) if quantity in THEOREMS else None
     # Floats end at e^-745.
-    return [] if None in lines else [math.exp(max(line, -700)) for line in lines]
+    return [] if lines is None else [math.exp(max(line, -700)) for line in lines]
 
 
 def _value_ticks(panel: Axes, low: float, high: float) -> None:
@@ -227,7 +234,7 @@ def _legend(curves: Sequence[VolumeCurve], kinds: set[str], dashed: bool) -> lis
 
 
 def _centred(kind: str) -> Path:
-    x, y = ARROWS[kind].vertices.T
+    x, y = np.asarray(ARROWS[kind].vertices).T
     return Path(list(zip(x, y - y.sum() / abs(y.sum()) / 2, strict=True)), _CODES)
 
 

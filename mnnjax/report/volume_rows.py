@@ -4,12 +4,15 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from mnnjax.config import Study
 from mnnjax.landscape.intervals import Estimate
 from mnnjax.report.grouping import OfOneShape, grouped
 from mnnjax.study.results import QUANTITIES
 
+T = TypeVar("T")
+M = TypeVar("M")
 NAMES = {
     "suboptimal": "V(L_eps)",
     "candidates": "V(candidates)",
@@ -182,10 +185,10 @@ def _measure(values: Mapping[str, str], quantity: str) -> Measure | None:
     estimate, low, high = (_parsed(float, text[end], math.nan) for end in ("", "_low", "_high"))
     if not (low >= 0 and high >= 0):
         raise ValueError(f"{quantity} has the interval [{text['_low']}, {text['_high']}]")
-    return Measure(estimate, low, high, _parsed(int, text["_hits"]), _parsed(int, text["_draws"]))
+    return Measure(estimate, low, high, _parsed(int, text["_hits"], None), _parsed(int, text["_draws"], None))
 
 
-def _parsed(kind: Callable, text: str, missing=None):
+def _parsed(kind: Callable[[str], T], text: str, missing: M) -> T | M:
     return kind(text) if text else missing
 
 

@@ -18,7 +18,14 @@ devices, and $NPROC, for all of the process: a device a core (jax_setup.use_all_
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnnjax.study.lock import StudyError
+    from mnnjax.study.overview import status
+    from mnnjax.study.runner import run_study
+    from mnnjax.study.stopping import Stopped
+    from mnnjax.study.trained import load_trained
 
 # Loaded when they are asked for: JAX takes seconds to import, and `mnnjax --help` needs none of it.
 _MODULES = {
@@ -28,7 +35,7 @@ _MODULES = {
     "run_study": "runner",
     "status": "overview",
 }
-__all__ = list(_MODULES)
+__all__ = ["Stopped", "StudyError", "load_trained", "run_study", "status"]
 
 
 def __getattr__(name: str) -> Any:

@@ -110,7 +110,8 @@ class CellCheckpoints:
         wanted = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
         # Before it is restored: Orbax fails over other leaves with errors of its own, and converts other types.
         with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
-            held = handler.metadata(self._directory / str(step) / "state").tree
+            directory: Any = self._directory / str(step) / "state"
+            held = handler.metadata(directory).tree
         if difference := first_difference(_forms(held), _forms(wanted)):
             raise OtherStateError(difference)
         loaded = manager.restore(

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -41,14 +42,14 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
     jax_setup.use_all_cores()
     jax_setup.use_compilation_cache()
     data_dir, workdir = Path(data_dir or default_folder()), Path(workdir or ".")
-    cache = Path(jax.config.jax_compilation_cache_dir)
+    cache = Path(jax_setup.setting("jax_compilation_cache_dir"))
     known = versions()
     found = {
         "versions": known,
         "machine": {"backend": jax.default_backend()} | {k: v for k, v in machine().items() if k not in known},
         "precision": {
-            "float64": "on" if jax.config.jax_enable_x64 else "off",
-            "matrix products": str(jax.config.jax_default_matmul_precision),
+            "float64": "on" if jax_setup.setting("jax_enable_x64") else "off",
+            "matrix products": str(jax_setup.setting("jax_default_matmul_precision")),
             "error of a float32 product": float32_error(),
         },
         "memory": {"free": free_memory(), **_device_memory()},
@@ -94,7 +95,7 @@ def describe(found: Mapping[str, Mapping | Sequence[str]]) -> str:
     """What `examine` found, for people: an aligned line a value."""
     lines = []
     for section, values in found.items():
-        if section == "mend":
+        if not isinstance(values, Mapping):  # what to mend
             lines += [f"mend: {text}" for text in values] or ["nothing to mend"]
             continue
         shown = {name: _text(section, name, value) for name, value in values.items()} or {"": "none"}
@@ -145,7 +146,7 @@ def _contents(folder: Path) -> dict[str, int]:
     return {"files": len(sizes), "bytes": sum(sizes)}
 
 
-def _text(section: str, name: str, value: object) -> str:
+def _text(section: str, name: str, value: Any) -> str:
     if section in ("memory", "disk") or name == "bytes":
         return "unknown" if value is None else size(value)
     return f"{value:.1e}" if isinstance(value, float) else str(value)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import jax
 
 from mnnjax import landscape
+from mnnjax.jax_setup import Device
 from mnnjax.study import plan, probes, volume_probes
 from mnnjax.study.fit import Misfit, misfit
 from mnnjax.study.memory import memory_on_host, memory_per_device
@@ -85,7 +86,7 @@ class Estimate:
     def totals(self) -> dict[str, float]:
         """Seconds by kind of work, and of all."""
         names = ("training", "volumes", "certificates", "saving")
-        kinds = {name: sum(getattr(own, name) for own in self.cells) for name in names}
+        kinds: dict[str, float] = {name: sum(getattr(own, name) for own in self.cells) for name in names}
         kinds["compiling"] = sum(self.compiling[_running(alike[0])] for alike in self.shapes.values())
         kinds["starting and report"] = PROCESS_SECONDS
         return kinds | {"total": sum(kinds.values())}
@@ -109,7 +110,7 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
     found = {
         "training": Work(
             probes.epoch_model, _training_kind, probes.step_size, timers.epoch, TRAINING_SECONDS,
-            often=lambda cell: cell.part.train.total_epochs,
+            often=lambda cell: cell.part.training.total_epochs,
             timeable=lambda cell: misfit(probes.cut(probes.on_random_points(cell)), devices) is None,
         ).scaled(trained),
         "certificates": Work(
@@ -142,7 +143,7 @@ def _running(cell: Cell) -> str:
 
 
 def _training_kind(cell: Cell) -> Hashable:
-    train = cell.part.train
+    train = cell.part.training
     return train.optimizer, train.precision, train.batch_size is None, train.parallel
 
 
@@ -155,7 +156,7 @@ def _saving(cell: Cell) -> float:
     return END_SECONDS + CHECKPOINT_SECONDS * math.ceil(chunks / train.checkpoint_chunks)
 
 
-def _name(devices: Sequence[jax.Device]) -> str:
+def _name(devices: Sequence[Device]) -> str:
     kind = "CPU" if devices[0].platform == "cpu" else devices[0].device_kind
     return f"{len(devices)} {kind} device" + ("s" if len(devices) > 1 else "")
 
@@ -195,7 +196,7 @@ def _misfits(found: Estimate) -> list[str]:
     some = [each for each in found.cells if each.lacks is not None]
     if not some:
         return []
-    worst = max(some, key=lambda each: each.lacks.needed)
+    worst = max(some, key=lambda each: each.lacks.needed if each.lacks else 0)
     others = f"; nor do {len(some) - 1} smaller ones" if len(some) > 1 else ""
     return [f"does not fit this machine: {worst.cell.id} {worst.lacks}{others}; `run` would refuse"]
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 
 from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.jax_setup import Device
 from mnnjax.study import machine
 from mnnjax.study.memory import PROCESS_BYTES, memory_by_rows, memory_on_host, memory_per_device
 from mnnjax.study.plan import Cell
@@ -36,7 +37,7 @@ class Misfit(NamedTuple):
         return f"wants {_gigabytes(self.needed)}, {_gigabytes(self.free)} are free"
 
 
-def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
+def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
     """Every cell fits into the memory of the devices, and of this machine; a machine's CPU devices share its memory.
 
     devices: all that train, of all processes.
@@ -58,21 +59,21 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[jax.Device]) -> None:
         )
 
 
-def misfit(cell: Cell, devices: Sequence[jax.Device]) -> Misfit | None:
+def misfit(cell: Cell, devices: Sequence[Device]) -> Misfit | None:
     """What a cell lacks; None where it fits, or may fit, or the system does not say.
 
     Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted.
     """
     shared = row_devices(devices) if cell.by_rows else devices
     own = sum(device.process_index == jax.process_index() for device in shared)
-    places = [Misfit(memory_on_host(cell, devices), free_memory(), of_rows=False)]
+    places = [(memory_on_host(cell, devices), free_memory(), False)]
     if cell.by_rows or not _on_cpu():
-        places.insert(0, Misfit(memory_per_device(cell, devices), available(own), cell.by_rows))
-    known = [place for place in places if place.free is not None]
+        places.insert(0, (memory_per_device(cell, devices), available(own), cell.by_rows))
+    known = [Misfit(needed, free, of_rows) for needed, free, of_rows in places if free is not None]
     return next((place for place in known if place.needed * (1 if place.of_rows else LEAST_PART) > place.free), None)
 
 
-def _of_rows(cell: Cell, devices: Sequence[jax.Device], found: Misfit) -> str:
+def _of_rows(cell: Cell, devices: Sequence[Device], found: Misfit) -> str:
     """How many devices would do for rows that they share."""
     shared = row_devices(devices)
     own = sum(device.process_index == jax.process_index() for device in shared)
@@ -83,7 +84,7 @@ def _of_rows(cell: Cell, devices: Sequence[jax.Device], found: Misfit) -> str:
     enough = next((k for k in counts if memory_by_rows(cell, k) <= found.free), None)
     unit = f"machines such as this one ({own} CPU devices each)" if on_cpu else "such devices"
     mend = f"{enough // each} {unit} would do" if enough else f"not even {max(counts) // each} {unit} would do"
-    halved = cell.part.train.rows_precision == "same" and cell.part.train.precision == "float32"
+    halved = cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32"
     return (
         f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(found.needed)} for its rows of X and the "
         f"training, and has {_gigabytes(found.free)}; {mend}"
@@ -92,7 +93,7 @@ def _of_rows(cell: Cell, devices: Sequence[jax.Device], found: Misfit) -> str:
     )
 
 
-def require_points_fit(cell: Cell, devices: Sequence[jax.Device], weights: str) -> None:
+def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
     """All points of a cell fit into the memory of this process, on their way from the devices that draw them.
 
     weights: the file that has the trained weights, which can be read without the points.

@@ -17,7 +17,7 @@ def machine() -> dict[str, str | int]:
         "mnnjax": __version__,
         "python": platform.python_version(),
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": jaxlib.__version__,  # pyright: ignore[reportPrivateImportUsage]  # it is jaxlib's own
         "devices": len(devices),
         "device": devices[0].device_kind,
         "system": f"{platform.system()} {platform.machine()}",

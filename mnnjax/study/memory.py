@@ -7,6 +7,7 @@ import jax
 
 from mnnjax import landscape
 from mnnjax.config import ROW_BLOCKS
+from mnnjax.jax_setup import Device
 from mnnjax.landscape.systems import EXACT_RANK_ENTRIES
 from mnnjax.study.plan import Cell
 from mnnjax.study.seed_training import spread
@@ -25,7 +26,7 @@ NEWTON_SQUARES, CERTIFICATE_SQUARES = 5, 5
 EXACT_COPIES = 15
 
 
-def memory_per_device(cell: Cell, devices: Sequence[jax.Device]) -> int:
+def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
     """Bytes that one of the devices holds while the cell trains: its points, the parameters with their optimizer state
     (as of Adam: two moments) twice, before and after a step, a batch, and the activations and gradients of what is
     computed at once. Volumes are measured on the host and take none.
@@ -39,11 +40,11 @@ def memory_per_device(cell: Cell, devices: Sequence[jax.Device]) -> int:
     return _memory_by_seeds(cell, devices)
 
 
-def _memory_by_seeds(cell: Cell, devices: Sequence[jax.Device]) -> int:
+def _memory_by_seeds(cell: Cell, devices: Sequence[Device]) -> int:
     N = cell.N_padded
     at_once, turns, _ = spread(cell, devices)
     held = at_once * turns
-    mini_batches = cell.part.train.batch_size is not None
+    mini_batches = cell.part.training.batch_size is not None
     # The points of a seed in training are transposed first; those of a mini-batch are copied out of them, in an order
     # that is drawn.
     working = mini_batches * 3 * N + cell.parameters
@@ -54,7 +55,7 @@ def _memory_by_seeds(cell: Cell, devices: Sequence[jax.Device]) -> int:
 
 def memory_by_rows(cell: Cell, devices: int) -> int:
     """memory_per_device, in bytes, of a cell whose rows so many devices share."""
-    train, repeats, size = cell.part.train, cell.part.repeats, cell.itemsize
+    train, repeats, size = cell.part.training, cell.part.repeats, cell.itemsize
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2
     rows, batch = blocks * layout.rows, blocks * layout.batch_rows
@@ -67,7 +68,7 @@ def memory_by_rows(cell: Cell, devices: int) -> int:
     return rows * (cell.d0 * X_size + 2 * size) + max(copied + size * working, drawn)
 
 
-def memory_on_host(cell: Cell, devices: Sequence[jax.Device]) -> int:
+def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
     """Bytes of the host at the cell's peak, in a process that has these devices to itself: where they are its CPU's,
     what they hold; and after training a copy of the points with an evaluation, then certificates side by side, or a
     batch of a volume's draws. Images that are read and whitened come on top."""
@@ -81,7 +82,7 @@ def memory_on_host(cell: Cell, devices: Sequence[jax.Device]) -> int:
 
 def _draws(cell: Cell) -> int:
     """Of a batch of a volume's draws on its way to the host, for every repetition."""
-    volume = cell.part.volume
+    volume = cell.part.measurement
     own_points = 8 * cell.d0 if volume.redraw else 0
     return cell.part.repeats * volume.batch * cell.N_padded * (cell.d1 + own_points)
 

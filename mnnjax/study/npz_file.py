@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,6 +19,8 @@ SHAPES = {
     "y": "y (N,)",
 }
 Arrays = dict[str, np.ndarray]
+# What may be written: arrays, and single numbers of NumPy's.
+Writable = Mapping[str, np.ndarray | np.generic]
 
 
 def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
@@ -50,7 +53,7 @@ def as_vectors(arrays: Arrays) -> Arrays:
     return {name: _as_vector(name, values) for name, values in arrays.items()}
 
 
-def write_arrays(path: Path, option: str, arrays: Arrays) -> None:
+def write_arrays(path: Path, option: str, arrays: Writable) -> None:
     """Write an .npz; `option` is the one of the command line that named it.
 
     Raises:
@@ -62,10 +65,11 @@ def write_arrays(path: Path, option: str, arrays: Arrays) -> None:
         raise UserError(f"{option} {path}: cannot be written ({error.strerror}); choose another --{option}") from error
 
 
-def to_bytes(arrays: Arrays) -> bytes:
+def to_bytes(arrays: Writable) -> bytes:
     """The arrays as an .npz: the same bytes for the same values in the same order, for NumPy writes no times."""
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    # Type checkers take a name for that of savez's own option, allow_pickle.
+    np.savez(content, **cast(Any, arrays))
     return content.getvalue()
 
 

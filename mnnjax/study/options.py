@@ -164,7 +164,7 @@ def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], na
 
     own = name.removesuffix("_options")
     written = [values[0] for _, other, values in given if other == own and values]
-    part = study
+    part: Any = study
     for word in own.split(".")[:-1]:
         part = part[int(word)] if word.isdigit() else getattr(part, word)
     optimizer = written[-1] if written else part.optimizer

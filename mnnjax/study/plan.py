@@ -72,12 +72,12 @@ class Cell:
     @property
     def batch_rows(self) -> int:
         """Rows of a repetition's training step; of the rows that are shared, see training.RowLayout."""
-        return min(self.part.train.batch_size or self.N_padded, self.N_padded)
+        return min(self.part.training.batch_size or self.N_padded, self.N_padded)
 
     @property
     def itemsize(self) -> int:
         """Bytes of a number in training."""
-        return 4 if self.part.train.precision == "float32" else 8
+        return 4 if self.part.training.precision == "float32" else 8
 
     @property
     def shape(self) -> tuple:
@@ -93,7 +93,7 @@ class Cell:
         splitting runs, or, where they are exact, repetitions."""
         volume = self.part.volume
         if volume is None:
-            return self.part.train.total_epochs
+            return self.part.training.total_epochs
         if volume.method == "exact":
             return self.part.repeats
         runs = 2 * volume.splits * self.part.repeats if volume.method == "splitting" else 0
@@ -108,7 +108,7 @@ class Cell:
             if self.gram_entries:
                 # At most, for a seed stops when it is done: a factorization, and two products of the same size a layer.
                 epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
-            return epoch * self.part.repeats * self.part.train.total_epochs
+            return epoch * self.part.repeats * self.part.training.total_epochs
         if volume.method == "exact":
             # Measured: a multiset takes as long as this much training.
             return 5e5 * self.multisets(self.d1) * self.part.repeats
@@ -130,7 +130,7 @@ class Cell:
     @property
     def gram_entries(self) -> int:
         """Of the N x N system that newton forms; 0 where it forms none."""
-        fits = _is_newton(self.part) and self.N_padded <= newton_options(self.part.train).gram_rows
+        fits = _is_newton(self.part) and self.N_padded <= newton_options(self.part.training).gram_rows
         return self.N_padded**2 if fits else 0
 
     @property
@@ -204,10 +204,10 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     if part.problem.grows or part.network.d0_d1_over_N:
         shapes = _growing_shapes(part, rows, width)
     else:
-        input_widths = part.problem.d0 or (width,)
+        input_widths = _or_own(part.problem.d0, width)
         shapes = [(d0, d1, _points(part, d0, d1, rows)) for d0 in input_widths for d1 in part.network.d1 or (d0,)]
     result = []
-    for hidden_layers in part.network.hidden_layers:
+    for hidden_layers in part.network.depths:
         for d0, d1, sizes in shapes:
             if _shares_rows(part):
                 padded = {N: N for N in sizes}
@@ -223,14 +223,14 @@ def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tu
     if problem.d0_d1_over_N:
         raise UserError("problem.d0_d1_over_N: N would be computed from a d1 that is computed from N; give N")
     shapes = []
-    for N in problem.N or (rows,):
+    for N in _or_own(problem.N, rows):
         # The small number keeps a ratio that was computed from whole numbers whole.
         if problem.d0_over_N is not None:
             input_widths = (math.ceil(problem.d0_over_N * N - 1e-9),)
         elif problem.d0_over_sqrt_N_log_N is not None:
             input_widths = (math.ceil(problem.d0_over_sqrt_N_log_N * math.sqrt(N) * math.log(N) - 1e-9),)
         else:
-            input_widths = problem.d0 or (width,)
+            input_widths = _or_own(problem.d0, width)
         for d0 in input_widths:
             if d0 < (1 if problem.constant_input else 2):
                 raise UserError(f"problem.d0: it would be {d0} at N = {N} ({part.name}); leave that N out")
@@ -241,10 +241,18 @@ def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tu
     return shapes
 
 
+def _or_own(given: tuple[int, ...], own: int | None) -> tuple[int, ...]:
+    """What a config gives; where it gives nothing, what its images have."""
+    if given:
+        return given
+    assert own is not None
+    return (own,)
+
+
 def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, ...] = ()) -> list[int]:
     ratios = part.problem.d0_d1_over_N
     # The small number keeps floor(d0 d1 / (d0 d1 / N)) at N when the ratio was computed from N.
-    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or list(given or part.problem.N) or [rows]
+    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or [*_or_own(given or part.problem.N, rows)]
     where = f"{part.name}: at d0 = {d0}, d1 = {d1}"
     if min(sizes) < 1:
         raise UserError(f"problem.d0_d1_over_N: {max(ratios)} leaves no points ({where}); give smaller values")

@@ -39,7 +39,7 @@ REACHED, REACHED_BY_NEWTON = 3.0, 1.0
 
 def epoch_model(cell: Cell) -> float:
     """Seconds of an epoch of all repetitions, up to a factor."""
-    train, repeats = cell.part.train, cell.part.repeats
+    train, repeats = cell.part.training, cell.part.repeats
     # A layer after the first has a gradient in its inputs too: three products in place of two.
     point = cell.parameters + (ELEMENTWISE * cell.hidden_layers + cell.d1 * (cell.hidden_layers - 1) / 2) * cell.d1
     chunk = CHUNK_SECONDS / train.chunk_epochs
@@ -62,9 +62,9 @@ def step_size(cell: Cell) -> float:
 def time_epoch(cell: Cell) -> Timed:
     """Seconds of an epoch of all repetitions, and to compile all programs of the shape."""
     small = cut(on_random_points(cell))
-    newton = small.part.train.optimizer == NEWTON
-    most = NEWTON_STEPS if newton else small.part.train.chunk_epochs
-    epochs = max(1, min(most, small.part.train.chunk_epochs, int(CALL_SECONDS / epoch_model(small))))
+    newton = small.part.training.optimizer == NEWTON
+    most = NEWTON_STEPS if newton else small.part.training.chunk_epochs
+    epochs = max(1, min(most, small.part.training.chunk_epochs, int(CALL_SECONDS / epoch_model(small))))
     began = time.monotonic()
     training = (RowTraining if small.by_rows else SeedTraining)(small, None)
     state, _ = training.run(training.start(), 0, epochs)
@@ -108,13 +108,13 @@ def cut(cell: Cell) -> Cell:
     devices = jax.devices()
     while epoch_model(cell) > CALL_SECONDS or memory_per_device(cell, devices) * len(devices) > MOST_BYTES:
         part = cell.part
-        batch = part.train.batch_size or cell.N
+        batch = part.training.batch_size or cell.N
         if not cell.by_rows and part.repeats > len(devices):
             cell = dataclasses.replace(cell, part=dataclasses.replace(part, repeats=-(-part.repeats // 2)))
-        elif 4 * batch <= cell.N or (part.train.batch_size is None and cell.N >= 512):
+        elif 4 * batch <= cell.N or (part.training.batch_size is None and cell.N >= 512):
             cell = dataclasses.replace(cell, N=cell.N // 2, N_padded=cell.N // 2)
         elif memory_per_device(cell, devices) * len(devices) > MOST_BYTES and batch >= 512:
-            train = dataclasses.replace(part.train, batch_size=batch // 128 * 64)
+            train = dataclasses.replace(part.training, batch_size=batch // 128 * 64)
             cell = dataclasses.replace(cell, part=dataclasses.replace(part, train=train))
         else:
             break
@@ -137,7 +137,7 @@ def certificate_kind(cell: Cell) -> tuple[bool, ...]:
     inputs, d1 = cell.last_layer
     per_row = inputs * d1 / cell.N
     in_doubt = rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
-    reached = per_row >= (REACHED_BY_NEWTON if cell.part.train.optimizer == NEWTON else REACHED)
+    reached = per_row >= (REACHED_BY_NEWTON if cell.part.training.optimizer == NEWTON else REACHED)
     return per_row >= 1, reached, in_doubt
 
 

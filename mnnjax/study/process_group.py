@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mnnjax.checks import require
+from mnnjax.checks import UserError, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +36,11 @@ def find_group(
     Raises:
       UserError: some are given and others are not, or they cannot be.
     """
-    given = coordinator, count, index
-    if any(value is not None for value in given):
-        require(
-            None not in given,
-            "--coordinator, --num-processes, --process-id: they go together; give all three to every process",
-        )
+    if coordinator is not None or count is not None or index is not None:
+        if coordinator is None or count is None or index is None:
+            raise UserError(
+                "--coordinator, --num-processes, --process-id: they go together; give all three to every process"
+            )
         host, _, port = coordinator.rpartition(":")
         require(
             bool(host) and port.isdigit() and 0 < int(port) < 2**16,
@@ -52,7 +51,7 @@ def find_group(
             0 <= index < count,
             f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}",
         )
-        return Group(*given)
+        return Group(coordinator, count, index)
     # Of a job step, which srun starts; an sbatch script by itself is one process, whatever the job may use.
     tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks > 1 and "SLURM_PROCID" in environment:

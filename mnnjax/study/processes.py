@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -54,7 +54,7 @@ def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
             print(f"mnnjax: {error}", file=sys.stderr)
             exit_code = EXIT_USAGE
         except SystemExit as stop:
-            _end(stop.code)
+            _end(stop.code if isinstance(stop.code, int) else EXIT_FAILED)
         except BaseException as error:
             if isinstance(error, jax.errors.JaxRuntimeError):
                 print("mnnjax: JAX failed; waiting to hear whether another process is gone", file=sys.stderr)
@@ -82,9 +82,8 @@ def _join(group: Group) -> bool:
             # JAX crashes where it is taken.
             socket.create_server(("", int(group.coordinator.rpartition(":")[2]))).close()
         except OSError as error:
-            raise UserError(
-                f"--coordinator: cannot listen at {where} ({os.strerror(error.errno)}); choose another port"
-            ) from error
+            why = os.strerror(error.errno) if error.errno else error
+            raise UserError(f"--coordinator: cannot listen at {where} ({why}); choose another port") from error
     try:
         with contextlib.ExitStack() as stack:
             # JAX aborts when its time is up.
@@ -158,7 +157,8 @@ def together(make: Callable[[], T]) -> T:
     """
     if count() == 1:
         return make()
-    value = error = None
+    value: T | None = None
+    error: Exception | None = None
     try:
         value = make()
     except Exception as problem:
@@ -169,7 +169,7 @@ def together(make: Callable[[], T]) -> T:
             if error is not None:
                 raise error
             raise type(other)(f"process {k}: {other}")
-    return value
+    return cast(T, value)
 
 
 def from_writer(make: Callable[[], T]) -> T:

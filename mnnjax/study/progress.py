@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -117,7 +118,8 @@ class BarProgress(LineProgress):
         super().__init__(cells, finished)
         columns = (BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"))
         self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("", total=1.0, completed=self._done / (self._total or 1.0))
+        fraction: Any = self._done / (self._total or 1.0)  # which rich says is an int
+        self._task = self._bar.add_task("", total=1.0, completed=fraction)
 
     def __enter__(self):
         self._bar.start()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mnnjax.arrays import AnyArray
 from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
@@ -41,21 +42,22 @@ class RowTraining:
 
     def __init__(self, cell: Cell, sources: Sources | None):
         self._cell, part = cell, cell.part
-        self._layout = RowLayout(cell.N, part.train.batch_size)
+        self._layout = RowLayout(cell.N, part.training.batch_size)
         devices = row_devices(jax.devices())
         sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
-        self._training = make_row_training(part.problem, part.network, part.train, *sizes, devices)
+        self._training = make_row_training(part.problem, part.network, part.training, *sizes, devices)
         self._keys = seed_keys(cell.seeds, cell.training_salt)
         self._batch_key = seed_keys([part.seed], cell.training_salt)[0]
         data_key = seed_keys([part.seed], cell.data_salt)[0]
         if part.problem.is_image:
+            assert sources is not None
             blocks = _image_blocks(cell, sources, data_key)
         else:
             blocks = _drawn_blocks(cell, data_key, self._layout)
-        rounded = None if part.train.rows_precision == "same" else part.train.rows_precision
+        rounded = None if part.training.rows_precision == "same" else part.training.rows_precision
         # A process that cannot read its rows ends the others, who would wait for them.
         self._rows = processes.together(
-            lambda: place_rows(self._layout, cell.d0, part.train.precision, devices, blocks, rounded)
+            lambda: place_rows(self._layout, cell.d0, part.training.precision, devices, blocks, rounded)
         )
         self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
 
@@ -99,7 +101,7 @@ class RowTraining:
         parts = [part for parts in processes.gathered(own) for part in parts]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
-    def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _parts(self) -> Iterator[tuple[AnyArray, np.ndarray, np.ndarray]]:
         """All rows of this process, a few at a time, in the order of the points."""
         shards = (leaf.addressable_shards for leaf in (self._rows.X, self._rows.y, self._rows.weights))
         for X, y, weights in zip(*shards, strict=True):
@@ -121,14 +123,14 @@ def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:
     def block_of(block, points, device):
         for start in range(points.start, points.stop, BLOCK_ROWS):
             part = slice(start, min(start + BLOCK_ROWS, points.stop))
-            yield whitening.apply(images.read(chosen[part]), cell.part.train.precision), y[part]
+            yield whitening.apply(images.read(chosen[part]), cell.part.training.precision), y[part]
 
     return block_of
 
 
 def _drawn_blocks(cell: Cell, key, layout: RowLayout) -> Callable:
     """Draws a block on its device, from a key of its own; see place_rows."""
-    problem, dtype = cell.part.problem, jnp.dtype(cell.part.train.precision)
+    problem, dtype = cell.part.problem, jnp.dtype(cell.part.training.precision)
     draw = jax.jit(make_problem(problem, layout.points, cell.d0, cell.part.network.rho, dtype))
     # One teacher labels all blocks.
     teacher_key = jax.random.split(key)[1]

@@ -89,4 +89,5 @@ class Work:
         if not alike:
             return 1.0
         points = sorted((math.log(self.size(other)), math.log(max(factor, 1e-12))) for other, factor in alike)
-        return math.exp(float(np.interp(math.log(self.size(cell)), *zip(*points, strict=True))))
+        sizes, off = zip(*points, strict=True)
+        return math.exp(float(np.interp(math.log(self.size(cell)), sizes, off)))

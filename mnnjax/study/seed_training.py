@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mnnjax.config import Study
+from mnnjax.jax_setup import Device
 from mnnjax.study import processes
 from mnnjax.study.keys import seed_keys
 from mnnjax.study.plan import Cell
@@ -37,7 +38,8 @@ class SeedTraining:
         self._keys = programs.keys(seeds, cell.training_salt)
         if cell.part.problem.is_image:
             # On every process those of all repetitions. One that cannot read ends the others, who would wait for it.
-            own_keys, dtype = seed_keys(data_seeds, cell.data_salt), cell.part.train.precision
+            assert sources is not None
+            own_keys, dtype = seed_keys(data_seeds, cell.data_salt), cell.part.training.precision
             images = processes.together(lambda: read_images(cell, sources, own_keys, cell.N_padded, dtype))
             self._X, self._y = programs.place(images)
         else:
@@ -63,7 +65,7 @@ class SeedTraining:
 
     def is_done(self, state) -> bool:
         """Whether every repetition has stopped by itself."""
-        return self._cell.part.train.optimizer == NEWTON and bool(processes.on_host(state.opt_state.done).all())
+        return self._cell.part.training.optimizer == NEWTON and bool(processes.on_host(state.opt_state.done).all())
 
     def saved(self, arrays):
         """On the host, without the repetitions that pad groups."""
@@ -76,9 +78,9 @@ class SeedTraining:
 
     def certify(self, params, stop_requested: Callable[[], object]):
         """A certificate a repetition, as certify_seeds."""
-        cell, points = self._cell, self.points()
+        cell, (X, y) = self._cell, self.points()
         threshold = cell.part.problem.threshold
-        return certify_seeds(params, cell.part.network, cell.hidden_layers, *points, threshold, stop_requested)
+        return certify_seeds(params, cell.part.network, cell.hidden_layers, X, y, threshold, stop_requested)
 
     def points(self):
         """X (repeats, N, d0) and y (repeats, N) on the host, as training has them."""
@@ -103,7 +105,7 @@ def seed_programs(
     part: Study, hidden_layers: int, d0: int, d1: int, rows: int, together: int, turns: int, devices: int
 ) -> Programs:
     """Of one shape: `together` seeds vmapped at once, `turns` such groups one after the other, on so many devices."""
-    training = make_training(part.problem, part.network, part.train, hidden_layers, d0, d1, rows)
+    training = make_training(part.problem, part.network, part.training, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
     everywhere, own = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
@@ -148,7 +150,7 @@ def map_groups(one: Callable, seeds: tuple, together: int):
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(one), groups))
 
 
-def spread(cell: Cell, available: Sequence[jax.Device] | None = None) -> tuple[int, int, int]:
+def spread(cell: Cell, available: Sequence[Device] | None = None) -> tuple[int, int, int]:
     """How many seeds are vmapped at once, how many such groups a device takes in turn, and on how many devices, of
     those that are available (None: of all).
 

@@ -121,7 +121,8 @@ def read_images(
     """X and y of a cell's N images, whitened: a repetition's own for each key, padded with rows of zeros."""
     own = (cell.part.problem, *sources.get(cell.part.problem))
     drawn = [draw_images(*own, key, rows, cell.N, dtype) for key in keys]
-    return tuple(np.stack(parts) for parts in zip(*drawn, strict=True))
+    X, y = (np.stack(parts) for parts in zip(*drawn, strict=True))
+    return X, y
 
 
 def require_data(workdir: Workdir, study: Study, data_dir: Path | None) -> None:

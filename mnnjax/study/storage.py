@@ -53,7 +53,7 @@ def open_path(where: str | os.PathLike) -> AnyPath:
         raise UserError(f"{text}: cannot be used; give a local folder or gs://BUCKET/NAME")
     if importlib.util.find_spec("gcsfs") is None:
         raise UserError(f"{text}: gs:// needs the extra gcs; pip install -e '.[gcs]'")
-    import fsspec
+    import fsspec.config
 
     # What it logs as an error it also raises.
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
@@ -162,16 +162,17 @@ def move(source: AnyPath, target: AnyPath) -> None:
 
 def free_name(path: AnyPath) -> AnyPath:
     """A path that nothing lies at: with the first number at its end for which that is so."""
-    return next(p for k in range(10**6) if not (p := path.with_name(f"{path.name}.{k}")).exists())
+    numbered: Iterator[AnyPath] = (path.with_name(f"{path.name}.{k}") for k in range(10**6))
+    return next(one for one in numbered if not one.exists())
 
 
 def remove_tree(path: AnyPath) -> None:
     """Remove a folder with all that is in it; as good as it goes."""
-    if is_remote(path):
+    if isinstance(path, Path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         with contextlib.suppress(OSError):
             path.rmtree(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _files(path: AnyPath) -> Iterator[AnyPath]:
@@ -214,7 +215,7 @@ class LineLog:
     def flush(self) -> None:
         """Write what is not written yet; any thread may."""
         with self._writing:
-            if not self._changed:
+            if not self._changed or self._content is None:
                 return
             # Before the content is taken: a line that another thread adds meanwhile then counts as a change.
             self._changed, self._written = False, time.monotonic()
@@ -239,7 +240,7 @@ def sole_user(folder: AnyPath, log: LineLog, tell: Callable[[str], None]) -> Ite
     Raises:
       UserError: another process is at work in the folder, or it cannot be used.
     """
-    if not is_remote(folder):
+    if isinstance(folder, Path):
         with lock.hold_file(folder):
             yield lambda: None
         return

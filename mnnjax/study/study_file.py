@@ -38,8 +38,8 @@ def require_same_study(folder: AnyPath, study: Study, mend: str) -> None:
     Raises:
       UserError: to another one; names the first field that differs.
     """
-    difference = first_difference(*(_deciding(to_dict(some)) for some in (read_study(folder), study)))
-    if difference:
+    there, here = (_deciding(to_dict(some)) for some in (read_study(folder), study))
+    if difference := first_difference(there, here):
         raise UserError(f"{folder} belongs to another study ({difference}); {mend}")
 
 

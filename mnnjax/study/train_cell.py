@@ -54,7 +54,7 @@ def run_training_cell(
             certificates = training.certify(params, stop_requested)
         except Interrupted as error:
             stop = processes.first_of(stop_requested())
-            workdir.log("stop", cell=cell.id, epoch=cell.part.train.total_epochs, reason=stop)
+            workdir.log("stop", cell=cell.id, epoch=cell.part.training.total_epochs, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
     processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_npz(params)))
@@ -69,7 +69,7 @@ def run_training_cell(
 
 def _train(cell, training, epoch, saved, checkpoints, workdir, shown, stop_requested, began):
     """The state after the last epoch; checkpoints and a stop between chunks."""
-    train = cell.part.train
+    train = cell.part.training
     state = training.start(saved)
     chunks = 0
     while epoch < train.total_epochs:
@@ -109,7 +109,7 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
         for start in range(0, test.N, EVALUATED_ROWS):
             rows = np.arange(start, min(start + EVALUATED_ROWS, test.N))
             y = problem.labels_of(test.upper[rows])
-            X = whitening.apply(test.read(rows), cell.part.train.precision)
+            X = whitening.apply(test.read(rows), cell.part.training.precision)
             yield X, y.astype(X.dtype), np.ones(len(rows), X.dtype)
 
     stream = make_stream(problem, cell.part.network, cell.hidden_layers, cell.d1)
@@ -131,8 +131,8 @@ def _rows(
         mse, mce, smallest, first_order = (float(values[k]) for values in evaluation)
         failed = int(non_finite_epoch[k])
         row = results.cell_columns(cell) | {
-            "bias": part.network.bias, "optimizer": part.train.optimizer, "precision": part.train.precision,
-            "epochs": part.train.total_epochs, "seed": seed, "data_seed": data_seed, "mse": mse, "mce": mce,
+            "bias": part.network.bias, "optimizer": part.training.optimizer, "precision": part.training.precision,
+            "epochs": part.training.total_epochs, "seed": seed, "data_seed": data_seed, "mse": mse, "mce": mce,
             "min_abs_neural_input": smallest, "non_finite_epoch": "" if failed < 0 else failed,
             "verdict": results.NON_FINITE, "first_order_residual": first_order,
         }  # fmt: skip
@@ -155,7 +155,7 @@ def _diverged(cell: Cell, rows: Sequence[dict]) -> str:
         return ""
     epochs = [row["non_finite_epoch"] for row in failed if row["non_finite_epoch"] != ""]
     since = f" (from epoch {min(epochs)} on)" if epochs else ""
-    mend = "" if cell.part.train.optimizer == NEWTON else "; lower train.learning_rate"
+    mend = "" if cell.part.training.optimizer == NEWTON else "; lower train.learning_rate"
     return f", {len(failed)} of {len(rows)} repetitions not finite{since}{mend}"
 
 

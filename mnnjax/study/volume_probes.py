@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 import types
+from typing import cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,6 +15,7 @@ from mnnjax.problems import nominal_shape
 from mnnjax.study.plan import Cell
 from mnnjax.study.probes import CALL_SECONDS, on_random_points
 from mnnjax.study.scaling import Timed
+from mnnjax.study.sources import Sources
 from mnnjax.study.stopping import Interrupted
 from mnnjax.study.volumes import TARGETS, Measurement
 
@@ -32,7 +34,7 @@ MOST_SECONDS = 1.0
 
 def volume_model(cell: Cell) -> float:
     """Seconds of all repetitions' volumes, up to a factor."""
-    volume = cell.part.volume
+    volume = cell.part.measurement
     if volume.method == "exact":
         return cell.part.repeats * _enumeration(cell, cell.d1) / MULTISETS
     draws, programs = volume.draws, _asked(cell)
@@ -48,7 +50,7 @@ def time_volumes(cell: Cell) -> Timed:
     may be narrow enough before."""
     cell = on_random_points(cell)
     with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
-        if cell.part.volume.method == "exact":
+        if cell.part.measurement.method == "exact":
             return Timed(_time_exact(cell))
         small = _cut(cell)
         began = time.monotonic()
@@ -56,7 +58,7 @@ def time_volumes(cell: Cell) -> Timed:
         compiled = time.monotonic()
         seconds = _time_steps(small)
         compiling = (compiled - began) - (time.monotonic() - compiled)
-    volume, few = cell.part.volume, small.part.volume
+    volume, few = cell.part.measurement, small.part.measurement
     total = seconds[0] * cell.part.repeats * volume.draws / few.draws
     for fit_and_run, run in zip(seconds[1::2], seconds[2::2], strict=True):
         once = max(fit_and_run - run, 0.0) + volume.splits * run
@@ -66,7 +68,7 @@ def time_volumes(cell: Cell) -> Timed:
 
 def _cut(cell: Cell) -> Cell:
     """The cell with one repetition, which has all cores for its linear programs; fewer draws, particles and runs."""
-    volume, draw = cell.part.volume, _draw_seconds(cell)
+    volume, draw = cell.part.measurement, _draw_seconds(cell)
     draws = min(max(int(CALL_SECONDS / draw) // 16, 1) * 16, -(-volume.draws // 16) * 16, volume.batch)
     share = draws / volume.draws
     limits = {
@@ -85,7 +87,7 @@ def _cut(cell: Cell) -> Cell:
 
 def _time_steps(cell: Cell) -> list[float]:
     """Seconds of the batch of draws, and of the first repetition's splitting runs, target by target."""
-    volume, asked = cell.part.volume, 0
+    volume, asked = cell.part.measurement, 0
     deadline = math.inf
 
     def too_late() -> bool:
@@ -94,7 +96,7 @@ def _time_steps(cell: Cell) -> list[float]:
         return time.monotonic() > deadline
 
     # Random points need no sources but the shape of what are images.
-    measure = Measurement(cell, types.SimpleNamespace(shape=nominal_shape), too_late)
+    measure = Measurement(cell, cast(Sources, types.SimpleNamespace(shape=nominal_shape)), too_late)
     counts = {name: np.zeros((1, 3), np.int64) for name in ("hits", "draws")}
     state = counts | {"splitting": np.full((1, 3, volume.splits), np.nan)}
     began = time.monotonic()
@@ -114,7 +116,7 @@ def _time_steps(cell: Cell) -> list[float]:
 
 def _asked(cell: Cell) -> int:
     """How many draws of a repetition are asked whether their region holds a minimum, of both kinds together."""
-    volume = cell.part.volume
+    volume = cell.part.measurement
     limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
     return sum(volume.draws if limit is None else min(limit, volume.draws) for limit in limits)
 
@@ -129,7 +131,7 @@ def _time_exact(cell: Cell) -> float:
     if cell.part.problem.constant_input:
         X = np.hstack([X, np.ones((cell.N, 1))])
     began = time.monotonic()
-    landscape.exact_volumes(X, y, d1, cell.part.network.rho, cell.part.volume.eps, threshold=0.5)
+    landscape.exact_volumes(X, y, d1, cell.part.network.rho, cell.part.measurement.eps, threshold=0.5)
     seconds = time.monotonic() - began
     return seconds * cell.part.repeats * _enumeration(cell, cell.d1) / _enumeration(cell, d1)
 

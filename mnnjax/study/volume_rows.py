@@ -19,7 +19,7 @@ State = dict[str, np.ndarray]
 
 def rows_of(cell: Cell, state: State) -> list[dict]:
     """One row a repetition, in the order of the seeds."""
-    volume, rows = cell.part.volume, []
+    volume, rows = cell.part.measurement, []
     for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
         row = cell_columns(cell) | {
             "bias": cell.part.problem.constant_input, "seed": seed, "data_seed": data_seed,
@@ -37,9 +37,10 @@ def rows_of(cell: Cell, state: State) -> list[dict]:
 
 def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
     """What is known of each of QUANTITIES; an estimate of nan where only an interval is."""
-    volume = cell.part.volume
+    volume = cell.part.measurement
     if volume.method == "exact":
-        values = dict(zip(("suboptimal", "global_minima", "rank_deficient"), state["exact"][k].tolist(), strict=True))
+        names = ["suboptimal", "global_minima", "rank_deficient"]
+        values: dict[str, float] = dict(zip(names, state["exact"][k].tolist(), strict=True))
         above, below = values["suboptimal"], values["global_minima"]
         values["ratio"] = above / below if below else math.inf if above else math.nan
         return {name: Estimate(value, value, value) for name, value in values.items()}
@@ -52,6 +53,8 @@ def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
         found["rank_deficient"] = Estimate(*landscape.combine(runs[1]))
         found["suboptimal"], wide = (_below_candidates(runs[0], runs[2], c) for c in (0.95, 0.975))
         below = found["global_minima"]
+        assert below.hits is not None
+        assert below.draws is not None
         # V(G) is counted, and may have stopped at any of the looks; splitting does not stop early.
         ends = (wide.low, wide.high), clopper_pearson(below.hits, below.draws, 1 - 0.025 / looks)
         found["ratio"] = quotient(found["suboptimal"], below, *ends)

@@ -80,7 +80,7 @@ def run_volume_cell(
 
 
 def _empty(cell: Cell) -> State:
-    volume, repeats = cell.part.volume, cell.part.repeats
+    volume, repeats = cell.part.measurement, cell.part.repeats
     if volume.method == "exact":
         return {"exact": np.full((repeats, 3), np.nan)}
     counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
@@ -94,9 +94,10 @@ class Measurement:
     def __init__(self, cell: Cell, sources: Sources, stop_requested: Callable[[], object]):
         self._cell = cell
         self._part = part = cell.part
-        self._volume = part.volume
+        self._volume = part.measurement
         self._stop_requested = stop_requested
-        self._X = self._y = None
+        self._X: np.ndarray | None = None
+        self._y: np.ndarray | None = None
         if not self._volume.redraw:
             self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
@@ -122,7 +123,7 @@ class Measurement:
     def _exact(self, state: State, k: int) -> State:
         volume, problem = self._volume, self._part.problem
         found = landscape.exact_volumes(
-            self._X[k], self._y[k], self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+            *self._own(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
         )
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
@@ -139,16 +140,17 @@ class Measurement:
         limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
         asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
         screened_by = _screen(self._part, cell.d0, cell.N_padded, self._units)
-        X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded()
+        X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded(self._X)
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
         with sampling.blas_threads() as each:
             for k in active:
                 own = jax.tree.map(lambda a, k=k: a[k, :left], screened)
-                points = (None, None) if self._X is None else (X[k], np.pad(self._y[k], (0, cell.N_padded - cell.N)))
+                own_X = None if self._X is None else X[k]
+                own_y = None if self._y is None else np.pad(self._y[k], (0, cell.N_padded - cell.N))
                 counts = sampling.decide(
-                    own, *points, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold,
-                    asked, volume.output_signs, functools.partial(self._heeding_stops, each),
+                    own, own_X, own_y, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
+                    volume.output_signs, functools.partial(self._heeding_stops, each),
                 )  # fmt: skip
                 hits[k] += counts.hits
                 draws[k] += counts.draws
@@ -180,7 +182,7 @@ class Measurement:
         importance = self._importance(k, target)
         key = jax.random.fold_in(self._split_key(k, target), 1 + split)
         found = landscape.run_splitting(
-            key, importance, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
+            key, importance, *self._own(k), self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
             max_linear_programs=volume.linear_programs,
         )  # fmt: skip
@@ -199,12 +201,18 @@ class Measurement:
         volume, rho = self._volume, self._part.network.rho
         key = jax.random.fold_in(self._split_key(k, target), 0)
         return landscape.fit_importance(
-            key, self._X[k], self._y[k], self._cell.d1, rho, volume.eps,
+            key, *self._own(k), self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
         )  # fmt: skip
 
-    def _padded(self) -> np.ndarray:
-        return np.pad(self._X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
+    def _own(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of repetition k, where they are not drawn anew for every draw."""
+        assert self._X is not None
+        assert self._y is not None
+        return self._X[k], self._y[k]
+
+    def _padded(self, X: np.ndarray) -> np.ndarray:
+        return np.pad(X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
 
 
 def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]:
@@ -223,9 +231,9 @@ def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]
 def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
     """The screening of a batch for all repetitions, which are spread over as many CPU devices as divide them."""
     problem, rho = part.problem, part.network.rho
-    draw = make_problem(problem, rows, d0, rho, jnp.float64) if part.volume.redraw else None
+    draw = make_problem(problem, rows, d0, rho, jnp.float64) if part.measurement.redraw else None
     columns = d0 + (1 if problem.constant_input and draw is None else 0)
-    screen = sampling.make_screen(rows, columns, units, rho, part.volume.batch, draw, problem.constant_input)
+    screen = sampling.make_screen(rows, columns, units, rho, part.measurement.batch, draw, problem.constant_input)
 
     def screen_all(keys, X, first, N, d1):
         return jax.lax.map(lambda arrays: screen(arrays[0], first, arrays[1], N, d1), (keys, X))

@@ -1,6 +1,7 @@
 """Checks of single numbers: one line that names the argument and how to mend it."""
 
 import math
+from typing import Any
 
 from mnnjax.config import UserError
 
@@ -13,7 +14,7 @@ SMALLEST = {
 }
 
 
-def finite_number(name: str, value: object) -> float:
+def finite_number(name: str, value: Any) -> float:
     """The argument of that name as a float."""
     if getattr(value, "shape", ()) != ():
         raise UserError(f"{name}: has shape {tuple(value.shape)}; give a single number")
@@ -31,7 +32,7 @@ def finite_number(name: str, value: object) -> float:
     return number
 
 
-def in_range(name: str, value: object) -> float:
+def in_range(name: str, value: Any) -> float:
     """A number from SMALLEST[name] to LARGEST."""
     number, (minimum, mend) = finite_number(name, value), SMALLEST[name]
     if number < minimum:
@@ -41,7 +42,7 @@ def in_range(name: str, value: object) -> float:
     return number
 
 
-def whole_numbers(**named: object) -> list[int]:
+def whole_numbers(**named: Any) -> list[int]:
     """in_range of each, as whole numbers."""
     for name, value in named.items():
         number = in_range(name, value)
@@ -50,7 +51,7 @@ def whole_numbers(**named: object) -> list[int]:
     return [int(value) for value in named.values()]
 
 
-def fraction(name: str, value: object) -> float:
+def fraction(name: str, value: Any) -> float:
     """A number strictly between 0 and 1."""
     number = finite_number(name, value)
     if not 0 < number < 1:

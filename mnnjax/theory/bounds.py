@@ -45,7 +45,7 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
     teacher = None if d1_star is None else float(d1_star)
     units = "d1* = 2N/d0" if teacher is None else f"d1* = {teacher:g}"
     dropped, empty = "the limit's statement, V(G) has dropped out: not about this size", "says nothing at this size"
-    no_corollary, no_ratio = fails >= 1 or corollary >= 0, N == 1 or ratio >= 0
+    no_corollary, no_ratio = corollary is None or corollary >= 0, N == 1 or ratio >= 0
     gamma_is = "0.23 eps^(3/4)" if rho == 0 else "0.23 max(d0/N, eps)^(3/4)"
     rows = [
         ("gamma_eps", "Definition 5", gamma_is, slope, "" if rho == 0 else "d0/N at this size for its limit"),

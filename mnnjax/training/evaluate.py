@@ -3,7 +3,7 @@ need it while jax_enable_x64 is off."""
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,8 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
     def sums(params, X, y, weights) -> Sums:
         require_x64()
         params, X, y, weights = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (params, X, y, weights))
-        output, neural_inputs = module.apply({"params": params}, X, method=MNN.forward)
+        found = module.apply({"params": params}, X, method=MNN.forward)
+        output, neural_inputs = cast(tuple[Array, list[Array]], found)
         is_point = weights > 0
         smallest = [jnp.min(jnp.where(is_point[:, None], jnp.abs(U), jnp.inf)) for U in neural_inputs]
         h = X

@@ -1,7 +1,7 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def start_params(module: MNN, d0: int, key: PRNGKeyArray, params: dict | None) -
     """
     X = jnp.zeros((1, d0), module.dtype)
     if params is None:
-        return module.init(key, X)["params"]
+        return cast(dict[str, Array], module.init(key, X)["params"])
     expected = {name: leaf.shape for name, leaf in jax.eval_shape(module.init, key, X)["params"].items()}
     found = {name: jnp.shape(leaf) for name, leaf in params.items()}
     if found != expected:

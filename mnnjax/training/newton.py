@@ -19,7 +19,7 @@ rules for damping and kicks are ours, by the measurements in tests/benchmarks/RE
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ class NewtonOptions:
 
 
 # A config's names for them, and of what kind each is.
-NEWTON_OPTIONS: dict[str, type] = {field.name: field.type for field in dataclasses.fields(NewtonOptions)}
+NEWTON_OPTIONS: dict[str, type] = {field.name: type(field.default) for field in dataclasses.fields(NewtonOptions)}
 
 
 class NewtonState(NamedTuple):
@@ -84,7 +84,7 @@ def newton_options(train: Train) -> NewtonOptions:
       UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
     """
     check_options(train.optimizer, NEWTON_OPTIONS, train.optimizer_options)
-    options = NewtonOptions(**dict(train.optimizer_options))
+    options = dataclasses.replace(NewtonOptions(), **dict(train.optimizer_options))
     for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
         value = getattr(options, name)
         require(value >= least, f"train.optimizer_options: {name} {value} is too small; give at least {least}")
@@ -142,7 +142,8 @@ def data_gram(parts: list[Factor], input_gram: Float[Array, "N N"]) -> Float[Arr
 
 def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
     """The diagonal of J J^T (N,), without the rest of it."""
-    return sum(jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h, bias in parts)
+    terms = (jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h, bias in parts)
+    return cast(Array, sum(terms))
 
 
 def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callable[..., tuple[TrainState, Metrics]]:
@@ -208,7 +209,7 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         else:
             v, _ = jax.scipy.sparse.linalg.cg(
                 lambda v: differential(adjoint(v)[0]) + shift * v, e,
-                tol=eps**0.5, maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
+                tol=cast(float, eps**0.5), maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
             )  # fmt: skip
         delta = jax.tree.map(jnp.negative, adjoint(v)[0])
         trial = jax.tree.map(jnp.add, start, delta)
@@ -246,7 +247,7 @@ def _choose(condition, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
-def _kicked(params: dict, key, size: float) -> dict:
+def _kicked(params: dict, key, size: Float[Array, ""]) -> dict:
     moved = dict(params)
     for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
         W = params[name]

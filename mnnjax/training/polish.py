@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
-from mnnjax.arrays import check_count, check_network, on_host
+from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.jax_setup import on_cpu
 from mnnjax.network import MNN
 from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
@@ -20,7 +20,7 @@ class OutputBias(MNN):
 
 
 def polish(
-    W: Real[np.ndarray, "d1 d0"], z: Real[np.ndarray, " d1"], X: Real[np.ndarray, "N d0"], y: Real[np.ndarray, " N"],
+    W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"],
     rho: float, *, output_bias: float | None = None, steps: int = 100,
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]] | tuple[
     Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"], float

@@ -16,8 +16,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Real, UInt16
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.jax_setup import Device
 
 # The devices' axis of Rows.
 AXIS = "rows"
@@ -72,13 +72,13 @@ class Rows(NamedTuple):
     """The number of a device's first block among all."""
 
 
-def row_devices(available: Sequence[jax.Device]) -> list[jax.Device]:
+def row_devices(available: Sequence[Device]) -> list[Device]:
     """As many of the devices as can share ROW_BLOCKS blocks evenly, from every process as many.
 
     Raises:
       UserError: the processes cannot share the blocks evenly.
     """
-    by_process: dict[int, list[jax.Device]] = {}
+    by_process: dict[int, list[Device]] = {}
     for device in available:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
@@ -95,8 +95,8 @@ def place_rows(
     layout: RowLayout,
     d0: int,
     dtype: DTypeLike,
-    devices: Sequence[jax.Device],
-    block_of: Callable[[int, range, jax.Device], Iterable[tuple[Array, Array]]],
+    devices: Sequence[Device],
+    block_of: Callable[[int, range, Device], Iterable[tuple[Array, Array]]],
     X_dtype: str | None = None,
 ) -> Rows:
     """Fill the devices of this process block by block; other processes fill theirs.

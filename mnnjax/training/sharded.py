@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
+from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
 from mnnjax.training.loop import descend, learning_rate, start_params
 from mnnjax.training.optimizer import make_optimizer
@@ -55,7 +55,7 @@ def make_row_training(
     d0: int,
     d1: int,
     N: int,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
 ) -> ShardedTraining:
     """Training on N points that lie on the devices (row_devices, place_rows). As in make_training, the sizes are those
     given here.
@@ -141,7 +141,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
     def cut(X, y, weights):
         """A batch as equal pieces, on the leading axis."""
-        pieces = pieces_of(*X.shape, dtype.itemsize)
+        points, inputs = X.shape
+        pieces = pieces_of(points, inputs, dtype.itemsize)
         return jax.tree.map(lambda leaf: leaf.reshape(pieces, -1, *leaf.shape[1:]), (X, y, weights))
 
     def epochs_on_device(state: TrainState, batch_key, rows: Rows, first_epoch, epochs: int):

@@ -12,7 +12,7 @@ Wanted:   at least 1.2 times faster than the fastest PyTorch at d = 20, never sl
 """
 
 import numpy as np
-from harness import alternate, describe_devices, ratio, spread, wanted, workers
+from harness import alternate, random_start, ratio, spread, wanted, workers
 
 SEEDS = 30
 # d, N, steps a turn, steps a turn of PyTorch a seed at a time
@@ -21,22 +21,15 @@ CHECK_STEPS, CHECK_TOLERANCE = {20: 100, 50: 20}, 1e-3
 PRODUCT = 2048
 
 
-def start(d: int, N: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(0)
-    W, z, X = (random.standard_normal((SEEDS, *shape), np.float32) for shape in ((d, d), (d,), (N, d)))
-    gain = np.float32((2 / d) ** 0.5)
-    return {"W": gain * W, "z": gain * z, "X": X, "y": 2 * random.integers(0, 2, (SEEDS, N)).astype(np.float32) - 1}
-
-
 def ours(d: int, N: int, steps: int) -> dict:
     # Epochs at the constant rate: enough for the check as well.
     train = {"learning_rate": 1e-2, "epochs": max(steps, CHECK_STEPS[d]), "decay_epochs": 0, "chunk_epochs": steps}
-    return {"d": d, "N": N, "repeats": SEEDS, "start": start(d, N), "steps": steps, **train}
+    return {"d": d, "N": N, "repeats": SEEDS, "start": random_start(d, N, SEEDS), "steps": steps, **train}
 
 
-def contest(d: int, N: int, steps: int, fewer: int, turns: int, gpu: bool, threads: dict) -> tuple[list[dict], dict]:
+def contest(d: int, N: int, steps: int, fewer: int, turns: int, threads: dict) -> tuple[list[dict], dict]:
     """Rows of the table, and seconds a step of each way, turn by turn."""
-    jax_settings, same = ours(d, N, steps), {"start": start(d, N), "steps": steps, **threads}
+    jax_settings, same = ours(d, N, steps), {"start": random_start(d, N, SEEDS), "steps": steps, **threads}
     ways = {
         "ours": ("study_jax", "Cell", jax_settings),
         "jit(vmap)": ("study_jax", "Plain", jax_settings),
@@ -44,11 +37,8 @@ def contest(d: int, N: int, steps: int, fewer: int, turns: int, gpu: bool, threa
         "PyTorch, batched": ("adam_torch", "Adam", same | {"way": "batched"}),
         "PyTorch, compiled": ("adam_torch", "Adam", same | {"way": "compiled"}),
         "products alone": ("study_jax", "Products", jax_settings),
+        "PyTorch, compiled, a process a core": ("adam_torch", "Processes", same),
     }
-    if gpu:
-        ways["ours, TF32"] = ("study_jax", "Cell", jax_settings | {"matmul": "tensorfloat32"})
-    else:
-        ways["PyTorch, compiled, a process a core"] = ("adam_torch", "Processes", same)
     with workers(**ways) as running:
         training = {name: worker for name, worker in running.items() if name != "products alone"}
         mse = {name: worker.ask("mse_after", CHECK_STEPS[d]) for name, worker in training.items()}
@@ -65,9 +55,9 @@ def contest(d: int, N: int, steps: int, fewer: int, turns: int, gpu: bool, threa
     return rows, seconds
 
 
-def limits(turns: int, gpu: bool) -> list[dict]:
-    """Flops a second of a large matrix product; on a GPU also of TF32, and bytes a second of a copy."""
-    n = 8192 if gpu else PRODUCT
+def limits(turns: int) -> list[dict]:
+    """Flops a second of a large matrix product."""
+    n = PRODUCT
     rows = []
     with workers(jax=("study_jax", "Limits", {"n": n}), torch=("adam_torch", "Limits", {"n": n})) as running:
         for name, worker, method in (
@@ -77,24 +67,15 @@ def limits(turns: int, gpu: bool) -> list[dict]:
         ):
             rates = alternate({name: worker}, turns, method)[name]
             rows.append({"limit": name, "n": n, "Gflop/s": spread(rates, 1e-9)})
-        if gpu:
-            rates = alternate({"copy": running["jax"]}, turns, "copy")["copy"]
-            rows.append({"limit": "copy", "n": n, "GB/s": spread(rates, 1e-9)})
-    if gpu:
-        with workers(jax=("study_jax", "Limits", {"n": n, "matmul": "tensorfloat32"})) as running:
-            rates = alternate(running, turns)["jax"]
-            rows.append({"limit": "JAX, TF32", "n": n, "Gflop/s": spread(rates, 1e-9)})
     return rows
 
 
 def achieved(d: int, N: int, seconds: dict[str, list[float]], rates: list[dict]) -> list[dict]:
-    """Fractions of the larger of JAX's two rates; of TF32's for what runs in TF32."""
+    """Fractions of the larger of JAX's two rates."""
     flops = 4 * N * d * d * SEEDS
-    best = {row["limit"]: 1e9 * row["Gflop/s"]["median"] for row in rates if "Gflop/s" in row}
-    plain = max(best["JAX, one product"], best["JAX, one a device at once"])
+    limit = max(1e9 * row["Gflop/s"]["median"] for row in rates if row["limit"].startswith("JAX"))
     rows = []
     for name, values in seconds.items():
-        limit = best["JAX, TF32"] if "TF32" in name else plain
         speeds = [flops / s for s in values]
         row = {"d": d, "N": N, "way": name, "Gflop/s": spread(speeds, 1e-9)}
         rows.append(row | {"% of the limit": spread([100 * s / limit for s in speeds])})
@@ -103,17 +84,16 @@ def achieved(d: int, N: int, seconds: dict[str, list[float]], rates: list[dict])
 
 def run(quick: bool) -> dict:
     turns = 2 if quick else 5
-    gpu = describe_devices()["backend"] == "gpu"
-    rates = limits(2 * turns, gpu)
+    rates = limits(2 * turns)
     times, fractions, goals = [], [], []
     threads = {"threads": (1,)} if quick else {}
     for d, N, steps, fewer in SHAPES:
         if quick:
             steps, fewer = steps // 10, fewer // 5
-        rows, seconds = contest(d, N, steps, fewer, turns, gpu, threads)
+        rows, seconds = contest(d, N, steps, fewer, turns, threads)
         times += rows
         fractions += (reached := achieved(d, N, seconds, rates))
-        farthest = max(row["farthest seed"] for row in rows if "farthest seed" in row and "TF32" not in row["way"])
+        farthest = max(row["farthest seed"] for row in rows if "farthest seed" in row)
         goals.append(wanted(f"d = {d}: relative difference of a seed's MSE", farthest, most=CHECK_TOLERANCE))
         fastest = min((row["over ours"]["median"], row["way"]) for row in rows if row["way"].startswith("PyTorch"))
         goals.append(wanted(f"d = {d}: {fastest[1]} over ours", fastest[0], least=1.2 if d == 20 else 1.0))
@@ -121,6 +101,4 @@ def run(quick: bool) -> dict:
             (own,) = (row for row in reached if row["way"] == "ours")
             goals.append(wanted("d = 50: % of the limit", own["% of the limit"]["median"], least=75))
     tables = {"Adam, a step over 30 seeds": times, "What the machine can do": rates, "Of the limit": fractions}
-    if not gpu:
-        tables["GPU"] = [{"rows": "missing: no GPU here, so no TF32 and no copy rate"}]
     return {"tables": tables, "wanted": goals}

@@ -2,7 +2,7 @@
 
 Variants: the products by rows (X W^T) or by columns (W X^T), the output as a product or as a sum over neurons, one
 thread or all, torch.optim.Adam or, where the whole step is compiled, its formula. A contestant times all its variants
-when it starts, and runs the fastest.
+when it starts, and runs the fastest. On a GPU the compiled step is also replayed as a CUDA graph.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 import torch
-from harness import Worker
+from harness import Worker, random_start
 
 RATE, BETA1, BETA2, EPS = 1e-2, 0.9, 0.999, 1e-8
 CORES = len(os.sched_getaffinity(0))
@@ -77,35 +77,93 @@ def compiled_step(loss):
         new = [p - rate * m / ((v / correction).sqrt() + EPS) for p, m, v in zip(params, first, second, strict=True)]
         return new, first, second, t
 
-    return torch.compile(step)
+    # Other shapes have programs of their own.
+    return torch.compile(step, dynamic=False)
 
 
 def whole(step, W, z, X, y, steps: int):
-    params, zeros = [W, z], [torch.zeros_like(W), torch.zeros_like(z)]
-    carry = (params, zeros, zeros, torch.zeros((), dtype=torch.float64, device=W.device))
+    # Two lists of zeros, for a step that gets one twice is compiled apart.
+    first, second = ([torch.zeros_like(leaf) for leaf in (W, z)] for _ in range(2))
+    carry = ([W, z], first, second, torch.zeros((), dtype=torch.float64, device=W.device))
     with torch.no_grad():
         for _ in range(steps):
             carry = step(*carry, X, y)
     return carry[0]
 
 
-class Adam:
-    """way: "one" seed at a time, "batched" with bmm, or "compiled". steps: of a turn. threads: which to try."""
+class Graph:
+    """The whole step as a CUDA graph, which is launched at once and works on the same memory each time."""
 
-    def __init__(self, start: dict, steps: int, way: str, threads: tuple[int, ...] = (CORES, 1)):
+    def __init__(self, step):
+        self.step, self.graph = step, None
+
+    def __call__(self, W, z, X, y, steps: int):
+        with torch.no_grad():
+            if self.graph is None:
+                self._capture(W, z, X, y)
+            for leaf, value in zip(self.leaves, (W, z), strict=False):
+                leaf.copy_(value)
+            for leaf in self.leaves[2:]:
+                leaf.zero_()
+            for _ in range(steps):
+                self.graph.replay()
+            return [leaf.clone() for leaf in self.leaves[:2]]
+
+    def _capture(self, W, z, X, y) -> None:
+        params, first, second = ([torch.zeros_like(leaf) for leaf in (W, z)] for _ in range(3))
+        t = torch.zeros((), dtype=torch.float64, device=W.device)
+        self.leaves = [*params, *first, *second, t]
+        # PyTorch wants some steps on another stream before.
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                self.step(params, first, second, t, X, y)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            new_params, new_first, new_second, new_t = self.step(params, first, second, t, X, y)
+            for leaf, value in zip(self.leaves, [*new_params, *new_first, *new_second, new_t], strict=True):
+                leaf.copy_(value)
+        self.graph = graph
+
+
+class Adam:
+    """way: "one" seed at a time, "batched" with bmm, or "compiled". steps: of a turn. threads: which to try.
+
+    choose: whether to time the variants now; else `choose` does, when nobody else is at work.
+    """
+
+    def __init__(self, start: dict, steps: int, way: str, threads: tuple[int, ...] = (CORES, 1), choose: bool = True):
         warnings.filterwarnings("ignore")
         logging.disable(logging.WARNING)
         torch._dynamo.config.recompile_limit = 64
         arrays = {name: torch.from_numpy(np.array(value)).to(device()) for name, value in start.items()}
         self.start = arrays | {"columns": arrays["X"].transpose(1, 2).contiguous()}
-        self.steps, self.way, self.params = steps, way, None
-        timed, variants = {}, self._variants()
-        for count, (name, self.train) in itertools.product(dict.fromkeys(threads), variants.items()):
+        self.steps, self.way, self.params, self.failed = steps, way, None, {}
+        self.counts, self.variants = dict.fromkeys(threads), self._variants()
+        for name, train in list(self.variants.items()):
+            self.train = train
+            try:
+                self._train_for(3)
+            except Exception as error:
+                self.failed[name] = f"{type(error).__name__}: {error}".splitlines()[0][:100]
+                del self.variants[name]
+                if not self.variants:
+                    raise
+        if choose:
+            self.choose()
+
+    def choose(self) -> None:
+        """From now on run the variant that takes the least time."""
+        timed = {}
+        for count, (name, train) in itertools.product(self.counts, self.variants.items()):
+            self.train = train
             torch.set_num_threads(count)
             self._train_for(3)
-            timed[name, count] = min(self._train_for(max(steps // 20, 3)) for _ in range(3))
+            timed[name, count] = min(self._train_for(max(self.steps // 20, 3)) for _ in range(3))
         self.name, self.threads = min(timed, key=timed.get)
-        self.train = variants[self.name]
+        self.train = self.variants[self.name]
         torch.set_num_threads(self.threads)
 
     def _variants(self) -> dict:
@@ -116,11 +174,16 @@ class Adam:
             kinds = {"rows": (by_rows, s["X"]), "columns": (by_columns, s["columns"])}
             kinds["columns, summed"] = (by_columns_summed, s["columns"])
         if self.way == "compiled":
-            # Never the fastest when compiled.
-            del kinds["rows"]
+            # Never the fastest when compiled, on a CPU.
+            del kinds["rows" if device() == "cpu" else "columns, summed"]
         made = {}
         for name, (loss, X) in kinds.items():
-            if self.way == "compiled":
+            if self.way == "compiled" and device() == "cuda":
+                # Few, for each takes long to compile.
+                step = compiled_step(loss)
+                made[f"{name}, whole step"] = self._with(X, whole, step)
+                made[f"{name}, whole step, CUDA graph"] = self._with(X, Graph(step))
+            elif self.way == "compiled":
                 made[f"{name}, fused Adam"] = self._with(X, loop, torch.compile(loss), True)
                 made[f"{name}, whole step"] = self._with(X, whole, compiled_step(loss))
             else:
@@ -159,7 +222,39 @@ class Adam:
         return ((self.start["y"].double() - output) ** 2).mean(1).cpu().numpy()
 
     def how(self) -> str:
-        return f"{self.name}, {self.threads} threads" if self.threads > 1 else f"{self.name}, 1 thread"
+        used = f"{self.threads} threads" if self.threads > 1 else "1 thread"
+        failed = "".join(f"; failed: {name} ({why})" for name, why in self.failed.items())
+        return f"{self.name}{'' if device() == 'cuda' else ', ' + used}{failed}"
+
+
+class Shapes:
+    """The compiled way on one shape after the other, at one precision of float32 products ("highest", or "high", which
+    is TF32), from random_start."""
+
+    def __init__(self, matmul: str = "highest"):
+        torch.set_float32_matmul_precision(matmul)
+
+    def devices(self) -> str:
+        return device()
+
+    def take(self, d: int, N: int, repeats: int, steps: int) -> None:
+        """Compile all variants."""
+        # The one before is let go first.
+        self.adam = None
+        threads = (1,) if device() == "cuda" else (CORES,)
+        self.adam = Adam(random_start(d, N, repeats), steps, "compiled", threads, choose=False)
+
+    def choose(self) -> None:
+        self.adam.choose()
+
+    def step(self) -> float:
+        return self.adam.step()
+
+    def mse_after(self, steps: int) -> np.ndarray:
+        return self.adam.mse_after(steps)
+
+    def how(self) -> str:
+        return self.adam.how()
 
 
 class Processes:

@@ -12,21 +12,40 @@ import statistics
 import time
 import traceback
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Seconds between turns: OpenMP's threads spin on for some time after their work, on the cores of whoever is next.
 REST = 0.5
 
 
-class Worker:
-    """The object `cls(**settings)` of a module, in its own process, with these environment variables added."""
+def random_start(d: int, N: int, seeds: int) -> "dict[str, np.ndarray]":
+    """W (seeds, d, d), z (seeds, d), X (seeds, N, d) and y (seeds, N) in float32, the same for all contestants."""
+    # Here, for accelerator.py says itself what is missing.
+    import numpy as np
 
-    def __init__(self, module: str, cls: str, environment: dict[str, str] | None = None, **settings):
+    random = np.random.default_rng(0)
+    W, z, X = (random.standard_normal((seeds, *shape), np.float32) for shape in ((d, d), (d,), (N, d)))
+    gain = np.float32((2 / d) ** 0.5)
+    return {"W": gain * W, "z": gain * z, "X": X, "y": 2 * random.integers(0, 2, (seeds, N)).astype(np.float32) - 1}
+
+
+class Worker:
+    """The object `cls(**settings)` of a module, in its own process, with these environment variables added.
+
+    wait: until it is there; else the first `receive` does.
+    """
+
+    def __init__(self, module: str, cls: str, environment: dict[str, str] | None = None, wait: bool = True, **settings):
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, environment or {}, module, cls, settings))
         self._process.start()
         theirs.close()
-        self.receive()
+        if wait:
+            self.receive()
 
     def send(self, method: str, *args) -> None:
         """Call the method without waiting."""
@@ -76,12 +95,16 @@ def _serve(pipe, environment: dict[str, str], module: str, cls: str, settings: d
 
 
 @contextlib.contextmanager
-def workers(**made: tuple) -> Iterator[dict[str, Worker]]:
-    """One Worker for each (module, class, settings), started one after the other, ended on the way out."""
+def workers(together: bool = False, **made: tuple) -> Iterator[dict[str, Worker]]:
+    """One Worker for each (module, class, settings), started one after the other or, where they time nothing when they
+    start, together; ended on the way out."""
     started = {}
     try:
         for name, (module, cls, settings) in made.items():
-            started[name] = Worker(module, cls, **settings)
+            started[name] = Worker(module, cls, wait=not together, **settings)
+        if together:
+            for worker in started.values():
+                worker.receive()
         yield started
     finally:
         for worker in started.values():
@@ -94,14 +117,16 @@ def describe_devices() -> dict:
         return running["asked"].ask("describe")
 
 
-def alternate(contestants: dict[str, Worker], turns: int, method: str = "turn") -> dict[str, list[float]]:
+def alternate(
+    contestants: dict[str, Worker], turns: int, method: str = "turn", rest: float = REST
+) -> dict[str, list[float]]:
     """What `method` of each returns (seconds or rates), turn by turn, after one turn of each that does not count."""
     for worker in contestants.values():
         worker.ask(method)
     values: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(turns):
         for name, worker in contestants.items():
-            time.sleep(REST)
+            time.sleep(rest)
             values[name].append(worker.ask(method))
     return values
 
@@ -124,11 +149,17 @@ def wanted(what: str, value: float, least: float | None = None, most: float | No
     return {"what": what, "wanted": limit, "measured": value, "met": "yes" if good else "NO"}
 
 
+def table(rows: list[dict]) -> list[list[str]]:
+    """The rows as text, after a header: a column a key of any row, a spread as median (min-max). Keys that begin with
+    "_" are left out."""
+    columns = list(dict.fromkeys(key for row in rows for key in row if not key.startswith("_")))
+    return [columns] + [[_text(row.get(key, "")) for key in columns] for row in rows]
+
+
 def show(title: str, rows: list[dict]) -> str:
-    """The rows as aligned text: a column a key of any row, a spread as median (min-max)."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns] + [[_text(row.get(key, "")) for key in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    """The rows as an aligned table."""
+    cells = table(rows)
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
     return "\n".join([f"\n{title}", *(line.rstrip() for line in lines)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from harness import random_start
 from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
@@ -94,6 +95,29 @@ class Cell:
         return f"{together} at once x {turns} in turn x {devices} devices"
 
 
+class Shapes:
+    """A Cell of one shape after the other, at one precision of float32 products, from random_start."""
+
+    def __init__(self, matmul: str = ""):
+        self.matmul = matmul
+
+    def take(self, d: int, N: int, repeats: int, steps: int, chunk: int) -> None:
+        # The one before is let go first.
+        self.cell = None
+        train = {"learning_rate": 1e-2, "epochs": steps, "decay_epochs": 0, "chunk_epochs": chunk}
+        start = random_start(d, N, repeats)
+        self.cell = Cell(d, N, repeats, start, steps, self.matmul, **train)
+
+    def step(self) -> float:
+        return self.cell.step()
+
+    def mse_after(self, epochs: int) -> np.ndarray:
+        return self.cell.mse_after(epochs)
+
+    def how(self) -> str:
+        return self.cell.how()
+
+
 class Plain(Cell):
     """The same training as jit(vmap(...)), on one device."""
 
@@ -169,38 +193,49 @@ class Products(Cell):
 
 
 class Limits:
-    """What the machine can do: a large matrix product, on one device and on each at once, and a copy."""
+    """What the machine can do: a large matrix product, on one device and on each at once, and a copy on each at once.
 
-    def __init__(self, n: int, matmul: str = ""):
+    n: rows and columns of the matrices. launches: products of a turn, which wait for each other on the devices alone.
+    copied_bytes: of a device's array.
+    """
+
+    def __init__(self, n: int, matmul: str = "", launches: int = 1, copied_bytes: int = 2**28):
         jax_setup.use_all_cores()
         if matmul:
             jax.config.update("jax_default_matmul_precision", matmul)
-        self.n = n
+        self.n, self.launches = n, launches
         self.a = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
         mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), ("devices",))
         spec = jax.sharding.PartitionSpec("devices")
-        count = jax.local_device_count()
-        self.each = jax.device_put(
-            np.broadcast_to(jax.device_get(self.a), (count, n, n)), jax.sharding.NamedSharding(mesh, spec)
-        )
-        self.count = count
+        on_each = jax.sharding.NamedSharding(mesh, spec)
+        self.count = count = jax.local_device_count()
+        self.each = jax.device_put(np.broadcast_to(jax.device_get(self.a), (count, n, n)), on_each)
+        self.copied = jax.jit(lambda: jnp.zeros((count, copied_bytes // 4), jnp.float32), out_shardings=on_each)()
         self.product = jax.jit(jnp.matmul)
         self.products = jax.jit(
             jax.shard_map(jnp.matmul, mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False)
         )
-        self.copied = jax.jit(lambda a: a + 1)
+        self.copy_all = jax.jit(lambda a: a + 1, out_shardings=on_each)
 
     def turn(self) -> float:
         """Flops a second of one product."""
-        return 2 * self.n**3 / _seconds(self.product, self.a, self.a)
+        return 2 * self.n**3 / self._seconds(self.product, self.a, self.a)
 
     def turn_each(self) -> float:
         """Flops a second of one product a device, all at once."""
-        return 2 * self.n**3 * self.count / _seconds(self.products, self.each, self.each)
+        return 2 * self.n**3 * self.count / self._seconds(self.products, self.each, self.each)
 
     def copy(self) -> float:
-        """Bytes a second, read and written."""
-        return 2 * self.a.nbytes / _seconds(self.copied, self.a)
+        """Bytes a second, read and written, of all devices at once."""
+        return 2 * self.copied.nbytes / _seconds(self.copy_all, self.copied)
+
+    def _seconds(self, function, *args) -> float:
+        def launch():
+            for _ in range(self.launches):
+                last = function(*args)
+            return last
+
+        return _seconds(launch) / self.launches
 
 
 def _seconds(function, *args) -> float:

@@ -180,7 +180,9 @@ DOWNLOADS = {
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("case", DOWNLOADS)
+@pytest.mark.parametrize(
+    "case", ["no network", *(pytest.param(c, marks=pytest.mark.slow) for c in list(DOWNLOADS)[1:])]
+)
 def test_a_failed_download_is_one_line_and_nothing_is_left(tmp_path, monkeypatch, capfd, case):
     get, words = DOWNLOADS[case]
     for name in ("NO_PROXY", "no_proxy", "http_proxy"):

@@ -9,6 +9,8 @@ from mnnjax.landscape import activation_pattern, certify, region_residual
 from tests.landscape.oracles import kron_rows
 from tests.landscape.points import binary, draw, reached, stationary
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 RHOS = [0.0, 0.1, -1.0]
 DLM = ("global_minimum", "suboptimal_dlm")

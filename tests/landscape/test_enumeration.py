@@ -14,6 +14,8 @@ from mnnjax.landscape.enumeration import exact_rank_deficient, exact_volumes
 from mnnjax.landscape.membership import region_holds_dlm
 from tests.landscape.oracles import labels, three
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.mark.parametrize(("N", "d0"), [(1, 1), (4, 1), (1, 2), (2, 2), (9, 2), (1, 3), (2, 3), (3, 3), (10, 3)])
 def test_cells_are_as_many_as_the_formula_says_and_fill_the_sphere(N, d0):

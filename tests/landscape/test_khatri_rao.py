@@ -18,6 +18,8 @@ from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.network import leaky_relu
 from tests.landscape.oracles import fraction_rank, kron_rows
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 SHAPES = [(1, 1, 1), (1, 3, 2), (5, 2, 1), (6, 1, 4), (7, 3, 2), (4, 5, 3)]
 RHOS = [0.0, 0.1, -1.0]

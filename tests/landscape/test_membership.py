@@ -13,6 +13,8 @@ from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.membership import holds_dlm_with_output, region_holds_dlm
 from tests.landscape.oracles import edges, is_positive_combination
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 RHOS = (0.0, 0.1, -0.5, 2.0)
 
 

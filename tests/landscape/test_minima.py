@@ -8,6 +8,8 @@ import scipy.optimize
 from mnnjax.landscape import certify, khatri_rao_rank, region_errors, region_residual
 from tests.landscape.oracles import kron_rows
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 
 

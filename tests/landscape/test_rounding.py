@@ -24,6 +24,8 @@ from mnnjax.landscape import (
 from mnnjax.landscape.volume import DEFICIENT, DOUBTFUL, FULL, are_deficient, make_screen
 from tests.landscape.oracles import dot, exactly, kron_rows, solve
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.mark.slow
 def test_the_screening_is_never_sure_and_wrong():

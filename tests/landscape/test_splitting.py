@@ -20,6 +20,8 @@ from mnnjax.landscape import (
 )
 from mnnjax.landscape.arrangement import cells
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PLANE = np.random.default_rng(7).normal(size=(4, 2))
 LABELS = np.array([1.0, 0.0, 1.0, 0.0])
 # Three points and nearly their negative sum: the cells are small, and all activations equal in none.

@@ -21,6 +21,8 @@ from mnnjax.landscape.volume import decide, make_screen
 from mnnjax.problems.gaussian import draw_inputs, random_labels
 from tests.landscape.oracles import edges, is_positive_combination, labels, most_misses, three
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 DRAWS = 64
 
 
@@ -204,6 +206,7 @@ def test_at_most_d0_points_have_no_bad_minima_unless_relu(rho):
     assert found.ratio.estimate == found.ratio.low == 0
 
 
+@pytest.mark.slow
 def test_rotations_change_no_volume_beyond_the_plane():
     rng, draws, asked = np.random.default_rng(10), 4096, 128
     X, y, Q = rng.normal(size=(8, 4)), labels(rng, 8), np.linalg.qr(rng.normal(size=(4, 4)))[0]

@@ -12,6 +12,8 @@ from mnnjax.config import Problem
 from mnnjax.data import import_data
 from mnnjax.problems import Whitening, fit_whitening, open_images, whitening
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 N = 70
 

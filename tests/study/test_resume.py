@@ -24,26 +24,45 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 STUDY = Study(
     name="resume",
-    problem=Problem(d0=(4, 6), N=(20, 30)),
+    problem=Problem(d0=(4,), N=(20, 30)),
     network=Network(hidden_layers=(1, 2)),
     train=Train(epochs=20, decay_epochs=30, chunk_epochs=5, checkpoint_chunks=1),
     repeats=3,
 )
 
 
+# Four cells of ten chunks.
+CELLS, CHUNKS = 4, 40
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("undisturbed")
-    run_study(STUDY, path / "run")
-    return (path / "run/results.csv").read_bytes()
+def finished(tmp_path_factory) -> Path:
+    """A work folder whose study was never disturbed."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    run_study(STUDY, path)
+    return path
 
 
-def stopped_in_training(tmp_path, monkeypatch, chunks: int = 14) -> Workdir:
-    with monkeypatch.context() as patch:
-        stop_after(patch, chunks)
+@pytest.fixture(scope="module")
+def undisturbed(finished) -> bytes:
+    return (finished / "results.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> Path:
+    """A work folder whose study was stopped in its second cell."""
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 14)
         with pytest.raises(Stopped, match="SIGTERM: saved"):
-            run_study(STUDY, tmp_path / "run")
-    return Workdir(tmp_path / "run")
+            run_study(STUDY, path)
+    return path
+
+
+@pytest.fixture
+def workdir(stopped, tmp_path) -> Workdir:
+    """A copy of that."""
+    return Workdir(shutil.copytree(stopped, tmp_path / "run"))
 
 
 def newest_step(workdir: Workdir) -> Path:
@@ -71,8 +90,8 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     run_study(STUDY, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
     assert workdir.results.read_bytes() == undisturbed
-    # Eight cells of ten chunks: not one was trained twice.
-    assert len(events(workdir, "chunk")) == 80
+    # Not one was trained twice.
+    assert len(events(workdir, "chunk")) == CHUNKS
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
 
 
@@ -82,7 +101,7 @@ def test_a_run_says_what_it_is_at_and_that_it_heard_a_stop_request(tmp_path, mon
         with pytest.raises(Stopped):
             run_study(STUDY, tmp_path / "run")
     first, *others = capfd.readouterr().out.splitlines()
-    assert first == f"{STUDY.name}: 8 cells, {8 * STUDY.repeats} repetitions, in {tmp_path}/run"
+    assert first == f"{STUDY.name}: {CELLS} cells, {CELLS * STUDY.repeats} repetitions, in {tmp_path}/run"
     assert "SIGINT: saving at the end of this chunk; once more stops at once" in others
     for left in ("; 1 finished", "; all finished, nothing to train"):
         run_study(STUDY, tmp_path / "run")
@@ -96,9 +115,8 @@ def test_a_diverged_run_says_so(tmp_path, capsys):
     assert re.search(r"%, 3 of 3 repetitions not finite \(from epoch \d+ on\); lower train\.learning_rate$", last)
 
 
-def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, undisturbed):
-    run_study(STUDY, tmp_path / "run")
-    workdir = Workdir(tmp_path / "run")
+def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, finished, undisturbed):
+    workdir = Workdir(shutil.copytree(finished, tmp_path / "run"))
     before = len(events(workdir, "chunk"))
     train = dataclasses.replace(STUDY.train, checkpoint_chunks=3)
     changed = dataclasses.replace(STUDY, train=train, figure="fig5_1")
@@ -145,12 +163,11 @@ def test_a_stop_while_certificates_are_made_keeps_the_training(tmp_path, monkeyp
     run_study(STUDY, tmp_path / "run")
     workdir = Workdir(tmp_path / "run")
     assert workdir.results.read_bytes() == undisturbed
-    assert len(events(workdir, "chunk")) == 80
+    assert len(events(workdir, "chunk")) == CHUNKS
 
 
-def test_finished_cells_are_never_run_again(tmp_path, undisturbed):
-    run_study(STUDY, tmp_path / "run")
-    workdir = Workdir(tmp_path / "run")
+def test_finished_cells_are_never_run_again(tmp_path, finished, undisturbed):
+    workdir = Workdir(shutil.copytree(finished, tmp_path / "run"))
     before = len(events(workdir, "chunk"))
     workdir.results.unlink()
     run_study(STUDY, tmp_path / "run")
@@ -171,10 +188,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
-    tmp_path, monkeypatch, undisturbed, damage, capsys
-):
-    workdir = stopped_in_training(tmp_path, monkeypatch)
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(workdir, undisturbed, damage, capsys):
     step = newest_step(workdir)
     damage(step)
     capsys.readouterr()
@@ -189,8 +203,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
 
 
 @pytest.mark.slow
-def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, monkeypatch, undisturbed):
-    workdir = stopped_in_training(tmp_path, monkeypatch)
+def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, workdir, undisturbed):
     step = newest_step(workdir)
     files = sorted(p for p in step.rglob("*") if p.is_file())
     draw = random.Random(0)
@@ -205,8 +218,7 @@ def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, mon
         assert (copy / "results.csv").read_bytes() == undisturbed, file
 
 
-def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(tmp_path, monkeypatch, undisturbed, capsys):
-    workdir = stopped_in_training(tmp_path, monkeypatch)
+def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(workdir, undisturbed, capsys):
     for step in newest_step(workdir).parent.iterdir():
         truncate(largest_file(step))
     run_study(STUDY, workdir.path)
@@ -214,11 +226,10 @@ def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(tmp_path
     assert "it starts afresh" in capsys.readouterr().out
 
 
-def test_a_workdir_of_another_study_is_refused(tmp_path):
-    run_study(STUDY, tmp_path / "run")
+def test_a_workdir_of_another_study_is_refused(finished):
     other = Study(name="resume", problem=STUDY.problem, network=Network(hidden_layers=(1, 2), rho=0.25), repeats=3)
     with pytest.raises(UserError, match=r"network\.rho: there 0\.0, here 0\.25"):
-        run_study(other, tmp_path / "run")
+        run_study(other, finished)
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
@@ -242,14 +253,14 @@ def test_a_file_in_place_of_the_workdir_is_refused(tmp_path):
         run_study(STUDY, tmp_path / "run")
 
 
-def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, monkeypatch, undisturbed):
+def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, stopped, undisturbed):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip("cannot mount a small file system here")
     try:
-        workdir = stopped_in_training(disk, monkeypatch)
+        workdir = Workdir(shutil.copytree(stopped, disk / "run"))
         free = shutil.disk_usage(disk).free
         (disk / "ballast").write_bytes(bytes(free - 20_000))
         with pytest.raises(StudyError, match="is full; finished cells are kept"):
@@ -259,7 +270,7 @@ def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, monkeypatch, 
         assert workdir.results.read_bytes() == undisturbed
         # Nothing that was finished before is trained again.
         ended = [entry["cell"] for entry in events(workdir, "cell_end")]
-        assert len(ended) == len(set(ended)) == 8
+        assert len(ended) == len(set(ended)) == CELLS
     finally:
         subprocess.run(["umount", disk], check=True)
 

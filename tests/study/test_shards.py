@@ -29,6 +29,8 @@ study = Study(
     train=Train(epochs={epochs}, decay_epochs=0, batch_size={batch}, chunk_epochs=100, checkpoint_chunks=1),
     repeats=2,
 )
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 """
 STUDY = Study(
     name="parted",

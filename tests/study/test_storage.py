@@ -53,6 +53,7 @@ def epochs_begun_at(workdir: Workdir) -> list[tuple[str, int]]:
     return [(e["cell"].rpartition(".")[2], e["epoch"]) for e in workdir.read_log() if e["event"] == "cell_start"]
 
 
+@pytest.mark.slow
 def test_a_study_in_a_bucket_is_stopped_and_goes_on(remote, monkeypatch, on_disk, capsys):
     workdir = stopped_in_the_second_cell(remote, monkeypatch)
     assert "1 of 2 cells finished" in status(remote)

@@ -10,6 +10,8 @@ from mnnjax.study.results import read_csv
 from mnnjax.study.runner import run_study
 from mnnjax.study.verdicts import certify_network, certify_seeds
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def planted(layers: int, bias: bool, N: int, rho: float, seed: int = 0):
     """Random weights, and points whose labels are the outputs of the network: a global minimum."""

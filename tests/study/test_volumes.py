@@ -20,7 +20,10 @@ from tests.study.damage import largest_file, truncate
 from tests.study.runs import command
 from tests.study.stops import stop_after
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 PROBLEM = Problem(label_values="zero_one", d0=(3,), N=(5,))
 SAMPLING = Study(

@@ -8,6 +8,8 @@ from mnnjax import landscape
 from mnnjax.config import Network, Problem
 from mnnjax.training import from_sums, make_evaluation, make_stream
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 N, PADDED, D0, D1 = 30, 37, 4, 6
 

@@ -13,6 +13,8 @@ from mnnjax.network import MNN
 from mnnjax.training import check_optimizer, make_training, newton_options
 from mnnjax.training.newton import data_gram, data_gram_diagonal, factors, gram
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 RELU = Network()
 

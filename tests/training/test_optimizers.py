@@ -16,6 +16,8 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import learning_rate, make_optimizer, make_training
 from mnnjax.training.optimizer import check_optimizer, optimizer_names, optimizer_options
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EPS = np.finfo(np.float64).eps
 
 

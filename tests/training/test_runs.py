@@ -17,6 +17,8 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import Training, make_evaluation, make_training
 from tests.training.references import assert_close, optax_run, rates
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TOLERANCE = 1e4 * 100 * np.finfo(np.float64).eps
 N, D0, D1 = 23, 5, 4
 PROBLEM, RELU = Problem(d0=(D0,), N=(N,)), Network()
