@@ -1,7 +1,10 @@
 """Every test runs on 8 virtual CPU devices in 64-bit mode, whatever machine and folder pytest is started in."""
 
+import atexit
+import collections
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -14,6 +17,12 @@ _flags = [f for f in os.environ.pop("XLA_FLAGS", "").split() if "host_platform_d
 if _flags:
     os.environ["XLA_FLAGS"] = " ".join(_flags)
 
+# Compiled programs are kept for this run alone, by all of its processes: not in the user's own folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _cache = tempfile.mkdtemp(prefix="mnnjax-tests-")
+    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
+
 # TFDS, which some tests import before anything of ours, would have etils open gs:// with TensorFlow.
 os.environ["EPATH_USE_TF"] = "false"
 
@@ -25,12 +34,26 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 import mnnjax.jax_setup  # noqa: E402, F401
 
 
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """For modules whose programs run for a moment: half of the time would go into making them fast."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the quick tests run alone, programs run for a moment: half of the time would go into making them fast."""
+    if config.option.markexpr == "not slow":
+        jax.config.update("jax_disable_most_optimizations", True)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """quick_cases(n): of a test's cases n are quick, evenly spread over them; the others are slow."""
+    cases = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("quick_cases"):
+            cases[item.nodeid.split("[")[0]].append(item)
+    for some in cases.values():
+        count = some[0].get_closest_marker("quick_cases").args[0]
+        quick = {round(k * (len(some) - 1) / max(count - 1, 1)) for k in range(count)}
+        for k, item in enumerate(some):
+            if k not in quick:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ STAND_INS = {"cifar10": "patches32", "imagenet64": "patches64"}
 
 
 # The others show what all configs have in common.
-QUICK = {"digits", "fig5_2"}
+QUICK = {"digits"}
 SMALL = [pytest.param(p, id=p.stem, marks=[] if p.stem in QUICK else [pytest.mark.slow]) for p in CONFIGS]
 
 

@@ -8,8 +8,6 @@ import pytest
 from mnnjax.network import MNN, leaky_relu
 from mnnjax.objective import mean_squared_error
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 RHOS = [0.0, 0.1, -1.0]
 
@@ -36,6 +34,7 @@ def numpy_forward(params, X, rho):
     return h @ params["z"] + c, neural_inputs, size @ np.abs(params["z"]) + np.abs(c)
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("widths", [(4,), (4, 4), (3, 6, 2)])
 @pytest.mark.parametrize("rho", RHOS)
@@ -61,6 +60,7 @@ def khatri_rao(A, X):
     return np.stack([np.kron(a, x) for a, x in zip(A, X, strict=True)])
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize(("N", "d0", "d1"), [(7, 3, 4), (30, 5, 2), (4, 6, 1), (1, 2, 8)])
 @pytest.mark.parametrize("rho", [*RHOS, 2.5])
 def test_gradient_is_the_khatri_rao_product_times_the_residual(rho, N, d0, d1):
@@ -116,6 +116,7 @@ def test_parameters_have_the_papers_names_and_shapes(widths, bias, expected, dty
     assert {leaf.dtype for leaf in params.values()} == {np.dtype(dtype)}
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("init_weights", "rho"), [("he", -2.0), ("gaussian", 0.5)])
 def test_initial_weights_have_the_promised_variance(init_weights, rho):
     d0, d1 = 8, 12
@@ -136,6 +137,7 @@ def test_initial_weights_have_the_promised_variance(init_weights, rho):
             assert abs(np.mean(b**2) - 1) < 5 * np.sqrt(2 / b.size)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("rho", [0.0, -1.0])
 def test_he_weights_keep_the_second_moment_of_the_signal(rho):
     """Why the variance is 2 / ((1 + rho^2) fan-in): for inputs with E x^2 = 1, E f(u)^2 = 1 in each layer, so that

@@ -9,8 +9,6 @@ from mnnjax.landscape import activation_pattern, certify, region_residual
 from tests.landscape.oracles import kron_rows
 from tests.landscape.points import binary, draw, reached, stationary
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 RHOS = [0.0, 0.1, -1.0]
 DLM = ("global_minimum", "suboptimal_dlm")
@@ -51,6 +49,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize("rho", RHOS)
 @pytest.mark.parametrize("name", KNOWN)
 def test_points_built_to_be_of_one_kind(name, rho):

@@ -101,6 +101,7 @@ def small_problem(seed):
     return [(W, z, X, y), (W / scale, z, X * scale, y), (W * scale, z / scale, X, y)][rng.integers(3)] + (rho, c)
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("block", range(6))
 def test_never_wrong_on_small_problems(block):
     found = dict.fromkeys(("global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"), 0)

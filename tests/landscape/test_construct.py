@@ -54,6 +54,7 @@ def check_exact(X, y, rho):
     return W, z
 
 
+@pytest.mark.quick_cases(40)
 @pytest.mark.parametrize("kind", ["random", "ones", "zeros", "one_one", "teacher", "real"])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 @pytest.mark.parametrize(("N", "d0"), [(1, 2), (2, 2), (3, 2), (21, 2), (30, 3), (4, 6), (38, 20), (39, 20), (120, 12)])
@@ -77,6 +78,7 @@ def test_tight_sizes(N, d0, seed):
     check_exact(X, labels("random", X, 0.0), 0.0)
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(("N", "d0"), [(200, 2), (200, 3), (200, 5)])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_many_points_in_few_dimensions(N, d0, rho):
@@ -192,6 +194,7 @@ def exact_error(W, z, X, y, rho):
     return float(max(abs(label - output) for label, output in zip(exactly(y)[0], outputs, strict=True)))
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize("ratio", [1.0, 1e4, 1e6, 1e8, 1e12, 1e16])
 def test_rows_of_uneven_norms_are_exact_or_named(ratio):
     """Units of a pair cancel to the last bit as NumPy sums them, whatever they are in exact arithmetic."""

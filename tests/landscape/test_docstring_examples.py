@@ -11,8 +11,6 @@ import mnnjax
 from mnnjax import landscape
 from mnnjax.training import polish
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FUNCTIONS = {name: getattr(landscape, name) for name in landscape.__all__} | {"polish": polish}
 EXAMPLES = {
     name: textwrap.dedent(function.__doc__.expandtabs().split("Example:\n")[1])

@@ -14,8 +14,6 @@ from mnnjax.landscape.enumeration import exact_rank_deficient, exact_volumes
 from mnnjax.landscape.membership import region_holds_dlm
 from tests.landscape.oracles import labels, three
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize(("N", "d0"), [(1, 1), (4, 1), (1, 2), (2, 2), (9, 2), (1, 3), (2, 3), (3, 3), (10, 3)])
 def test_cells_are_as_many_as_the_formula_says_and_fill_the_sphere(N, d0):
@@ -74,6 +72,7 @@ def test_nearly_degenerate_cells_in_space_add_up_to_lunes(thin, closing):
             assert volumes[patterns[:, i] & patterns[:, j]].sum() == pytest.approx(angle / (2 * np.pi), abs=1e-12)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("N", "d0", "d1", "rho"), [(4, 2, 2, 0.0), (4, 2, 2, 0.1), (3, 3, 2, 0.0), (3, 1, 3, -0.5)])
 def test_volumes_are_the_sum_over_all_tuples_of_cells(N, d0, d1, rho):
     rng = np.random.default_rng(1)
@@ -109,6 +108,7 @@ def test_rotations_and_orders_of_points_change_nothing(rho):
         assert math.isclose(scaled.rank_deficient, expected[2], rel_tol=1e-12)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_a_problem_in_a_plane_has_the_volumes_of_two_dimensions(rho):
     rng = np.random.default_rng(3)
@@ -135,6 +135,7 @@ def test_no_bad_minima_with_at_most_d0_points_unless_relu(rho):
         assert exact_volumes(X, y, 2, 0.0, 0.0).suboptimal > 0
 
 
+@pytest.mark.slow
 def test_bad_minima_lie_in_rank_deficient_regions_and_eps_leaves_fewer():
     rng = np.random.default_rng(6)
     X, y = rng.normal(size=(6, 2)), labels(rng, 6)

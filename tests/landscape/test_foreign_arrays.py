@@ -31,8 +31,6 @@ from mnnjax.landscape import (
     split_volume,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 N, D0, D1 = 6, 2, 3
 RNG = np.random.default_rng(0)
 # Multiples of 1/4, which float16 holds too.
@@ -108,6 +106,7 @@ def assert_same(found, expected):
         assert np.array_equal(a, b, equal_nan=True) if isinstance(b, (np.ndarray, jax.Array, float)) else a == b
 
 
+@pytest.mark.quick_cases(15)
 @pytest.mark.parametrize(("call", "name"), ARRAYS)
 def test_lists_tensors_and_short_floats_are_taken_for_what_they_hold(call, name):
     value, expected = CALLS[call][1][name], called(call)
@@ -234,6 +233,7 @@ def draw(key, N):
     return jax.random.normal(key, (N, D0)), jax.random.bernoulli(labels, 0.5, (N,)).astype(float)
 
 
+@pytest.mark.slow
 def test_ones_own_draw_may_use_the_number_of_points_as_a_size():
     found = estimate_expected_volumes(KEY, draw, 5, D0, 2, 0.0, samples=16, threshold=0.5, global_samples=0)
     assert found.rank_deficient.draws == 16

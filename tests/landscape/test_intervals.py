@@ -76,6 +76,7 @@ def test_quantities_without_draws_are_unknown():
     assert found.rank_deficient.estimate == 0.3
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("p", [0.5, 0.1, 0.01])
 def test_intervals_hold_wherever_the_counting_stops(p):
     """The worst rule of all stops as soon as an interval misses, and even that happens in 5 % of runs at most; the rule

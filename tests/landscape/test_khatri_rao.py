@@ -18,8 +18,6 @@ from mnnjax.landscape.exact_rank import khatri_rao_rank_modulo_prime
 from mnnjax.network import leaky_relu
 from tests.landscape.oracles import fraction_rank, kron_rows
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 SHAPES = [(1, 1, 1), (1, 3, 2), (5, 2, 1), (6, 1, 4), (7, 3, 2), (4, 5, 3)]
 RHOS = [0.0, 0.1, -1.0]
@@ -31,6 +29,7 @@ def draw(N, d0, d1, rho, seed=0):
     return X, W, np.where(X @ W.T > 0, 1.0, rho)
 
 
+@pytest.mark.quick_cases(6)
 @pytest.mark.parametrize("rho", RHOS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pattern_by_its_definition(shape, rho):
@@ -61,6 +60,7 @@ def test_product_is_kron_row_by_row(shape, rho):
     assert np.array_equal(khatri_rao(A, X), kron_rows(A, X))
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize("rho", RHOS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gram_and_matrix_free_products(shape, rho):
@@ -102,6 +102,7 @@ def test_output_of_the_network_is_a_product_with_theta():
     assert np.allclose(khatri_rao_matvec(A, X, z[:, None] * W), output, rtol=0, atol=50 * EPS)
 
 
+@pytest.mark.slow
 def test_matrix_free_products_at_a_size_where_the_matrix_would_not_fit():
     # The matrix would have 2e4 * 5e2 * 8e2 entries: 32 GB in float32.
     N, d0, d1 = 20_000, 500, 800
@@ -130,6 +131,7 @@ RANKS = {
 }
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(("A", "X", "rank"), RANKS.values(), ids=RANKS)
 def test_rank_by_hand(A, X, rank):
     A, X = np.array(A), np.array(X)
@@ -142,6 +144,7 @@ def test_rank_by_hand(A, X, rank):
     assert khatri_rao_rank_modulo_prime(A, X, constant=True) == fraction_rank(with_ones)
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize("seed", range(20))
 def test_rank_of_small_integers_is_the_exact_one(seed):
     rng = np.random.default_rng(seed)
@@ -155,6 +158,7 @@ def test_rank_of_small_integers_is_the_exact_one(seed):
     assert np.linalg.matrix_rank(kron_rows(A, X)) == exact
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("rho", RHOS)
 @pytest.mark.parametrize(("N", "d0", "d1"), [(12, 3, 4), (30, 4, 5), (40, 6, 10)])
 def test_rank_of_gaussian_data_is_that_of_numpy(N, d0, d1, rho):
@@ -180,6 +184,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("jit", [False, True])
 def test_jit_and_vmap_over_a_batch_give_what_a_loop_gives(name, jit):

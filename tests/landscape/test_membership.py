@@ -13,8 +13,6 @@ from mnnjax.landscape.arrangement import cells
 from mnnjax.landscape.membership import holds_dlm_with_output, region_holds_dlm
 from tests.landscape.oracles import edges, is_positive_combination
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 RHOS = (0.0, 0.1, -0.5, 2.0)
 
 
@@ -90,6 +88,7 @@ def test_an_empty_region_holds_nothing():
     assert not region_holds_dlm(np.ones((1, 1)), np.zeros((1, 2)), np.zeros(1), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_order_rotation_and_scale_change_nothing(rho):
     rng = np.random.default_rng(2)
@@ -130,6 +129,7 @@ def test_minima_that_certificates_find_lie_in_regions_that_hold_one():
     assert {"global_minimum", "suboptimal_dlm"} <= verdicts
 
 
+@pytest.mark.slow
 def test_all_regions_of_a_small_arrangement_agree_with_generators():
     rng = np.random.default_rng(5)
     X, y = rng.normal(size=(4, 2)), np.array([1.0, 0.0, 0.0, 1.0])
@@ -154,6 +154,7 @@ def test_bad_input_is_told_in_one_line():
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypatch):
     X = np.asarray(jax.random.normal(jax.random.key(0), (30, 8)))
     W = jax.random.normal(jax.random.key(1), (25, 8))

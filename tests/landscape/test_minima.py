@@ -8,8 +8,6 @@ import scipy.optimize
 from mnnjax.landscape import certify, khatri_rao_rank, region_errors, region_residual
 from tests.landscape.oracles import kron_rows
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 
 
@@ -19,6 +17,7 @@ def draw(N, d0, d1, rho):
     return X, np.where(X @ rng.standard_normal((d1, d0)).T > 0, 1.0, rho)
 
 
+@pytest.mark.quick_cases(8)
 @pytest.mark.parametrize("rho", [0.0, 0.1, -1.0])
 @pytest.mark.parametrize("shape", [(1, 3, 2), (5, 2, 1), (7, 3, 2), (4, 5, 3), (20, 3, 2), (30, 4, 3)])
 def test_region_residual_is_that_of_least_squares(shape, rho):
@@ -66,6 +65,7 @@ def test_region_residual_of_points_of_very_different_lengths():
     assert np.allclose(region_residual(A, X, np.ones(2)), 0, atol=10 * EPS)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("labels", [(0, 1), (-1, 1), (0.25, 4.0)])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_without_a_threshold_errors_are_those_of_certify_also_under_jit(labels, rho):
@@ -81,6 +81,7 @@ def test_without_a_threshold_errors_are_those_of_certify_also_under_jit(labels, 
         assert mce == errors(A, X, y, 0.0 if -1 in labels else 0.5)[1]
 
 
+@pytest.mark.slow
 def test_under_vmap_each_problem_has_the_threshold_of_its_own_labels():
     X, A = draw(20, 3, 2, 0.0)
     y = np.random.default_rng(1).integers(0, 2, 20).astype(float)

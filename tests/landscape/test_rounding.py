@@ -24,8 +24,6 @@ from mnnjax.landscape import (
 from mnnjax.landscape.volume import DEFICIENT, DOUBTFUL, FULL, are_deficient, make_screen
 from tests.landscape.oracles import dot, exactly, kron_rows, solve
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.slow
 def test_the_screening_is_never_sure_and_wrong():
@@ -52,6 +50,7 @@ def test_the_screening_is_never_sure_and_wrong():
     assert standings == {DEFICIENT, FULL, DOUBTFUL}
 
 
+@pytest.mark.slow
 def test_volumes_of_nearly_parallel_points_agree_with_sampling():
     rng = np.random.default_rng(11)
     X, y = rng.normal(size=(4, 3)), np.array([1.0, 0.0, 1.0, 1.0])
@@ -116,6 +115,7 @@ def test_a_linear_program_that_does_not_end_is_no_verdict(monkeypatch):
         region_holds_dlm(A, X, y, 0.0)
 
 
+@pytest.mark.slow
 def test_exact_volumes_tell_how_much_is_in_doubt():
     X, y = np.random.default_rng(11).normal(size=(4, 2)), np.array([1.0, 0.0, 1.0, 1.0])
     assert exact_volumes(X, y, 3, 0.1, 0.0).in_doubt == 0
@@ -139,6 +139,7 @@ def test_factors_of_points_and_their_labels_change_nothing_where_all_are_fitted(
     assert set(answers) == {False, True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lower", [0.0, -1.0])
 def test_points_that_no_relu_sees_are_of_the_lower_class(lower):
     """Their output is 0, the threshold of labels -1 and 1: against least squares on the other points alone."""
@@ -174,6 +175,7 @@ def test_splitting_is_unbiased_where_scores_are_often_wrong():
     assert runs.std(ddof=1) < 0.5 * exact
 
 
+@pytest.mark.slow
 def test_one_neuron_on_points_of_unlike_lengths_is_told_as_rational_arithmetic_has_it():
     """Up to a factor of 1e5; beyond, least squares say nothing of the shortest that could be relied on."""
     rng, told = np.random.default_rng(13), collections.Counter()

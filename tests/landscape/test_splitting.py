@@ -20,8 +20,6 @@ from mnnjax.landscape import (
 )
 from mnnjax.landscape.arrangement import cells
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PLANE = np.random.default_rng(7).normal(size=(4, 2))
 LABELS = np.array([1.0, 0.0, 1.0, 0.0])
 # Three points and nearly their negative sum: the cells are small, and all activations equal in none.
@@ -156,6 +154,7 @@ def test_where_no_particle_is_in_the_target_nothing_is_known():
     assert found.repetitions == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_run_is_a_pure_function(importance):
     options = {"target": "rank_deficient", "particles": 50}
     one, again, other = (
@@ -167,6 +166,7 @@ def test_a_run_is_a_pure_function(importance):
     assert (importance > 0).all()
 
 
+@pytest.mark.slow
 def test_bad_input_is_told_in_one_line(importance):
     key, X, y = jax.random.key(0), PLANE, LABELS
     for message, call in (

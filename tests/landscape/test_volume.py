@@ -21,8 +21,6 @@ from mnnjax.landscape.volume import decide, make_screen
 from mnnjax.problems.gaussian import draw_inputs, random_labels
 from tests.landscape.oracles import edges, is_positive_combination, labels, most_misses, three
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DRAWS = 64
 
 
@@ -52,6 +50,7 @@ def reaches(pattern, X, target, signs):
     return is_positive_combination(target, columns)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("y", "eps"),
     [
@@ -88,6 +87,7 @@ def test_every_draw_is_counted_as_a_plain_loop_counts_it(screen, y, eps):
     assert decide(screened, *arguments, (0, DRAWS), "random").hits[1] == random_signs.sum()
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_padding_or_on_how_they_are_cut(screen):
     rng = np.random.default_rng(2)
     X, y, key = rng.normal(size=(4, 2)), labels(rng, 4), jax.random.key(1)
@@ -106,6 +106,7 @@ def test_draws_do_not_depend_on_padding_or_on_how_they_are_cut(screen):
     jax.tree.map(np.testing.assert_array_equal, cut(plain, 32, 64), cut(later, 0, 32))
 
 
+@pytest.mark.slow
 def test_estimates_are_the_counts_of_their_draws_and_depend_on_the_key(screen):
     rng = np.random.default_rng(3)
     X, y, key = rng.normal(size=(4, 2)), labels(rng, 4), jax.random.key(2)
@@ -161,6 +162,7 @@ def test_estimates_miss_exact_volumes_no_more_often_than_they_may():
         assert_rank_deficient(X, exact.rank_deficient)
 
 
+@pytest.mark.slow
 def test_a_run_stops_when_it_knows_enough_and_its_intervals_still_hold():
     X, keys = np.random.default_rng(7).normal(size=(4, 2)), 60
     exact, draws, misses = exact_rank_deficient(X, 2, 0.0), set(), 0
@@ -197,6 +199,7 @@ def test_labels_that_are_zero_are_fitted_everywhere():
     assert found.rank_deficient.hits > 0
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("rho", [0.1, -1.0])
 def test_at_most_d0_points_have_no_bad_minima_unless_relu(rho):
     rng = np.random.default_rng(9)

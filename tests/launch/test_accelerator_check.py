@@ -162,6 +162,7 @@ def test_a_section_that_breaks_leaves_a_row_and_the_rest_goes_on(accelerator, mo
     assert "WRONG: broken: ValueError: the first line" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_section_is_ended_at_its_limit(accelerator, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "fakes.py").write_text(FAKES)

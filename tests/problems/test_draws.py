@@ -10,7 +10,6 @@ import pytest
 from mnnjax.config import Problem
 from mnnjax.problems import draw_inputs, make_problem, random_labels, teacher_labels
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 DTYPES = [np.float32, np.float64]
 
 
@@ -80,6 +79,7 @@ def test_random_labels_are_fair_and_independent_of_the_inputs(label_values, lowe
     assert abs(np.mean(upper[1:] == upper[:-1]) - 0.5) < 5 * 0.5 / np.sqrt(n)
 
 
+@pytest.mark.slow
 def test_label_values_write_the_same_classes():
     teacher = problem(labels="teacher", teacher_units=3)
     zero_one = draw(dataclasses.replace(teacher, label_values="zero_one"), 64)[1]
@@ -91,6 +91,7 @@ def test_label_values_write_the_same_classes():
 X_TEACHER = np.random.default_rng(5).normal(size=(200, 6))
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("rho", [0.0, 0.1, -1.0])
 def test_teacher_labels_are_a_function_of_direction(rho):
     key = jax.random.key(1)
@@ -111,12 +112,14 @@ def test_teacher_of_one_unit_cuts_space_in_two_halves(rho):
     np.testing.assert_array_equal(y + opposite, 2.0 if rho < 0 else 1.0)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("units", [1, 2, 5])
 def test_teacher_with_the_modulus_as_unit_does_not_tell_x_from_minus_x(units):
     y, opposite = (teacher_labels(jax.random.key(3), sign * X_TEACHER, units, -1.0) for sign in (1, -1))
     np.testing.assert_array_equal(y, opposite)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("units", "rho"), [(2, 0.0), (5, -1.0)])
 def test_most_teachers_know_both_classes(units, rho):
     keys = jax.random.split(jax.random.key(7), 100)
@@ -127,6 +130,7 @@ def test_most_teachers_know_both_classes(units, rho):
     assert both.mean() > 0.5 + 5 * 0.5 / 10
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("inputs", "labels"), [("gaussian", "teacher"), ("sphere", "random")])
 def test_padding_changes_no_point_and_is_zero(inputs, labels, dtype):

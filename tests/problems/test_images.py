@@ -16,8 +16,6 @@ from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nomin
 from mnnjax.problems.images import chosen_rows
 from tests.small_sets import flip, write_idx
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 DIGITS = Problem("digits", "classes", "zero_one")
 # Images and classes of each split: 23 + 11 images, among which are all classes but 9.
 RNG = np.random.default_rng(0)

@@ -44,6 +44,7 @@ def test_there_are_as_many_as_in_table_1_half_of_each_photograph(inputs):
     assert images.held_out is None
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("inputs", SHAPES)
 def test_each_lies_in_the_photograph_of_its_class_in_one_of_eight_orientations(inputs):
     images = open_images(Problem(inputs, "classes"), None)
@@ -61,6 +62,7 @@ def test_each_lies_in_the_photograph_of_its_class_in_one_of_eight_orientations(i
     assert seen == {(photo, turn) for photo in range(2) for turn in range(8)}
 
 
+@pytest.mark.slow
 def test_no_two_are_equal():
     images = open_images(Problem("patches32", "classes"), None)
     seen = set()

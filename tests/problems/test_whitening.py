@@ -12,8 +12,6 @@ from mnnjax.config import Problem
 from mnnjax.data import import_data
 from mnnjax.problems import Whitening, fit_whitening, open_images, whitening
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 N = 70
 
@@ -165,6 +163,7 @@ def test_moments_are_those_of_integers_also_for_black_and_white(N):
         np.testing.assert_array_equal(moments, expected)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("kind", ["pca", "zca"])
 def test_neither_devices_nor_blocks_change_a_bit(monkeypatch, kind):
     images = np.column_stack([columns(N=1100), extreme_images(1100)])

@@ -56,6 +56,7 @@ def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
     assert np.array(opened)[1, :, 1] == pytest.approx([0.3, 0.5])
 
 
+@pytest.mark.slow
 def test_how_many_times_the_volume_the_frequency_is(tmp_path):
     """Beside the interval of linear propagation of errors, which for so many data sets is the same."""
     volumes = np.random.default_rng(0).uniform(0.05, 0.45, 300).tolist()

@@ -151,6 +151,7 @@ def test_page(tmp_path, few_resamples):
     assert "Compared with the others in the section capacity." in page
 
 
+@pytest.mark.slow
 def test_missing_and_unfinished_parts(tmp_path, few_resamples):
     """The first part has no rows yet, or the study stopped within a cell, or nothing is there at all."""
     late = make_workdir(tmp_path / "late", STUDY, [r for r in usual_rows() if r["study"] == "capacity_sgd"])

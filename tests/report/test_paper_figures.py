@@ -61,6 +61,7 @@ def test_figure_5_1_agrees(tmp_path):
         assert line["verdict"] == "holds"
 
 
+@pytest.mark.slow
 def test_figure_5_1_names_the_widths_that_fail_and_by_how_much(tmp_path):
     study, rows = figure_5_1(as_claimed)
     for row in rows:
@@ -73,6 +74,7 @@ def test_figure_5_1_names_the_widths_that_fail_and_by_how_much(tmp_path):
     assert "Fails, 1 hidden layer, d = 10" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mce", [0.2, 0.0])
 def test_figure_5_1_does_not_agree(tmp_path, mce):
     """An error that stays large above parameters = N fails, and so does one that is small far below."""
@@ -87,6 +89,7 @@ def test_figure_5_1_without_cells_on_a_side_is_no_agreement(tmp_path):
     assert "Undecided, 1 hidden layer, d = 10: no cell with parameters / N <= 0.7." in page
 
 
+@pytest.mark.slow
 def test_figure_5_1_cell_without_a_finite_repetition_fails(tmp_path):
     study, rows = figure_5_1(as_claimed, widths=(10,))
     for row in rows:
@@ -114,6 +117,7 @@ def test_figure_5_2_table(tmp_path):
     assert (wide["non_finite"], wide["min_abs_neural_input_below_1e-3"], wide["mse_above_1e-7"]) == ("0", "0", "0")
 
 
+@pytest.mark.slow
 def test_figure_5_2_agrees_only_if_every_repetition_does(tmp_path):
     study = Study("dots", GAUSSIAN, figure="fig5_2", repeats=5)
     good = [make_row("dots", d, d * d // 5, k, mse=1e-20) for d in (5, 10) for k in range(5)]
@@ -146,6 +150,7 @@ def test_verdicts_are_counted_for_each_cell(tmp_path):
     assert counts == {"global_minimum": 2, "suboptimal_dlm": 1, "non_differentiable": 1}
 
 
+@pytest.mark.slow
 def test_extreme_values_are_drawn(tmp_path):
     """All zeros, one width, one repetition, nothing finite: pictures without a warning or an error."""
     study = Study("dots", GAUSSIAN, figure="fig5_2")

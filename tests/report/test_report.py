@@ -87,6 +87,7 @@ def test_files_beside_the_page(tmp_path, everything):
         assert (tmp_path / "w" / "report" / name).read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_same_results_give_the_same_bytes(tmp_path, everything):
     """Of the page too where the logs are the same."""
     first, second = (make_workdir(tmp_path / side / "w", *everything) for side in "ab")
@@ -102,6 +103,7 @@ def test_same_results_give_the_same_bytes(tmp_path, everything):
     assert {path.name for path in changed} == {"metrics.jsonl", "report.html", "runs.csv"}
 
 
+@pytest.mark.slow
 def test_unfinished_study_says_so(tmp_path):
     study, rows = figure_5_1(as_claimed)
     path = make_workdir(tmp_path / "w", study, rows[:7])
@@ -140,6 +142,7 @@ def test_older_results_lack_columns(tmp_path, bias):
     assert "Verdicts of 1 repetition: not recorded 1." in page
 
 
+@pytest.mark.slow
 def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     study, rows = figure_5_1(as_claimed)
     first = make_workdir(tmp_path / "one", study, rows)
@@ -175,6 +178,7 @@ def test_the_commonest_reasons_of_not_converged_are_counted(tmp_path):
     assert "Commonest" not in report(tmp_path / "v", Study("s", GAUSSIAN), rows[-1:])
 
 
+@pytest.mark.slow
 def test_file_names_that_would_meet_are_kept_apart(tmp_path):
     study, rows = figure_5_1(as_claimed)
     study = dataclasses.replace(study, also=(Study("curves_criterion", GAUSSIAN),))

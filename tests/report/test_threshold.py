@@ -48,6 +48,7 @@ def test_fit_is_the_greatest_likelihood_with_its_profile_interval(no_resamples):
     assert rise.bracket == (X[4], X[6])
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(no_resamples):
     """Also where the rise is about as narrow as the grid and some data are separated."""
     rng, runs = np.random.default_rng(3), 100
@@ -62,6 +63,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(no_resamples):
         assert (held / runs >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / runs)).all()
 
 
+@pytest.mark.slow
 def test_p_values_of_a_true_logistic_are_as_frequent_as_they_say(few_resamples):
     rng, runs, level = np.random.default_rng(5), 30, 0.25
     x = np.arange(0.8, 1.61, 0.1)

@@ -55,6 +55,7 @@ def test_a_ratio_that_is_missing_for_want_of_global_minima_never_holds(tmp_path)
         assert any(f"tends to be too large: {fit.name}." in text for text in finding.measured) == (V == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draws", "constant"), [(200, 0.05), (4096, 0.003)])
 def test_studies_near_the_limit_of_detection_seldom_fail_a_claim_that_holds(tmp_path, draws, constant):
     part = dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=(2.0,)), repeats=3)

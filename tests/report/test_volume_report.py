@@ -207,6 +207,7 @@ def mixed():
     return study, [*rows, volume_row(plain, *shape, 7, suboptimal=(0.0, 0.0, 0.25), ratio=(0.0, 0.0, 0.5))]
 
 
+@pytest.mark.slow
 def test_every_section_of_a_mixed_folder(tmp_path, mixed):
     study, rows = mixed
     path = make_workdir(tmp_path / "w", study, rows)
@@ -244,6 +245,7 @@ def test_every_section_of_a_mixed_folder(tmp_path, mixed):
     assert len(read_csv(path / "report" / "exact.csv")) == 6
 
 
+@pytest.mark.slow
 def test_same_results_give_the_same_bytes(tmp_path, mixed):
     first, second = (make_workdir(tmp_path / side / "w", *mixed) for side in "ab")
     write_report([first])

@@ -15,8 +15,6 @@ from mnnjax.study.results import Workdir
 from mnnjax.study.runner import run_study
 from mnnjax.study.shard import Shard
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 STUDY = Study(
     name="part",
     problem=Problem(d0=(3, 4), N=(12,)),
@@ -72,6 +70,7 @@ def ended(folder: Path) -> list[str]:
     return [entry["cell"] for entry in Workdir(folder).read_log() if entry["event"] == "cell_end"]
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("harm", DAMAGES.values(), ids=DAMAGES)
 def test_a_file_that_is_not_whole_is_noticed(finished, harm):
     content = csv_of(finished).read_bytes()

@@ -27,6 +27,7 @@ def results_on(devices: int, path, monkeypatch, layers: int, repeats: int, cache
     return (path / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "repeats", "cache_bytes", "devices"),
     [pytest.param(1, 5, 1, (2, 5), marks=pytest.mark.slow), (2, 6, 2**19, (2, 3))],

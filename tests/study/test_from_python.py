@@ -29,6 +29,7 @@ def test_the_import_does_not_wait_for_jax():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_status_is_a_function():
     code = "from mnnjax.study import status, run_study; sys.exit(not callable(status))"
     assert subprocess.run([sys.executable, "-c", f"import sys; {code}"], capture_output=True).returncode == 0

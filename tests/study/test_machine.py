@@ -5,6 +5,7 @@ import os
 import platform
 
 import jax
+import pytest
 
 from mnnjax import __version__
 from mnnjax.config import Problem, Study, Train
@@ -34,6 +35,7 @@ def test_what_the_system_does_not_say_is_left_out(monkeypatch):
     assert (memory(), cores()) == (0, 1)
 
 
+@pytest.mark.slow
 def test_the_log_says_with_what_command_and_seed_and_where_a_study_ran(tmp_path):
     study = Study("logged", Problem(d0=(3,), N=(4,)), train=Train(epochs=1, decay_epochs=0), repeats=1, seed=7)
     run_study(study, tmp_path / "run", command="mnnjax run c.py --seed 7")

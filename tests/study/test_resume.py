@@ -24,15 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 STUDY = Study(
     name="resume",
-    problem=Problem(d0=(4,), N=(20, 30)),
-    network=Network(hidden_layers=(1, 2)),
-    train=Train(epochs=20, decay_epochs=30, chunk_epochs=5, checkpoint_chunks=1),
+    problem=Problem(d0=(4,), N=(20, 25, 30)),
+    train=Train(epochs=20, decay_epochs=30, chunk_epochs=10, checkpoint_chunks=1),
     repeats=3,
 )
 
 
-# Four cells of ten chunks.
-CELLS, CHUNKS = 4, 40
+# Three cells of five chunks, all of which run the same programs.
+CELLS, CHUNKS = 3, 15
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def stopped(tmp_path_factory) -> Path:
     """A work folder whose study was stopped in its second cell."""
     path = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 14)
+        stop_after(patch, 8)
         with pytest.raises(Stopped, match="SIGTERM: saved"):
             run_study(STUDY, path)
     return path
@@ -78,8 +77,8 @@ def events(workdir: Workdir, kind: str) -> list[dict]:
     ("chunks", "number"),
     [
         pytest.param(1, signal.SIGTERM, marks=pytest.mark.slow),
-        (14, signal.SIGINT),
-        pytest.param(20, signal.SIGTERM, marks=pytest.mark.slow),
+        (8, signal.SIGINT),
+        pytest.param(10, signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed, chunks, number):
@@ -97,7 +96,7 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
 
 def test_a_run_says_what_it_is_at_and_that_it_heard_a_stop_request(tmp_path, monkeypatch, capfd):
     with monkeypatch.context() as patch:
-        stop_after(patch, 11, signal.SIGINT)
+        stop_after(patch, 6, signal.SIGINT)
         with pytest.raises(Stopped):
             run_study(STUDY, tmp_path / "run")
     first, *others = capfd.readouterr().out.splitlines()
@@ -108,6 +107,7 @@ def test_a_run_says_what_it_is_at_and_that_it_heard_a_stop_request(tmp_path, mon
         assert capfd.readouterr().out.splitlines()[0] == first + left
 
 
+@pytest.mark.slow
 def test_a_diverged_run_says_so(tmp_path, capsys):
     train = Train("sgd", learning_rate=1e4, epochs=60, decay_epochs=0)
     run_study(Study("wild", Problem(d0=(3,), N=(20,)), train=train, repeats=3), tmp_path / "run")
@@ -133,6 +133,7 @@ def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, finished, 
     assert workdir.study() == changed
 
 
+@pytest.mark.slow
 def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):
     """In the midst of its kicks: at one weight a point no run is done early."""
     train = Train("newton", (("patience", 1),), epochs=12, decay_epochs=0, precision="float64", chunk_epochs=4)
@@ -187,6 +188,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(workdir, undisturbed, damage, capsys):
     step = newest_step(workdir)
@@ -199,7 +201,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(workdi
     assert f"{step.parent.name}.{step.name} is damaged" in warning["text"]
     assert len(list((workdir.checkpoints / "set_aside").iterdir())) == 1
     resumed = [e for e in events(workdir, "cell_start") if e["cell"] == step.parent.name]
-    assert [e["epoch"] for e in resumed] == [0, int(step.name) - 5]
+    assert [e["epoch"] for e in resumed] == [0, int(step.name) - 10]
 
 
 @pytest.mark.slow
@@ -218,6 +220,7 @@ def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path, wor
         assert (copy / "results.csv").read_bytes() == undisturbed, file
 
 
+@pytest.mark.slow
 def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(workdir, undisturbed, capsys):
     for step in newest_step(workdir).parent.iterdir():
         truncate(largest_file(step))
@@ -227,7 +230,7 @@ def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(workdir,
 
 
 def test_a_workdir_of_another_study_is_refused(finished):
-    other = Study(name="resume", problem=STUDY.problem, network=Network(hidden_layers=(1, 2), rho=0.25), repeats=3)
+    other = Study(name="resume", problem=STUDY.problem, network=Network(rho=0.25), repeats=3)
     with pytest.raises(UserError, match=r"network\.rho: there 0\.0, here 0\.25"):
         run_study(other, finished)
 
@@ -239,6 +242,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_kill_before_anything_was_trained_does_no_harm(tmp_path, undisturbed):
     """What a process leaves that dies at its very beginning: a lock, and half a config."""
     (tmp_path / "lock").write_text("process 1 on nowhere\n")
@@ -275,6 +279,7 @@ def test_a_full_disk_is_told_and_finished_cells_are_kept(tmp_path, stopped, undi
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_a_non_finite_loss_ends_its_row_and_not_the_study(tmp_path):
     wild = Study(
         name="wild",

@@ -30,7 +30,7 @@ DIGITS = Study("digits", Problem("digits", "classes", data_sets=1), Network(d1=(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _little_compilation(quick_compilation):
+def _little_compilation():
     """Two devices of the eight, and one program for runs that are alike."""
     two = jax.devices()[:2]
     make = functools.cache(row_training.make_row_training)
@@ -56,6 +56,7 @@ def stop_at_epoch_6(path, monkeypatch) -> None:
             run_study(DIGITS, path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_with_another_number_of_devices(tmp_path, monkeypatch, undisturbed):
     stop_at_epoch_6(tmp_path / "run", monkeypatch)
     monkeypatch.setattr(jax, "devices", lambda *options: jax.local_devices()[:1])
@@ -68,6 +69,7 @@ def test_a_checkpoint_goes_on_with_another_number_of_devices(tmp_path, monkeypat
         np.testing.assert_allclose([float(r[name]) for r in found], [float(r[name]) for r in expected], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed):
     stop_at_epoch_6(tmp_path / "run", monkeypatch)
     run_study(DIGITS, tmp_path / "run")
@@ -106,6 +108,7 @@ def points_of(study: Study, workdir: Path, monkeypatch, devices: int = 2) -> tup
     return X[weights == 1], y[weights == 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inputs", "N"), [("gaussian", 150), ("uniform", 10)])
 def test_drawn_points_do_not_depend_on_the_number_of_devices(tmp_path, monkeypatch, inputs, N):
     """Each block of ceil(N / 64) points has a key of its own."""
@@ -127,6 +130,7 @@ def test_drawn_points_do_not_depend_on_the_number_of_devices(tmp_path, monkeypat
     np.testing.assert_array_equal(y[own], expected[1])
 
 
+@pytest.mark.slow
 def test_all_drawn_points_have_one_teacher(tmp_path, monkeypatch):
     """Assumption 5. A teacher of one ReLU cuts the plane in two halves: around the circle the label changes twice."""
     problem = Problem("gaussian", "teacher", teacher_units=1, d0=(2,), N=(640,), data_sets=1)
@@ -135,6 +139,7 @@ def test_all_drawn_points_have_one_teacher(tmp_path, monkeypatch):
     assert (around != np.roll(around, 1)).sum() == 2
 
 
+@pytest.mark.slow
 def test_a_subset_of_images_is_drawn_without_replacement_with_its_classes(tmp_path, monkeypatch):
     whole, _ = points_of(DIGITS, tmp_path / "run", monkeypatch)
     subset = dataclasses.replace(DIGITS, problem=dataclasses.replace(DIGITS.problem, N=(100,)))
@@ -150,6 +155,7 @@ def test_a_subset_of_images_is_drawn_without_replacement_with_its_classes(tmp_pa
     assert (points_of(other, tmp_path / "run", monkeypatch)[0] != X).any()
 
 
+@pytest.mark.slow
 def test_random_labels_of_images_are_one_draw_for_all_repetitions(tmp_path, monkeypatch):
     problem = Problem("digits", "random", "zero_one", data_sets=1)
     X, y = points_of(dataclasses.replace(DIGITS, problem=problem), tmp_path / "run", monkeypatch)
@@ -168,6 +174,7 @@ def output(params: dict, k: int, X: np.ndarray) -> np.ndarray:
     return np.maximum(X @ params["W1"][k].astype(np.float64).T, 0) @ params["z"][k].astype(np.float64)
 
 
+@pytest.mark.slow
 def test_the_held_out_error_is_that_of_the_test_images(tmp_path, monkeypatch):
     """Whitened by the training images; the columns against NumPy, from the pixels and the trained weights."""
     kept = store_mnist(tmp_path / "data", train=70, test=30)
@@ -205,6 +212,7 @@ TINY = Study(
 )
 
 
+@pytest.mark.slow
 def test_a_tiny_cell_gets_certificates(tmp_path):
     """Three times as many weights as points: most runs end at global minima, in float64 up to a certificate."""
     run_study(TINY, tmp_path / "run")
@@ -224,6 +232,7 @@ def test_a_tiny_cell_gets_certificates(tmp_path):
         assert float(row["mse"]) == pytest.approx(certificate.mse, rel=1e-6, abs=1e-25)
 
 
+@pytest.mark.slow
 def test_rows_in_bfloat16_are_read_back_so(tmp_path):
     train = dataclasses.replace(TRAIN, rows_precision="bfloat16")
     run_study(dataclasses.replace(DIGITS, train=train), tmp_path / "run")
@@ -235,6 +244,7 @@ def test_rows_in_bfloat16_are_read_back_so(tmp_path):
         assert float(row["mce"]) == wrong.mean()
 
 
+@pytest.mark.slow
 def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(landscape, "certifiable", lambda *sizes: asked.append(sizes))

@@ -29,8 +29,6 @@ study = Study(
     train=Train(epochs={epochs}, decay_epochs=0, batch_size={batch}, chunk_epochs=100, checkpoint_chunks=1),
     repeats=2,
 )
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 """
 STUDY = Study(
     name="parted",
@@ -135,6 +133,7 @@ def test_a_shard_that_cannot_be(config, tmp_path, capsys, text):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_more_shards_than_cells(config, tmp_path, capsys):
     run = ["run", config, "--workdir", str(tmp_path / "run"), "--shard", "5/6"]
     assert cli.main([*run, "--dry-run"]) == 0
@@ -154,6 +153,7 @@ def test_another_study_is_refused_in_every_shard(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "shard-0-of-3"]
 
 
+@pytest.mark.slow
 def test_a_shard_of_another_study_that_was_moved_here_is_refused(tmp_path):
     other = dataclasses.replace(STUDY, seed=5)
     run_study(other, tmp_path / "other", shard=Shard(1, 3))
@@ -172,6 +172,7 @@ def test_a_shards_folder_is_no_place_for_a_run(tmp_path):
         run_study(STUDY, tmp_path / "shard-1-of-3", shard=Shard(0, 2))
 
 
+@pytest.mark.slow
 def test_shards_of_images_whiten_by_themselves_and_agree(tmp_path):
     study = Study(
         name="images",

@@ -200,6 +200,7 @@ def test_recorded_shapes_are_read_from_the_folder_alone(workdir, tmp_path, monke
 STUDY = Study("images", MNIST, Network(d1=(3,)), Train(epochs=2, decay_epochs=0), repeats=2)
 
 
+@pytest.mark.slow
 def test_a_finished_study_needs_its_data_no_more(tmp_path):
     run_study(STUDY, tmp_path / "run", store_mnist(tmp_path / "data"))
     results = (tmp_path / "run/results.csv").read_bytes()

@@ -35,11 +35,6 @@ IDS = [cell.id for cell in cells(STUDY)]
 CERTIFIED = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _little_compilation(quick_compilation):
-    pass
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("kept") / "run"
@@ -77,6 +72,7 @@ def gives_its_rows(trained, study: Study) -> None:
         assert certificate.mse == pytest.approx(float(row["mse"]), rel=1e-9)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("cell", IDS)
 def test_weights_and_points_give_the_rows(finished, cell):
     trained = load_trained(finished, cell)
@@ -154,6 +150,7 @@ def test_a_cell_that_is_not_there(tmp_path, finished):
         load_trained(tmp_path, "a")
 
 
+@pytest.mark.slow
 def test_points_that_all_repetitions_share_are_there_once(tmp_path):
     """Of devices that share the points, see test_row_training.py."""
     study = Study("s", Problem(d0=(4,), N=(20,), data_sets=1), Network(d1=(4,)), TRAIN, repeats=2)
@@ -167,6 +164,7 @@ def everything(path: Path) -> dict[Path, tuple[bytes, int]]:
     return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in path.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_images_of_shards_are_whitened_as_they_were_and_nothing_is_written(tmp_path):
     study = Study(
         name="images",
@@ -197,6 +195,7 @@ def test_weights_in_a_bucket(remote, tmp_path):
         np.testing.assert_array_equal(far.params[name], leaf)
 
 
+@pytest.mark.slow
 def test_networks_that_overflowed_have_no_certificate(tmp_path):
     train = Train("sgd", learning_rate=1e30, epochs=20, decay_epochs=0)
     run_study(Study("far", Problem(d0=(4,), N=(20,)), Network(), train, repeats=1), tmp_path)
@@ -206,6 +205,7 @@ def test_networks_that_overflowed_have_no_certificate(tmp_path):
     assert trained.certificate(0) is None
 
 
+@pytest.mark.slow
 def test_points_that_no_memory_holds_are_refused_with_the_file_of_the_weights(monkeypatch, finished):
     monkeypatch.setattr(fit, "free_memory", lambda: 1000)
     said = rf"{IDS[0]}: its points need 0\.0 GB of memory, .* numpy\.load\('{finished}/cells/{IDS[0]}\.npz'\)"

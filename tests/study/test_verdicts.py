@@ -10,8 +10,6 @@ from mnnjax.study.results import read_csv
 from mnnjax.study.runner import run_study
 from mnnjax.study.verdicts import certify_network, certify_seeds
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def planted(layers: int, bias: bool, N: int, rho: float, seed: int = 0):
     """Random weights, and points whose labels are the outputs of the network: a global minimum."""
@@ -22,6 +20,7 @@ def planted(layers: int, bias: bool, N: int, rho: float, seed: int = 0):
     return network, params, X, np.asarray(module.apply({"params": params}, X))
 
 
+@pytest.mark.quick_cases(8)
 @pytest.mark.parametrize("N", [6, 40])
 @pytest.mark.parametrize("rho", [0.1, -0.5])
 @pytest.mark.parametrize("bias", [False, True])
@@ -34,6 +33,7 @@ def test_a_planted_network_is_at_a_global_minimum(layers, bias, rho, N):
     assert certificate.min_abs_neural_input >= certificate.margin > 0
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_gradient_is_that_of_the_last_two_layers(layers, bias):

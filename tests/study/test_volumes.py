@@ -20,10 +20,7 @@ from tests.study.damage import largest_file, truncate
 from tests.study.runs import command
 from tests.study.stops import stop_after
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.usefixtures("quick_compilation"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PROBLEM = Problem(label_values="zero_one", d0=(3,), N=(5,))
 SAMPLING = Study(
@@ -66,6 +63,7 @@ def rows_of(undisturbed, study: Study) -> list[dict]:
     return [row for row in undisturbed[1] if row["study"] == study.name]
 
 
+@pytest.mark.slow
 def test_sampled_rows_are_what_estimate_volumes_gives(undisturbed):
     rows = rows_of(undisturbed, EVERYTHING)
     planned = [(cell, k) for cell in plan.cells(SAMPLING) for k in range(2)]
@@ -87,9 +85,9 @@ def test_sampled_rows_are_what_estimate_volumes_gives(undisturbed):
         assert (row["method"], row["eps"], row["verdict"]) == ("sampling", "0.0", "")
 
 
-def test_exact_rows_are_what_exact_volumes_gives(undisturbed):
+def test_exact_rows_are_what_exact_volumes_gives(tmp_path):
     (cell,) = plan.cells(EXACT)
-    for k, row in enumerate(rows_of(undisturbed, EXACT)):
+    for k, row in enumerate(run(EXACT, tmp_path)):
         _, X, y = repetition(cell, k)
         expected = landscape.exact_volumes(X, y, 2, 0.0, 0.0)
         for name in ("suboptimal", "global_minima", "rank_deficient"):
@@ -97,6 +95,7 @@ def test_exact_rows_are_what_exact_volumes_gives(undisturbed):
             assert row[f"{name}_hits"] == ""
 
 
+@pytest.mark.slow
 def test_splitting_rows_combine_independent_runs(undisturbed):
     (cell,) = plan.cells(SPLITTING)
     for k, row in enumerate(rows_of(undisturbed, SPLITTING)):
@@ -117,6 +116,7 @@ def test_splitting_rows_combine_independent_runs(undisturbed):
         assert row["global_minima_draws"] == "32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [4, 13])
 def test_a_stopped_volume_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed, steps):
     with monkeypatch.context() as patch:
@@ -132,6 +132,7 @@ def test_a_stopped_volume_study_goes_on_where_it_was(tmp_path, monkeypatch, undi
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
 
 
+@pytest.mark.slow
 def test_a_stop_amid_linear_programs_gives_up_the_batch_alone(tmp_path, monkeypatch, undisturbed):
     calls = []
     plain = study_volumes.sampling.holds_minimum
@@ -150,6 +151,7 @@ def test_a_stop_amid_linear_programs_gives_up_the_batch_alone(tmp_path, monkeypa
     assert (tmp_path / "run/results.csv").read_bytes() == (undisturbed[0] / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_costs_only_time(tmp_path, monkeypatch, undisturbed):
     with monkeypatch.context() as patch:
         stop_after(patch, 1)
@@ -163,6 +165,7 @@ def test_a_damaged_checkpoint_is_told_and_costs_only_time(tmp_path, monkeypatch,
     assert workdir.results.read_bytes() == (undisturbed[0] / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_wanted_width_ends_the_draws_of_each_repetition_by_itself(tmp_path):
     wide = dataclasses.replace(
         SAMPLING, network=Network(d1=(2,)), repeats=4, problem=dataclasses.replace(PROBLEM, data_sets=4),

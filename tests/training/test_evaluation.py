@@ -8,8 +8,6 @@ from mnnjax import landscape
 from mnnjax.config import Network, Problem
 from mnnjax.training import from_sums, make_evaluation, make_stream
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 N, PADDED, D0, D1 = 30, 37, 4, 6
 
@@ -24,6 +22,7 @@ def draw_params(rng, layers, bias, d1=D1, dtype=np.float32):
     return {name: np.asarray(rng.normal(size=shapes[name]), dtype) for name in names}
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("layers", "rho", "bias", "label_values"),
     [
@@ -92,6 +91,7 @@ def last_layer(params, X, y, layers, rho):
     return inputs, U, y - h @ params["z"] - params.get("c", 0.0)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("layers", "bias", "rho"), [(1, False, 0.0), (1, True, -0.5), (2, False, 0.1), (2, True, 0.0)])
 def test_first_order_residual_is_that_of_the_dense_khatri_rao_product(layers, bias, rho):
     """|(A o X)^T e| / N of eq 3.2, from the N x d0 d1 matrix itself."""
@@ -110,6 +110,7 @@ def test_first_order_residual_is_that_of_the_dense_khatri_rao_product(layers, bi
     assert found > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [False, True])
 def test_first_order_residual_is_zero_at_the_minimum_of_a_region(bias):
     """Labels made of a network's outputs and a residual of Lemma 2: the point is a minimum of its region, with e != 0.
@@ -135,6 +136,7 @@ def test_first_order_residual_is_zero_at_the_minimum_of_a_region(bias):
     assert evaluate(moved, X, residual - minus_outputs, N).first_order_residual > 1e-8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "bias"), [(1, False), (2, True)])
 def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias):
     """Eight parts on two devices, with padding rows among them, for three seeds at once."""

@@ -13,8 +13,6 @@ from mnnjax.network import MNN
 from mnnjax.training import check_optimizer, make_training, newton_options
 from mnnjax.training.newton import data_gram, data_gram_diagonal, factors, gram
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 RELU = Network()
 
@@ -56,6 +54,7 @@ def random_problem(layers, bias, rho, N=12, d=4, rows=15):
 CASES = [(1, False, 0.0), (1, True, 0.1), (2, False, -0.5), (2, True, 0.0), (3, True, 0.2)]
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(("layers", "bias", "rho"), CASES)
 def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     params, X, _, J = random_problem(layers, bias, rho)
@@ -69,6 +68,7 @@ def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     np.testing.assert_allclose(data_gram_diagonal(parts), np.diag(expected), rtol=0, atol=tolerance)
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("options", [{}, {"gram_rows": 0}], ids=["factorized", "conjugate gradients"])
 @pytest.mark.parametrize(("layers", "bias", "rho"), CASES[:4])
 def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
@@ -93,6 +93,7 @@ def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
     np.testing.assert_allclose(found, delta, rtol=0, atol=tolerance * np.linalg.norm(delta))
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("options", [{}, {"gram_rows": 0}], ids=["factorized", "conjugate gradients"])
 @pytest.mark.parametrize(("layers", "network"), [(1, RELU), (2, Network(rho=0.1, bias=True))])
 def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):
@@ -103,6 +104,7 @@ def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):
     assert state.opt_state.done.all()
 
 
+@pytest.mark.slow
 def test_a_run_from_given_weights_trains_those():
     """One step from them is the step of the formula, whatever the key; replacing params alone would train others."""
     training = make(newton(1), RELU, 1, 8, 20)
@@ -117,6 +119,7 @@ def test_a_run_from_given_weights_trains_those():
     assert np.linalg.norm(ends[0].params["W1"] - own["W1"]) < np.linalg.norm(own["W1"])
 
 
+@pytest.mark.slow
 def test_most_seeds_take_a_dozen_steps():
     assert np.median(runs(newton(12), 10, 20, 20)[1].mse) < 1e-24
 
@@ -129,6 +132,7 @@ def test_ends_are_certified_global_minima():
         assert certificate.verdict == "global_minimum", certificate.reason
 
 
+@pytest.mark.slow
 def test_float32_stops_at_its_own_rounding():
     state, metrics, _, _ = runs(newton(200, "float32"), 10, 20, 20)
     assert state.params["z"].dtype == np.float32
@@ -137,6 +141,7 @@ def test_float32_stops_at_its_own_rounding():
     assert metrics.mse.max() < (20 * 10 * 6e-8) ** 2
 
 
+@pytest.mark.slow
 def test_kicks_free_runs_from_points_that_are_not_differentiable():
     """At 1.5 weights a point most runs come to rest on kinks, from where no step along a region's gradient gains."""
     stuck = runs(newton(200, kick=0.0), 10, 66, 20)[1].mse
@@ -145,6 +150,7 @@ def test_kicks_free_runs_from_points_that_are_not_differentiable():
     assert (stuck > 1e-6).any()
 
 
+@pytest.mark.slow
 def test_the_best_point_is_kept_through_kicks():
     """At one weight a point hardly any run is ever done, and every one is kicked."""
     train = newton(40, patience=1)
@@ -161,6 +167,7 @@ def test_the_best_point_is_kept_through_kicks():
     assert kicked
 
 
+@pytest.mark.slow
 def test_a_run_in_pieces_is_the_run_in_one_to_the_last_bit():
     train = newton(25, patience=2)
     training = make(train, RELU, 1, 6, 30)
@@ -174,6 +181,7 @@ def test_a_run_in_pieces_is_the_run_in_one_to_the_last_bit():
     jax.tree.map(np.testing.assert_array_equal, (state, metrics), whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_changes_no_more():
     train = newton(40)
     training = make(train, RELU, 1, 10, 20)
@@ -184,6 +192,7 @@ def test_a_run_that_is_done_changes_no_more():
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
+@pytest.mark.slow
 def test_seeds_together_end_as_seeds_alone():
     """Vmapped runs wait for the last of their group and must not move meanwhile."""
     train = newton(200)
@@ -200,6 +209,7 @@ def test_seeds_together_end_as_seeds_alone():
     assert alone.mse.max() < 1e-24
 
 
+@pytest.mark.slow
 def test_overflow_ends_a_run_and_is_told():
     training = make(newton(5, "float32"), RELU, 1, 4, 10)
     start = training.init(jax.random.key(0))

@@ -16,8 +16,6 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import learning_rate, make_optimizer, make_training
 from mnnjax.training.optimizer import check_optimizer, optimizer_names, optimizer_options
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 EPS = np.finfo(np.float64).eps
 
 
@@ -37,6 +35,7 @@ def test_learning_rate_is_constant_and_then_a_geometric_sequence(epochs, decay_e
     assert rates.dtype == np.float64
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("name", "options", "rate"),
     [

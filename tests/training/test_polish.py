@@ -31,6 +31,7 @@ def test_a_network_next_to_a_minimum_becomes_a_certified_one():
     assert np.linalg.norm(V - W) < 1e-2 * np.linalg.norm(W)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_an_output_bias_is_trained_too_and_a_first_layer_bias_is_a_column(rho):
     rng = np.random.default_rng(1)

@@ -17,8 +17,6 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import Training, make_evaluation, make_training
 from tests.training.references import assert_close, optax_run, rates
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TOLERANCE = 1e4 * 100 * np.finfo(np.float64).eps
 N, D0, D1 = 23, 5, 4
 PROBLEM, RELU = Problem(d0=(D0,), N=(N,)), Network()
@@ -46,6 +44,7 @@ def data(rows=N, dtype=np.float64, seed=0):
     return X, y
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("train", "layers", "rho", "bias"), [(ADAM, 1, 0.0, False), (ADAM, 2, -0.3, True), (MOMENTUM, 1, 0.1, True)]
 )
@@ -89,6 +88,7 @@ def test_plain_sgd_is_the_gradient_identity_in_numpy():
     assert_close((metrics.mse, metrics.mce), (mse, wrong), TOLERANCE)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("batch_size", [None, 7, 100])
 def test_padding_changes_no_run(batch_size):
     """Adam, whose steps notice any change of a gradient; 7 does not divide N, 100 is more than N."""
@@ -121,6 +121,7 @@ def one_epoch_of_tiny_steps(batch_size, keys, rows):
     return (np.asarray(run(keys)) - W) / (rate * 2 * (5 - a * W * z) * a * z)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("rows", [N, N + 18])
 def test_an_epoch_visits_each_point_once_in_an_order_of_its_own(rows):
     batch_size, last = 7, N % 7
@@ -136,6 +137,7 @@ def test_an_epoch_visits_each_point_once_in_an_order_of_its_own(rows):
     assert (np.abs(in_last.mean(axis=0) - p) < 5 * np.sqrt(p * (1 - p) / 400)).all()
 
 
+@pytest.mark.slow
 def test_each_epoch_has_another_order():
     train = Train("sgd", (), 0.05, 7, epochs=2, decay_epochs=0, precision="float64")
     training = make(train)
@@ -158,6 +160,7 @@ def test_mini_batch_metrics_are_means_over_the_points():
     np.testing.assert_allclose(metrics.mce, np.mean((output > 0) != (y[:N] > 0)), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 7])
 def test_seeds_together_are_seeds_one_by_one(batch_size):
     training = make(dataclasses.replace(ADAM, batch_size=batch_size))
@@ -172,6 +175,7 @@ def test_seeds_together_are_seeds_one_by_one(batch_size):
     assert len(set(np.asarray(together[1].mse).tolist())) == 3
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("batch_size", [None, 7])
 def test_chunks_do_not_change_a_bit(batch_size):
     train = dataclasses.replace(MOMENTUM, batch_size=batch_size, epochs=5, decay_epochs=5, precision="float32")
@@ -219,6 +223,7 @@ def test_an_absurd_learning_rate_is_noticed():
     assert not np.isfinite(metrics.mse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "train",
     [dataclasses.replace(ADAM, precision="float32", batch_size=7), dataclasses.replace(MOMENTUM, precision="float32")],

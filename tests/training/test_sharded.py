@@ -16,7 +16,6 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import RowLayout, make_row_training, make_training, place_rows, sharded
 from tests.training.references import assert_close, optax_run, rates
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 # 64 blocks of 3 points; of the last ones, 14 are empty and one is not full.
 N, D0, D1 = 149, 4, 3
 TOLERANCE = 1e4 * N * np.finfo(np.float64).eps
@@ -124,6 +123,7 @@ def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     assert len({tuple(batches_of(128, epoch)[0].tolist()) for epoch in range(EPOCHS)}) == EPOCHS
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("train", "layers", "rho", "bias", "devices"),
     [
@@ -154,6 +154,7 @@ def test_large_batches_are_multiplied_in_equal_pieces(rows, d0, itemsize, pieces
     assert sharded.pieces_of(rows, d0, itemsize) == pieces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("train", "pieces"), [(SGD, 12), (MINI, 8)])
 def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
     """12 or 8 of the 24 or 16 rows of a device, two a piece."""
@@ -180,6 +181,7 @@ def test_rows_in_bfloat16_train_as_the_rounded_points_do(monkeypatch):
         assert_close(seed(state.params, k), params, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_adam_is_that_of_optax_on_the_whole_arrays():
     train = options("adam")
     state, metrics = run(train)
@@ -209,6 +211,7 @@ def test_an_optimizer_that_searches_along_lines_does_so_on_all_devices():
         assert last.mse < first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("train", "layers", "rho", "bias"), [(SGD, 1, 0.0, False), (MINI, 2, -0.3, True)])
 def test_a_seed_that_overflows_says_when_and_leaves_the_others_alone(train, layers, rho, bias):
     network = Network(rho=rho, bias=bias)
