@@ -17,11 +17,13 @@ _flags = [f for f in os.environ.pop("XLA_FLAGS", "").split() if "host_platform_d
 if _flags:
     os.environ["XLA_FLAGS"] = " ".join(_flags)
 
-# Compiled programs are kept for this run alone, by all of its processes: not in the user's own folder.
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    _cache = tempfile.mkdtemp(prefix="mnnjax-tests-")
-    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
+# Compiled programs are kept for this run alone, not in the user's own folder. Each worker of pytest-xdist has a folder
+# of its own, since JAX may read what another process is about to write.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] += f"/{os.environ['PYTEST_XDIST_WORKER']}"
+else:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mnnjax-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 # TFDS, which some tests import before anything of ours, would have etils open gs:// with TensorFlow.
 os.environ["EPATH_USE_TF"] = "false"
@@ -29,13 +31,15 @@ os.environ["EPATH_USE_TF"] = "false"
 # For this process, before a backend starts: JAX has read its environment when it was imported, perhaps by a plugin.
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 import mnnjax.jax_setup  # noqa: E402, F401
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where the quick tests run alone, programs run for a moment: half of the time would go into making them fast."""
+    """The quick tests alone run programs for a moment: half of the time would go into optimizing them. Where slow ones
+    are asked for as well, all run the programs that users have."""
     if config.option.markexpr == "not slow":
         jax.config.update("jax_disable_most_optimizations", True)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"

@@ -184,7 +184,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("jit", [False, True])
 def test_jit_and_vmap_over_a_batch_give_what_a_loop_gives(name, jit):

@@ -61,6 +61,7 @@ def everything():
     return study, rows + dot_rows + images + other
 
 
+@pytest.mark.slow
 def test_page_needs_no_other_file(tmp_path, everything):
     path = write_report([make_workdir(tmp_path / "w", *everything)])
     page = Page(path.read_text())

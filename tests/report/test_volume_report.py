@@ -86,6 +86,7 @@ def test_gamma_takes_d0_over_N_unless_rho_is_zero(tmp_path):
     assert min(fit.gammas) < max(fit.gammas)
 
 
+@pytest.mark.slow
 def test_zero_hits_are_arrows_and_enter_no_fit(tmp_path):
     rows = linear_rows(0.3, (1.0,))
     rows[-1] |= {"suboptimal": 0.0, "suboptimal_low": 0.0, "suboptimal_high": 0.125}

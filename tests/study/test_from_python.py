@@ -35,6 +35,7 @@ def test_status_is_a_function():
     assert subprocess.run([sys.executable, "-c", f"import sys; {code}"], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docstring(tmp_path, monkeypatch):
     study = Study("mine", Problem(d0=(10,), N=(50, 100)), train=Train(epochs=20, decay_epochs=0), repeats=5)
     with monkeypatch.context() as patch:

@@ -45,6 +45,7 @@ def test_the_log_says_with_what_command_and_seed_and_where_a_study_ran(tmp_path)
     assert machine().items() <= start.items()
 
 
+@pytest.mark.slow
 def test_status_tells_the_counts_of_a_start_and_not_the_machine(tmp_path):
     study = Study("logged", Problem(d0=(3,), N=(4,)), train=Train(epochs=1, decay_epochs=0), repeats=1)
     run_study(study, tmp_path)

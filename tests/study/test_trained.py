@@ -27,7 +27,7 @@ TRAIN = Train(epochs=150, decay_epochs=150, chunk_epochs=100, checkpoint_chunks=
 STUDY = Study(
     name="kept",
     problem=Problem(label_values="zero_one", data_sets=2, d0=(4,), N=(18, 20)),
-    network=Network(d1=(8,), hidden_layers=(1, 2), rho=0.1, bias=True),
+    network=Network(d1=(8,), hidden_layers=(2,), rho=0.1, bias=True),
     train=TRAIN,
     repeats=3,
 )

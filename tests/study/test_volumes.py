@@ -85,6 +85,7 @@ def test_sampled_rows_are_what_estimate_volumes_gives(undisturbed):
         assert (row["method"], row["eps"], row["verdict"]) == ("sampling", "0.0", "")
 
 
+@pytest.mark.slow
 def test_exact_rows_are_what_exact_volumes_gives(tmp_path):
     (cell,) = plan.cells(EXACT)
     for k, row in enumerate(run(EXACT, tmp_path)):

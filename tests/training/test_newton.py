@@ -54,7 +54,7 @@ def random_problem(layers, bias, rho, N=12, d=4, rows=15):
 CASES = [(1, False, 0.0), (1, True, 0.1), (2, False, -0.5), (2, True, 0.0), (3, True, 0.2)]
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "bias", "rho"), CASES)
 def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     params, X, _, J = random_problem(layers, bias, rho)

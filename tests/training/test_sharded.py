@@ -171,6 +171,7 @@ def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
         assert_close(seed(metrics, k), type(metrics)(mse, mce), TOLERANCE)
 
 
+@pytest.mark.slow
 def test_rows_in_bfloat16_train_as_the_rounded_points_do(monkeypatch):
     """Rounded once; all arithmetic is in float64."""
     start, rows = start_of(SGD, Network(), 1), placed(None, 8, "bfloat16")
