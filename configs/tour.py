@@ -30,12 +30,12 @@ from matplotlib.patches import Patch, Wedge
 
 from mnnjax import landscape, theory
 from mnnjax.config import Network, Problem, Train
-from mnnjax.landscape.arrangement import cells
-from mnnjax.landscape.intervals import proportion
+from mnnjax.landscape.volumes.arrangement import cells
+from mnnjax.landscape.volumes.intervals import proportion
 from mnnjax.network import MNN
 from mnnjax.objective import mean_squared_error
 from mnnjax.problems import make_problem
-from mnnjax.report.style import DASHED, GREY, PALETTE, draw
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, draw
 from mnnjax.training import make_training
 
 N, D0, RHO, EPS = 6, 2, 0.0, 0.1  # of six points, MCE > 0.1 is any error at all

@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from mnnjax.checks import UserError, first_line
+from mnnjax.errors import UserError, first_line
 
 # What functions that take NumPy's arrays as well as JAX's are handed.
 AnyArray = Array | np.ndarray

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 
-from mnnjax.checks import UserError
+from mnnjax.errors import UserError
 
 # jax.Device in annotations: JAX's own is no type to type checkers, since jaxlib comes without stubs.
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from tests.project import ROOT
+
 # For the processes that tests start, which see one CPU device unless they say otherwise.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.pop("JAX_NUM_CPU_DEVICES", None)
@@ -63,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def real_mnist() -> Path:
     """The folder of MNIST's published files; where there is none, the test is skipped."""
-    folder = Path(__file__).parents[2] / "shared/data/mnist"
+    folder = ROOT.parent / "shared/data/mnist"
     if not folder.is_dir():
         pytest.skip(f"no real MNIST in {folder}")
     return folder

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from mnnjax import cli
+from mnnjax.cli.run import load_config
 from mnnjax.config import Study
-from mnnjax.run_command import load_config
-from mnnjax.study import plan
-from mnnjax.study.results import read_csv
+from mnnjax.study.plan import grid as plan
+from mnnjax.study.workdir.results_table import read_csv
 from tests.project import CONFIGS
 
 names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

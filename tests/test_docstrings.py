@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mnnjax import landscape, network, objective, theory
+from tests.project import ROOT
 
-PACKAGE = Path(__file__).parents[1] / "mnnjax"
+PACKAGE = ROOT / "mnnjax"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name == "__init__.py" or path.name[0] != "_")
 # What people call from notebooks of their own; of these, where the paper's mathematics are.
 LIBRARY = ("landscape", "training", "problems", "data", "theory", "objective.py", "network.py", "config.py")

@@ -1,12 +1,13 @@
 """The README's Python runs as it stands, block after block."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+from tests.project import ROOT
+
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -28,7 +29,7 @@ def test_the_python_runs_as_pasted(tmp_path, monkeypatch, capsys):
 
 
 def test_commands_of_the_readme_are_those_of_the_command_line():
-    from mnnjax.cli import USAGE
+    from mnnjax.cli.entry import USAGE
 
     for line in USAGE.splitlines():
         if line.startswith("  mnnjax "):

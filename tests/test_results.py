@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mnnjax import cli
-from mnnjax.run_command import parse_run
+from mnnjax.cli.run import parse_run
+from tests.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "configs" / "results"
 MADE = sorted(KEPT.glob("*/runs.csv"))
 COUNTS = {"global_minimum", "suboptimal_dlm", "min_abs_neural_input_below_1e-3", "mse_above_1e-7"}

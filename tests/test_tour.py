@@ -7,13 +7,13 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.project import ROOT
+
 TOUR = ROOT / "configs/tour.py"
 STEPS = (
     "definition_1", "equation_2_3", "lemma_2", "section_3", "definition_3", "definition_4", "theorem_6", "theorem_8",

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from mnnjax import __version__
+from tests.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 # Nothing that a build needs, or that one before it may have left.
 LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "runs")
 CONFIG = """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.checks import UserError, require
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, damage_named, one_line, read_rows, to_rows
+from mnnjax.errors import UserError, require
 
 LOOKED_FOR = "data_batch_1 to _5 and test_batch, binary (.bin) or Python"
 BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mnnjax.checks import DISK_FULL, UserError, require
 from mnnjax.data.sets import DataSet, by_hand, find
 from mnnjax.data.source import one_line
 from mnnjax.data.tfds_folder import quieten
+from mnnjax.errors import DISK_FULL, UserError, require
 
 # For a server to answer.
 PATIENCE_SECONDS = 15

@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from mnnjax.checks import UserError, require
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, damage_named, read_rows, with_labels
+from mnnjax.errors import UserError, require
 
 LOOKED_FOR = "train- and t10k-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz"
 PREFIXES = {"train": "train", "test": "t10k"}

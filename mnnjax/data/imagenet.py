@@ -9,9 +9,9 @@ from typing import IO
 
 import numpy as np
 
-from mnnjax.checks import require
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, damage_named, read_rows, to_rows, with_labels
+from mnnjax.errors import require
 
 LOOKED_FOR = "train_data_batch_1.npz to _10.npz and val_data.npz"
 BATCHES = {"train": [f"train_data_batch_{i}.npz" for i in range(1, 11)], "test": ["val_data.npz"]}

@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from mnnjax.checks import UserError, require
 from mnnjax.data import cifar, idx, imagenet, tfds_folder
 from mnnjax.data.sets import DataSet, default_folder
 from mnnjax.data.sets import find as find_set
 from mnnjax.data.source import Source
 from mnnjax.data.store import Stored
 from mnnjax.data.writing import keep
+from mnnjax.errors import UserError, require
 
 FINDERS = (idx.find, cifar.find_binary, cifar.find_python, imagenet.find, tfds_folder.find)
 LOOKED_FOR = {

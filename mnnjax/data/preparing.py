@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mnnjax.checks import UserError, require
 from mnnjax.data import tfds_folder
-from mnnjax.data.sets import SPLITS, DataSet, by_hand, default_folder, find, size
+from mnnjax.data.sets import SPLITS, DataSet, by_hand, default_folder, find
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import Stored
 from mnnjax.data.writing import keep, part_folder, require_room
+from mnnjax.errors import UserError, require
+from mnnjax.wording import size
 
 # TFDS imports the last without asking for it to be installed.
 NEEDED = ("tensorflow_datasets", "tensorflow", "importlib_resources")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.checks import UserError, did_you_mean
+from mnnjax.errors import UserError, did_you_mean
 
 SPLITS = ("train", "test")
 
@@ -92,15 +92,3 @@ def default_folder() -> Path:
 def by_hand(data_set: DataSet) -> str:
     """What to do where the network does not serve."""
     return f"run it again, or fetch the files elsewhere and run `mnnjax data import {data_set.name} --from DIR`"
-
-
-def size(count: int) -> str:
-    """A number of bytes for people, in powers of 1000.
-
-    >>> size(54_950_256)
-    '55.0 MB'
-    """
-    if count < 1000:
-        return f"{count} bytes"
-    power = min(int(math.log10(count)) // 3, 4)
-    return f"{count / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

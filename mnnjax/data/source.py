@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from mnnjax.checks import UserError
+from mnnjax.errors import UserError
 
 Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
 """Images, each flattened height-width-channel, and their labels."""

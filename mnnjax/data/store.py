@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt, UInt8
 
-from mnnjax.checks import UserError
 from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
+from mnnjax.errors import UserError
 
 MANIFEST = "manifest.json"
 FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLITS}

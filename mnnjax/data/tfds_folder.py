@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mnnjax.checks import UserError, require
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, block_rows, one_line
+from mnnjax.errors import UserError, require
 
 LOOKED_FOR = "a folder that TFDS prepared (with dataset_info.json)"
 INFO = "dataset_info.json"

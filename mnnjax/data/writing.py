@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.checks import DISK_FULL, UserError, require
-from mnnjax.data.sets import SPLITS, DataSet, size
+from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
+from mnnjax.errors import DISK_FULL, UserError, require
+from mnnjax.wording import size
 
 # Left free on the disk.
 SPARE_BYTES = 1 << 20

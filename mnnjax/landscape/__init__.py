@@ -20,22 +20,22 @@ khatri_rao*, activation_pattern, neural_inputs, region_residual and region_error
 run on the host. Print what they return: Certificate, Volumes, ExactVolumes, Estimate, SplitEstimate.
 """
 
-from mnnjax.landscape.certificate import Certificate, certifiable, certify
-from mnnjax.landscape.construct import construction_error, global_minimum
-from mnnjax.landscape.enumeration import ExactVolumes, exact_rank_deficient, exact_volumes
-from mnnjax.landscape.intervals import Estimate, Volumes, clopper_pearson
-from mnnjax.landscape.khatri_rao import (
+from mnnjax.landscape.certificates.certificate import Certificate, certifiable, certify
+from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
+from mnnjax.landscape.regions.khatri_rao import (
     khatri_rao,
     khatri_rao_gram,
     khatri_rao_matvec,
     khatri_rao_rank,
     khatri_rao_rmatvec,
 )
-from mnnjax.landscape.membership import region_holds_dlm
-from mnnjax.landscape.minima import region_errors, region_residual
-from mnnjax.landscape.patterns import activation_pattern, neural_inputs
-from mnnjax.landscape.splitting import SplitEstimate, combine, fit_importance, run_splitting, split_volume
-from mnnjax.landscape.volume import estimate_expected_volumes, estimate_volumes
+from mnnjax.landscape.regions.membership import region_holds_dlm
+from mnnjax.landscape.regions.minima import region_errors, region_residual
+from mnnjax.landscape.regions.patterns import activation_pattern, neural_inputs
+from mnnjax.landscape.volumes.enumeration import ExactVolumes, exact_rank_deficient, exact_volumes
+from mnnjax.landscape.volumes.intervals import Estimate, Volumes, clopper_pearson
+from mnnjax.landscape.volumes.sampling import estimate_expected_volumes, estimate_volumes
+from mnnjax.landscape.volumes.splitting import SplitEstimate, combine, fit_importance, run_splitting, split_volume
 
 __all__ = [
     "Certificate",

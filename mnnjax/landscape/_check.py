@@ -9,9 +9,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from mnnjax.arrays import check_array, refuse_traced, shape_of
-from mnnjax.checks import UserError
+from mnnjax.errors import UserError
 from mnnjax.jax_setup import on_cpu
-from mnnjax.landscape.rays import row_norms
+from mnnjax.landscape.numerics import row_norms
 from mnnjax.objective import default_threshold
 
 # How much longer than another a point may be, and how long any.

@@ -11,8 +11,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, Int, PRNGKeyArray, UInt8
 
 from mnnjax import data
-from mnnjax.checks import UserError, require
 from mnnjax.config import Problem
+from mnnjax.errors import UserError, require
 from mnnjax.problems.gaussian import random_labels
 from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, patches, read_patches
 from mnnjax.problems.whitening import Whitening

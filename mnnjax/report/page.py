@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 import jinja2
 
 from mnnjax.config import Study, UserError
-from mnnjax.report import runs
-from mnnjax.report.rows import read_rows
-from mnnjax.report.runs import Go
+from mnnjax.report import provenance as runs
+from mnnjax.report.common.tables import Table
+from mnnjax.report.common.training_rows import read_rows
+from mnnjax.report.provenance import Go
 from mnnjax.report.sections import Section, file_stems, of_part, rows_of
-from mnnjax.report.tables import Table
-from mnnjax.report.wording import of, plural, unbroken
-from mnnjax.study import storage
-from mnnjax.study.results import Workdir
-from mnnjax.study.storage import AnyPath
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.workdir import Workdir
+from mnnjax.wording import of, plural, unbroken
 
 # The table of goes, in the folder of tables; no study's files have this name.
 RUNS = "runs"

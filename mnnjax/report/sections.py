@@ -7,30 +7,27 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from mnnjax.config import Study
-from mnnjax.report import (
-    basins,
-    basins_figures,
-    capacity,
-    capacity_claims,
-    capacity_figures,
-    claims,
-    figures,
-    full_rank,
-    full_rank_figures,
-    settings,
-    table1,
-    table1_claims,
-    tables,
-    volume_claims,
-    volume_figures,
-    volume_tables,
-)
-from mnnjax.report.claims import Finding
-from mnnjax.report.rows import Cell, Row, cells
-from mnnjax.report.style import Picture
-from mnnjax.report.tables import Table
-from mnnjax.report.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
-from mnnjax.report.wording import integer, plural
+from mnnjax.report.basins import analysis as basins
+from mnnjax.report.basins import figures as basins_figures
+from mnnjax.report.capacity import analysis as capacity
+from mnnjax.report.capacity import claims as capacity_claims
+from mnnjax.report.capacity import figures as capacity_figures
+from mnnjax.report.common import settings, tables
+from mnnjax.report.common.figure_style import Picture
+from mnnjax.report.common.findings import Finding
+from mnnjax.report.common.tables import Table
+from mnnjax.report.common.training_rows import Cell, Row, cells
+from mnnjax.report.common.volume_rows import VolumeCell, VolumeRow, volume_cells, volume_curves
+from mnnjax.report.full_rank import analysis as full_rank
+from mnnjax.report.full_rank import figures as full_rank_figures
+from mnnjax.report.paper_figures import claims, figures
+from mnnjax.report.paper_figures import tables as paper_tables
+from mnnjax.report.table1 import claims as table1_claims
+from mnnjax.report.table1 import tables as table1
+from mnnjax.report.volumes import claims as volume_claims
+from mnnjax.report.volumes import figures as volume_figures
+from mnnjax.report.volumes import tables as volume_tables
+from mnnjax.wording import integer, plural
 
 R = TypeVar("R", Row, VolumeRow)
 # Of the reasons of not_converged, so many are listed.
@@ -103,12 +100,12 @@ def _training_section(study: Study, part: Study, stem: str, all_rows: Sequence[R
         finding, judgements = claims.figure_5_1(some)
         pictures = tuple(figures.figure_5_1(some))
         shown = (
-            ("_criterion", "The criterion, for every depth and width", tables.figure_5_1_criterion(judgements)),
-            ("", "Every cell", tables.figure_5_1(some)),
+            ("_criterion", "The criterion, for every depth and width", paper_tables.figure_5_1_criterion(judgements)),
+            ("", "Every cell", paper_tables.figure_5_1(some)),
         )
     elif part.figure == "fig5_2":
         finding, pictures = claims.figure_5_2(some), (figures.figure_5_2(some),)
-        shown = (("", "Every width", tables.figure_5_2(some)),)
+        shown = (("", "Every width", paper_tables.figure_5_2(some)),)
     elif part.figure == "table1":
         finding = table1_claims.finding(part.problem, some)
         whole = part.name == table1.without_a_row(study, all_rows)

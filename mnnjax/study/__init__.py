@@ -8,7 +8,7 @@
     run_study(study, "runs/mine")  # goes on from where it stopped, as `mnnjax run` does
     print(status("runs/mine"))
     write_report(["runs/mine"])  # runs/mine/report.html
-    # runs/mine/results.csv: study/columns.py says what its columns mean
+    # runs/mine/results.csv: study/workdir/results_table.py says what its columns mean
     trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
     trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
 
@@ -21,19 +21,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnnjax.study.lock import StudyError
-    from mnnjax.study.overview import status
+    from mnnjax.study.distributed.stopping import Stopped
+    from mnnjax.study.load import load_trained
     from mnnjax.study.runner import run_study
-    from mnnjax.study.stopping import Stopped
-    from mnnjax.study.trained import load_trained
+    from mnnjax.study.status import status
+    from mnnjax.study.workdir.lock import StudyError
 
 # Loaded when they are asked for: JAX takes seconds to import, and `mnnjax --help` needs none of it.
 _MODULES = {
-    "Stopped": "stopping",
-    "StudyError": "lock",
-    "load_trained": "trained",
+    "Stopped": "distributed.stopping",
+    "StudyError": "workdir.lock",
+    "load_trained": "load",
     "run_study": "runner",
-    "status": "overview",
+    "status": "status",
 }
 __all__ = ["Stopped", "StudyError", "load_trained", "run_study", "status"]
 
@@ -41,7 +41,10 @@ __all__ = ["Stopped", "StudyError", "load_trained", "run_study", "status"]
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    # Importing the module `status` has put it where the function of that name belongs.
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -11,19 +11,22 @@ import jax
 from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
-from mnnjax.checks import DISK_FULL
 from mnnjax.config import Study, UserError, to_dict
-from mnnjax.study import plan, processes, progress
-from mnnjax.study.fit import require_fit
-from mnnjax.study.lock import StudyError
-from mnnjax.study.machine import machine
-from mnnjax.study.results import Elsewhere, Workdir
-from mnnjax.study.shard import Shard
-from mnnjax.study.sources import Sources, recorded_cells, require_data
-from mnnjax.study.stopping import Stopped, stop_request
-from mnnjax.study.storage import AnyPath
-from mnnjax.study.train_cell import run_training_cell
-from mnnjax.study.volumes import run_volume_cell
+from mnnjax.errors import DISK_FULL
+from mnnjax.study.distributed import processes
+from mnnjax.study.distributed.stopping import Stopped, stop_request
+from mnnjax.study.execution import progress
+from mnnjax.study.execution.images import Sources, recorded_cells, require_data
+from mnnjax.study.execution.train_cell import run_training_cell
+from mnnjax.study.execution.volume_cell import run_volume_cell
+from mnnjax.study.plan import grid as plan
+from mnnjax.study.plan.shard import Shard
+from mnnjax.study.resources.machine import machine
+from mnnjax.study.resources.memory_check import require_fit
+from mnnjax.study.workdir.lock import StudyError
+from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.workdir import Elsewhere, Workdir
+from mnnjax.wording import counted
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -107,8 +110,8 @@ def run_study(
 def _first_line(study: Study, cells: Sequence[plan.Cell], finished: int, workdir: Workdir) -> str:
     """What runs, and where."""
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
-    repetitions = progress.counted(sum(cell.part.repeats for cell in cells), "repetition")
-    line = f"{name}: {progress.counted(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
+    repetitions = counted(sum(cell.part.repeats for cell in cells), "repetition")
+    line = f"{name}: {counted(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
     if cells and finished == len(cells):
         return f"{line}; all finished, nothing to train"
     return f"{line}; {finished} finished" if finished else line

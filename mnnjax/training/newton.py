@@ -27,8 +27,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.checks import require
 from mnnjax.config import Train
+from mnnjax.errors import require
 from mnnjax.network import MNN, leaky_relu
 from mnnjax.training.options import check_options
 from mnnjax.training.state import Metrics, TrainState, first_failure

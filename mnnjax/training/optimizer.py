@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array, Float
 
 import mnnjax.jax_setup  # noqa: F401
-from mnnjax.checks import did_you_mean, first_line
 from mnnjax.config import Train, UserError
+from mnnjax.errors import did_you_mean, first_line
 from mnnjax.training.newton import NEWTON_OPTIONS, newton_options
 from mnnjax.training.options import check_options, told_options
 

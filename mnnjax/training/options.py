@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mnnjax.checks import WORDS, did_you_mean, require
+from mnnjax.config.validation import WORDS
+from mnnjax.errors import did_you_mean, require
 
 
 def told_options(optimizer: str, kinds: Mapping[str, type]) -> str:

@@ -181,11 +181,11 @@ def gaussian_large(context: dict) -> Iterator[dict]:
     jax_setup.use_all_cores()
     import jax
 
-    from mnnjax.study import plan
-    from mnnjax.study.config_file import load_config
-    from mnnjax.study.fit import available, misfit
-    from mnnjax.study.memory import memory_per_device
-    from mnnjax.study.row_training import RowTraining
+    from mnnjax.cli.config_file import load_config
+    from mnnjax.study.execution.data_parallel import RowTraining
+    from mnnjax.study.plan import grid as plan
+    from mnnjax.study.resources.memory import memory_per_device
+    from mnnjax.study.resources.memory_check import available, misfit
 
     config = Path(__file__).parents[2] / "configs" / "gaussian_large.py"
     (cell,) = plan.cells(load_config(str(config), small=context["small"]))

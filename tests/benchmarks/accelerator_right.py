@@ -61,7 +61,7 @@ def machine(context: dict) -> Iterator[dict]:
     import jax
 
     import mnnjax.jax_setup
-    from mnnjax.study.machine import cores, memory, processor
+    from mnnjax.study.resources.machine import cores, memory, processor
 
     yield {"machine": "mnnjax", "is": mnnjax.__version__}
     yield {"machine": "CPU", "is": f"{processor()}, {cores()} cores, {memory() / 1e9:.0f} GB"}

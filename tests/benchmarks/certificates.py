@@ -1,7 +1,8 @@
 """Certificates a second, against the plain check in PyTorch.
 
 Command:  .venv/bin/python tests/benchmarks/run.py --only certificates
-Compares: mnnjax.study.verdicts.certify_seeds on 30 points that newton reached, d = 20, N = 80 and N = 266, with the
+Compares: certify_seeds of mnnjax.study.execution.certify_cell on 30 points that newton reached,
+          d = 20, N = 80 and N = 266, with the
           same question asked point by point in PyTorch in float64: the Jacobian of the outputs in W by
           torch.func.jacrev, its rank by torch.linalg.matrix_rank, the residual of the projection of y by
           torch.linalg.lstsq, and the smallest neural input. It proves less: it has no bound on any rounding error, and

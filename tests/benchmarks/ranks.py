@@ -1,7 +1,8 @@
 """Rank draws a second: is rank(A o X) = N for random W and X, here and one sample at a time in PyTorch.
 
 Command:  .venv/bin/python tests/benchmarks/run.py --only ranks
-Compares: the batched decision of mnnjax.landscape.volume (float64, every draw decided as khatri_rao_rank decides it)
+Compares: the batched decision of mnnjax.landscape.volumes.sampling (float64, every draw decided as
+          khatri_rao_rank decides it)
           with what section 6's later work does for each sample: the Jacobian of the N outputs in W by
           torch.func.jacrev, then torch.linalg.matrix_rank (float32, PyTorch's default, and float64).
           Both draw X and W anew for each draw.

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Problem
-from mnnjax.landscape import volume
+from mnnjax.landscape.volumes import sampling as volume
 from mnnjax.problems import make_problem
 
 

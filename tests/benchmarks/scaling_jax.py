@@ -10,7 +10,7 @@ from study_jax import Cell
 
 from mnnjax import jax_setup
 from mnnjax.config import Problem, Study, Train
-from mnnjax.study import plan
+from mnnjax.study.plan import grid as plan
 from mnnjax.study.runner import run_study
 
 # Tracing, lowering, and XLA's part; where the cache holds a program the last one includes reading it.

@@ -1,4 +1,4 @@
-"""Ours, as a study runs it: one cell on the programs and the spread over devices of mnnjax.study.seed_training."""
+"""Ours, as a study runs it: one cell on the programs and devices of mnnjax.study.execution.seed_parallel."""
 
 import resource
 import time
@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study import plan, seed_training
-from mnnjax.study.verdicts import certify_seeds
+from mnnjax.study.execution import seed_parallel as seed_training
+from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.plan import grid as plan
 from mnnjax.training import make_training
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnnjax.checks import UserError
 from mnnjax.data import import_data, open_stored
+from mnnjax.errors import UserError
 from tests.small_sets import (
     assert_holds,
     draw,

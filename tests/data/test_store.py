@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnnjax.checks import UserError
 from mnnjax.data import DATA_SETS, default_folder, import_data, list_stored, open_stored
+from mnnjax.errors import UserError
 from tests.small_sets import assert_holds, draw, edit_manifest, flip, write_idx
 
 NAMES = ["manifest.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"]
@@ -126,6 +126,6 @@ def test_default_folder(monkeypatch, tmp_path):
 
 
 def test_the_package_needs_neither_jax_nor_tfds():
-    code = "import sys, mnnjax.data.command; print({'jax', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules))"
+    code = "import sys, mnnjax.cli.data; print({'jax', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "set()\n", run.stderr

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mnnjax.checks import UserError
 from mnnjax.data import DATA_SETS, import_data, open_stored, prepare, tfds_folder
 from mnnjax.data.writing import write
+from mnnjax.errors import UserError
 from tests.small_sets import assert_holds, draw, names_in, rows_of, write_cifar_binary, write_tfds
 
 pytestmark = [

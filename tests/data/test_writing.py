@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mnnjax.checks import UserError
-from mnnjax.data import command, import_data, open_stored
+from mnnjax.cli import data as command
+from mnnjax.data import import_data, open_stored
 from mnnjax.data.source import Source
+from mnnjax.errors import UserError
 from tests import small_sets
 from tests.small_sets import assert_holds, draw, names_in, source_that, write_idx
 

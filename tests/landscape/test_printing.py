@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnnjax.landscape import Estimate, ExactVolumes, SplitEstimate, certify
-from mnnjax.landscape.intervals import Counts, proportion, volumes_from_counts
+from mnnjax.landscape.volumes.intervals import Counts, proportion, volumes_from_counts
 from tests.landscape.points import reached
 
 NAN, INF = math.nan, math.inf

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.project import ROOT
 
 # Says what it was called with, and answers as the test asks in $ANSWER, a Python file.
 STUB = f"""#!{sys.executable}

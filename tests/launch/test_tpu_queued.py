@@ -120,7 +120,7 @@ def test_asks_waits_and_runs_on_all_workers(cloud):
     assert cloud.started() == ["run configs/fig5_1.py --train.epochs 5 --name two words --workdir gs://b/mnnjax"] * 2
     assert "PROVISIONING" in done.stdout
     for home in cloud.homes:
-        assert (home / "mnnjax-run" / "mnnjax" / "cli.py").exists()
+        assert (home / "mnnjax-run" / "mnnjax" / "cli" / "entry.py").exists()
         assert not (home / "mnnjax-run" / "configs" / "results").exists()
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from mnnjax.checks import UserError
 from mnnjax.config import Problem
 from mnnjax.data import import_data
+from mnnjax.errors import UserError
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
 from mnnjax.problems.images import chosen_rows
 from tests.small_sets import flip, write_idx

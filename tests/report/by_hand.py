@@ -8,7 +8,7 @@ import re
 
 from mnnjax.config import Network, Problem, Study, to_dict
 from mnnjax.report import write_report
-from mnnjax.study.results import COLUMNS, VOLUME_COLUMNS
+from mnnjax.study.workdir.results_table import COLUMNS, VOLUME_COLUMNS
 
 GAUSSIAN = Problem(d0=(4,), N=(10,))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnnjax.report import threshold
+from mnnjax.report.capacity import logistic_fit as threshold
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import math
 
 from mnnjax.config import Network, Problem, Study, Train, Volume
-from mnnjax.report.rows import read_rows
+from mnnjax.report.common.training_rows import read_rows
 from tests.report.by_hand import make_row, make_workdir
 
 SIZES = (8, 12, 16, 20)

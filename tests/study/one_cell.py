@@ -1,7 +1,7 @@
 """A study of one cell, for tests of what is known of a cell."""
 
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study.plan import Cell, cells
+from mnnjax.study.plan.grid import Cell, cells
 
 
 def one_cell(train=None, repeats=3, network=None, **problem) -> Cell:

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from mnnjax.study import progress
+from mnnjax.study.execution import progress
 
 
 def stop_after(monkeypatch, chunks: int, number: int = signal.SIGTERM) -> None:

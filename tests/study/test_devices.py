@@ -4,8 +4,8 @@ import jax
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study import seed_training
-from mnnjax.study.plan import cells
+from mnnjax.study.execution import seed_parallel as seed_training
+from mnnjax.study.plan.grid import cells
 from mnnjax.study.runner import run_study
 
 

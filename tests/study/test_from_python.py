@@ -10,7 +10,7 @@ import mnnjax.study
 from mnnjax.config import Problem, Study, Train
 from mnnjax.report import write_report
 from mnnjax.study import Stopped, StudyError, load_trained, run_study
-from mnnjax.study.results import read_csv
+from mnnjax.study.workdir.results_table import read_csv
 from tests.study.stops import stop_after
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study import verdicts
-from mnnjax.study.results import Workdir, read_csv
+from mnnjax.study.execution import certify_cell as verdicts
+from mnnjax.study.execution.certify_cell import certify_network
 from mnnjax.study.runner import Stopped, StudyError, run_study
-from mnnjax.study.verdicts import certify_network
+from mnnjax.study.workdir.results_table import read_csv
+from mnnjax.study.workdir.workdir import Workdir
 from tests.study.damage import flip_a_byte, largest_file, truncate
 from tests.study.stops import stop_after
 

@@ -11,12 +11,13 @@ import pytest
 
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.study import storage
-from mnnjax.study.overview import status
-from mnnjax.study.plan import cells
-from mnnjax.study.results import Workdir, read_csv
+from mnnjax.study import status
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import run_study
-from mnnjax.study.shard import Shard
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.results_table import read_csv
+from mnnjax.study.workdir.workdir import Workdir
 from tests.started import wait_for
 from tests.study.runs import finish, start
 
@@ -243,8 +244,8 @@ def test_shards_that_start_at_the_same_moment_agree_on_the_folder(tmp_path):
     code = (
         "import sys, pathlib\n"
         "from mnnjax.config import Problem, Study\n"
-        "from mnnjax.study.shard import Shard\n"
-        "from mnnjax.study.results import Workdir\n"
+        "from mnnjax.study.plan.shard import Shard\n"
+        "from mnnjax.study.workdir.workdir import Workdir\n"
         "study = Study('a', Problem(d0=(3,), N=(4,)))\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"

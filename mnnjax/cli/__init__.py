@@ -1,0 +1,5 @@
+"""The command line: one file per verb; entry.py calls them."""
+
+from mnnjax.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+import sys
+
+from mnnjax.cli import main
+
+sys.exit(main())

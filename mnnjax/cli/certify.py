@@ -1,0 +1,107 @@
+"""What `mnnjax certify` does: the certificate of a network that lies in an .npz, polished before if the user asks."""
+
+import dataclasses
+import textwrap
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
+from mnnjax.errors import UserError, require
+from mnnjax.landscape import Certificate, certify
+from mnnjax.landscape.certificates.certificate import summary
+from mnnjax.study.workdir.weights import Arrays
+from mnnjax.training import polish
+from mnnjax.wording import aligned
+
+NEEDED = ("W", "z", "X", "y")
+OPTIONAL = ("b", "c", "rho", "threshold")
+
+
+def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
+    """The certificate of the network in the .npz as JSON values; with an output, that of the polished one, which is
+    written there.
+
+    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); where trained, biases b (d1,) and c (); and may hold rho
+    and threshold. PyTorch's shapes, z (1, d1), y (N, 1) and c (1,), are taken too.
+
+    rho: in place of the file's.
+
+    Raises:
+      UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
+        written.
+    """
+    given = read_arrays(path, NEEDED, OPTIONAL)
+    arrays = as_vectors(given)
+    _check_shapes(path, arrays)
+    c, threshold, own_rho = (float(arrays[n]) if n in arrays else None for n in ("c", "threshold", "rho"))
+    rho = own_rho if rho is None else rho
+    if rho is None:
+        raise UserError(f"{path}: holds no rho; give --rho, the slope for negative neural inputs, 0 for the ReLU")
+    W, z, X, y = (arrays[name] for name in NEEDED)
+    has_bias = "b" in arrays
+    if has_bias:
+        X, W = np.hstack([X, np.ones((len(X), 1))]), np.hstack([W, arrays["b"][:, None]])
+    polished = None
+    try:
+        if output is not None:
+            start = W, z
+            W, z, *more = polish(W, z, X, y, rho, output_bias=c)
+            c = more[0] if more else None
+            moved = {name: _change(*pair) for name, pair in {"W": (start[0], W), "z": (start[1], z)}.items()}
+            polished = {"output": str(output), "moved": moved}
+        certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if output is not None:
+        new = {"W": W[:, :-1] if has_bias else W, "z": z, "b": W[:, -1], "c": c}
+        shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
+        write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
+    return {
+        "file": str(path),
+        "N": X.shape[0],
+        "d0": X.shape[1] - has_bias,
+        "d1": W.shape[0],
+        "rho": rho,
+        "biases": [name for name in ("b", "c") if name in arrays],
+        "polished": polished,
+        "certificate": dataclasses.asdict(certificate),
+    }
+
+
+def describe(result: dict) -> str:
+    """The result of certify_file for people."""
+    polished = result["polished"]
+    found = Certificate(**result["certificate"])
+    biases = f", biases {', '.join(result['biases'])}" if result["biases"] else ""
+    head = f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"
+    parts: dict[str, object] = {}
+    if polished:
+        moved = ", ".join(
+            f"{name} by {'unknown' if value is None else f'{value:.3g}'}" for name, value in polished["moved"].items()
+        )
+        parts["polished"] = f"{polished['output']}: moved {moved} of its norm; what follows is of that point"
+    parts |= summary(found)
+    if found.verdict == "not_converged":
+        way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
+        parts["advice"] = (
+            f"MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not the one trained to"
+        )
+    return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
+
+
+def _check_shapes(path: Path, arrays: Arrays) -> None:
+    W, X = arrays["W"].shape, arrays["X"].shape
+    require(
+        len(W) == len(X) == 2 and W[1] == X[1],
+        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row a neuron, and X (N, d0), one row a point",
+    )
+    wanted = {"z": W[:1], "y": X[:1], "b": W[:1], "c": (), "rho": (), "threshold": ()}
+    for name, shape in wanted.items():
+        found = arrays[name].shape if name in arrays else shape
+        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> float | None:
+    size = float(np.linalg.norm(before))
+    return float(np.linalg.norm(after - before)) / size if size else None

@@ -1,0 +1,152 @@
+"""`mnnjax doctor`: what a bug report needs, and what on this machine would stop a study."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mnnjax import __version__, jax_setup
+from mnnjax.cli.parser import nearest_existing
+from mnnjax.data import default_folder, list_stored
+from mnnjax.study.resources.machine import machine
+from mnnjax.study.resources.memory_check import free_memory
+from mnnjax.wording import size
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorstore", "numpy", "scipy", "matplotlib", "tyro")
+# What each optional one is for: the extra that brings it.
+OPTIONAL = {"tensorflow-datasets": "data", "tensorflow-cpu": "data", "gcsfs": "gcs"}
+# Beginnings of the names of environment variables that change what a run does.
+VARIABLES = ("JAX_", "XLA_", "MNNJAX_", "CUDA_VISIBLE", "TPU_", "SLURM_NTASKS", "NPROC", "OMP_NUM", "OPENBLAS_NUM")
+# Below so many bytes a run may end on a full disk, or for want of memory.
+LITTLE_DISK, LITTLE_MEMORY = 10**9, 10**9
+# Largest relative error of a product of 256 float32 numbers: rounding stays below 1e-6, TF32 and bfloat16 do not.
+FLOAT32_ERROR = 1e-5
+
+
+def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[str, dict | list[str]]:
+    """What there is: section -> name -> value, sizes in bytes; `mend` lists what would stop a study, and what to do.
+
+    Args:
+      data_dir: where `mnnjax data` keeps image data; None is its default folder.
+      workdir: where studies are to be written; None is the current folder.
+    """
+    # Before JAX and mnnjax add their own.
+    environment = {name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)}
+    jax_setup.use_all_cores()
+    jax_setup.use_compilation_cache()
+    data_dir, workdir = Path(data_dir or default_folder()), Path(workdir or ".")
+    cache = Path(jax_setup.setting("jax_compilation_cache_dir"))
+    known = versions()
+    found = {
+        "versions": known,
+        "machine": {"backend": jax.default_backend()} | {k: v for k, v in machine().items() if k not in known},
+        "precision": {
+            "float64": "on" if jax_setup.setting("jax_enable_x64") else "off",
+            "matrix products": str(jax_setup.setting("jax_default_matmul_precision")),
+            "error of a float32 product": float32_error(),
+        },
+        "memory": {"free": free_memory(), **_device_memory()},
+        "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
+        "compilation cache": {"folder": str(cache), **_contents(cache)},
+        "data": {"folder": str(data_dir)}
+        | {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)},
+        "environment": environment,
+    }
+    return found | {"mend": mend(found, {"the work folder": workdir, "the compilation cache": cache})}
+
+
+def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]:
+    """What would stop a study, a line each, with what to do about it.
+
+    Args:
+      found: as `examine` gives it.
+      folders: those that a study writes to, by the name a user knows.
+    """
+    lines = []
+    error, backend = found["precision"]["error of a float32 product"], found["machine"]["backend"]
+    if not error < FLOAT32_ERROR:
+        lines.append(f"float32 products on {backend} are off by {error:.1g}: train with --train.precision float64")
+    if found["precision"]["float64"] != "on":
+        lines.append("float64 is off, and certificates need it: unset JAX_ENABLE_X64")
+    if backend == "cpu" and shutil.which("nvidia-smi"):
+        lines.append("there is an NVIDIA driver, and JAX runs on the CPU: pip install -e '.[cuda]'")
+    free = found["memory"]["free"]
+    if free is not None and free < LITTLE_MEMORY:
+        lines.append(f"only {size(free)} of memory are free: close other programs, or take a larger machine")
+    for name, folder in folders.items():
+        there = nearest_existing(folder.resolve())
+        if not there.is_dir():
+            lines.append(f"{name} cannot be made ({there} is a file): choose another")
+        elif not _writable(there):
+            lines.append(f"{name} cannot be written ({there}): choose another, or change its permissions")
+        elif shutil.disk_usage(there).free < LITTLE_DISK:
+            lines.append(f"{name} has {size(shutil.disk_usage(there).free)} left on its disk: free some space")
+    return lines
+
+
+def describe(found: Mapping[str, Mapping | Sequence[str]]) -> str:
+    """What `examine` found, for people: an aligned line a value."""
+    lines = []
+    for section, values in found.items():
+        if not isinstance(values, Mapping):  # what to mend
+            lines += [f"mend: {text}" for text in values] or ["nothing to mend"]
+            continue
+        shown = {name: _text(section, name, value) for name, value in values.items()} or {"": "none"}
+        lines.append(section)
+        lines += [f"  {name:<28}{text}".rstrip() for name, text in shown.items()]
+    return "\n".join(lines)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that results and files depend on."""
+    found = {"mnnjax": __version__, "python": sys.version.split()[0]}
+    for name in (*PACKAGES, *OPTIONAL):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = f"absent (extra {OPTIONAL[name]})" if name in OPTIONAL else "absent"
+    return found
+
+
+def float32_error() -> float:
+    """Largest relative error of float32 matrix products on the default device, against float64 on the host."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.uniform(0.5, 1.5, (256, 256)).astype(np.float32) for _ in range(2))
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    return float(np.abs(np.asarray(jax.numpy.asarray(a) @ jax.numpy.asarray(b)) / exact - 1).max())
+
+
+def _device_memory() -> dict[str, int]:
+    """Bytes of an accelerator's own memory."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return {"of each device": statistics["bytes_limit"]} if "bytes_limit" in statistics else {}
+
+
+def _disk(folder: Path) -> int:
+    return shutil.disk_usage(nearest_existing(folder.resolve())).free
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _contents(folder: Path) -> dict[str, int]:
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _text(section: str, name: str, value: Any) -> str:
+    if section in ("memory", "disk") or name == "bytes":
+        return "unknown" if value is None else size(value)
+    return f"{value:.1e}" if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""The .npz files that users write, and that `mnnjax construct` and `mnnjax certify` read and write."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mnnjax.errors import UserError, require
+from mnnjax.study.workdir.storage import write_atomically
+from mnnjax.study.workdir.weights import Arrays, Writable, to_bytes
+
+SHAPES = {
+    "W": "W (d1, d0)",
+    "z": "z (d1,)",
+    "X": "X (N, d0)",
+    "y": "y (N,)",
+}
+
+
+def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
+    """The arrays of those names in an .npz, of real numbers; of the optional ones those that are there.
+
+    needed: names among SHAPES.
+
+    Raises:
+      UserError: a file that cannot be read, or is no .npz; an array that is missing, or holds something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array, as numpy.save writes it")
+            missing = [SHAPES[name] for name in needed if name not in archive]
+            there = ", ".join(archive.files) or "none"
+            arrays = {name: _array(path, name, archive) for name in (*needed, *optional) if name in archive}
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else _reason(error)
+        raise UserError(f"{path}: cannot be read as .npz ({why}); write it with {_how(needed)}") from error
+    require(not missing, f"{path}: holds no array {', '.join(missing)}, but {there}; write it with {_how(needed)}")
+    return arrays
+
+
+def as_vectors(arrays: Arrays) -> Arrays:
+    """PyTorch's shapes as ours: z (1, d1), y (N, 1), b (1, d1), and (1,) for a number."""
+    return {name: _as_vector(name, values) for name, values in arrays.items()}
+
+
+def write_arrays(path: Path, option: str, arrays: Writable) -> None:
+    """Write an .npz; `option` is the one of the command line that named it.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    try:
+        write_atomically(path, to_bytes(arrays))
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be written ({error.strerror}); choose another --{option}") from error
+
+
+def _how(names: Sequence[str]) -> str:
+    return f"numpy.savez(FILE, {', '.join(f'{name}={name}' for name in names)})"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    # NumPy takes whatever is no array for pickled objects.
+    return "it is none" if "allow_pickle" in text or isinstance(error, KeyError) else text
+
+
+def _array(path: Path, name: str, archive: Mapping[str, np.ndarray]) -> np.ndarray:
+    try:
+        values = archive[name]
+    except ValueError as error:
+        # Of objects; NumPy says how to load those all the same, which executes what is in the file.
+        raise UserError(f"{path}: {name} holds Python objects; convert it to an array of real numbers") from error
+    good = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+    require(good, f"{path}: {name} holds entries that are not real numbers; convert them")
+    return values
+
+
+def _as_vector(name: str, values: np.ndarray) -> np.ndarray:
+    if name in ("c", "rho", "threshold") and values.size == 1:
+        return values.reshape(())
+    if values.ndim == 2 and ((name in "zb" and len(values) == 1) or (name == "y" and values.shape[1] == 1)):
+        return values.reshape(-1)
+    return values

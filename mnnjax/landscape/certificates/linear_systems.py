@@ -1,0 +1,294 @@
+"""The linear systems behind a certificate: in one region, which change of W makes the point stationary, and how far at
+most the exact change lies from the computed one.
+
+With the pattern A and the second layer z fixed the outputs are linear in W: output = B vec(W) with
+B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X]. A point of the region is stationary, and then a minimum (Lemma 2), when
+its residual e = y - output has P e = 0, P the projection on the column space of A o X. The smallest change of W that
+reaches such a point is B^+ P e. Three cases, by the rank of A o X (rows of zeros left out):
+
+- rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
+- columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
+  G = M^T M, spread over merged neurons in proportion to z.
+- neither: a singular value decomposition, believed only if its rank is also the exact one (exact_rank).
+
+Bounds on smallest eigenvalues are proven, not estimated: if a floating-point Cholesky factorization of S - tau I runs
+to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verification of positive definiteness, 2006).
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float, Int
+
+from mnnjax.landscape.numerics import EPS
+from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
+
+# Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
+EXACT_RANK_ENTRIES = 2_000_000
+# Beyond these a factorization takes minutes, or the product gigabytes; the rank then counts as in doubt.
+LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000
+
+
+def factor_fits(rows: int, columns: int) -> bool:
+    """Whether a region's A o X of this size is factorized; of larger ones only those of few entries get a verdict."""
+    return min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_PRODUCT)
+
+
+def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple | None, float]:
+    """The Cholesky factor of S, for cho_solve, and a proven lower bound on the smallest eigenvalue of a symmetric
+    matrix that lies within `error` (spectral norm) of S; None and 0 when none could be proven."""
+    n = len(S)
+    try:
+        factor = scipy.linalg.cho_factor(S, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None, 0.0
+    # Inverse iteration says where the bound may lie; the factorization below proves it.
+    v = np.random.default_rng(0).standard_normal(n)
+    # No bound for eigenvalues below 1e-150 or above 1e150, whose squares are no numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(8):
+            v = scipy.linalg.cho_solve(factor, v / np.linalg.norm(v), check_finite=False)
+            if not 0 < np.linalg.norm(v) < np.inf:
+                return None, 0.0
+    estimate = 1 / np.linalg.norm(v)
+    for fraction in (0.5, 0.1):
+        try:
+            scipy.linalg.cholesky(S - fraction * estimate * np.eye(n), lower=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        bound = fraction * estimate - (n + 2) * EPS * float(np.trace(S)) - error
+        return (factor, float(bound)) if bound > 0 else (None, 0.0)
+    return None, 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """A pattern on given points, reduced to what matters for rank: rows that are not zero, columns that differ.
+
+    X (N, d0), A (N, d1); live (N,) marks the rows of A o X that are not zero; merged (d1,) maps a neuron to its column
+    of columns (live rows, g), the distinct columns of A that are not zero, or to -1. constant: whether a free constant
+    (output bias) is added to every output.
+    """
+
+    X: Float[np.ndarray, "N d0"]
+    A: Float[np.ndarray, "N d1"]
+    constant: bool
+    live: np.ndarray
+    merged: Int[np.ndarray, " d1"]
+    columns: Float[np.ndarray, "live g"]
+
+    @classmethod
+    def of(cls, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> "Region":
+        """The region of the pattern A (N, d1) on X (N, d0)."""
+        live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
+        columns, index = np.unique(A[live], axis=1, return_inverse=True)
+        used = columns.any(axis=0)
+        number = np.where(used, np.cumsum(used) - 1, -1)
+        return cls(X, A, constant, live, number[index.reshape(-1)], columns[:, used])
+
+    @property
+    def groups(self) -> int:
+        """How many distinct columns there are: neurons with one pattern are a group."""
+        return self.columns.shape[1]
+
+    def product(self) -> Float[np.ndarray, "live p"]:
+        """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
+        M = self.columns[:, :, None] * self.X[self.live][:, None, :]
+        M = M.reshape(len(M), self.groups * self.X.shape[1])
+        return np.hstack([M, np.ones((len(M), 1))]) if self.constant else M
+
+    def gram(self, weights: Float[np.ndarray, " g"]) -> tuple[Float[np.ndarray, "live live"], float]:
+        """K = (A diag(weights) A^T) * (X X^T) on live rows, and a bound on its rounding error (spectral norm)."""
+        X, A = self.X[self.live], self.columns
+        K = ((A * weights) @ A.T) * (X @ X.T)
+        size = ((np.abs(A) * weights) @ np.abs(A).T) * (np.abs(X) @ np.abs(X).T)
+        with np.errstate(over="ignore"):  # an infinite error leaves nothing proven
+            error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.linalg.norm(size))
+        return (K + 1.0 if self.constant else K), error
+
+    def group_sums(self, values: Float[np.ndarray, " d1"]) -> Float[np.ndarray, " g"]:
+        """Sums over the neurons that share a column."""
+        used = self.merged >= 0
+        return np.bincount(self.merged[used], weights=values[used], minlength=self.groups)
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A change of the weights of a region's network: W (d1, d0) and the free constant."""
+
+    W: Float[np.ndarray, "d1 d0"]
+    c: float
+
+
+def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
+    """B^T multiplier: the change of W for one number a live row."""
+    rows = region.A[region.live] * multiplier[:, None]
+    return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
+
+
+class System:
+    """The case that a region is in, for a fixed second layer z (d1,).
+
+    rank: of A o X, None where in doubt. proven: whether it is beyond doubt. solvable: whether `change` can be computed
+    with a bound; without, only region_residual may be called, and that only where the rank is proven.
+    """
+
+    region: Region
+    z: Float[np.ndarray, " d1"]
+    rank: int | None
+    proven: bool
+    solvable: bool
+
+    def change(self, e: Float[np.ndarray, " N"]) -> Change:
+        """The smallest change of W, and of the constant, after which a point of residual e (N,) has P e = 0."""
+        raise NotImplementedError
+
+    def still_missing(
+        self, e: Float[np.ndarray, " N"], error: Float[np.ndarray, " N"]
+    ) -> tuple[Float[np.ndarray, " d1"], float]:
+        """Bounds on the norm of the exact further change of each w_i (d1,), given the residual e (N,) with its rounding
+        error (N,), and on the Euclidean distance of e from the region's residual on live rows."""
+        raise NotImplementedError
+
+    def region_residual(self, e: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """e - P e (N,): what Lemma 2 leaves of the residual e (N,) of any point of the region."""
+        raise NotImplementedError
+
+
+class RowsIndependent(System):
+    """rank(A o X) = number of live rows: every label vector on them is reached."""
+
+    def __init__(self, region: Region, z):
+        self.region, self.z = region, z
+        self.rank = int(region.live.sum())
+        self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
+        # Neurons with z = 0 count for the rank, but cannot be used while z is fixed.
+        self.solvable = bound > 0
+        self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
+        self._sigma = np.sqrt(bound)
+
+    def change(self, e):
+        return spread(self.region, self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
+
+    def still_missing(self, e, error):
+        live = self.region.live
+        missing = float(np.linalg.norm(e[live]) + np.linalg.norm(error[live])) / self._sigma
+        # The region residual is known exactly: zero on live rows, the label on the others.
+        return np.full(len(self.z), missing), 0.0
+
+    def region_residual(self, e):
+        return np.where(self.region.live, 0.0, e)
+
+
+class ColumnsIndependent(System):
+    """The distinct columns are independent, so theta is unique in the region."""
+
+    def __init__(self, region: Region, z):
+        self.region, self.z = region, z
+        self._M = region.product()
+        self.rank = self._M.shape[1]
+        G = self._M.T @ self._M
+        size = float(np.trace(G))
+        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * size)
+        self.proven = self._bound > 0
+        self._weights = region.group_sums(z**2)
+        self.solvable = self.proven and bool((self._weights > 0).all())
+
+    def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
+        """The theta (and constant) of least squares, by the normal equations, which square the condition number: to be
+        repeated on what it leaves."""
+        return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
+
+    def theta_change(self, e: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, "g d0"], float]:
+        """The change of each group's theta (groups, d0), and of the constant, for a residual e (N,)."""
+        residual = e[self.region.live]
+        solution = self._fit(residual)
+        solution += self._fit(residual - self._M @ solution)
+        c = float(solution[-1]) if self.region.constant else 0.0
+        return solution[: len(solution) - self.region.constant].reshape(self.region.groups, self.region.X.shape[1]), c
+
+    def _shares(self) -> Float[np.ndarray, " d1"]:
+        used = self.region.merged >= 0
+        # The last entry serves neurons that touch no point.
+        weights = np.append(self._weights, 1.0)[self.region.merged]
+        return np.where(used, self.z / np.where(weights > 0, weights, 1.0), 0.0)
+
+    def change(self, e):
+        theta, c = self.theta_change(e)
+        theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row serves neurons that touch no point
+        return Change(self._shares()[:, None] * theta[self.region.merged], c)
+
+    def still_missing(self, e, error):
+        live = self.region.live
+        sigma = np.sqrt(self._bound)
+        rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
+        # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
+        distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
+        return np.abs(self._shares()) * (distance / sigma), distance
+
+    def region_residual(self, e):
+        result = e.copy()
+        live = self.region.live
+        for _ in range(3):
+            result[live] -= self._M @ self._fit(result[live])
+        return result
+
+
+class RankDeficient(System):
+    """Neither rows nor columns are independent: a singular value decomposition and the exact rank."""
+
+    def __init__(self, region: Region, z):
+        self.region, self.z = region, z
+        rows, columns = int(region.live.sum()), region.groups * region.X.shape[1] + region.constant
+        self.rank, self.proven, self.solvable = None, False, False
+        if rows * columns > EXACT_RANK_ENTRIES:
+            return
+        M = region.product()
+        self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
+        exact = khatri_rao_rank_modulo_prime(region.columns, region.X[region.live], region.constant)
+        numerical = int(np.sum(values > max(1, *M.shape) * EPS * values.max(initial=0)))
+        if exact != numerical:
+            return
+        self.rank, self.proven = exact, True
+        self._basis = self._basis[:, :exact]
+        weights = np.repeat(np.sqrt(region.group_sums(z**2)), region.X.shape[1])
+        weights = np.append(weights, 1.0) if region.constant else weights
+        left, singular, _ = np.linalg.svd(M * weights, full_matrices=False)
+        self._left, self._singular = left[:, :exact], singular[:exact]
+        # How far a computed singular subspace can turn away from the exact one: rounding over the relative gap.
+        rounding = 10 * max(1, *M.shape) * EPS
+        gap = min(values[exact - 1] / values[0], singular[exact - 1] / max(singular[0], EPS)) if exact else 1.0
+        self.solvable = gap > 1e3 * rounding
+        self._turn = rounding / gap if self.solvable else np.inf
+
+    def change(self, e):
+        multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
+        return spread(self.region, self.z, multiplier)
+
+    def still_missing(self, e, error):
+        live = self.region.live
+        seen = np.linalg.norm(self._basis.T @ e[live]) + self._turn * np.linalg.norm(e[live])
+        distance = float(seen + np.linalg.norm(error[live]))
+        smallest = self._singular[-1] if self.rank else np.inf
+        return np.full(len(self.z), distance / smallest), distance
+
+    def region_residual(self, e):
+        result, live = e.copy(), self.region.live
+        for _ in range(2):
+            result[live] -= self._basis @ (self._basis.T @ result[live])
+        return result
+
+
+def make_system(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], z: Float[np.ndarray, " d1"], constant: bool = False
+) -> System:
+    """The case that the region of A (N, d1) on X (N, d0) is in, for a fixed second layer z (d1,); constant: whether a
+    free constant is added to every output."""
+    region = Region.of(A, X, constant)
+    rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
+    if rows and columns and factor_fits(rows, columns):
+        system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
+        if system.proven:
+            return system
+    return RankDeficient(region, z)

@@ -1,0 +1,207 @@
+"""The way from a point to the nearest minimum of its region, and the proof that it lies there."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Bool, Float
+
+from mnnjax.landscape.certificates.linear_systems import (
+    ColumnsIndependent,
+    RowsIndependent,
+    System,
+    make_system,
+    spread,
+)
+from mnnjax.landscape.numerics import EPS, TINY, row_norms
+
+JOINT_STEPS = 4
+# Neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0.
+IDLE = 1e-10
+
+
+class RegionProblem(NamedTuple):
+    """The data, and the part of the point that never changes: its pattern, and which neurons may move."""
+
+    X: Float[np.ndarray, "N d0"]
+    y: Float[np.ndarray, " N"]
+    rho: float
+    A: Float[np.ndarray, "N d1"]
+    kept: Bool[np.ndarray, " d1"]
+    has_bias: bool
+
+    def system(self, z: Float[np.ndarray, " d1"]) -> System:
+        """The linear system for W of the neurons that may move, with the second layer z (d1,) fixed."""
+        return make_system(self.A[:, self.kept], self.X, z[self.kept], self.has_bias)
+
+
+class Point(NamedTuple):
+    """Weights with their neural inputs and residual, and elementwise bounds on the rounding of these two."""
+
+    W: Float[np.ndarray, "d1 d0"]
+    z: Float[np.ndarray, " d1"]
+    c: float
+    U: Float[np.ndarray, "N d1"]
+    U_error: Float[np.ndarray, "N d1"]
+    e: Float[np.ndarray, " N"]
+    e_error: Float[np.ndarray, " N"]
+
+
+class Minimum(NamedTuple):
+    """An exact stationary point of the region lies within the bounds that went into margin; its residual e is known up
+    to the Euclidean distance e_distance."""
+
+    point: Point
+    e: Float[np.ndarray, " N"]
+    e_distance: float
+    margin: float
+
+
+def evaluate(
+    W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
+    y: Float[np.ndarray, " N"], rho: float,
+) -> Point:  # fmt: skip
+    """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
+
+    Source: the error bounds are those of sums of products in any order, (number of terms + 2) eps times the sum of
+    moduli (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure;
+    each product that may underflow adds half the smallest number above 0, taken twice as well.
+    """
+    U = X @ W.T
+    has_products = (X != 0).astype(float) @ (W != 0).T > 0
+    U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
+    slope = np.where(U > 0, 1.0, rho)
+    e = y - ((slope * U) @ z + c)
+    largest = max(1.0, abs(rho))
+    moduli = largest * ((np.abs(U) + U_error) @ np.abs(z)) + np.abs(y) + abs(c)
+    e_error = largest * (U_error @ np.abs(z)) + 2 * (len(z) + 4) * (EPS * moduli + largest * TINY)
+    # A sum of zeros has no rounding error.
+    return Point(W, z, c, U, U_error, e, np.where((has_products @ (z != 0)) | (c != 0), e_error, 0.0))
+
+
+def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tuple[Minimum | None, str]:
+    """A proven minimum next to the point, or None and the reason."""
+    if not (point.e.any() or point.e_error.any()):
+        # The residual is zero without rounding, so the point is its own target whatever the rank.
+        return _in_region(problem, point, np.zeros(len(point.z)), point.e, 0.0)
+    if not system.proven:
+        return None, "the rank of A o X is in doubt: singular values near rounding, or too large to decide exactly"
+    minimum, reason = _move(problem, point, system)
+    if minimum is None:
+        moved = _joint_steps(problem, point, system)
+        if moved is not None:
+            other = problem.system(moved.z)
+            minimum = _move(problem, moved, other)[0] if other.proven else None
+    if minimum is None:
+        minimum = _without_idle_neurons(problem, point)
+    return minimum, reason
+
+
+def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | None:
+    """A global minimum with z_i = 0 for the neurons that hardly contribute: their output weight is set to zero, the
+    others fit all points that they see, and all other labels are zero. A residual of zero is a minimum whatever the
+    rank. Labels 0 ask for this where only one neuron sees the point."""
+    weight = np.abs(point.z) * np.linalg.norm(point.W, axis=1)
+    used = problem.kept & (weight > IDLE * weight.max())
+    if (used == problem.kept).all() or not used.any():
+        return None
+    z = np.where(used | ~problem.kept, point.z, 0.0)
+    some = problem._replace(kept=used)
+    system = some.system(z)
+    start = evaluate(point.W, z, point.c, problem.X, problem.y, problem.rho)
+    if not (isinstance(system, RowsIndependent) and system.solvable) or start.e[~system.region.live].any():
+        return None
+    minimum = _move(some, start, system)[0]
+    if minimum is None:
+        return None
+    # Once more, for the margin of the idle neurons, which did not move.
+    missing = _all_neurons(used, system.still_missing(minimum.point.e, minimum.point.e_error)[0])
+    return _in_region(problem, minimum.point, missing, minimum.e, 0.0)[0]
+
+
+def _all_neurons(kept, values: Float[np.ndarray, " kept"]) -> Float[np.ndarray, " d1"]:
+    """Values of the kept neurons, with zeros for the others."""
+    result = np.zeros(len(kept))
+    result[kept] = values
+    return result
+
+
+def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum | None, str]:
+    """Change W alone until P e = 0."""
+    if not system.solvable:
+        return None, "the system for W with z fixed is singular or too badly conditioned to bound its solution"
+    point = start
+    # The second pass corrects the rounding of the first.
+    for _ in range(2):
+        change = system.change(point.e)
+        W = point.W.copy()
+        W[problem.kept] += change.W
+        point = evaluate(W, point.z, point.c + change.c, problem.X, problem.y, problem.rho)
+    missing, e_distance = system.still_missing(point.e, point.e_error)
+    return _in_region(problem, point, _all_neurons(problem.kept, missing), system.region_residual(point.e), e_distance)
+
+
+def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
+    """Whether all weights within `missing` (d1,) of the point's rows of W are in the region."""
+    matters = np.asarray(problem.X.any(axis=1))
+    # Rounded up, also where the squares of a row underflow.
+    lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
+    same = (point.U > 0) == (problem.A == 1.0)
+    room = np.where(same, np.abs(point.U), -np.abs(point.U)) - point.U_error - lengths[:, None] * missing
+    room = np.where(matters[:, None] & problem.kept, room, np.inf)
+    margin = float(room.min(initial=np.inf))
+    # Written so that NaN fails.
+    if not margin > 0:
+        n, i = np.unravel_index(np.argmin(room), room.shape)
+        return None, f"the minimum that the region asks for lies outside it: neuron {i} would change sign at point {n}"
+    return Minimum(point, e, e_distance, margin), ""
+
+
+def _joint_steps(problem: RegionProblem, point: Point, system: System) -> Point | None:
+    """A few Gauss-Newton steps of least norm in (W, z) towards P e = 0 with the pattern held; None where they fail."""
+    kept = problem.kept
+    for _ in range(JOINT_STEPS):
+        try:
+            if isinstance(system, ColumnsIndependent):
+                step = _theta_step(problem, point, system)
+            else:
+                step = _data_step(problem, point, system)
+        except np.linalg.LinAlgError:
+            return None
+        W, z = point.W.copy(), point.z.copy()
+        W[kept] += step[0]
+        z[kept] += step[1]
+        if not (np.isfinite(W).all() and np.isfinite(z).all()):
+            return None
+        U = problem.X @ W.T
+        # With the pattern held, not with the signs that the new W has.
+        e = problem.y - ((problem.A * U) @ z + point.c + step[2])
+        point = point._replace(W=W, z=z, c=point.c + step[2], U=U, e=e)
+    return evaluate(point.W, point.z, point.c, problem.X, problem.y, problem.rho)
+
+
+def _theta_step(problem: RegionProblem, point: Point, system: ColumnsIndependent):
+    """For each group of neurons, the least change of (w_j, z_j) that changes the sum of z_j w_j as wanted."""
+    W, z = point.W[problem.kept], point.z[problem.kept]
+    theta, c = system.theta_change(point.e)
+    dW, dz = np.zeros_like(W), np.zeros_like(z)
+    for group in range(system.region.groups):
+        members = np.flatnonzero(system.region.merged == group)
+        square = (z[members] ** 2).sum() * np.eye(W.shape[1]) + W[members].T @ W[members]
+        mu = np.linalg.lstsq(square, theta[group], rcond=None)[0]
+        dW[members], dz[members] = np.outer(z[members], mu), W[members] @ mu
+    return dW, dz, c
+
+
+def _data_step(problem: RegionProblem, point: Point, system: System):
+    """One multiplier a point: (B B^T + F F^T) multiplier = P e with F = f(U)."""
+    region, z = system.region, point.z[problem.kept]
+    F = (problem.A * point.U)[region.live][:, problem.kept]
+    square = region.gram(region.group_sums(z**2))[0] + F @ F.T
+    wanted = (point.e - system.region_residual(point.e))[region.live]
+    # Where A o X has dependent rows the system is singular but consistent; the small number picks a solution near the
+    # shortest one, and the next step corrects it.
+    square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
+    multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
+    change = spread(region, z, multiplier)
+    return change.W, F.T @ multiplier, change.c

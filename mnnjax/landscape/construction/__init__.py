@@ -1,0 +1,1 @@
+"""Theorem 8: a global minimum written down."""

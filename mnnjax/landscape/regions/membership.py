@@ -1,0 +1,290 @@
+"""Does a region hold a differentiable local minimum (DLM) at all? Section 2: a linear program for each choice of signs.
+
+With theta_i = z_i w_i the region's output is M theta, M = A o X, and its DLMs have the output t = P y of Lemma 2. So a
+DLM exists iff some theta has M theta = t and, for every neuron, theta_i = 0 (z_i = 0), or theta_i lies in the neuron's
+open cell (z_i > 0), or -theta_i does (z_i < 0). Of the 3^d1 choices few reach a linear program:
+
+- Neurons with one pattern are one: two or more of them together make any vector, since a cell C is open and C - C is
+  all of R^d0.
+- z_i = 0 for the neurons outside a set S matters only where t lies in the range of M_S and the range of no other M_i
+  does: else z_i may as well be small and not zero.
+- The sign of a neuron's output at a point is known, so each point forbids signs (a label 0, for one, needs outputs of
+  both signs, or none).
+- Where M_S has full column rank, theta is unique.
+- A choice for some neurons, the others left free, that is infeasible rules out all that extend it.
+
+Whether rounding can have turned an answer is asked too: a theta that was found is checked against what the condition
+of M does to it, and that there is none by the multipliers of the linear programs, which bound every margin (duality).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mnnjax.arrays import AnyArray, check_rho, refuse_traced
+from mnnjax.config import UserError
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
+from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
+from mnnjax.landscape.regions.khatri_rao import khatri_rao_rank, rank_tolerance
+from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
+from mnnjax.landscape.regions.minima import region_residual
+
+# Rounding of theta relative to its norm, for M of condition number 1.
+ROUNDING = 1e-15
+# Outputs, relative to the largest, that count as zero.
+ZERO = 1e-12
+# A target whose distance from a range is at most this fraction of its norm lies in it.
+IN_RANGE = 1e-9
+# Neurons whose signs are searched, and sets of neurons with z_i = 0 that are: seconds a region.
+MOST_NEURONS, MOST_SETS = 20, 20_000
+MEND = (
+    "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_draws, suboptimal_draws or "
+    "linear_programs 0), or ask for V(G) with output_signs='random'"
+)
+
+
+class Answer(NamedTuple):
+    """Whether a region holds a DLM, as far as float64 tells; and whether rounding cannot have turned that."""
+
+    holds: bool
+    sure: bool
+
+
+class _Neurons(NamedTuple):
+    """The different neurons: blocks M_i (N, d0), outputs' signs in {-1, 0, 1} for z_i > 0 (N, k), sigma (N, k) in
+    {-1, 1}, which of them are free, and the sign of z_i where it is given, else 0."""
+
+    blocks: list[Float[np.ndarray, "N d0"]]
+    outputs: Int[np.ndarray, "N k"]
+    sigma: Float[np.ndarray, "N k"]
+    free: Bool[np.ndarray, " k"]
+    given: Int[np.ndarray, " k"]
+
+
+def region_holds_dlm(
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
+) -> bool:
+    """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2).
+
+    False too where the region is empty. Which of the two kinds it is, region_residual says: it is zero at global
+    minima. For points of norm 1 and outputs of at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and
+    outputs of at most 1e-9 |y| as zero.
+
+    A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A. It runs on the host, not
+    under jit: milliseconds for a few neurons, at worst 2^d1 linear programs (as many for zeros of z again), minutes.
+
+    Raises:
+      ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
+        signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), points that
+        differ in length by more than 1e5 where the rank is below N, traced arrays, or jax_enable_x64 switched off.
+      ArithmeticError: rounding may have turned the answer, as where points are parallel to 1e-6 and yet do not agree.
+
+    Example:
+      A = activation_pattern(W, X, rho=0.0)
+      region_holds_dlm(A, X, y, rho=0.0)
+    """
+    require_x64()
+    refuse_traced(A=A, X=X, y=y)
+    check_rho(rho)
+    check_pattern(A, X)
+    check_labels(y, A)
+    A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
+    check_scale(X)
+    # A pattern in float32 has another rho.
+    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
+    others = A[~np.isin(A, (rho, 1.0))]
+    if others.size:
+        raise UserError(
+            f"A: of shape {A.shape} has entries other than rho = {rho} and 1, such as {others[0]}; use "
+            "activation_pattern, with the same rho"
+        )
+    cells = [_cell_exists(sigma, X) for sigma in np.unique(np.where(A == 1, 1.0, -1.0), axis=1).T]
+    empty = [cell for cell in cells if not cell.holds]
+    if empty:
+        answer = Answer(False, any(cell.sure for cell in empty))
+    else:
+        target, rank = y, int(khatri_rao_rank(A, X))
+        if rank < len(y):
+            check_lengths(X)
+            target = y - np.asarray(region_residual(A, X, y))
+            if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
+                target = np.zeros_like(y)
+        answer = holds_dlm_with_output(A, X, target, rho)
+        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == khatri_rao_rank_modulo_prime(A, X)
+        answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
+    if not answer.sure:
+        raise ArithmeticError(
+            f"region of A {A.shape}: rounding may turn whether it holds a minimum; points of X may be nearly parallel"
+        )
+    return answer.holds
+
+
+def holds_dlm_with_output(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], target: Float[np.ndarray, " N"], rho: float,
+    signs: Int[np.ndarray, " d1"] | None = None,
+) -> Answer:  # fmt: skip
+    """Whether the region, known not to be empty, holds a DLM; target (N,) is its output there, P y (Lemma 2).
+
+    signs: (d1,) of -1 and 1, the only signs of z that are asked for; None: any, zero included.
+
+    Raises:
+      ValueError: as region_holds_dlm, for too many signs or zeros of z.
+    """
+    largest = np.max(np.abs(target))
+    if largest == 0 and signs is None:
+        return Answer(True, True)
+    target = target / (largest or 1.0)
+    target = np.where(np.abs(target) <= ZERO, 0.0, target)
+    # Points of norm 1: whether M theta = target has solutions, and which, does not depend on positive factors of rows.
+    lengths = np.linalg.norm(X, axis=1)
+    unit_X, target = X / lengths[:, None], target / lengths
+    target = target / (np.max(np.abs(target)) or 1.0)
+    neurons = _different(A, unit_X, rho, signs)
+    sure = True
+    for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
+        answer = _holds_on(neurons, chosen, unit_X, target)
+        if answer.holds:
+            return answer
+        sure = sure and answer.sure
+    return Answer(False, sure)
+
+
+def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -> Answer:
+    """Whether some w has sigma_n x_n.w > 0 for all n; surely not where a convex combination of the sigma_n x_n is 0."""
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    if (lengths == 0).any():
+        return Answer(False, True)
+    slopes, size = sigma[:, None] * X / lengths, X.shape[1] ** 0.5
+    found = largest_margin(np.zeros(len(X)), slopes, most=1.0, box=1.0)
+    if found.margin > MARGIN:
+        return Answer(True, bool((slopes @ found.c > ROUNDING * size).all()))
+    return Answer(False, found.lean <= 10 * ROUNDING)
+
+
+def _different(A, X, rho: float, signs) -> _Neurons:
+    """The neurons with equal patterns made one."""
+    active = np.asarray(A) == 1
+    patterns, which = np.unique(active, axis=1, return_inverse=True)
+    which = which.ravel()
+    k = patterns.shape[1]
+    if signs is None:
+        free, given = np.bincount(which, minlength=k) > 1, np.zeros(k, int)
+    else:
+        both = [np.unique(np.asarray(signs)[which == i]) for i in range(k)]
+        free = np.array([len(values) > 1 for values in both])
+        given = np.array([int(values[0]) for values in both])
+    slopes = np.where(patterns, 1.0, rho)
+    sigma = np.where(patterns, 1.0, -1.0)
+    blocks = [slopes[:, i : i + 1] * X for i in range(k)]
+    return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given)
+
+
+def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
+    """An orthonormal basis of the column space of M (N, p), as region_residual has it."""
+    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
+    return vectors[:, values > rank_tolerance(M.shape) * values[0]]
+
+
+def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
+    """Whether all columns lie in the span of the basis, to rounding."""
+    return bool(np.linalg.norm(vectors - basis @ (basis.T @ vectors)) <= IN_RANGE * np.linalg.norm(vectors))
+
+
+def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
+    """The sets of neurons with z_i not zero that must be tried, the largest first."""
+    everyone = tuple(range(len(neurons.free)))
+    seen, level = {everyone}, [everyone]
+    while level:
+        below: list[tuple[int, ...]] = []
+        for chosen in level:
+            basis = column_space(np.hstack([neurons.blocks[i] for i in chosen]))
+            if chosen != everyone and not _within(target, basis):
+                continue
+            others = [i for i in everyone if i not in chosen]
+            full = basis.shape[1] == len(target)
+            if not others or not (full or any(_within(neurons.blocks[i], basis) for i in others)):
+                yield chosen
+            for i in chosen:
+                # A free neuron costs nothing: it is in every set.
+                smaller = tuple(j for j in chosen if j != i)
+                if smaller and not neurons.free[i] and smaller not in seen:
+                    seen.add(smaller)
+                    below.append(smaller)
+            if len(seen) > MOST_SETS:
+                raise UserError(f"d1: {len(everyone)} neurons have over {MOST_SETS} sets that may have z_i = 0; {MEND}")
+        level = below
+
+
+def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
+    """Whether some theta with M theta = target has every chosen neuron, unless free, in its cell or that of its
+    opposite, and the others zero."""
+    M = np.hstack([neurons.blocks[i] for i in chosen])
+    d0 = unit_X.shape[1]
+    single = [place for place, i in enumerate(chosen) if not neurons.free[i]]
+    sigma = neurons.sigma[:, [chosen[place] for place in single]]
+    given = neurons.given[[chosen[place] for place in single]]
+    U, values, Vt = np.linalg.svd(M, full_matrices=True)
+    rank = int(np.sum(values > rank_tolerance(M.shape) * values[0]))
+    gap = values[rank - 1] / values[0] if rank else 1.0
+    # Of the target, which where rows are dependent is a projection that turns with the range of M; and of theta.
+    of_target = ROUNDING if rank == len(M) else ROUNDING / gap
+    rounding = of_target / gap
+    if not _within(target, U[:, :rank]):
+        return Answer(False, bool(rounding <= ROUNDING_OF_THETA))
+    seen = M.any(axis=1)
+    target = np.where(seen, target, 0.0)  # without what rounding left at points that all neurons give 0
+    inverse = Vt[:rank].T / values[:rank]
+    least = Vt[:rank].T @ ((U[:, :rank].T @ target) / values[:rank])
+
+    def heights(theta) -> Float[np.ndarray, "N singles ..."]:
+        """sigma_n x_n . theta_i at points of norm 1, which has one sign at all of them inside a cell."""
+        theta = theta.reshape(len(chosen), d0, -1)[single]
+        return np.einsum("ni,nd,idc->nic", sigma, unit_X, theta)
+
+    def fits(theta, margin: float = ROUNDING_OF_THETA) -> bool:
+        """Whether all single neurons are inside by the margin, which is relative to theta's norm, as rounding is."""
+        scores, margin = heights(theta)[:, :, 0], margin * max(1.0, float(np.linalg.norm(theta)))
+        up, down = (scores > margin).all(axis=0), (scores < -margin).all(axis=0)
+        return bool(np.where(given > 0, up, np.where(given < 0, down, up | down)).all())
+
+    if fits(least):
+        return Answer(True, fits(least, rounding))
+    if rank == M.shape[1]:
+        return Answer(False, bool(rounding <= ROUNDING_OF_THETA) or not fits(least, -rounding))
+    unknown = int(np.sum(given == 0))
+    if unknown > MOST_NEURONS:
+        raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {MEND}")
+    possible = _sign_choices(neurons, chosen, single, target)
+    if not possible.size:
+        signs_known = rank == len(M) or of_target <= ZERO or (np.abs(target[seen]) > of_target).all()
+        return Answer(False, bool(signs_known))
+    # All solutions are least + null @ c.
+    null = Vt[rank:].T
+    c, proven = search_signs(
+        heights(least)[:, :, 0], heights(null), possible, lambda c: fits(least + null @ c),
+        heights(ROUNDING * values[0] * inverse), of_target / ROUNDING,
+    )  # fmt: skip
+    return Answer(c is not None, proven if c is None else fits(least + null @ c, rounding))
+
+
+def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, "choices singles"]:
+    """The sign vectors of the single neurons that no point forbids; of 20 unknown ones, the most there can be, all take
+    20 MB."""
+    columns = [chosen[place] for place in single]
+    unknown = np.flatnonzero(neurons.given[columns] == 0)
+    numbers = np.arange(2 ** len(unknown), dtype=np.int32)
+    choices = np.empty((len(numbers), len(columns)), np.int8)
+    choices[:] = neurons.given[columns]
+    # As itertools.product has them: the last sign changes fastest.
+    for bit, place in enumerate(reversed(unknown)):
+        choices[:, place] = 2 * (numbers >> bit & 1) - 1
+    anything = (neurons.outputs[:, [i for i in chosen if neurons.free[i]]] != 0).any(axis=1)
+    for n in np.flatnonzero(~anything):
+        contributions = choices * neurons.outputs[n, columns].astype(np.int8)
+        positive, negative = (contributions > 0).any(axis=1), (contributions < 0).any(axis=1)
+        both_or_none = positive == negative
+        choices = choices[both_or_none if target[n] == 0 else positive if target[n] > 0 else negative]
+    return choices

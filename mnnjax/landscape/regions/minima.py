@@ -1,0 +1,84 @@
+"""What Lemma 2 says of a region's differentiable local minima (DLMs) before anyone trains."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Real
+
+from mnnjax import objective
+from mnnjax.arrays import AnyArray
+from mnnjax.jax_setup import require_x64
+from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, in_float64, on_jax
+from mnnjax.landscape.regions.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
+
+# A residual or output that is not known to be larger than this times |y| counts as zero.
+ZERO_TO_ROUNDING = 1e-9
+
+
+def region_residual(
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"]
+) -> Float[Array, " N"]:
+    """e (N,), the residual that all differentiable local minima of the region D_A(X) share (Lemma 2).
+
+    (A o X)^T e = 0 makes it e = y - P y with P the projection on the column space of the N x (d0 d1) matrix A o X, so
+    it is known before anyone trains. Where khatri_rao_rank says N, e is zero; elsewhere singular values up to
+    rank_tolerance times the largest, here of the product as it is, count as zero. That the region has such a minimum
+    at all is not claimed.
+
+    A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
+    which compute it where they are.
+
+    Raises:
+      ValueError: as khatri_rao; y of another shape.
+    """
+    require_x64()
+    check_pattern(A, X)
+    check_labels(y, A)
+    return in_float64(_residual, A, X, y)
+
+
+def _residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"]) -> Float[Array, " N"]:
+    M = khatri_rao(A, X)
+    vectors, values, _ = jnp.linalg.svd(M, full_matrices=False)
+    basis = jnp.where(values > rank_tolerance(M.shape) * jnp.max(values), vectors, 0.0)
+    e = y
+    # The second pass removes what rounding left of the column space in the first.
+    for _ in range(2):
+        e = e - basis @ (basis.T @ e)
+    return jnp.where(khatri_rao_rank(A, X) == e.shape[0], 0.0, e)
+
+
+def region_errors(
+    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], threshold: float | None = None
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(MSE, MCE) that all differentiable local minima of the region D_A(X) share (Lemma 2): |e|^2 / N (eq 2.3), and the
+    fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (see is_upper).
+
+    A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, as certify does. Under jit the labels of
+      each call decide that; under vmap over y, each problem's own.
+
+    Raises:
+      ValueError: as region_residual; a threshold that is not a finite number.
+
+    Example:
+      mse, mce = region_errors(activation_pattern(W, X, rho=0.0), X, y)
+    """
+    e = region_residual(A, X, y)
+    y = on_jax(y).astype(e.dtype)
+    # Where none is given: objective.default_threshold, for labels that may be traced.
+    limit = jnp.where((y == -1).any(), 0.0, 0.5) if threshold is None else threshold
+    check_threshold(limit)
+    output = y - e
+    wrong = is_upper(output, y, limit) != (y > limit)
+    return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
+
+
+def is_upper(
+    output: Real[AnyArray, " N"], y: Real[AnyArray, " N"], threshold: float | Float[Array, ""]
+) -> Bool[AnyArray, " N"]:
+    """Which outputs (N,) of a region's minima, fitted to labels y (N,), are of the upper class: above the threshold by
+    more than rounding.
+
+    Outputs at the threshold are common: a point that is inactive in every ReLU has the output 0, the threshold of
+    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.
+    """
+    return output > threshold + ZERO_TO_ROUNDING * abs(y).max()

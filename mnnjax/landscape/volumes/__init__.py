@@ -1,0 +1,1 @@
+"""Volumes of regions: exact, sampled, split."""

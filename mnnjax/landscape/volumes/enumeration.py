@@ -1,0 +1,243 @@
+"""Exact angular volumes (Definition 3) of L_eps, G and the rank-deficient regions: all regions, one by one.
+
+A region gives each neuron a cell of the arrangement (arrangement.py); its volume is the product of theirs. What a
+region holds depends neither on the neurons' order nor on how often beyond twice a cell is taken, so regions are
+gathered into multisets of cells, and those into classes that are decided once.
+"""
+
+import array
+import collections
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
+from mnnjax.config import UserError
+from mnnjax.landscape._check import check_eps, threshold_of
+from mnnjax.landscape.regions.khatri_rao import rank_tolerance
+from mnnjax.landscape.regions.kinds import holds_minimum, is_bad, is_zero
+from mnnjax.landscape.regions.membership import column_space
+from mnnjax.landscape.volumes.arrangement import cells
+from mnnjax.wording import aligned
+
+MOST_MULTISETS = 2_000_000
+MOST_SETS = 300_000
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactVolumes:
+    """Angular volumes, exact to rounding.
+
+    suboptimal: V(L_eps); global_minima: V(G) (Definition 4); rank_deficient: of the regions with rank(A o X) < N.
+    total: of all regions, 1 to rounding. regions: how many there are; decided: how many classes of them were asked
+    for a minimum by linear programs or cheaper tests. in_doubt: of the regions where rounding may have turned the
+    answer, which were counted as it seems; above 0 only where points, say, are nearly parallel.
+    """
+
+    suboptimal: float
+    global_minima: float
+    rank_deficient: float
+    total: float
+    regions: int
+    decided: int
+    in_doubt: float
+
+    def __str__(self) -> str:
+        doubt = f"; in doubt, to rounding: {self.in_doubt:.3g}" if self.in_doubt else ""
+        return aligned(
+            {
+                "suboptimal, V(L_eps)": f"{self.suboptimal:.6g}",
+                "global_minima, V(G)": f"{self.global_minima:.6g}",
+                "rank_deficient": f"{self.rank_deficient:.6g}",
+                "regions": f"{self.regions}, exact{doubt}",
+            }
+        )
+
+
+def exact_volumes(
+    X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    threshold: float | None = None,
+) -> ExactVolumes:  # fmt: skip
+    """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
+
+    X (N, d0), y (N,). d1: hidden units. rho: slope for negative neural inputs.
+    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+
+    Time: about 1 ms for each of the C(cells + d1 - 1, d1) multisets, of 2 N cells where d0 = 2 and N^2 - N + 2 where
+    d0 = 3. With d0 = 2, N = 6 and d1 = 3 that is below a second, N = 8 and d1 = 4 seconds, N = 10 and d1 = 5 a minute;
+    with d0 = 3, N = 6 and d1 = 3 ten seconds, N = 8 and d1 = 3 a minute.
+
+    Raises:
+      ValueError: d0 above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite
+        entries, y of another shape, rho = 1, eps outside [0, 1), d1 below 1, more than 2 000 000 multisets.
+
+    Example:
+      print(exact_volumes(X, y, d1=3, rho=0.0))  # a line a volume
+      exact_volumes(X, y, d1=3, rho=0.0, eps=0.1).suboptimal
+    """
+    check_rho(rho)
+    X, y = check_points(X, y)
+    d1, eps = check_count("d1", d1), check_eps(eps)
+    threshold = threshold_of(threshold, y)
+    patterns, volumes = cells(X)
+    multisets = math.comb(len(volumes) + d1 - 1, d1)
+    if multisets > MOST_MULTISETS:
+        raise UserError(
+            f"d1: {d1} neurons in {len(volumes)} cells make {multisets} multisets, more than {MOST_MULTISETS}; "
+            "use estimate_volumes"
+        )
+    decide = _Regions(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
+    sums = collections.defaultdict(list)
+    for taken, volume in _multisets(volumes, d1):
+        kind = decide(tuple((cell, min(times, 2)) for cell, times in taken))
+        sums["all"].append(volume)
+        for name in kind:
+            sums[name].append(volume)
+    # fsum: no rounding from the number of terms.
+    suboptimal, global_minima, deficient, total, in_doubt = (
+        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all", "in doubt")
+    )
+    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided, in_doubt)
+
+
+def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[tuple[tuple[int, int], ...], float]]:
+    """All multisets of d1 cells as ((cell, times), ...), with the volume of all regions that they stand for."""
+    for chosen in itertools.combinations_with_replacement(range(len(volumes)), d1):
+        taken = tuple(collections.Counter(chosen).items())
+        orders = math.factorial(d1)
+        volume = 1.0
+        for cell, times in taken:
+            orders //= math.factorial(times)
+            volume *= float(volumes[cell]) ** times
+        yield taken, orders * volume
+
+
+class _Regions:
+    """Decides what a class of regions holds; a class is ((cell, 1 or 2), ...), 2 for twice or more often."""
+
+    def __init__(self, slopes, X, y, rho: float, eps: float, threshold: float):
+        self._slopes, self._X, self._y = slopes, X, y
+        self._rho, self._eps, self._threshold = rho, eps, threshold
+        self._kinds: dict[tuple, frozenset[str]] = {}
+        self.decided = 0
+
+    def __call__(self, taken: tuple[tuple[int, int], ...]) -> frozenset[str]:
+        """Which of "suboptimal", "global", "deficient", "in doubt" the class is."""
+        if taken not in self._kinds:
+            self._kinds[taken] = self._decide(taken)
+        return self._kinds[taken]
+
+    def _decide(self, taken) -> frozenset[str]:
+        y = self._y
+        M = _product(self._slopes, [cell for cell, _ in taken], self._X)
+        e = np.zeros_like(y)
+        deficient = _rank(M) < len(y)
+        if deficient:
+            basis = column_space(M)
+            for _ in range(2):
+                e = (y - basis @ (basis.T @ y)) if not e.any() else e - basis @ (basis.T @ e)
+        kinds = {"deficient"} if deficient else set()
+        if is_zero(e, y):
+            # With a neuron more, z = 0 for it keeps a global minimum.
+            for less in _one_less(taken):
+                if "global" in self._kinds.get(less, ()):
+                    return frozenset(kinds | (self._kinds[less] - {"deficient"}))
+            return frozenset(kinds | self._asked(taken, e, "global"))
+        if is_bad(e, y, self._eps, self._threshold):
+            return frozenset(kinds | self._asked(taken, e, "suboptimal"))
+        return frozenset(kinds)
+
+    def _asked(self, taken, e, kind: str) -> set[str]:
+        """The kind, if the class holds a minimum, and "in doubt" if rounding may have turned that."""
+        self.decided += 1
+        columns = [cell for cell, times in taken for _ in range(times)]
+        answer = holds_minimum(self._slopes[columns].T, self._X, self._y, e, self._rho)
+        return ({kind} if answer.holds else set()) | (set() if answer.sure else {"in doubt"})
+
+
+def _one_less(taken) -> Iterator[tuple]:
+    for i, (cell, times) in enumerate(taken):
+        yield taken[:i] + (((cell, 1),) if times == 2 else ()) + taken[i + 1 :]
+
+
+def _product(slopes: Float[np.ndarray, "C N"], taken: list[int], X) -> Float[np.ndarray, "N p"]:
+    """A o X for neurons in the cells that are taken, as khatri_rao."""
+    return (slopes[taken].T[:, :, None] * X[:, None, :]).reshape(len(X), -1)
+
+
+def _rank(M) -> int:
+    """As khatri_rao_rank."""
+    lengths = np.linalg.norm(M, axis=1, keepdims=True)
+    values = np.linalg.svd(M / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    return int(np.sum(values > rank_tolerance(M.shape) * values[0]))
+
+
+def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> float:
+    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, however small it is: its relative
+    error is that of the cells that make it, times d1. A cell's is about 1e-16 over its volume, so it is large only
+    where cells matter that are nearly as thin as that. X (N, d0). d1: hidden units. rho: slope for negative neural
+    inputs.
+
+    Time grows with the number of rank-deficient sets of cells, hardly with d1: with d0 = 2, N = 8 seconds, N = 10 a
+    minute; with d0 = 3, N = 5 seconds, N = 6 minutes.
+
+    Source: ours. The rank depends on which cells are taken at all, and grows with them. So neurons are added one by
+    one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c), in which no term is negative, so
+    that sums add no relative error.
+
+    Raises:
+      ValueError: as exact_volumes; more than 300 000 rank-deficient sets.
+
+    Example:
+      exact_rank_deficient(X, d1=30, rho=0.0)  # of the order of 1e-7 for 6 points in the plane
+    """
+    check_rho(rho)
+    d1 = check_count("d1", d1)
+    patterns, volumes = cells(X)
+    X = np.asarray(X, np.float64)
+    slopes = np.where(patterns, 1.0, rho)
+
+    def deficient(chosen: int) -> bool:
+        if chosen.bit_count() * X.shape[1] < len(X):
+            return True
+        taken = [cell for cell in range(len(volumes)) if chosen >> cell & 1]
+        return _rank(_product(slopes, taken, X)) < len(X)
+
+    # A set of cells is an integer, one bit a cell. Sets are found in the order of their sizes; a set is deficient only
+    # if all with one cell less are.
+    index: dict[int, int] = {0: 0}
+    full: set[int] = set()
+    to, start, weight = array.array("q"), array.array("q"), array.array("d")
+    frontier = [0]
+    for _ in range(d1 + 1):
+        found: list[int] = []
+        for chosen in frontier:
+            for cell, volume in enumerate(volumes):
+                larger = chosen | 1 << cell
+                if larger.bit_count() > d1:
+                    continue
+                if larger not in index and larger not in full:
+                    if deficient(larger):
+                        index[larger] = len(index)
+                        found.append(larger)
+                    else:
+                        full.add(larger)
+                if larger in index:
+                    to.append(index[larger])
+                    start.append(index[chosen])
+                    weight.append(volume)
+            if len(index) > MOST_SETS:
+                raise UserError(f"X: has more than {MOST_SETS} rank-deficient sets of cells; use split_volume")
+        frontier = found
+    add_neuron = csr_array((np.array(weight), (np.array(to), np.array(start))), shape=(len(index), len(index)))
+    shares = np.zeros(len(index))
+    shares[0] = 1.0
+    for _ in range(d1):
+        shares = add_neuron @ shares
+    return math.fsum(shares)

@@ -1,0 +1,313 @@
+"""Angular volumes (Definition 3) by sampling: what share of weight space L_eps, G and the rank-deficient regions take.
+
+W has i.i.d. standard normal entries, so the share of the draws that fall into a set of regions estimates its angular
+volume. The rank alone decides most draws, and a Cholesky factorization decides most ranks; linear programs
+(membership.py) are left for the draws of which it is asked whether their region holds a minimum at all.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from threadpoolctl import threadpool_limits
+
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
+from mnnjax.config import UserError
+from mnnjax.jax_setup import on_cpu, require_x64
+from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, check_threshold, check_width
+from mnnjax.landscape.regions.khatri_rao import khatri_rao_rank
+from mnnjax.landscape.regions.kinds import holds_minimum, is_bad, is_zero
+from mnnjax.landscape.regions.minima import region_residual
+from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
+from mnnjax.objective import default_threshold
+
+# What the screening knows of a draw's rank(A o X).
+DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
+# Draws that are made and factorized at once: as many as stay in the caches.
+BLOCK = 16
+# Draws between two looks of the host.
+BATCH = 64 * BLOCK
+
+
+class Screened(NamedTuple):
+    """A batch of draws: patterns (B, N, d1), True where a neuron is active; standing (B,) of DEFICIENT, FULL, DOUBTFUL;
+    signs (B, d1) of a random second layer; the points X (B, N, d0), y (B, N) where each draw has its own."""
+
+    patterns: Bool[Array, "B N d1"]
+    standing: Int[Array, " B"]
+    signs: Int[Array, "B d1"]
+    X: Float[Array, "B N d0"] | None
+    y: Float[Array, "B N"] | None
+
+
+def make_screen(
+    rows: int, d0: int, units: int, rho: float, count: int, draw: Callable | None = None, constant_input: bool = False
+) -> Callable[..., Screened]:
+    """The pure function screen(key, first_block, X, N, d1) -> Screened of `count` draws, in blocks of BLOCK.
+
+    A draw depends on the key and its block's number alone, so a run may be cut into batches anyhow. Padding: of the
+    `rows` rows of X only the first N are points, of the `units` neurons only the first d1 count; draws do not depend
+    on the padding.
+
+    draw: draw(key, N) -> X, y for each draw to have points of its own (X of the call is not read); else None.
+    constant_input: a column of ones is added to what `draw` gives.
+    """
+    columns = d0 + (1 if constant_input and draw else 0)
+
+    def points_of(key, N):
+        assert draw is not None
+        X, y = draw(key, N)
+        ones = (jnp.arange(rows) < N).astype(X.dtype)[:, None]
+        return (jnp.hstack([X, ones]) if constant_input else X), y
+
+    def block(key: PRNGKeyArray, X, N, d1) -> Screened:
+        key_W, key_signs, key_points = jax.random.split(key, 3)
+        # Units first: draws of more units begin with those of fewer. A flat array compiles several times faster.
+        W = jax.random.normal(key_W, (units * BLOCK * columns,), jnp.float64).reshape(units, BLOCK, columns)
+        W = W.swapaxes(0, 1)
+        signs = jax.random.rademacher(key_signs, (units * BLOCK,), jnp.int8).reshape(units, BLOCK).T
+        y = None
+        if draw is None:
+            U = jnp.einsum("nc,buc->bnu", X, W)
+        else:
+            X, y = jax.lax.map(lambda k: points_of(k, N), jax.random.split(key_points, BLOCK))
+            U = jnp.einsum("bnc,buc->bnu", X, W)
+        is_point, is_unit = jnp.arange(rows) < N, jnp.arange(units) < d1
+        patterns = (U > 0) & is_point[None, :, None] & is_unit[None, None, :]
+        X_axis = None if draw is None else 0
+        standing = jax.vmap(_standing, (0, X_axis, None, None, None))(patterns, X, is_point, is_unit, rho)
+        return Screened(patterns, standing, signs, None if draw is None else X, y)
+
+    def screen(key, first_block, X, N, d1) -> Screened:
+        blocks = first_block + jnp.arange(count // BLOCK)
+        screened = jax.lax.map(lambda i: block(jax.random.fold_in(key, i), X, N, d1), blocks)
+        return jax.tree.map(lambda a: a.reshape(count, *a.shape[2:]), screened)
+
+    return screen
+
+
+def _standing(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
+    """DEFICIENT or FULL where cheap tests are sure of rank(A o X), else DOUBTFUL."""
+    rows, columns = X.shape
+    # Rounding of the Gram matrix and of its factorization stays well below this; an eigenvalue above it means a
+    # singular value above sqrt(it), far above the rank's tolerance.
+    shift = max(1e-12, 10 * rows**2 * float(jnp.finfo(jnp.float64).eps))
+    there = is_point[:, None] & is_unit[None, :]
+    A = jnp.where(pattern, 1.0, rho) * there
+    lengths = jnp.sqrt(jnp.sum(A**2, axis=1)) * jnp.linalg.norm(X, axis=1)
+    scale = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1.0), 0.0)
+    gram = (A @ A.T) * (X @ X.T) * scale[:, None] * scale[None, :]
+    gram = gram + jnp.diag(jnp.where(is_point, -shift, 1.0))
+    factor = jax.lax.linalg.cholesky(gram, symmetrize_input=False)
+    sure = jnp.isfinite(factor[-1, -1])
+    # More than d0 points of one pattern are dependent, and a point that is inactive in every ReLU is a zero row.
+    T = jnp.where(pattern, 1.0, -1.0) * there
+    largest_group = jnp.max(jnp.sum((jnp.sum(is_unit) == T @ T.T) & is_point[None, :], axis=1))
+    inactive = jnp.any(is_point & (lengths == 0))
+    deficient = (largest_group > columns) | inactive | (jnp.sum(is_point) > jnp.sum(is_unit) * columns)
+    return jnp.where(deficient, DEFICIENT, jnp.where(sure, FULL, DOUBTFUL)).astype(jnp.int8)
+
+
+# Compiled once a shape.
+_rank_of = jax.jit(jax.vmap(khatri_rao_rank))
+_residual_of = jax.jit(jax.vmap(region_residual))
+_standing_of = jax.jit(jax.vmap(_standing, (0, None, None, None, None)), static_argnums=4)
+
+
+def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
+    """function over the leading axis, in groups of one size so that it compiles once."""
+    results = []
+    for start in range(0, len(arrays[0]), BLOCK):
+        group = [a[start : start + BLOCK] for a in arrays]
+        missing = BLOCK - len(group[0])
+        padded = [np.concatenate([g, np.repeat(g[:1], missing, axis=0)]) for g in group]
+        results.append(np.asarray(function(*padded))[: len(group[0])])
+    return np.concatenate(results)
+
+
+def decide(
+    screened: Screened, X: Float[np.ndarray, "N d0"] | None, y: Float[np.ndarray, " N"] | None, N: int, d1: int,
+    rho: float, eps: float, threshold: float, asked: Sequence[int],
+    output_signs: Literal["any", "random"] = "any", each: Callable = map,
+) -> Counts:  # fmt: skip
+    """Count a screened batch, whose arrays are on the host.
+
+    Args:
+      X, y: the points (rows, d0), (rows,) that all draws share; not read where each draw has its own.
+      asked: of how many of the batch's draws, from the first on, (suboptimal, global_minima) are to be decided.
+      output_signs: "random" asks of a global minimum that its second layer has the draw's random signs.
+      each: map, or a pool's, for the linear programs.
+    """
+    count = len(screened.standing)
+    there = (np.arange(screened.patterns.shape[1]) < N)[:, None] & (np.arange(screened.patterns.shape[2]) < d1)
+    A = np.where(screened.patterns, 1.0, rho) * there
+    points = [(np.asarray(X), np.asarray(y))] * count
+    if screened.X is not None and screened.y is not None:
+        points = list(zip(np.asarray(screened.X), np.asarray(screened.y), strict=True))
+
+    def gather(indices):
+        return A[indices], *(np.stack([points[i][k] for i in indices]) for k in (0, 1))
+
+    deficient = screened.standing == DEFICIENT
+    doubtful = np.flatnonzero(screened.standing == DOUBTFUL)
+    if doubtful.size:
+        deficient[doubtful] = _in_groups(_rank_of, *gather(doubtful)[:2]) < N
+    residuals = np.zeros(A.shape[:2])
+    wanted = np.flatnonzero(deficient & (np.arange(count) < max(asked)))
+    if wanted.size:
+        residuals[wanted] = _in_groups(_residual_of, *gather(wanted))
+
+    def holds(i: int, which: int) -> bool:
+        X_i, y_i, e = points[i][0][:N], points[i][1][:N], residuals[i, :N]
+        if not (is_bad(e, y_i, eps, threshold) if which == 0 else is_zero(e, y_i)):
+            return False
+        signs = np.asarray(screened.signs[i, :d1]) if which == 1 and output_signs == "random" else None
+        return holds_minimum(A[i, :N, :d1], X_i, y_i, e, rho, signs).holds
+
+    hits = [sum(each(functools.partial(holds, which=which), range(asked[which]))) for which in (0, 1)]
+    return Counts(np.array([*hits, int(deficient.sum())]), np.array([*asked, count]))
+
+
+def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], rho: float) -> Bool[np.ndarray, " B"]:
+    """Whether rank(A o X) < N, as sure as khatri_rao_rank, for many patterns on the same points."""
+    everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
+    standing = _in_groups(lambda group: _standing_of(group == 1, X, *everything, rho), A)
+    deficient, doubtful = standing == DEFICIENT, np.flatnonzero(standing == DOUBTFUL)
+    if doubtful.size:
+        deficient[doubtful] = _in_groups(lambda group: _rank_of(group, np.stack([X] * BLOCK)), A[doubtful]) < len(X)
+    return deficient
+
+
+def residuals_of(
+    A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "B N"]:
+    """region_residual for many patterns on the same points."""
+    if not len(A):
+        return np.zeros((0, len(y)))
+    return _in_groups(lambda group: _residual_of(group, np.stack([X] * BLOCK), np.stack([y] * BLOCK)), A)
+
+
+def estimate_volumes(
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
+    samples: int = 1000, *,
+    suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
+    threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
+) -> Volumes:  # fmt: skip
+    """Angular volumes of L_eps, of G and of the rank-deficient regions from `samples` draws of W (d1, d0).
+
+    Each has a 95 % interval (Clopper-Pearson), right also at zero hits. The rank decides whether a draw's region can
+    hold a sub-optimal minimum; a linear program, whether it holds one, or a global one.
+
+    Time: ranks grow as N^3, 1000 draws at N = 200 in seconds, and some seconds to compile each new shape. Nearly all of
+    the rest is the linear programs of V(G), so give global_samples: 1000 draws with N = 20, d0 = 10 take about 3 s with
+    d1 = 4 and 30 s with d1 = 8; with N = 48, d0 = 24, d1 = 8, minutes.
+
+    Args:
+      key: jax.random.key(0), or another seed's; the same key gives the same draws.
+      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+      samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
+      suboptimal_samples, global_samples: how many of the draws, the first ones, are asked for V(L_eps) and V(G); None
+        is all, 0 none. Up to 2^d1 linear programs can be needed for one draw; for V(G) with random signs, 1. A draw
+        whose answer rounding may have turned is counted as it seems; with Gaussian points fewer than 1 in 1000 are.
+      relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than
+        this times its estimate; the intervals then allow for all looks that could have been (Bonferroni).
+      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+      output_signs: "any" z (Definition 4); "random": of a global minimum it is asked that z has signs drawn with W.
+
+    Raises:
+      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
+        NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
+        key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
+
+    Example:
+      found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
+      print(found)  # a line a volume, with its interval, hits and draws
+      found.suboptimal.estimate, found.suboptimal.low, found.suboptimal.high
+    """
+    X, y = check_points(X, y)
+    check_spread(X)
+    if threshold is None:
+        threshold = default_threshold(y)
+    sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)
+    return _estimate(key, None, X, y, rho, eps, sizes, relative_width, threshold, output_signs)
+
+
+def estimate_expected_volumes(
+    key: PRNGKeyArray, draw: Callable, N: int, d0: int, d1: int, rho: float, eps: float = 0.0, samples: int = 1000, *,
+    threshold: float, suboptimal_samples: int | None = None, global_samples: int | None = None,
+    relative_width: float | None = None, output_signs: Literal["any", "random"] = "any",
+) -> Volumes:  # fmt: skip
+    """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with points drawn anew for
+    every W.
+
+    draw: the pure function draw(key, N) -> X (N, d0), y (N,) of JAX, as problems.make_problem makes it; N is an int. It
+      should be one object for many calls: programs are compiled once a function.
+    threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. Time, and all else: as estimate_volumes.
+
+    Raises:
+      ValueError: as estimate_volumes; points of other shapes from draw.
+
+    Example:
+      def draw(key, N):
+          key, labels = jax.random.split(key)
+          return jax.random.normal(key, (N, 2)), jax.random.bernoulli(labels, 0.5, (N,)).astype(float)
+      estimate_expected_volumes(jax.random.key(0), draw, N=6, d0=2, d1=3, rho=0.0, threshold=0.5)
+    """
+    check_key(key)
+    N, d0 = check_count("N", N), check_count("d0", d0)
+    check_draw(draw, key, N, d0)
+    sizes = (N, d0, d1, samples, suboptimal_samples, global_samples)
+    return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_screen(rows: int, d0: int, units: int, rho: float, count: int, draw: Callable | None) -> Callable:
+    """make_screen, compiled once for estimates that differ in their keys or points."""
+    # All rows are points: draw gets their number as an int, which it may use as a size.
+    of_all_rows = None if draw is None else lambda key, _: draw(key, rows)
+    return jax.jit(make_screen(rows, d0, units, rho, count, of_all_rows))
+
+
+def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, output_signs) -> Volumes:
+    require_x64()
+    check_key(key)
+    check_rho(rho)
+    check_threshold(threshold)
+    eps = check_eps(eps)
+    N, d0, d1, samples, *parts = sizes
+    d1, samples = check_count("d1", d1), check_count("samples", samples)
+    named = zip(("suboptimal_samples", "global_samples"), parts, strict=True)
+    parts = [part if part is None else check_count(name, part, least=0) for name, part in named]
+    if output_signs not in ("any", "random"):
+        raise UserError(f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
+    check_width(relative_width)
+    batch = min(-(-samples // BLOCK) * BLOCK, BATCH)
+    screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
+    looks = looks_at(samples, batch) if relative_width else [samples]
+    total = Counts(np.zeros(3, int), np.zeros(3, int))
+    with blas_threads() as each, on_cpu():
+        for first in range(0, samples, batch):
+            left = min(batch, samples - first)
+            asked = [left if part is None else min(max(part - first, 0), left) for part in parts]
+            screened = jax.device_get(jax.tree.map(lambda a, n=left: a[:n], screened_by(key, first // BLOCK, X, N, d1)))
+            found = decide(screened, X, y, N, d1, rho, eps, threshold, asked, output_signs, each)
+            total = Counts(*(a + b for a, b in zip(total, found, strict=True)))
+            volumes = volumes_from_counts(total, len(looks))
+            if relative_width and first + left in looks and narrow(volumes, relative_width):
+                break
+    return volumes
+
+
+@contextlib.contextmanager
+def blas_threads() -> Iterator[Callable]:
+    """A parallel map for `decide`; its threads, not those of BLAS, share the cores."""
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield pool.map

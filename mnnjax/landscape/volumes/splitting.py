@@ -1,0 +1,261 @@
+"""Rare regions: angular volumes of 1e-15 and far below, by splitting over the neurons.
+
+Given X, the rows of W are independent. So W is built neuron by neuron, for many particles at once; after each neuron
+the particles are cloned or dropped in proportion to an importance function h of a score, and the weights that this
+calls for are multiplied up (fixed-effort multilevel splitting, also known as sequential Monte Carlo). Whatever positive
+h is, the product is an unbiased estimate of the volume: only its variance depends on h. No Markov chain is needed.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, PRNGKeyArray
+from threadpoolctl import threadpool_limits
+
+from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
+from mnnjax.config import UserError
+from mnnjax.jax_setup import on_cpu, require_x64
+from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
+from mnnjax.landscape.regions.kinds import holds_minimum, is_bad
+from mnnjax.landscape.volumes.intervals import Estimate, combine, told
+from mnnjax.landscape.volumes.particles import Target, in_proportion, run_particles
+from mnnjax.landscape.volumes.sampling import are_deficient, residuals_of
+from mnnjax.wording import aligned
+
+# Visits of a score from which on its own frequencies are trusted, how far h may rise above its value at the best score
+# seen, and how fast its logarithm may rise with the score where it is extrapolated.
+TRUSTED, HIGHEST, STEEPEST = 30, 1e5, 1.5
+# Particles that seem to have no chance are kept as so large a share of all at most, since the score may be wrong.
+HOPELESS = 0.02
+# Pilot runs, from which h is fitted: at least and at most; they end when twice in a row at least this share of the
+# particles ended in the target by their score.
+ROUNDS, MOST_ROUNDS, SETTLED = 4, 30, 0.1
+# Final particles that are decided exactly.
+CHECKED = 128
+
+
+class Repetition(NamedTuple):
+    """One run's unbiased estimates: of the target's volume, and, for L_eps, of the volume of the regions whose
+    minima, if they hold any, are sub-optimal with MCE > eps."""
+
+    volume: float
+    candidate: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SplitEstimate(Estimate):
+    """The mean of independent runs with its 95 % interval (Source: see combine); repetitions: the runs' own estimates;
+    candidate: the same for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""
+
+    repetitions: tuple[float, ...] = ()
+    candidate: Estimate | None = None
+
+    def __str__(self) -> str:
+        volume = told(self, f"; {len(self.repetitions)} runs")
+        # Of rank-deficient regions they are the same.
+        if self.candidate is None or self.candidate.estimate == self.estimate:
+            return volume
+        return aligned({"volume": volume, "candidates, which hold it": told(self.candidate, "")})
+
+
+def _on_host(function: Callable) -> Callable:
+    """On the CPU backend, whatever accelerator there is, with one BLAS thread: several wait for each other."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments, **options):
+        with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
+            return function(*arguments, **options)
+
+    return wrapped
+
+
+@_on_host
+def fit_importance(
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *,
+    target: Target, particles: int = 2000, threshold: float | None = None,
+) -> Float[np.ndarray, "d1+1 N+2"]:  # fmt: skip
+    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
+    does not use. Arguments as split_volume's.
+
+    Source: ours. The pilots count how scores follow each other; h is then the chance of ending in the target, backwards
+    from the last neuron, as if scores were a Markov chain: near the importance function of least variance.
+
+    Raises:
+      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
+        NaN or infinite entries, rho = 1, another target, eps outside [0, 1), d1 below 1, fewer than 2 particles, no
+        JAX key, jax_enable_x64 switched off.
+    """
+    X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
+    scores = np.arange(len(X) + 2)
+    is_end = scores > (0 if target == "rank_deficient" else 1 + eps * len(X))
+    h = np.tile(np.where(scores > 0, np.exp(0.5 * np.minimum(scores, 30)), 1e-5), (d1 + 1, 1))
+    moves = np.zeros((d1, len(scores), len(scores)))
+    settled = 0
+    for number, round_key in enumerate(jax.random.split(key, MOST_ROUNDS), start=1):
+        run = run_particles(round_key, h, X, y, d1, rho, eps, target, particles, threshold)
+        for k, (before, after, weights) in enumerate(run.moves):
+            np.add.at(moves[k], (before, after), weights)
+        h = _fit(moves, is_end)
+        settled = settled + 1 if is_end[run.moves[-1][1]].mean() >= SETTLED else 0
+        if number >= ROUNDS and settled >= 2:
+            break
+    return h
+
+
+@_on_host
+def run_splitting(
+    key: PRNGKeyArray, importance: Float[AnyArray, "d1+1 N+2"], X: Float[AnyArray, "N d0"],
+    y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
+    threshold: float | None = None, max_linear_programs: int = 200,
+) -> Repetition:  # fmt: skip
+    """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
+
+    importance: (d1 + 1, N + 2), as fit_importance gives it.
+    max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; with 0
+      only `candidate` is estimated, and `volume` is 0.
+
+    Raises:
+      ValueError: as fit_importance; an importance function of another shape or not positive.
+
+    Example:
+      pilot, *keys = jax.random.split(jax.random.key(0), 11)
+      importance = fit_importance(pilot, X, y, 30, 0.0, 0.0, target="rank_deficient")
+      runs = [run_splitting(k, importance, X, y, 30, 0.0, 0.0, target="rank_deficient").volume for k in keys]
+      combine(runs)  # mean, low, high
+    """
+    X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
+    max_linear_programs = check_count("max_linear_programs", max_linear_programs, least=0)
+    mend = f"take it from fit_importance for the same d1 and X {X.shape}"
+    importance = on_host("importance", importance, (d1 + 1, len(X) + 2), mend)
+    if not (importance > 0).all():
+        raise UserError("importance: has values that are not positive; with those the estimate would be biased")
+    # Not fold_in(key, 1), which is the second of split(key, d1).
+    key, key_order = jax.random.split(key)
+    run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
+    A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
+    rough = run.moves[-1][1] > (0 if target == "rank_deficient" else 1 + eps * len(X))
+    likely, unlikely = np.flatnonzero(rough), np.flatnonzero(~rough)
+
+    def is_candidate(chosen) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
+        """Which particles are what the score says of the likely ones, and their residuals."""
+        found = are_deficient(A[chosen], X, rho) if len(chosen) else np.zeros(0, bool)
+        residuals = np.zeros((len(chosen), len(X)))
+        if target == "suboptimal":
+            residuals[found] = residuals_of(A[chosen[found]], X, y)
+            found = np.array([is_bad(e, y, eps, threshold) for e in residuals], bool)
+        return found, residuals
+
+    def holds(particle: int, e) -> bool:
+        return holds_minimum(A[particle], X, y, e, rho).holds
+
+    # The score decides, and a part that is decided exactly says how often it is right, without bias: of the likely
+    # particles a part in proportion to the weights, of the others any part.
+    keys = jax.random.split(key_order, 3)
+    weight = run.weights[likely].sum() / particles
+    others = unlikely[np.argsort(np.asarray(jax.random.uniform(keys[0], (particles,)))[unlikely])[:CHECKED]]
+    missed, residuals = is_candidate(others)
+    share = len(unlikely) / particles / max(len(missed), 1)
+    others, residuals = others[missed], residuals[missed]
+    chosen, times = np.unique(in_proportion(keys[1], run.weights[likely], CHECKED), return_counts=True)
+    right = times @ is_candidate(likely[chosen])[0] / max(times.sum(), 1)
+    candidate = float(weight * right + share * run.weights[others].sum())
+    if target == "rank_deficient" or not max_linear_programs:
+        return Repetition(candidate if target == "rank_deficient" else 0.0, candidate)
+    chosen, times = np.unique(in_proportion(keys[2], run.weights[likely], max_linear_programs), return_counts=True)
+    asked = zip(likely[chosen], times, *is_candidate(likely[chosen]), strict=True)
+    held = sum(often for i, often, found, e in asked if found and holds(i, e)) / max(times.sum(), 1)
+    rest = sum(run.weights[i] for i, e in zip(others, residuals, strict=True) if holds(i, e))
+    return Repetition(float(weight * held + share * rest), candidate)
+
+
+def split_volume(
+    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    target: Target = "rank_deficient", particles: int = 2000, repetitions: int = 20, threshold: float | None = None,
+    max_linear_programs: int = 200,
+) -> SplitEstimate:  # fmt: skip
+    """The angular volume of the rank-deficient regions, or of L_eps (Definitions 3 and 4), where it is too small to
+    be hit by plain sampling.
+
+    Time grows as (repetitions + 4 to 30 pilots) * d1 * particles * N^3: for rank-deficient regions about 10 s at N = 6,
+    d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by repetitions * max_linear_programs linear programs:
+    about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, repetitions=6.
+
+    Args:
+      key: jax.random.key(0), or another seed's; the same key gives the same estimate.
+      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+      target: "rank_deficient", or "suboptimal": L_eps, with a linear program for each of up to max_linear_programs
+        final particles a run.
+      particles: partial networks carried from neuron to neuron.
+      repetitions: independent runs after the pilot; the interval comes from them.
+      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+
+    Raises:
+      ValueError: as fit_importance; fewer than 2 repetitions.
+
+    Example:
+      print(split_volume(jax.random.key(0), X, y, d1=30, rho=0.0))  # with its interval
+    """
+    repetitions = check_count("repetitions", repetitions, least=2)  # else there is no interval
+    check_count("max_linear_programs", max_linear_programs, least=0)
+    check_key(key)
+    options = {"target": target, "particles": particles, "threshold": threshold}
+    pilot, *keys = jax.random.split(key, repetitions + 1)
+    importance = fit_importance(pilot, X, y, d1, rho, eps, **options)
+    runs = [
+        run_splitting(k, importance, X, y, d1, rho, eps, **options, max_linear_programs=max_linear_programs)
+        for k in keys
+    ]
+    volumes, candidates = zip(*runs, strict=True)
+    return SplitEstimate(*combine(volumes), repetitions=volumes, candidate=Estimate(*combine(candidates)))
+
+
+def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 S"]:
+    """Backwards: h[k, s] = sum over s' of P_k(s' | s) h[k + 1, s'], log-linear in s where s was seldom visited.
+
+    Each stage is scaled so that the best score that was ever seen there has 1. Of the particles after k neurons a share
+    f / a_k is where h has its least value f, if nearly all of W is there and a_k is the mean of h, which the scales
+    tell: so f is a small part of a_k. Were it more, as a constant would be for many neurons, they would soon be all.
+    """
+    d1, size, _ = moves.shape
+    chance = np.empty((d1 + 1, size))
+    chance[d1] = is_end
+    slope, scores = 0.5, np.arange(size)
+    log_scale = np.zeros(d1)
+    for k in reversed(range(d1)):
+        visits = moves[k].sum(axis=1)
+        reached = np.divide(moves[k] @ chance[k + 1], visits, out=np.zeros(size), where=visits > 0)
+        known = np.flatnonzero((visits >= TRUSTED) & (reached > 0))
+        if len(known) > 1:
+            line = np.polyfit(known, np.log(reached[known]), 1, w=np.sqrt(visits[known]))
+            slope = min(max(float(line[0]), 0.0), STEEPEST)
+        if len(known):
+            nearest = known[np.argmin(np.abs(scores[:, None] - known), axis=1)]
+            chance[k] = reached[nearest] * np.exp(np.clip(slope * (scores - nearest), -50, 50))
+        else:
+            chance[k] = np.exp(np.clip(slope * scores, -50, 50))
+        chance[k, (visits >= TRUSTED) & (reached == 0)] = 0.0
+        scale = chance[k, visits > 0].max() or 1.0
+        chance[k] /= scale
+        log_scale[k] = math.log(scale)
+    log_mean = np.log(max(chance[0, 0], 1e-300)) + np.cumsum(np.r_[0.0, log_scale])
+    least = HOPELESS * np.exp(np.clip(log_mean, -600, 0))[:, None]
+    return np.clip(chance, least, HIGHEST)
+
+
+def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles: int, threshold: float | None):
+    require_x64()
+    check_key(key)
+    check_rho(rho)
+    X, y = check_points(X, y)
+    if target not in ("rank_deficient", "suboptimal"):
+        raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
+    d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
+    check_spread(X)
+    threshold = threshold_of(threshold, y)
+    return X, y, d1, float(rho), check_eps(eps), particles, threshold

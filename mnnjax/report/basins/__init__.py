@@ -1,0 +1,1 @@
+"""Where training ends, beside the volumes of the same points."""

@@ -1,0 +1,90 @@
+"""How often training ends in each kind of minimum, against the exact volume of the regions that hold one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mnnjax.report.basins.analysis import NO_ERROR, Basin, by_shape, shape_label
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, look
+from mnnjax.wording import plural
+
+_SIDES = (
+    ("suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0"),
+    ("global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
+)
+_ENDS = (
+    ("sub-optimal, MCE > 0", PALETTE[1], lambda b: b.frequency("suboptimal_dlm")),
+    ("sub-optimal, MCE 0", "#F2B48C", lambda b: b.frequency(NO_ERROR)),
+    ("global", PALETTE[0], lambda b: b.frequency("global_minimum")),
+    ("non-differentiable", "#B9B9B9", lambda b: b.frequency("non_differentiable")),
+    ("unresolved", "#E9E9E9", lambda b: b.unresolved / b.runs),
+)
+
+
+def basins(some: Sequence[Basin], without_volume: int) -> Picture:
+    """The picture of a training study whose data sets have exact volumes."""
+    left_out = f" Not drawn: {plural(without_volume, 'data set')} without an exact volume." if without_volume else ""
+    return Picture(
+        suffix="",
+        alt="Frequency with which training ends in a sub-optimal minimum against V(L_0), in a global minimum against "
+        "V(G), and the shares of all kinds of ends",
+        caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
+        "local minimum with MCE > 0 (left) or in a global minimum (right) against the exact volume of the regions "
+        "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
+        "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
+        f"{left_out}",
+        **draw(lambda: basin_panels(some)),
+    )
+
+
+def basin_panels(some: Sequence[Basin]) -> Figure:
+    """Two scatter panels, and below them the shares of all ends."""
+    groups = by_shape(some)
+    heights = (5.0, 1.6 + 0.45 * len(groups))
+    figure = Figure(figsize=(13.2, 0.9 + sum(heights)))
+    panels = figure.subplot_mosaic([["left", "right"], ["ends", "ends"]], height_ratios=heights)
+    for side, (verdict, volume, symbol, name) in zip(("left", "right"), _SIDES, strict=True):
+        panel = panels[side]
+        for index, group in enumerate(groups.values()):
+            _dots(panel, group, verdict, volume, *look(index))
+        top = 1.05 * max([*panel.dataLim.intervaly, *panel.dataLim.intervalx, 0.02])
+        panel.plot([0, top], [0, top], color=GREY, zorder=1, **DASHED, gid="diagonal")
+        panel.set_xlim(-0.02 * top, top)
+        panel.set_ylim(-0.02 * top, top)
+        panel.set_xlabel(f"exact volume {symbol}")
+        panel.set_ylabel(f"share of runs: {name}")
+    _ends(panels["ends"], groups)
+    handles = [
+        Line2D([], [], color=color, marker=marker, linestyle="none", label=shape_label(shape))
+        for shape, (color, marker) in zip(groups, map(look, range(len(groups))), strict=True)
+    ]
+    legend_above(figure, [*handles, Line2D([], [], color=GREY, **DASHED, label="frequency = volume")])
+    figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
+    return figure
+
+
+def _dots(panel: Axes, group: Sequence[Basin], verdict: str, volume: str, color: str, marker: str) -> None:
+    x = [getattr(b, volume) for b in group]
+    low, high = zip(*(b.interval(verdict) for b in group), strict=True)
+    closed, opened = zip(*(b.open_interval(verdict) for b in group), strict=True)
+    panel.vlines(x, closed, opened, color=color, alpha=0.18, linewidth=5, gid="open")
+    panel.vlines(x, low, high, color=color, alpha=0.6, linewidth=1.4, gid="intervals")
+    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
+    panel.plot(x, closed, **style, zorder=3, gid="point")
+
+
+def _ends(panel: Axes, groups: dict[tuple[int, int, int], list[Basin]]) -> None:
+    left = [0.0] * len(groups)
+    for name, color, share in _ENDS:
+        width = [sum(map(share, group)) / len(group) for group in groups.values()]
+        panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
+        left = [a + b for a, b in zip(left, width, strict=True)]
+    panel.set_yticks(range(len(groups)), map(shape_label, groups))
+    panel.invert_yaxis()
+    panel.set_xlim(0, 1)
+    panel.set_xlabel("share of runs")
+    panel.grid(visible=False)
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)

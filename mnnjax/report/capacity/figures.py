@@ -1,0 +1,136 @@
+"""The fraction of seeds that end in a certified global minimum against d0 d1 / N; threshold and width against d."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from scipy.special import expit
+
+from mnnjax.report.capacity.analysis import Group, by_name, narrowing, per_point, solved
+from mnnjax.report.capacity.logistic_fit import Interval
+from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look
+
+_DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
+
+
+def capacity(groups: Sequence[Group]) -> tuple[Picture, Picture]:
+    """Both pictures of the study."""
+    return (
+        Picture(
+            suffix="",
+            alt="Fraction of seeds that end in a certified global minimum against d0 d1 / N, one panel an optimizer",
+            caption="Fraction of seeds that end in a certified global minimum; bars: 95 % intervals (Clopper and "
+            "Pearson). Curves: logistic fits; thin: joined points, where there is no such fit. Dashed: the number of "
+            "parameters equals N, in the colour of each width; dotted: d0 d1 = N.",
+            **draw(lambda: fraction_panels(groups)),
+        ),
+        Picture(
+            suffix="_width",
+            alt="Threshold in d0 d1 / N (left) and width of the rise (right) against d, one colour an optimizer",
+            caption="Left: d0 d1 / N at which half of the seeds end in a certified global minimum; right: the width in "
+            "d0 d1 / N from 25 % to 75 %. Bars: 95 % intervals; a bar without a marker: only the interval is known; a "
+            "triangle alone: a bound, pointing to where the value lies. Dashed, left: the number of parameters equals "
+            "N; dotted: d0 d1 = N. Lines, right: the weighted fit of a power of d.",
+            **draw(lambda: width_panels(groups)),
+        ),
+    )
+
+
+def fraction_panels(groups: Sequence[Group]) -> Figure:
+    """One panel an optimizer, one colour a network shape."""
+    some = by_name(groups)
+    looks = {w: look(i) for i, w in enumerate(sorted({g.curve.widths for g in groups}))}
+    figure, panels = grid_of_panels(len(some), 6.5, 5, above=0.6, shared=True)
+    labels = {}
+    for panel, (name, own) in zip(panels, some.items(), strict=True):
+        panel.set_title(name)
+        panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
+        for group in own:
+            labels[group.curve.widths] = group.curve.label
+            _fractions(panel, group, *looks[group.curve.widths])
+        panel.set_ylim(-0.04, 1.04)
+    figure.supxlabel("d0 d1 / N", fontsize=15)
+    figure.supylabel("fraction of seeds in a global minimum", fontsize=15)
+    handles = [
+        Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=labels[widths])
+        for widths, (color, marker) in looks.items()
+    ]
+    legend_above(figure, [*handles, *_references()])
+    return figure
+
+
+def _references() -> list[Line2D]:
+    return [
+        Line2D([], [], color=GREY, **DASHED, label="parameters = N"),
+        Line2D([], [], color=GREY, **_DOTTED, label="d0 d1 = N"),
+    ]
+
+
+def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
+    cells = group.curve.cells
+    x, found = [per_point(cell) for cell in cells], [solved(cell) for cell in cells]
+    panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, **DASHED)
+    panel.vlines(x, [f.low for f in found], [f.high for f in found], color=color, alpha=0.5, gid="intervals")
+    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
+    panel.plot(x, [f.estimate for f in found], **style, zorder=3, clip_on=False, gid="fractions")
+    if group.rise.kind == "fitted":
+        fine = np.linspace(min(x), max(x), 400)
+        panel.plot(fine, expit(group.rise.slope * (fine - group.rise.middle)), color=color, zorder=2, gid="fit")
+    else:
+        panel.plot(x, [f.estimate for f in found], color=color, linewidth=0.8, zorder=2, gid="joined")
+
+
+def width_panels(groups: Sequence[Group]) -> Figure:
+    """Threshold and width against d, one colour an optimizer."""
+    figure = Figure(figsize=(13, 5.6))
+    left, right = figure.subplots(1, 2)
+    sizes = sorted({g.size for g in groups})
+    scales = [1 / next(g.parameters_per_weight for g in groups if g.size == size) for size in sizes]
+    left.axhline(1, color=GREY, zorder=1, **_DOTTED)
+    left.plot(sizes, scales, color=GREY, zorder=1, **DASHED)
+    some = by_name(groups)
+    handles = []
+    for index, (name, own) in enumerate(some.items()):
+        color, marker = look(index)
+        handles.append(Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=name))
+        # Shifted sideways, so that optimizers do not hide each other.
+        shift = 1 + 0.03 * (index - (len(some) - 1) / 2)
+        for group in own:
+            _interval(left, shift * group.size, group.rise.threshold, color, marker)
+            _interval(right, shift * group.size, group.rise.width, color, marker)
+        power = narrowing(own)
+        if power:
+            ends = [g.size for g in own if math.isfinite(g.rise.width.estimate)]
+            ends = np.array([min(ends), max(ends)])
+            right.plot(ends, power.factor * ends**power.exponent, color=color, alpha=0.6, gid="power")
+    for panel in (left, right):
+        panel.set_xscale("log")
+        panel.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
+        panel.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+        panel.xaxis.set_minor_locator(NullLocator())
+        square = all(g.curve.widths[0] == g.curve.widths[1] for g in groups)
+        panel.set_xlabel("d = d0 = d1" if square else "sqrt(d0 d1)")
+    left.set_ylabel("threshold in d0 d1 / N")
+    right.set_ylabel("width in d0 d1 / N (25 % to 75 %)")
+    right.set_yscale("log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    right.yaxis.set_minor_formatter(NullFormatter())
+    legend_above(figure, [*handles, *_references()])
+    return figure
+
+
+def _interval(panel: Axes, x: float, value: Interval, color: str, marker: str) -> None:
+    low, high = (math.isfinite(end) and end > 0 for end in (value.low, value.high))
+    if math.isfinite(value.estimate):
+        panel.plot([x], [value.estimate], color=color, marker=marker, markeredgecolor="white", zorder=3, gid="estimate")
+    if low and high:
+        panel.plot([x, x], [value.low, value.high], color=color, alpha=0.6, marker="_", gid="interval")
+    elif low or high:
+        end, pointing = (value.low, "^") if low else (value.high, "v")
+        panel.plot([x], [end], color=color, marker=pointing, fillstyle="none", gid="bound")

@@ -1,0 +1,246 @@
+"""Where a fraction rises through one half, and how steeply: a logistic curve by maximum likelihood."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.special import expit, log_expit, logit, xlogy
+
+from mnnjax.landscape.volumes.intervals import clopper_pearson
+
+# From p = 1/4 to p = 3/4 a logistic of slope b takes log(9) / b.
+_QUARTILES = math.log(9)
+# Twice the log-likelihood ratio that a 95 % interval allows (Wilks).
+_ALLOWED = float(scipy.stats.chi2.ppf(0.95, 1))
+# Widths below and above these multiples of the range of x are taken for 0 and for infinity.
+_NARROWEST, _WIDEST = 1e-6, 10.0
+# A logistic that explains the counts with at most this probability is no description of them.
+MISFIT, _RESAMPLES = 0.01, 199
+
+
+Kind = Literal["fitted", "misfit", "separated", "never", "always", "flat"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval; nan where only the interval is known, an infinite end where nothing is known
+    on that side."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Rise:
+    """p(x) = 1 / (1 + exp(-slope (x - middle))), fitted to hits among draws at each x.
+
+    kind: "fitted"; "misfit": fitted, but no logistic explains the counts; "separated": all 0 and then all 1, with at
+      most one x between, so that every steep enough curve fits; "never", "always": all 0, all 1; "flat": p does not
+      rise with x. Only a fitted curve gives estimates.
+    threshold: the x with p = 1/2; without an estimate where it would lie outside the x that were measured.
+    width: in x, from p = 1/4 to p = 3/4; without an estimate where the threshold has none.
+    bracket: the largest x whose own 95 % interval (Clopper and Pearson) lies below 1/2, and the smallest whose lies
+      above: between these the threshold lies whatever the curve, if it rises. Infinite where there is none.
+    p_value: of a deviance as large as the measured one, were the curve true (parametric bootstrap, 199 resamples); nan
+      without a fitted curve.
+    """
+
+    kind: Kind
+    threshold: Interval
+    width: Interval
+    bracket: tuple[float, float]
+    p_value: float
+    slope: float
+    middle: float
+
+
+class Power(NamedTuple):
+    """width = factor size^exponent, from so many widths; low, high: the 95 % interval of the exponent."""
+
+    exponent: float
+    low: float
+    high: float
+    factor: float
+    widths: int
+
+
+def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> Rise:
+    """The logistic of greatest binomial likelihood, among those that do not fall.
+
+    The 95 % intervals are those of the profile likelihood: the values at which the best curve has a log-likelihood of
+    at most 1.92 below the greatest. They hold under separation too, where there is no maximum whose curvature could be
+    asked; there they are made as wide as they must be without the logistic form: the threshold lies in the bracket, the
+    width is at most the distance from the last 0 to the first 1. Where the logistic is a misfit the threshold has the
+    bracket alone.
+
+    Args:
+      x: rising, all different; at least one.
+      hits, draws: counts at each x, with draws >= 1.
+    """
+    likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
+    kind, slope, middle, peak = likelihood.maximum()
+    bracket, p_value = _bracket(x, hits, draws), math.nan
+    threshold, width = Interval(math.nan, -math.inf, math.inf), Interval(math.nan, 0.0, math.inf)
+    if kind == "fitted":
+        p_value = _p_value(likelihood, slope, middle, peak)
+        kind = "misfit" if p_value <= MISFIT else kind
+    if kind == "misfit":
+        threshold = Interval(math.nan, *bracket)
+    elif kind != "flat":
+        threshold = Interval(math.nan, *likelihood.middles(middle, peak))
+    if kind == "fitted":
+        width = Interval(math.nan, *likelihood.widths(slope, peak))
+        if x[0] <= middle <= x[-1]:
+            threshold = dataclasses.replace(threshold, estimate=middle)
+            width = dataclasses.replace(width, estimate=_QUARTILES / slope)
+    if kind == "separated":
+        threshold = Interval(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
+        none, every = likelihood.x[likelihood.hits == 0], likelihood.x[likelihood.hits == likelihood.draws]
+        span = float(every[0] - none[-1]) if none.size and every.size else math.inf
+        width = Interval(math.nan, 0.0, max(likelihood.widths(slope, peak)[1], span))
+    return Rise(kind, threshold, width, bracket, p_value, slope, middle)
+
+
+def fit_power(sizes: Sequence[float], widths: Sequence[Interval]) -> Power | None:
+    """log width on log size, weighted by the intervals of the widths; None with fewer than two sizes.
+
+    A standard error of log width is (log high - log low) / (2 * 1.96), so every width needs 0 < low and high < inf.
+    The interval is normal; where the widths scatter about the line by more than their errors, it is wider by that
+    factor (Birge).
+    """
+    if len(set(sizes)) < 2:
+        return None
+    z = float(scipy.stats.norm.ppf(0.975))
+    u, v = np.log(sizes), np.log([width.estimate for width in widths])
+    weights = np.array([2 * z / math.log(width.high / width.low) for width in widths]) ** 2
+    center_u, center_v = np.average(u, weights=weights), np.average(v, weights=weights)
+    spread = float(weights @ (u - center_u) ** 2)
+    exponent = float(weights @ ((u - center_u) * (v - center_v))) / spread
+    factor = math.exp(center_v - exponent * center_u)
+    misfit = float(weights @ (v - center_v - exponent * (u - center_u)) ** 2)
+    birge = math.sqrt(max(1.0, misfit / (len(u) - 2))) if len(u) > 2 else 1.0
+    half = z * birge / math.sqrt(spread)
+    return Power(exponent, exponent - half, exponent + half, factor, len(u))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Likelihood:
+    """Of p(x) = expit(slope (x - middle)); concave in (slope, slope * middle)."""
+
+    x: Float[np.ndarray, " n"]
+    hits: Float[np.ndarray, " n"]
+    draws: Float[np.ndarray, " n"]
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """Those of the widest and of the narrowest curve."""
+        extent = float(self.x[-1] - self.x[0]) or 1.0
+        return _QUARTILES / (_WIDEST * extent), _QUARTILES / (_NARROWEST * extent)
+
+    def value(self, slope: float, middle: float) -> float:
+        """The logarithm, without its binomial coefficients."""
+        t = slope * (self.x - middle)
+        return float(self.hits @ log_expit(t) + (self.draws - self.hits) @ log_expit(-t))
+
+    def residual(self, slope: float, middle: float) -> Float[np.ndarray, " n"]:
+        return self.hits - self.draws * expit(slope * (self.x - middle))
+
+    def maximum(self) -> tuple[Kind, float, float, float]:
+        """(kind, slope, middle, value), the supremum where there is no maximum."""
+        total, share = self.hits.sum(), self.hits.sum() / self.draws.sum()
+        if total == 0:
+            return "never", math.nan, math.inf, 0.0
+        if share == 1:
+            return "always", math.nan, -math.inf, 0.0
+        wide, narrow = self.slopes
+        if self.score(wide / 1000) <= 0:
+            constant = float(xlogy(total, share) + xlogy(self.draws.sum() - total, 1 - share))
+            return "flat", 0.0, math.inf if share < 0.5 else -math.inf, constant
+        # The score vanishes in rounding as a separated curve gets steeper, so it cannot tell.
+        if np.flatnonzero(self.hits < self.draws)[-1] <= np.flatnonzero(self.hits)[0]:
+            kind, slope = "separated", narrow
+        else:
+            kind, slope = "fitted", _root(self.score, wide / 1000, narrow)
+        middle = self.best_middle(slope)
+        return kind, slope, middle, self.value(slope, middle)
+
+    def score(self, slope: float) -> float:
+        """The derivative of the greatest likelihood with this slope."""
+        middle = self.best_middle(slope)
+        return float((self.x - middle) @ self.residual(slope, middle))
+
+    def best_middle(self, slope: float) -> float:
+        """The curve has as many hits as there were; at the ends p is everywhere below, or above, the mean share."""
+        shift = logit(self.hits.sum() / self.draws.sum()) / slope
+        ends = self.x[0] - shift - 1 / slope, self.x[-1] - shift + 1 / slope
+        return _zero(lambda middle: self.residual(slope, middle).sum(), *ends)
+
+    def best_slope(self, middle: float) -> float:
+        away = self.x - middle
+        wide, narrow = self.slopes
+        return _root(lambda slope: float(away @ self.residual(slope, middle)), wide / 1000, narrow)
+
+    def middles(self, middle: float, peak: float) -> tuple[float, float]:
+        """The profile interval of the middle, an end infinite where it is not among the x."""
+        first, last = float(self.x[0]), float(self.x[-1])
+
+        def excess(m: float) -> float:
+            return 2 * (peak - self.value(self.best_slope(m), m)) - _ALLOWED
+
+        inside = min(max(middle, first), last)
+        if excess(inside) > 0:
+            return (last, math.inf) if middle > last else (-math.inf, first)
+        low = -math.inf if excess(first) <= 0 else _zero(excess, first, inside)
+        return low, math.inf if excess(last) <= 0 else _zero(excess, inside, last)
+
+    def widths(self, slope: float, peak: float) -> tuple[float, float]:
+        """The profile interval of the width."""
+        wide, narrow = self.slopes
+
+        def excess(b: float) -> float:
+            return 2 * (peak - self.value(b, self.best_middle(b))) - _ALLOWED
+
+        inside = min(max(slope, wide), narrow)
+        low = 0.0 if excess(narrow) <= 0 else _QUARTILES / _root(lambda b: -excess(b), inside, narrow)
+        return low, math.inf if excess(wide) <= 0 else _QUARTILES / _root(excess, wide, inside)
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function of a slope is zero; an end where it has one sign."""
+    if falling(low) <= 0:
+        return low
+    if falling(high) >= 0:
+        return high
+    return math.exp(_zero(lambda log: falling(math.exp(log)), math.log(low), math.log(high)))
+
+
+def _zero(function: Callable[[float], float], low: float, high: float) -> float:
+    # Without full_output there is a number alone, which brentq's own types do not say.
+    return float(cast(float, brentq(function, low, high)))
+
+
+def _bracket(x, hits, draws) -> tuple[float, float]:
+    ends = [clopper_pearson(int(k), int(n)) for k, n in zip(hits, draws, strict=True)]
+    below = max((float(a) for a, (_, high) in zip(x, ends, strict=True) if high < 0.5), default=-math.inf)
+    above = min((float(a) for a, (low, _) in zip(x, ends, strict=True) if low > 0.5), default=math.inf)
+    return min(below, above), max(below, above)
+
+
+def _p_value(likelihood: _Likelihood, slope: float, middle: float, peak: float) -> float:
+    x, hits, draws = likelihood.x, likelihood.hits, likelihood.draws
+
+    def deviance(hits, peak: float) -> float:
+        saturated = xlogy(hits, hits / draws) + xlogy(draws - hits, 1 - hits / draws)
+        return 2 * (float(saturated.sum()) - peak)
+
+    # The same resamples on every run, so that the same results give the same tables.
+    resamples = np.random.default_rng(0).binomial(draws.astype(int), expit(slope * (x - middle)), (_RESAMPLES, len(x)))
+    measured = deviance(hits, peak)
+    as_large = sum(deviance(k, _Likelihood(x, k, draws).maximum()[-1]) >= measured - 1e-9 for k in resamples)
+    return (1 + as_large) / (1 + _RESAMPLES)

@@ -1,0 +1,1 @@
+"""How often A o X has full rank."""

@@ -1,0 +1,153 @@
+"""Heat maps over N and d1 of how often a random region has rank N or holds a global minimum, and P(rank = N) against
+the number of columns of A o X."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mnnjax.config import Study
+from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks, thinned
+from mnnjax.report.common.settings import signs
+from mnnjax.report.common.volume_rows import Measure, VolumeCell
+from mnnjax.report.full_rank.analysis import full_rank_measure
+from mnnjax.wording import plural
+
+_COLORS = "viridis"
+_MISSING = "#E4E4E4"
+# A map with no more cells a side has its numbers written on it.
+_FEW = 8
+# With more points than this in a panel they are drawn smaller.
+_MANY = 60
+# Where P(rank = N) is 0 for sure it is not drawn on and on.
+_LEFT = 0.4
+
+
+def full_rank(part: Study, cells: Sequence[VolumeCell]) -> Picture:
+    """The picture of a study of ranks; one line of panels for each d0 where it has several."""
+    any_global = any(cell.measures("global_minima") for cell in cells)
+    sentences = [
+        f"P(rank = N): share of weight space with rank(A o X) = N{'; below it' if any_global else '.'}",
+        f"the share of regions that hold a global minimum, {signs(part)}." if any_global else "",
+        "Left: over N and d1, by colour. Right: against columns / N, with 95 % intervals; columns: d1 times the "
+        f"coordinates of an input{', the constant one included' if part.problem.constant_input else ''}.",
+        "Dashed: as many columns of A o X as points; with fewer the rank is less than N for sure.",
+        f"Not drawn on the right: columns / N below {_LEFT}."
+        if min(c.columns_per_point for c in cells) < _LEFT
+        else "",
+        _points_sentence(part, cells),
+    ]
+    return Picture(
+        suffix="",
+        alt="Heat maps over N and d1 of the probability that a random region has rank N or holds a global minimum, "
+        "and that probability against the number of columns per point",
+        caption=" ".join(filter(None, sentences)),
+        **draw(lambda: rank_panels(part, cells)),
+    )
+
+
+def _points_sentence(part: Study, cells: Sequence[VolumeCell]) -> str:
+    most = max(len(cell.rows) for cell in cells)
+    if part.measurement.redraw:
+        return "Points and labels are drawn anew for every draw."
+    return f"Means over {plural(most, 'data set')}." if most > 1 else "One data set a cell."
+
+
+def rank_panels(part: Study, cells: Sequence[VolumeCell]) -> Figure:
+    """A heat map and a panel against columns / N for P(rank = N), and where measured for P(holds a global minimum)."""
+    fixed = sorted({cell.d0 for cell in cells}) if len(part.problem.d0) > 1 else []
+    groups = [[cell for cell in cells if cell.d0 == d0] for d0 in fixed] or [list(cells)]
+    shown: list[tuple[str, Callable]] = [("P(rank = N)", full_rank_measure)]
+    if any(cell.measures("global_minima") for cell in cells):
+        shown.append(("P(holds a global minimum)", lambda cell: cell.pooled("global_minima")))
+    lines = [(title, measure_of, some) for some in groups for title, measure_of in shown]
+    figure = Figure(figsize=(13.2, 4.9 * len(lines) + 0.5))
+    panels = figure.subplots(len(lines), 2, squeeze=False)
+    sizes = sorted({cell.N for cell in cells})
+    looks = dict(zip(sizes, zip(_colors(len(sizes)), itertools.cycle(MARKERS), strict=False), strict=True))
+    for (left, right), (title, measure_of, some) in zip(panels, lines, strict=True):
+        where = f", d0 = {some[0].d0}" if fixed else ""
+        left.set_title(title + where)
+        figure.colorbar(_heat_map(left, some, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
+        right.set_title(title + where)
+        _against_columns(right, some, measure_of, looks)
+    handles = [
+        Line2D([], [], color=color, marker=marker, markeredgecolor="white", linewidth=1.2, label=f"N = {N}")
+        for N, (color, marker) in looks.items()
+    ]
+    legend_above(figure, [*thinned(handles), Line2D([], [], color=GREY, **DASHED, label="columns = N")])
+    figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
+    return figure
+
+
+def _colors(count: int) -> np.ndarray:
+    return matplotlib.colormaps["plasma"](np.linspace(0, 0.8, count))
+
+
+def _heat_map(panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, grows: bool):
+    sizes, widths = sorted({c.N for c in cells}), sorted({c.d1 for c in cells})
+    grid = np.full((len(widths), len(sizes)), np.nan)
+    for cell in cells:
+        measure: Measure | None = measure_of(cell)
+        if measure:
+            grid[widths.index(cell.d1), sizes.index(cell.N)] = measure.estimate
+    panel.set_facecolor(_MISSING)
+    panel.grid(visible=False)
+    x, y = _edges(sizes), _edges(widths)
+    mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), cmap=_COLORS, norm=Normalize(0, 1), rasterized=True)
+    if max(grid.shape) <= _FEW:
+        _write_on(panel, sizes, widths, grid)
+    inputs = {cell.N: cell.inputs for cell in cells}
+    border = [(N, N / inputs[N]) for N in sizes]
+    if not grows:
+        # d0 is fixed, so the line is straight and goes on to the edges.
+        border = [(N, N / inputs[sizes[0]]) for N in (x[0], x[-1])]
+    for width, color in ((4, "black"), (2, "white")):
+        panel.plot(*zip(*border, strict=True), color=color, linestyle=(0, (8 / width, 5 / width)), linewidth=width)
+    panel.set_xlim(x[0], x[-1])
+    panel.set_ylim(y[0], y[-1])
+    panel.set_xticks(thinned(sizes))
+    panel.set_yticks(thinned(widths))
+    panel.set_xlabel("N (training points)")
+    panel.set_ylabel("d1 (hidden units)")
+    return mesh
+
+
+def _edges(values: Sequence[int]) -> list[float]:
+    """Borders half-way between neighbours."""
+    if len(values) == 1:
+        return [values[0] - 0.5, values[0] + 0.5]
+    middle = [(a + b) / 2 for a, b in itertools.pairwise(values)]
+    return [values[0] - (middle[0] - values[0]), *middle, values[-1] + (values[-1] - middle[-1])]
+
+
+def _write_on(panel: Axes, sizes: Sequence[int], widths: Sequence[int], grid: np.ndarray) -> None:
+    for (i, d1), (j, N) in itertools.product(enumerate(widths), enumerate(sizes)):
+        if math.isfinite(grid[i, j]):
+            color = "white" if grid[i, j] < 0.6 else "black"
+            panel.text(N, d1, f"{grid[i, j]:.2g}", ha="center", va="center", color=color, fontsize=12)
+
+
+def _against_columns(
+    panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, looks: Mapping[int, tuple]
+) -> None:
+    measured = [(cell, measure) for cell in cells if (measure := measure_of(cell))]
+    for N, (color, marker) in looks.items():
+        some = sorted((c.columns_per_point, m.estimate, m.low, m.high) for c, m in measured if c.N == N)
+        if not some:
+            continue
+        x, p, low, high = zip(*some, strict=True)
+        panel.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.4, gid="intervals")
+        style = {"color": color, "marker": marker, "markersize": 6 if len(measured) <= _MANY else 4, "linewidth": 1.2}
+        panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, gid="point")
+    ratios = [cell.columns_per_point for cell in cells]
+    panel.axvline(1, color=GREY, zorder=1, **DASHED)
+    log_ticks([panel], max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2)
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_xlabel("columns of A o X / N")

@@ -1,0 +1,192 @@
+"""The paper's Figures 5.1 and 5.2."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    GREY,
+    PALETTE,
+    Picture,
+    draw,
+    grid_of_panels,
+    legend_above,
+    log_ticks,
+    look,
+    thinned,
+)
+from mnnjax.report.common.grouping import grouped
+from mnnjax.report.common.training_rows import Cell, Curve, Row, curves
+from mnnjax.report.paper_figures.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
+from mnnjax.wording import of, plural
+
+_BAND = "#F0E442"
+_SIDES = (
+    ("left", r"smallest neural input  $|w_i \cdot x^{(n)}|$", lambda row: row.min_abs_neural_input, NEURAL_INPUT_RANGE),
+    ("right", "final MSE", lambda row: row.mse, MSE_RANGE),
+)
+
+
+def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
+    """Mean MCE against N, and against parameters / N: one panel a depth, one line a width."""
+    by_depth = grouped(curves(cells), lambda curve: curve.hidden_layers)
+    unseen = sum(not cell.finite for cell in cells)
+    left_out = f" Not drawn: {plural(unseen, 'cell')} without a finite repetition." if unseen else ""
+    dashed = "Dashed: the number of parameters equals N"
+    return [
+        Picture(
+            suffix="",
+            alt="Final training MCE against the number of points N, one line a width, one panel a depth",
+            caption="Mean of the final training MCE over the finite repetitions; shaded: one standard deviation to "
+            f"each side, cut at 0 and 100 %. {dashed}, in the colour of each width; to its left the claim expects 0."
+            f"{left_out}",
+            **draw(lambda: _error_panels(by_depth, scaled=False)),
+        ),
+        Picture(
+            suffix="_scaled",
+            alt="Final training MCE against parameters per point, one line a width, one panel a depth",
+            caption=f"The same means against parameters / N. {dashed}; to its right the claim expects 0.{left_out}",
+            **draw(lambda: _error_panels(by_depth, scaled=True)),
+        ),
+    ]
+
+
+def figure_5_2(cells: Sequence[Cell]) -> Picture:
+    """Every repetition's smallest neural input and final MSE against d."""
+    rows = [row for cell in cells for row in cell.rows]
+    kept = [row for row in rows if is_plottable(row)]
+    left_out = of(len(rows) - len(kept), len(rows), "repetition")
+    return Picture(
+        suffix="",
+        alt="Smallest neural input (left) and final MSE (right) of every repetition against d, logarithmic",
+        caption="Left: the smallest absolute neural input over all units and points; right: the MSE; both at the "
+        "end of training. Dots are shifted sideways so that they do not hide each other. "
+        + ("Every repetition is drawn." if len(kept) == len(rows) else f"Not drawn, non-finite: {left_out}."),
+        **draw(lambda: _convergence_panels(cells)),
+    )
+
+
+def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
+    figure, panels = grid_of_panels(len(by_depth), 5.6, 3.9 if scaled else 4.4, above=0.9, shared=True)
+    widths = sorted({c.widths for some in by_depth.values() for c in some})
+    looks = {w: look(i) for i, w in enumerate(widths)}
+    handles = {}
+    for panel, (depth, some) in zip(panels, sorted(by_depth.items()), strict=True):
+        panel.set_title(plural(depth, "hidden layer"))
+        for curve in some:
+            color, marker = looks[curve.widths]
+            handles[curve.widths] = _error_line(panel, curve, scaled, color, marker)
+            if not scaled:
+                panel.axvline(curve.parameters, color=color, zorder=1, **DASHED)
+        if scaled:
+            panel.axvline(1, color=GREY, zorder=1, **DASHED)
+    _error_axes(panels, [c for some in by_depth.values() for c in some], scaled)
+    figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
+    figure.supylabel("final training MCE (%)", fontsize=15)
+    shown = [*(handles[w] for w in widths), Line2D([], [], color=GREY, **DASHED, label="parameters = N")]
+    legend_above(figure, shown)
+    return figure
+
+
+def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str):
+    drawn = [c for c in curve.cells if c.finite]
+    x = [c.parameters_per_point if scaled else c.N for c in drawn]
+    mean = [100 * c.mean_mce for c in drawn]
+    std = [0 if math.isnan(c.std_mce) else 100 * c.std_mce for c in drawn]
+    low = [max(0, m - s) for m, s in zip(mean, std, strict=True)]
+    high = [min(100, m + s) for m, s in zip(mean, std, strict=True)]
+    # Against parameters / N the widths lie upon each other, and so would their bands.
+    if not scaled:
+        panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+    (line,) = panel.plot(x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False)
+    return line
+
+
+def _error_axes(panels: Sequence[Axes], some: Sequence[Curve], scaled: bool) -> None:
+    ratios = [cell.parameters_per_point for curve in some for cell in curve.cells]
+    sizes = [cell.N for curve in some for cell in curve.cells]
+    # The dashed lines belong to the picture even where no cell lies beside them.
+    values = [*ratios, 1] if scaled else [*sizes, *(curve.parameters for curve in some)]
+    low, high = min(values), max(values)
+    panel = panels[0]
+    if scaled and high / low < 8:
+        panel.set_xlim(max(0, low - 0.1), high + 0.1)
+        panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    else:
+        log_ticks(panels, low / 1.15, high * 1.15)
+    top = max(panel.get_ylim()[1], 1)
+    panel.set_ylim(-0.025 * top, top)
+
+
+def _convergence_panels(cells: Sequence[Cell]) -> Figure:
+    figure = Figure(figsize=(12, 5.6))
+    panels = figure.subplots(1, 2)
+    rows = [row for cell in cells for row in cell.rows if is_plottable(row)]
+    zeros = []
+    for panel, (side, label, value, paper) in zip(panels, _SIDES, strict=True):
+        _dots(panel, cells, value, paper)
+        panel.set_ylabel(label)
+        count = sum(value(row) == 0 for row in rows)
+        zeros += [f"{count} of {len(rows)} ({side})"] if count else []
+    if zeros:
+        panels[0].scatter([], [], s=60, marker="v", color=PALETTE[1], label=f"exactly 0: {', '.join(zeros)}")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, columnspacing=2)
+    return figure
+
+
+def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], paper: tuple[float, float]) -> None:
+    widths = sorted({cell.d0 for cell in cells})
+    by_width = {d: [row for c in cells if c.d0 == d for row in c.rows if is_plottable(row)] for d in widths}
+    step = min((b - a for a, b in itertools.pairwise(widths)), default=widths[0] / 2)
+    values = [value(row) for some in by_width.values() for row in some]
+    low = min([*(v for v in values if v > 0), paper[0]])
+    high = max([*values, paper[1]])
+    room = max(1.0, 0.07 * math.log10(high / low))
+    panel.set_yscale("log")
+    panel.set_ylim(low / 10**room, high * 10 ** (room / 2))
+    panel.set_xlim(widths[0] - 0.6 * step, widths[-1] + 0.6 * step)
+    panel.axhspan(*paper, color=_BAND, alpha=0.22, linewidth=0, zorder=0.5, label="range in the paper")
+    # Multiples of the golden ratio spread evenly, and are the same on every run.
+    points = [
+        (d + 0.6 * step * ((k * 0.6180339887) % 1 - 0.5), row) for d in widths for k, row in enumerate(by_width[d])
+    ]
+    _scatter(panel, points, value)
+    medians = [(d, statistics.median(map(value, some))) for d, some in by_width.items() if some]
+    if medians:
+        d, median = zip(*medians, strict=True)
+        left, right = ([x + sign * 0.36 * step for x in d] for sign in (-1, 1))
+        panel.hlines(median, left, right, color="black", linewidth=2.4, zorder=3, label="median of a width")
+    panel.set_xlabel("d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0")
+    panel.set_xticks(thinned(widths))
+    panel.yaxis.set_major_locator(LogLocator(numticks=9))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.grid(axis="x", visible=False)
+
+
+def _scatter(panel: Axes, points: Sequence[tuple[float, Row]], value: Callable[[Row], float]) -> None:
+    def chosen(test: Callable[[Row], bool]) -> tuple[list[float], list[float]]:
+        kept = [(x, value(row)) for x, row in points if test(row)]
+        return [x for x, _ in kept], [y for _, y in kept]
+
+    def on_edge(row: Row) -> bool:
+        return row.verdict == "non_differentiable"
+
+    plain = chosen(lambda row: value(row) > 0 and not on_edge(row))
+    panel.scatter(*plain, s=42, color=PALETTE[0], alpha=0.55, linewidth=0, label="one repetition", zorder=2)
+    edges = sum(on_edge(row) for _, row in points)
+    if edges:
+        hollow = chosen(lambda row: value(row) > 0 and on_edge(row))
+        label = f"verdict non-differentiable: {edges} of {len(points)}"
+        panel.scatter(*hollow, s=42, facecolor="none", edgecolor=PALETTE[1], linewidth=1.6, label=label, zorder=2.5)
+    zeros, _ = chosen(lambda row: value(row) == 0)
+    # Zero has no place on a logarithmic axis: it is drawn at the bottom edge, and counted in the legend.
+    bottom = panel.get_xaxis_transform()
+    panel.scatter(zeros, [0.02] * len(zeros), s=60, marker="v", color=PALETTE[1], transform=bottom, zorder=3)

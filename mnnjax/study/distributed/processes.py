@@ -1,0 +1,258 @@
+"""Several processes that run one study together: how they meet, and the little that they tell each other.
+
+Every process runs the same program in the same order; the first one alone reads and writes the work folder. One that
+dies takes the others with it, for they wait for its share of every sum: within a minute they end with an exit code
+that says to run the same command again.
+"""
+
+import collections
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from mnnjax import jax_setup
+from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, first_line, require
+from mnnjax.study.distributed.process_group import Group
+
+T = TypeVar("T")
+
+# After so long without a sign of life a process counts as dead.
+HEARTBEAT_SECONDS = 20
+# How long processes wait for each other when they end.
+END_SECONDS = 30
+
+
+def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
+    """run() together with the other processes of the group, before anything else that uses JAX's devices.
+
+    Returns:
+      The exit code: that of run(); EXIT_STOPPED where another process is gone. After an error that the others do not
+      share the program ends, for they would be waited for in vain.
+
+    Raises:
+      UserError: the other processes cannot be met.
+    """
+    if group is None or not _join(group):
+        return run()
+    gone = "mnnjax: another process of this run is gone; the last checkpoint is kept: run the same command again\n"
+    with _ending_on(signal.SIGABRT, EXIT_STOPPED, gone):
+        try:
+            exit_code = run()
+        except UserError as error:
+            print(f"mnnjax: {error}", file=sys.stderr)
+            exit_code = EXIT_USAGE
+        except SystemExit as stop:
+            _end(stop.code if isinstance(stop.code, int) else EXIT_FAILED)
+        except BaseException as error:
+            if isinstance(error, jax.errors.JaxRuntimeError):
+                print("mnnjax: JAX failed; waiting to hear whether another process is gone", file=sys.stderr)
+                # JAX aborts when it knows.
+                time.sleep(2 * HEARTBEAT_SECONDS)
+            traceback.print_exc()
+            _end(EXIT_FAILED)
+        # The others may have failed, and say why themselves.
+        with _ending_on(signal.SIGABRT, exit_code, ""):
+            try:
+                jax.distributed.shutdown()
+            except Exception:  # whatever JAX calls it
+                _end(exit_code)
+    return exit_code
+
+
+def _join(group: Group) -> bool:
+    """Meet the others; False where JAX knows of none, on a TPU that is no part of a cluster."""
+    jax_setup.use_all_cores()
+    # SIGTERM is ours: a stop request.
+    jax.config.update("jax_enable_preemption_service", False)
+    where = group.coordinator or "the coordinator that the cluster names"
+    if group.coordinator and group.index == 0:
+        try:
+            # JAX crashes where it is taken.
+            socket.create_server(("", int(group.coordinator.rpartition(":")[2]))).close()
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else error
+            raise UserError(f"--coordinator: cannot listen at {where} ({why}); choose another port") from error
+    try:
+        with contextlib.ExitStack() as stack:
+            # JAX aborts when its time is up.
+            missing = f"mnnjax: not all processes came to {where} in time; start all of them, alike but for their ids\n"
+            stack.enter_context(_ending_on(signal.SIGABRT, EXIT_STOPPED, missing))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                stopped = f"{number.name}: stopped; run the same command again to go on\n"
+                stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
+            jax.distributed.initialize(
+                group.coordinator,
+                group.count,
+                group.index,
+                list(group.local_devices) if group.local_devices else None,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=END_SECONDS,
+            )
+            # Here they meet once more.
+            counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
+    except (RuntimeError, ValueError) as error:
+        if group == Group() and isinstance(error, ValueError):
+            return False
+        raise UserError(
+            f"the other processes cannot be met at {where} ({first_line(error)}); start all of them"
+        ) from error
+    require(
+        len(set(counts)) == 1,
+        f"the processes have {counts} devices; give each as many (on CPUs: JAX_NUM_CPU_DEVICES)",
+    )
+    return True
+
+
+def count() -> int:
+    """How many processes run the study together."""
+    return jax.process_count()
+
+
+def is_writer() -> bool:
+    """Whether this process is the one that reads and writes the work folder."""
+    return jax.process_index() == 0
+
+
+def gathered(value: T) -> list[T]:
+    """What each process holds, in their order; the same list on all of them."""
+    if count() == 1:
+        return [value]
+    own = pickle.dumps(value)
+    sizes = multihost_utils.process_allgather(np.int32(len(own)))
+    everything = multihost_utils.process_allgather(_padded(own, int(max(sizes))))
+    return [pickle.loads(everything[k, :size].tobytes()) for k, size in enumerate(sizes)]
+
+
+def require_same(given: dict) -> None:
+    """Every process was given the same, as JSON; with another study one would wait for sums that nobody sends.
+
+    Raises:
+      UserError: one was not; on all processes.
+    """
+    first, *others = gathered(given)
+    for k, other in enumerate(others, start=1):
+        difference = first_difference(first, other)
+        require(
+            difference is None, f"process {k} is to run something else than process 0 ({difference}); start all alike"
+        )
+
+
+def together(make: Callable[[], T]) -> T:
+    """make() on every process; an error of one is an error of all.
+
+    Raises:
+      what make() raises, on all processes, if it raises on any.
+    """
+    if count() == 1:
+        return make()
+    value: T | None = None
+    error: Exception | None = None
+    try:
+        value = make()
+    except Exception as problem:
+        error = problem
+    errors = gathered(None if error is None else _portable(error))
+    for k, other in enumerate(errors):
+        if other is not None:
+            if error is not None:
+                raise error
+            raise type(other)(f"process {k}: {other}")
+    return cast(T, value)
+
+
+def from_writer(make: Callable[[], T]) -> T:
+    """make() on the process that writes, and its value on all of them.
+
+    Raises:
+      what make() raises, on all processes.
+    """
+    if count() == 1:
+        return make()
+    value = together(make if is_writer() else lambda: None)
+    own = pickle.dumps(value)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(own))))
+    everything = multihost_utils.broadcast_one_to_all(_padded(own, size) if is_writer() else _padded(b"", size))
+    return pickle.loads(everything[:size].tobytes())
+
+
+def first_of(value: T | None) -> T | None:
+    """The first process's value that is not None, or None."""
+    return next((v for v in gathered(value) if v is not None), None)
+
+
+def own_share(items: Sequence[T]) -> Sequence[T]:
+    """Every so many-th of the items, which `merged` puts together again."""
+    return items[jax.process_index() :: count()]
+
+
+def merged(own: Sequence[T]) -> list[T]:
+    """All items, from what each process has of `own_share`."""
+    parts = gathered(list(own))
+    return [parts[i % len(parts)][i // len(parts)] for i in range(sum(map(len, parts)))]
+
+
+def on_host(arrays: Any) -> Any:
+    """NumPy copies of whole arrays, also of those that the processes share."""
+    if count() == 1:
+        return jax.device_get(arrays)
+    return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), arrays)
+
+
+def _padded(content: bytes, size: int) -> np.ndarray:
+    """The bytes of an array of a power of two of them, at least `size`, so that few programs are compiled."""
+    padded = np.zeros(1 << max(size - 1, 0).bit_length(), np.uint8)
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    return padded
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, as one that another process can read and raise with a text of its own."""
+    try:
+        return pickle.loads(pickle.dumps(type(error)(str(error))))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _end(exit_code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+_kept_alive: list[Any] = []
+
+
+@contextlib.contextmanager
+def _ending_on(number: signal.Signals, exit_code: int, text: str) -> Iterator[None]:
+    """End with this exit code and text on a signal: that of JAX, which aborts the process when another one is dead, or
+    one that comes while JAX waits.
+
+    Through the C library, for Python would run a handler of its own only after JAX, when all is over.
+    """
+    library = ctypes.CDLL(None)
+    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    library.signal.restype = ctypes.c_void_p
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def handler(_number):
+        os.write(2, text.encode())
+        os._exit(exit_code)
+
+    _kept_alive.append(handler)
+    before = library.signal(number, ctypes.cast(handler, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        library.signal(number, before)

@@ -1,0 +1,1 @@
+"""Trains or measures one cell."""

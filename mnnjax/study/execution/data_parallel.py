@@ -1,0 +1,143 @@
+"""A cell in training whose points are spread over the devices, all repetitions on the same ones."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mnnjax.arrays import AnyArray
+from mnnjax.problems import make_problem
+from mnnjax.problems.images import chosen_rows, image_labels
+from mnnjax.problems.whitening import BLOCK_ROWS
+from mnnjax.study.distributed import processes
+from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.images import Sources
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.keys import seed_keys
+from mnnjax.training import (
+    RowLayout,
+    add_sums,
+    from_bits,
+    from_sums,
+    make_row_training,
+    make_stream,
+    place_rows,
+    row_devices,
+)
+
+# Rows that are evaluated at once.
+EVALUATED_ROWS = 2048
+
+
+class RowTraining:
+    """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices of all processes.
+
+    sources: None where points are drawn.
+
+    Raises:
+      UserError: the cell's images are missing, or the processes cannot share its rows.
+    """
+
+    def __init__(self, cell: Cell, sources: Sources | None):
+        self._cell, part = cell, cell.part
+        self._layout = RowLayout(cell.N, part.training.batch_size)
+        devices = row_devices(jax.devices())
+        sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
+        self._training = make_row_training(part.problem, part.network, part.training, *sizes, devices)
+        self._keys = seed_keys(cell.seeds, cell.training_salt)
+        self._batch_key = seed_keys([part.seed], cell.training_salt)[0]
+        data_key = seed_keys([part.seed], cell.data_salt)[0]
+        if part.problem.is_image:
+            assert sources is not None
+            blocks = _image_blocks(cell, sources, data_key)
+        else:
+            blocks = _drawn_blocks(cell, data_key, self._layout)
+        rounded = None if part.training.rows_precision == "same" else part.training.rows_precision
+        # A process that cannot read its rows ends the others, who would wait for them.
+        self._rows = processes.together(
+            lambda: place_rows(self._layout, cell.d0, part.training.precision, devices, blocks, rounded)
+        )
+        self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
+
+    @property
+    def template(self):
+        """Shapes of what a checkpoint holds."""
+        return jax.eval_shape(self._training.init, self._keys)
+
+    def start(self, saved=None):
+        """Initial weights, or the saved state."""
+        return self._training.init(self._keys) if saved is None else saved
+
+    def run(self, state, epoch: int, epochs: int):
+        """Further epochs: the state after them, and their last metrics, one a repetition."""
+        state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
+        return state, jax.device_get(metrics)
+
+    def is_done(self, state) -> bool:
+        """Optimizers of Optax do not stop by themselves."""
+        return False
+
+    def saved(self, arrays):
+        """On the host."""
+        return jax.device_get(arrays)
+
+    def evaluate(self, params):
+        """The Evaluation of all repetitions: each process goes through its own points, part by part."""
+        sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
+        return jax.device_get(from_sums(functools.reduce(add_sums, sums), sum(points)))
+
+    def certify(self, params, stop_requested: Callable[[], object]):
+        """A certificate a repetition, as certify_seeds."""
+        cell, (X, y) = self._cell, self.points()
+        same = [X] * cell.part.repeats, [y] * cell.part.repeats
+        threshold = cell.part.problem.threshold
+        return certify_seeds(params, cell.part.network, cell.hidden_layers, *same, threshold, stop_requested)
+
+    def points(self):
+        """X (N, d0) and y (N,) of all repetitions, on every host, as training has them."""
+        own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        parts = [part for parts in processes.gathered(own) for part in parts]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    def _parts(self) -> Iterator[tuple[AnyArray, np.ndarray, np.ndarray]]:
+        """All rows of this process, a few at a time, in the order of the points."""
+        shards = (leaf.addressable_shards for leaf in (self._rows.X, self._rows.y, self._rows.weights))
+        for X, y, weights in zip(*shards, strict=True):
+            y, weights = np.asarray(y.data)[0], np.asarray(weights.data)[0]
+            for block in range(len(y)):
+                for start in range(0, self._layout.points, EVALUATED_ROWS):
+                    rows = slice(start, min(start + EVALUATED_ROWS, self._layout.points))
+                    yield from_bits(np.asarray(X.data[0, block, rows])), y[block, rows], weights[block, rows]
+
+
+def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:
+    """Reads and whitens a block of the cell's images, part by part; see place_rows."""
+    problem = cell.part.problem
+    images, whitening = sources.get(problem)
+    # In the order in which they are stored: a block is then read from one place.
+    chosen = np.arange(images.N) if cell.N == images.N else np.sort(chosen_rows(images, key, cell.N))
+    y = image_labels(problem, images.upper[chosen], key)
+
+    def block_of(block, points, device):
+        for start in range(points.start, points.stop, BLOCK_ROWS):
+            part = slice(start, min(start + BLOCK_ROWS, points.stop))
+            yield whitening.apply(images.read(chosen[part]), cell.part.training.precision), y[part]
+
+    return block_of
+
+
+def _drawn_blocks(cell: Cell, key, layout: RowLayout) -> Callable:
+    """Draws a block on its device, from a key of its own; see place_rows."""
+    problem, dtype = cell.part.problem, jnp.dtype(cell.part.training.precision)
+    draw = jax.jit(make_problem(problem, layout.points, cell.d0, cell.part.network.rho, dtype))
+    # One teacher labels all blocks.
+    teacher_key = jax.random.split(key)[1]
+
+    def block_of(block, points, device):
+        own_key, own_teacher = jax.device_put((jax.random.fold_in(key, block), teacher_key), device)
+        X, y = draw(own_key, len(points), own_teacher)
+        yield X[: len(points)], np.asarray(y)[: len(points)]
+
+    return block_of

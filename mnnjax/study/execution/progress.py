@@ -1,0 +1,141 @@
+"""How a running study shows itself: a live bar on a terminal, plain lines now and then otherwise."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.workdir.checkpoint import CellCheckpoints
+from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
+from mnnjax.wording import duration
+
+SECONDS_BETWEEN_LINES = 15.0
+# The part of a study's work that is timed before it says how long the rest takes: small cells, which come first, take
+# longer for their work than large ones.
+LEAST_SHARE = 0.01
+
+
+def tell(text: str) -> None:
+    """A line for people, at once."""
+    print(text, flush=True)
+
+
+def say_nothing(text: str) -> None:
+    """In place of `tell`."""
+
+
+class LineProgress:
+    """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains.
+
+    How long the rest takes is told from the work that this process did, and the time it took; the first chunk of each
+    shape, whose program is compiled in it, is left out of both.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        finished: Sequence[Cell],
+        tell: Callable[[str], None] = tell,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._tell, self._clock = tell, clock
+        self._cells = len(cells)
+        self._finished = len(finished)
+        self._total = sum(cell.work for cell in cells)
+        self._done = sum(cell.work for cell in finished)
+        self._compiled: set[tuple] = set()  # shapes
+        self._come_to, self._since = self._done, clock()
+        self._timed_work = self._timed_seconds = 0.0
+        self._last_line = -math.inf
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def cell_started(self, cell: Cell, step: int) -> None:
+        """The cell goes on from a step that earlier processes came to, or from 0."""
+        self._advance(self._done + cell.work * step / cell.steps, timed=False)
+
+    def chunk(self, cell: Cell, step: int, text: str) -> None:
+        """The cell has come to a step; `text` says what it is and how it looks."""
+        done = self._done + cell.work * step / cell.steps
+        self._advance(done, timed=cell.shape in self._compiled)
+        self._compiled.add(cell.shape)
+        if self._timed_work >= LEAST_SHARE * self._total:
+            left = (self._total - done) * self._timed_seconds / self._timed_work
+            text += f", {duration(left)} left"
+        self._show(done / self._total, f"{cell.id}: {text}")
+
+    def cell_finished(self, cell: Cell, text: str) -> None:
+        """`text` is its result in a few words."""
+        self._finished += 1
+        self._done += cell.work
+        self._advance(self._done, timed=True)
+        self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
+
+    def message(self, text: str) -> None:
+        """Say it at once."""
+        self._tell(text)
+
+    def _advance(self, done: float, timed: bool) -> None:
+        """So much work is done by now; timed: what came since the last call tells how fast it goes."""
+        now = self._clock()
+        if timed:
+            self._timed_work += done - self._come_to
+            self._timed_seconds += now - self._since
+        self._come_to, self._since = done, now
+
+    def _show(self, fraction: float, text: str) -> None:
+        if self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = self._clock()
+            self.message(f"{100 * fraction:5.1f} %  {text}")
+
+
+class BarProgress(LineProgress):
+    """The same as a live bar."""
+
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], console: Console):
+        super().__init__(cells, finished)
+        columns = (BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"))
+        self._bar = Progress(*columns, console=console)
+        fraction: Any = self._done / (self._total or 1.0)  # which rich says is an int
+        self._task = self._bar.add_task("", total=1.0, completed=fraction)
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self._bar.stop()
+
+    def message(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def _show(self, fraction: float, text: str) -> None:
+        self._bar.update(self._task, completed=fraction, description=f"cell {self._finished + 1}/{self._cells}  {text}")
+
+
+def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool = False) -> LineProgress:
+    """A bar where standard output is a terminal, lines where it is not."""
+    if quiet:
+        return LineProgress(cells, finished, say_nothing)
+    if sys.stdout.isatty():
+        return BarProgress(cells, finished, Console())
+    return LineProgress(cells, finished)
+
+
+def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
+    """A cell's checkpoints in its study's folder; warnings are shown and logged there."""
+
+    def warn(text: str) -> None:
+        shown.message(f"warning: {text}")
+        workdir.log("warning", cell=cell.id, text=text)
+
+    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / SET_ASIDE, warn)

@@ -1,0 +1,249 @@
+"""A cell of a volume study: counts batches of draws, splitting runs or exact volumes, and saves between them."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from threadpoolctl import threadpool_limits
+
+from mnnjax import landscape
+from mnnjax.config import Study
+from mnnjax.jax_setup import on_cpu
+from mnnjax.landscape.volumes import sampling
+from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
+from mnnjax.problems import make_problem
+from mnnjax.study.distributed.stopping import Interrupted, Stopped
+from mnnjax.study.execution import progress
+from mnnjax.study.execution import volume_results as volume_rows
+from mnnjax.study.execution.images import Sources, read_images
+from mnnjax.study.execution.progress import open_checkpoints
+from mnnjax.study.execution.volume_results import State
+from mnnjax.study.plan import grid as plan
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.workdir.workdir import Workdir
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+TARGETS = ("suboptimal", "rank_deficient")
+# Folded into a repetition's key for its splitting runs; its draws fold in the numbers of their blocks, from 0 on.
+SPLITTING = 2**31
+
+
+def run_volume_cell(
+    cell: Cell,
+    workdir: Workdir,
+    sources: Sources,
+    shown: progress.LineProgress,
+    stop_requested: Callable[[], str | None],
+) -> None:
+    """Measure the cell's volumes, from the last checkpoint on, and leave its rows in the work folder.
+
+    Raises:
+      Stopped: a stop was asked for; the state is saved.
+    """
+    began = saved = time.monotonic()
+    checkpoints = open_checkpoints(cell, workdir, shown)
+    # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
+    with contextlib.closing(checkpoints), on_cpu(), threadpool_limits(limits=1, user_api="blas"):
+        measure = Measurement(cell, sources, stop_requested)
+        done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
+        workdir.log("cell_start", cell=cell.id, epoch=done)
+        shown.cell_started(cell, done)
+        while done < cell.steps:
+            with contextlib.suppress(Interrupted):
+                state = measure.step(state, done)
+                done += 1
+                workdir.log("chunk", cell=cell.id, epoch=done, seconds=round(time.monotonic() - began, 3))
+                shown.chunk(cell, done, f"step {done} of {cell.steps}")
+            stop = stop_requested()
+            if stop or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                saved = time.monotonic()
+                if done:
+                    checkpoints.save(done, state)
+                    workdir.log("checkpoint", cell=cell.id, epoch=done)
+            if stop:
+                workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
+                raise Stopped(f"{stop}: saved {cell.id} at step {done} of {cell.steps}")
+        if count := volume_rows.uneven(state):
+            checkpoints.warn(
+                f"{cell.id}: {count} of its splitting estimates come from runs that spread by more than their mean: "
+                "their intervals may be too narrow; give more volume.particles"
+            )
+        rows = volume_rows.rows_of(cell, state)
+        workdir.finish_cell(cell, rows)
+        checkpoints.delete()
+    workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
+    shown.cell_finished(cell, volume_rows.summary(rows))
+
+
+def _empty(cell: Cell) -> State:
+    volume, repeats = cell.part.measurement, cell.part.repeats
+    if volume.method == "exact":
+        return {"exact": np.full((repeats, 3), np.nan)}
+    counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
+    runs = {"splitting": np.full((repeats, 3, volume.splits), np.nan)}
+    return counts | (runs if volume.method == "splitting" else {})
+
+
+class Measurement:
+    """The steps of a cell, each a function of the state before it and of its number alone."""
+
+    def __init__(self, cell: Cell, sources: Sources, stop_requested: Callable[[], object]):
+        self._cell = cell
+        self._part = part = cell.part
+        self._volume = part.measurement
+        self._stop_requested = stop_requested
+        self._X: np.ndarray | None = None
+        self._y: np.ndarray | None = None
+        if not self._volume.redraw:
+            self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
+        self._keys = seed_keys(cell.seeds, cell.training_salt)
+        # The widest of the part's cells with the same d0 and rows: they share a program.
+        alike = [
+            c
+            for c in plan.cells(part, sources.shape)
+            if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)
+        ]
+        self._units = max(c.d1 for c in alike)
+
+    def step(self, state: State, number: int) -> State:
+        """The state after one step more.
+
+        Raises:
+          Interrupted: a stop was asked for before the step was done.
+        """
+        if self._volume.method == "exact":
+            return self._exact(state, number)
+        batches = -(-self._volume.draws // self._volume.batch)
+        return self._batch(state, number) if number < batches else self._split(state, number - batches)
+
+    def _exact(self, state: State, k: int) -> State:
+        volume, problem = self._volume, self._part.problem
+        found = landscape.exact_volumes(
+            *self._own(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+        )
+        exact = state["exact"].copy()
+        exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
+        return {"exact": exact}
+
+    def _batch(self, state: State, number: int) -> State:
+        cell, volume, problem = self._cell, self._volume, self._part.problem
+        first = number * volume.batch
+        left = min(volume.batch, volume.draws - first)
+        active = [k for k in range(len(self._keys)) if not self._is_narrow(state, k)]
+        if not active:
+            return state
+        # Splitting measures V(L_eps) by itself.
+        limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
+        asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
+        screened_by = _screen(self._part, cell.d0, cell.N_padded, self._units)
+        X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded(self._X)
+        screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
+        hits, draws = state["hits"].copy(), state["draws"].copy()
+        with sampling.blas_threads() as each:
+            for k in active:
+                own = jax.tree.map(lambda a, k=k: a[k, :left], screened)
+                own_X = None if self._X is None else X[k]
+                own_y = None if self._y is None else np.pad(self._y[k], (0, cell.N_padded - cell.N))
+                counts = sampling.decide(
+                    own, own_X, own_y, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
+                    volume.output_signs, functools.partial(self._heeding_stops, each),
+                )  # fmt: skip
+                hits[k] += counts.hits
+                draws[k] += counts.draws
+        return state | {"hits": hits, "draws": draws}
+
+    def _heeding_stops(self, each: Callable, function: Callable, items: Sequence):
+        def unless_stopped(item):
+            if self._stop_requested():
+                raise Interrupted
+            return function(item)
+
+        return each(unless_stopped, items)
+
+    def _is_narrow(self, state: State, k: int) -> bool:
+        """Whether repetition k stopped at its last look."""
+        width, draws = self._volume.relative_width, int(state["draws"][k, 2])
+        looks = sampling.looks_at(self._volume.draws, self._volume.batch)
+        if width is None or draws not in looks:
+            return False
+        # Splitting measures the other two by itself.
+        counted = np.array([0, 1, 0] if self._volume.method == "splitting" else [1, 1, 1])
+        counts = Counts(state["hits"][k] * counted, state["draws"][k] * counted)
+        return sampling.narrow(volumes_from_counts(counts, len(looks)), width)
+
+    def _split(self, state: State, number: int) -> State:
+        volume, rho = self._volume, self._part.network.rho
+        rest, split = divmod(number, volume.splits)
+        k, target = divmod(rest, len(TARGETS))
+        importance = self._importance(k, target)
+        key = jax.random.fold_in(self._split_key(k, target), 1 + split)
+        found = landscape.run_splitting(
+            key, importance, *self._own(k), self._cell.d1, rho, volume.eps,
+            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
+            max_linear_programs=volume.linear_programs,
+        )  # fmt: skip
+        runs = state["splitting"].copy()
+        runs[k, target, split] = found.volume
+        if target == 0:
+            runs[k, 2, split] = found.candidate
+        return state | {"splitting": runs}
+
+    def _split_key(self, k: int, target: int):
+        return jax.random.fold_in(self._keys[k], SPLITTING + target)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def _importance(self, k: int, target: int):
+        """Fitted anew after a resume: it depends on the seed alone."""
+        volume, rho = self._volume, self._part.network.rho
+        key = jax.random.fold_in(self._split_key(k, target), 0)
+        return landscape.fit_importance(
+            key, *self._own(k), self._cell.d1, rho, volume.eps,
+            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
+        )  # fmt: skip
+
+    def _own(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of repetition k, where they are not drawn anew for every draw."""
+        assert self._X is not None
+        assert self._y is not None
+        return self._X[k], self._y[k]
+
+    def _padded(self, X: np.ndarray) -> np.ndarray:
+        return np.pad(X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
+
+
+def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]:
+    """X (repeats, N, d0), with the constant column if the problem has one, and y (repeats, N)."""
+    if cell.part.problem.is_image:
+        X, y = read_images(cell, sources, keys, cell.N, np.float64)
+    else:
+        draw = make_problem(cell.part.problem, cell.N, cell.d0, cell.part.network.rho, jnp.float64)
+        X, y = jax.device_get(jax.lax.map(jax.jit(lambda key: draw(key, cell.N)), keys))
+    if cell.part.problem.constant_input:
+        X = np.concatenate([X, np.ones((*X.shape[:2], 1))], axis=2)
+    return X, y
+
+
+@functools.lru_cache(maxsize=8)
+def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
+    """The screening of a batch for all repetitions, which are spread over as many CPU devices as divide them."""
+    problem, rho = part.problem, part.network.rho
+    draw = make_problem(problem, rows, d0, rho, jnp.float64) if part.measurement.redraw else None
+    columns = d0 + (1 if problem.constant_input and draw is None else 0)
+    screen = sampling.make_screen(rows, columns, units, rho, part.measurement.batch, draw, problem.constant_input)
+
+    def screen_all(keys, X, first, N, d1):
+        return jax.lax.map(lambda arrays: screen(arrays[0], first, arrays[1], N, d1), (keys, X))
+
+    devices = jax.local_devices(backend="cpu")
+    count = max(k for k in range(1, len(devices) + 1) if part.repeats % k == 0)
+    mesh = jax.sharding.Mesh(np.asarray(devices[:count]), ("seeds",))
+    seeds, same = PartitionSpec("seeds"), PartitionSpec()
+    program = jax.jit(jax.shard_map(screen_all, mesh=mesh, in_specs=(seeds, seeds, same, same, same), out_specs=seeds))
+    placed = NamedSharding(mesh, seeds)
+    return lambda keys, X, *rest: program(jax.device_put(keys, placed), jax.device_put(X, placed), *rest)

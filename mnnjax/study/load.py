@@ -1,0 +1,147 @@
+"""What training leaves of a cell beside its rows: every repetition's weights, and the points that they were trained on,
+which are drawn or read again."""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from mnnjax import jax_setup
+from mnnjax.config import Network, UserError
+from mnnjax.errors import first_difference, first_line
+from mnnjax.landscape import Certificate
+from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.data_parallel import RowTraining
+from mnnjax.study.execution.images import Sources, recorded_cells
+from mnnjax.study.execution.progress import say_nothing
+from mnnjax.study.execution.seed_parallel import SeedTraining
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.resources.memory_check import require_points_fit
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE
+from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.workdir import Elsewhere, Workdir
+
+# Of the cells that an error names.
+MOST_NAMED = 20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """The networks of a finished cell, a repetition each, with the points that they were trained on."""
+
+    cell: str
+    params: dict[str, Float[np.ndarray, "repeats ..."]]
+    """network.MNN's parameters, W1 (repeats, d1, d0), ..., z (repeats, d1), with biases b1, ..., c, in the precision
+    that trained them, in the order of the rows."""
+    X: Float[np.ndarray, "repeats N d0"] | Float[np.ndarray, "N d0"]
+    """Each repetition's points; (N, d0) where problem.data_sets is 1, all repetitions sharing them. In the precision
+    that trained, or in bfloat16 where train.rows_precision says so."""
+    y: Float[np.ndarray, "repeats N"] | Float[np.ndarray, " N"]
+    """Their labels, likewise."""
+    rho: float
+    threshold: float
+    """Outputs above it are classified as the larger label."""
+    rows: list[dict[str, str]]
+    """The cell's rows of results.csv."""
+
+    def points(self, k: int) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
+        """X (N, d0) and y (N,) of repetition k."""
+        return (self.X, self.y) if self.X.ndim == 2 else (self.X[k], self.y[k])
+
+    def certificate(self, k: int) -> Certificate | None:
+        """The certificate of repetition k, that of its row; None where the row has none. Its mse, which is summed up in
+        another order than the row's, may differ from that in its last digits."""
+        if self.rows[k]["verdict"] in (NON_FINITE, TOO_LARGE):
+            return None
+        network = Network(rho=self.rho, bias="c" in self.params)
+        layers = sum(name.startswith("W") for name in self.params)
+        own = {name: leaf[k : k + 1] for name, leaf in self.params.items()}
+        X, y = self.points(k)
+        return certify_seeds(own, network, layers, [X], [y], self.threshold)[0]
+
+
+def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None) -> Trained:
+    """The trained networks of a finished cell, and their points.
+
+    The points are drawn again, or read and whitened by what the work folder keeps: the same to the last bit on the
+    kind of machine that trained the cell. The work folder is only read, and the study may still be running.
+
+    Args:
+      path: the work folder, or gs://BUCKET/NAME; of a study, whose shards are looked at too, or of one shard.
+      cell_id: the column `cell` of results.csv.
+      data_dir: where `mnnjax data` keeps image data; None is its default folder.
+
+    Raises:
+      UserError: the folder holds no study, or not this cell's weights; image data are missing or not those that the
+        study began with; the points do not fit into memory.
+
+    Example:
+      trained = load_trained("runs/quickstart", "quickstart.h1.d10x10.N200")
+      X, y = trained.points(0)
+      certify(trained.params["W1"][0], trained.params["z"][0], X, y, trained.rho)  # from mnnjax.landscape
+    """
+    jax_setup.use_all_cores()
+    workdir = Workdir(path)
+    cell = _finished_cell(workdir, cell_id)
+    file = workdir.weights_file(cell)
+    params = _read_npz(file)
+    require_points_fit(cell, jax.devices(), str(file))
+    # The folder that trained it, be it a shard's, has its whitening.
+    training = _training(cell, Elsewhere(file.parent.parent), data_dir)
+    if difference := first_difference(_forms(params), _forms(training.template.params)):
+        raise UserError(f"{file} is damaged ({difference}); restore it, or run the study in another --workdir")
+    (X, y), problem = training.points(), cell.part.problem
+    if X.ndim == 3 and problem.data_sets == 1:
+        # A copy, for those of the other repetitions to be let go.
+        X, y = X[0].copy(), y[0].copy()
+    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, workdir.rows([cell]))
+
+
+def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:
+    planned = {cell.id: cell for cell in recorded_cells(workdir, workdir.study())}
+    wanted = planned.get(cell_id)
+    if wanted is not None and wanted.part.volume is None and workdir.is_finished(wanted):
+        return wanted
+    there = [cell.id for cell in workdir.finished(planned.values()) if cell.part.volume is None]
+    if wanted is None:
+        why = f"has no cell {cell_id!r}"
+    elif wanted.part.volume is not None:
+        why = f"measured volumes in {cell_id}, and trained no network"
+    else:
+        why = f"has not finished {cell_id}"
+    more = f" and {len(there) - MOST_NAMED} more (see results.csv)" if len(there) > MOST_NAMED else ""
+    mend = f"trained are {', '.join(there[:MOST_NAMED])}{more}" if there else "no cell is trained yet (mnnjax status)"
+    raise UserError(f"{workdir.path} {why}; {mend}")
+
+
+def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{file} is missing: an older mnnjax trained the cell, or the file was left behind; run the study in "
+            "another --workdir to have the weights"
+        ) from error
+    except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file.
+        raise UserError(
+            f"{file} is damaged ({first_line(error)}); restore it, or run the study in another --workdir"
+        ) from error
+
+
+def _forms(params: Mapping[str, Any]) -> dict[str, str]:
+    """The type and shape of each array, as text."""
+    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in params.items()}
+
+
+def _training(cell: Cell, workdir: Workdir, data_dir: Path | None) -> RowTraining | SeedTraining:
+    """With the points, and before the first epoch."""
+    if cell.part.problem.is_image and not storage.names(workdir.whitening):
+        raise UserError(f"{workdir.whitening} is missing, which the cell was trained with; copy the whole work folder")
+    return (RowTraining if cell.by_rows else SeedTraining)(cell, Sources(workdir, data_dir, say_nothing))

@@ -1,0 +1,1 @@
+"""Cells, the shapes they share, shards, keys."""

@@ -1,0 +1,158 @@
+"""Checkpoints of the cell in training, through Orbax, with a digest for each leaf.
+
+Orbax loads a file with a flipped byte without complaint, and a killed machine can leave a step empty or cut short. So
+each step carries the SHA-256 of every leaf; a step that does not load, does not match, or holds another kind of state
+is set aside with a warning, and the step before it is used.
+"""
+
+import contextlib
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mnnjax.errors import first_difference, first_line
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.storage import AnyPath
+
+STEPS_KEPT = 2
+# Of several processes this one alone saves, and need not meet the others for it.
+_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+
+
+class DamagedError(Exception):
+    """A step's values are not those that were saved."""
+
+
+class OtherStateError(Exception):
+    """A step holds other leaves than are asked for, or leaves of other shapes or types."""
+
+
+class CellCheckpoints:
+    """The steps of one cell, in a folder of their own; a step's number is the number of epochs done.
+
+    Args:
+      directory: the cell's folder.
+      set_aside: where steps that cannot be used are moved.
+      warn: called with one line for each of them.
+    """
+
+    def __init__(self, directory: AnyPath, set_aside: AnyPath, warn: Callable[[str], None]):
+        self._directory = storage.absolute(directory)
+        self._set_aside = set_aside
+        self.warn = warn
+        self._manager: ocp.CheckpointManager | None = None
+
+    def save(self, epochs_done: int, state: Any) -> None:
+        """Keep the state, a pytree of arrays; returns when it is on disk."""
+        leaves = _named_leaves(state)
+        digests = {name: _digest(leaf) for name, leaf in leaves.items()}
+        self._open().save(
+            epochs_done,
+            args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), digests=ocp.args.JsonSave(digests)),
+            force=True,
+        )
+
+    def restore(self, template: Any) -> tuple[int, Any] | None:
+        """The newest sound step as (epochs done, state of NumPy leaves), or None: start afresh.
+
+        template: a pytree like the state, of arrays or jax.ShapeDtypeStruct.
+        """
+        steps = [int(name) for name in storage.names(self._directory) if name.isdigit()]
+        for step in sorted(steps, reverse=True):
+            try:
+                return step, self._load(step, template)
+            except OtherStateError as error:
+                self._set_step_aside(step, f"was written by another version of mnnjax, or for other shapes ({error})")
+            except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
+                self._set_step_aside(step, f"is damaged ({type(error).__name__}: {first_line(error)[:200]})")
+        if steps:
+            self.warn(f"no checkpoint that can be used is left of {self._directory.name}; it starts afresh")
+        return None
+
+    def delete(self) -> None:
+        """Remove all steps."""
+        self.close()
+        storage.remove_tree(self._directory)
+
+    def close(self) -> None:
+        """Let go of what Orbax holds; a later call opens it again."""
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _open(self) -> ocp.CheckpointManager:
+        if self._manager is None:
+            _drop_late_answers()
+            storage.make_folder(self._directory)
+            self._manager = ocp.CheckpointManager(
+                self._directory,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=STEPS_KEPT,
+                    enable_async_checkpointing=False,
+                    cleanup_tmp_directories=True,
+                    create=False,
+                    multiprocessing_options=_ALONE,
+                ),
+            )
+        return self._manager
+
+    def _load(self, step: int, template: Any) -> Any:
+        manager = self._open()
+        wanted = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
+        # Before it is restored: Orbax fails over other leaves with errors of its own, and converts other types.
+        with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
+            directory: Any = self._directory / str(step) / "state"
+            held = handler.metadata(directory).tree
+        if difference := first_difference(_forms(held), _forms(wanted)):
+            raise OtherStateError(difference)
+        loaded = manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
+        )
+        leaves = {name: np.asarray(leaf) for name, leaf in loaded["state"].items()}
+        for name in wanted:
+            if _digest(leaves[name]) != loaded["digests"][name]:
+                raise DamagedError(f"{name} is not what was saved")
+        return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
+
+    def _set_step_aside(self, step: int, why: str) -> None:
+        if not (self._directory / str(step)).exists():
+            # A save that was cut off: in a bucket it has its final name from the start, and Orbax has removed it.
+            return
+        self.close()
+        name = f"{self._directory.name}.{step}"
+        target = storage.free_name(self._set_aside / name)
+        storage.move(self._directory / str(step), target)
+        self.warn(f"checkpoint {name} {why}; set aside as {target}")
+
+
+@functools.cache
+def _drop_late_answers() -> None:
+    """Where a write fails, as on a full disk, Orbax closes its event loop at once, and TensorStore's threads answer it
+    later: Python would print a traceback for each answer, beside the one line that says what is wrong."""
+    plain = sys.unraisablehook
+
+    def hook(unraisable) -> None:
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            plain(unraisable)
+
+    sys.unraisablehook = hook
+
+
+def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:
+    return {jax.tree_util.keystr(path): convert(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _forms(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """The type and shape of each leaf, as text: an array's, or what Orbax knows of one."""
+    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in leaves.items()}
+
+
+def _digest(leaf: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()

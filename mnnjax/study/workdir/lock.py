@@ -1,0 +1,185 @@
+"""One process at a time works in a folder: on a disk by a file lock, in a bucket by a lease."""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mnnjax.errors import DISK_FULL, UserError, first_line
+
+LOCK = "lock"
+
+
+class StudyError(RuntimeError):
+    """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
+
+
+def _owner() -> str:
+    return f"process {os.getpid()} on {os.uname().nodename}"
+
+
+def _refuse(owner: str, where: object) -> UserError:
+    return UserError(
+        f"another process ({owner.strip() or 'unknown'}) is at work in {where}; "
+        "wait for it, stop it, or choose another --workdir"
+    )
+
+
+@contextlib.contextmanager
+def hold_file(folder: Path) -> Iterator[None]:
+    """Hold a local folder's lock; the system frees it when the process ends, however it ends.
+
+    Raises:
+      UserError: another process holds it, or the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+")  # noqa: SIM115
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        raise UserError(f"{folder} cannot be used as a work folder ({error.strerror}); choose another") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise _refuse(file.read(), folder) from error
+        file.truncate(0)
+        file.write(_owner() + "\n")
+        file.flush()
+        yield
+
+
+def open_store(url: str) -> Any:
+    """A bucket's folder (gs://BUCKET/NAME/) as a TensorStore key-value store, which writes on conditions.
+
+    Raises:
+      UserError: the name cannot be one of a bucket.
+    """
+    import tensorstore
+
+    try:
+        return tensorstore.KvStore.open(url).result()
+    except ValueError as error:
+        raise UserError(f"{url}: cannot be used as a work folder ({_reason(error)}); choose another") from error
+
+
+@contextlib.contextmanager
+def hold_lease(
+    store: Any,
+    where: str,
+    tell: Callable[[str], None],
+    also: Callable[[], None],
+    renew: float,
+    expire: float,
+) -> Iterator[Callable[[], None]]:
+    """Hold the lease of a folder: an object that its owner renews; whoever sees it go unrenewed for long takes it.
+
+    No two clocks are compared: a waiting process measures with its own how long the object stays the same. Writes are
+    on the condition that nobody wrote in between, so of two that come at the same moment one is refused.
+
+    Args:
+      store: a TensorStore key-value store.
+      where: the folder's name, for messages.
+      tell: called with a line before it waits.
+      also: called after every renewal, in another thread.
+      renew, expire: seconds between renewals, and without one until the lease is anybody's.
+
+    Yields:
+      A function that raises StudyError when another process has taken the lease, which it only can if this one was cut
+      off or stood still for longer than `expire`.
+
+    Raises:
+      UserError: another process is at work there, or the bucket cannot be used.
+    """
+    lease = _Lease(store, where)
+    try:
+        lease.take(tell, renew, expire)
+    except (ValueError, RuntimeError) as error:  # TensorStore raises these for whatever the store answers
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{where}: cannot be used as a work folder ({_reason(error)}); choose another") from error
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(renew) and not lease.lost:
+            # A renewal that fails is tried again; if it fails for too long, another process may take over.
+            with contextlib.suppress(Exception):
+                lease.renew()
+                also()
+
+    thread = threading.Thread(target=keep, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lease.check
+    finally:
+        ended.set()
+        thread.join()
+        # Where this fails, it expires.
+        with contextlib.suppress(Exception):
+            lease.give_back()
+
+
+class _Lease:
+    """The object: its owner, a token that tells owners of the same name apart, and the number of renewals."""
+
+    def __init__(self, store: Any, where: str):
+        self._store, self._where = store, where
+        self._token = uuid.uuid4().hex
+        self._renewals = 0
+        self.lost = False
+
+    def take(self, tell: Callable[[str], None], renew: float, expire: float) -> None:
+        first = seen = self._read()
+        if seen.state == "value":
+            tell(
+                f"{self._where} is held by {_named(seen)}; waiting up to {expire:.0f} s to see whether that is at work"
+            )
+        began = time.monotonic()
+        while seen.state == "value" and time.monotonic() - began < expire:
+            time.sleep(min(renew, expire) / 10)
+            seen = self._read()
+            if seen.state == "value" and seen.value != first.value:
+                raise _refuse(_named(seen), self._where)
+        if not self._write(seen):
+            raise _refuse(_named(self._read()), self._where)
+
+    def renew(self) -> None:
+        seen = self._read()
+        foreign = seen.state == "value" and self._token not in seen.value.decode(errors="replace")
+        self.lost = foreign or not self._write(seen)
+
+    def check(self) -> None:
+        if self.lost:
+            raise StudyError(
+                f"another process took over {self._where} while this one was cut off from it; nothing is lost: see "
+                "mnnjax status"
+            )
+
+    def give_back(self) -> None:
+        seen = self._read()
+        if self._token in seen.value.decode(errors="replace"):
+            self._store.write(LOCK, None, if_equal=seen.stamp.generation).result()
+
+    def _read(self) -> Any:
+        return self._store.read(LOCK).result()
+
+    def _write(self, seen: Any) -> bool:
+        """Unless it has changed since it was seen."""
+        content = f"{_owner()}\n{self._token}\n{self._renewals}\n".encode()
+        self._renewals += 1
+        return self._store.write(LOCK, content, if_equal=seen.stamp.generation).result().generation != b""
+
+
+def _named(seen: Any) -> str:
+    return seen.value.decode(errors="replace").partition("\n")[0] or "unknown"
+
+
+def _reason(error: Exception) -> str:
+    return first_line(error)[:300] or type(error).__name__

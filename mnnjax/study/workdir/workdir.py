@@ -1,0 +1,252 @@
+"""A study's results as files: one CSV a finished cell, written by rename, and results.csv made of them all.
+
+Nothing in these files depends on when or in how many goes the study ran: times live in metrics.jsonl. What the columns
+mean is told in results_table.py.
+"""
+
+import contextlib
+import functools
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from mnnjax.config import Study, UserError, to_dict
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.shard import Shard
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.cell_file import damage
+from mnnjax.study.workdir.results_table import _from_csv, _to_csv
+from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
+
+CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
+# What a run that died at its very beginning may leave; and what other shards are just making.
+_OWN_NAMES = re.compile(r"lock|config\.json\..*part")
+
+
+class Workdir:
+    """The files of one study: config.json, cells/, results.csv, metrics.jsonl, checkpoints/, whitening/, report.html.
+
+    A shard's folder is such a folder too, inside that of its study. A cell that any folder of the study holds is
+    finished for all of them.
+
+    Args:
+      path: local, or gs://BUCKET/NAME; of a study, or of a shard.
+      shard: the folder is that shard's, below `path`.
+
+    Raises:
+      UserError: from storage.open_path; or `path` is a shard's folder itself.
+    """
+
+    def __init__(self, path: AnyPath | str, shard: Shard | None = None):
+        path = storage.open_path(path)
+        inside = Shard.of_folder(path.name)
+        # Elsewhere it is a name like any other.
+        if inside is not None and not (path.parent / CONFIG).exists():
+            inside = None
+        if inside is not None and shard is not None:
+            raise UserError(f"{path} is the folder of shard {inside}; give --workdir {path.parent}")
+        self.shard = shard or inside
+        self.home = path if inside is None else path.parent
+        """The study's folder."""
+        self.path = self.home / self.shard.folder if self.shard else self.home
+        self.config = self.path / CONFIG
+        self.results = self.path / "results.csv"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.whitening = self.path / WHITENING
+        self._log = storage.LineLog(self.metrics)
+        self._check_lock: Callable[[], None] = lambda: None
+        # Of cells that were asked for: their file and its content; or files that are damaged, and how.
+        self._whole: dict[str, tuple[AnyPath, bytes]] = {}
+        self._damaged: dict[str, dict[AnyPath, str]] = {}
+
+    # Whether the folder may be used, and by whom.
+
+    def check(self, study: Study) -> None:
+        """The folder is this study's, or free for it; writes nothing.
+
+        Raises:
+          UserError: it belongs to another study (names the first field that differs), or holds other things.
+        """
+        with storage.clear_errors(self.home):
+            for folder in dict.fromkeys((self.home, self.path)):
+                # Before config.json is looked for: another shard may be about to write it, and all that follows it.
+                strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
+                if (folder / CONFIG).exists():
+                    require_same_study(folder, study, "choose another --workdir, or restore that field")
+                elif any(Shard.of_folder(name) is None for name in strangers):
+                    raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
+
+    def claim(self, study: Study) -> None:
+        """Make the folder this study's, after `check`; for a shard, the study's folder too. What decides no result may
+        have another value from then on."""
+        for folder in dict.fromkeys((self.home, self.path)):
+            if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
+                # Other shards may be at the same.
+                self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
+        self.check(study)
+
+    @contextlib.contextmanager
+    def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Make the folder, and keep other processes from working in it; `tell` is called before it has to wait.
+
+        Raises:
+          UserError: another process is at work in it, or it cannot be used.
+        """
+        with storage.sole_user(self.path, self._log, tell) as self._check_lock:
+            yield
+
+    def study(self) -> Study:
+        """The study that the folder belongs to.
+
+        Raises:
+          UserError: there is none, or config.json cannot be read.
+        """
+        return read_study(self.path)
+
+    @functools.cached_property
+    def folders(self) -> list[AnyPath]:
+        """All folders of the study: its own, and those of its shards; as they are when this is asked for first.
+
+        Raises:
+          UserError: one holds another study.
+        """
+        shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
+        some = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
+        begun = [f for f, there in zip(some, storage.each(lambda f: (f / CONFIG).exists(), some), strict=True) if there]
+        if begun:
+            study, mend = read_study(self.home), f"move that folder out of {self.home}"
+            storage.each(lambda folder: require_same_study(folder, study, mend), begun)
+        return list(dict.fromkeys((self.home, *begun, self.path)))
+
+    # Finished cells.
+
+    def finished(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of the cells whose rows any folder of the study holds, whole (cell_file.damage), as `folders` were when
+        this was asked first."""
+        cells = list(cells)
+        self._look_at(cells)
+        return [cell for cell in cells if cell.id in self._whole]
+
+    def is_finished(self, cell: Cell) -> bool:
+        """Whether it is one of them; many are read faster by `finished`."""
+        return bool(self.finished([cell]))
+
+    def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
+        """Files that do not hold the rows that they should, of cells that are therefore not finished; and what is wrong
+        with each."""
+        cells = list(cells)
+        self._look_at(cells)
+        missing = [cell.id for cell in cells if cell.id not in self._whole]
+        return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
+
+    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
+        """Move those of this folder out of the way, for their cells to be trained again; a line about every one. Other
+        folders may belong to processes that are at work."""
+        self._check_lock()
+        lines = []
+        for file, why in self.damaged(cells).items():
+            line = f"{file} is damaged ({why}): its cell is trained again"
+            if file.parent == self.path / CELLS:
+                target = storage.free_name(file.parent / SET_ASIDE / file.name)
+                storage.move(file, target)
+                line += f"; set aside as {target}"
+            lines.append(line)
+        return lines
+
+    def finish_cell(self, cell: Cell, rows: Sequence[dict], weights: bytes | None = None) -> None:
+        """Keep a finished cell's rows, and before them, so that no finished cell lacks them, its trained weights: an
+        .npz (weights.to_npz)."""
+        self._check_lock()
+        if weights is not None:
+            self.write(self.path / CELLS / f"{cell.id}.npz", weights)
+        file, content = self.path / CELLS / f"{cell.id}.csv", _to_csv(rows)
+        self.write(file, content)
+        self._whole[cell.id] = file, content.encode()
+
+    def weights_file(self, cell: Cell) -> AnyPath:
+        """Where a finished cell's trained weights lie; those of older versions have no such file."""
+        return self._whole[cell.id][0].parent / f"{cell.id}.npz"
+
+    def rows(self, cells: Iterable[Cell]) -> list[dict]:
+        """The rows of the finished ones among the cells, in that order; each a dictionary of strings."""
+        return [row for cell in self.finished(cells) for row in _from_csv(self._whole[cell.id][1])]
+
+    def collect(self, cells: Iterable[Cell]) -> None:
+        """Write results.csv from the finished ones among the cells, in that order."""
+        self.write(self.results, _to_csv(self.rows(cells)))
+
+    def _look_at(self, cells: Sequence[Cell]) -> None:
+        """Read the files of those cells that were not read before."""
+        new = [cell for cell in cells if cell.id not in self._whole and cell.id not in self._damaged]
+        pairs = [(cell, file) for cell in new for file in self._files.get(cell.id, ())]
+        contents = storage.each(lambda file: file.read_bytes(), [file for _, file in pairs])
+        self._damaged |= {cell.id: {} for cell in new}
+        for (cell, file), content in zip(pairs, contents, strict=True):
+            if (why := damage(content, cell)) is not None:
+                self._damaged[cell.id][file] = why
+            else:
+                self._whole.setdefault(cell.id, (file, content))
+
+    @functools.cached_property
+    def _files(self) -> dict[str, list[AnyPath]]:
+        """Where a cell's rows may lie, in whatever folder, the own one first."""
+        found: dict[str, list[AnyPath]] = {}
+        some = [folder / CELLS for folder in dict.fromkeys((self.path, *self.folders))]
+        for folder, names in zip(some, storage.each(storage.names, some), strict=True):
+            for name in names:
+                if name.endswith(".csv"):
+                    found.setdefault(name[:-4], []).append(folder / name)
+        return found
+
+    # What is written.
+
+    def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
+        """Write a file of the folder, as storage.write_atomically does."""
+        storage.make_folder(path.parent)
+        storage.write_atomically(path, content, shared)
+
+    def log(self, event: str, **values) -> None:
+        """Add a line to metrics.jsonl: the only file with times in it.
+
+        Raises:
+          StudyError: another process has taken the folder over.
+        """
+        self._check_lock()
+        self._log.add(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **values}))
+
+    def read_log(self) -> list[dict]:
+        """The whole lines of metrics.jsonl: a killed process, or a copy that broke off, may have left half of one."""
+        entries = []
+        for line in self._log.read().decode(errors="replace").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entries.append(json.loads(line))
+        return [entry for entry in entries if isinstance(entry, dict) and "event" in entry]
+
+
+class Elsewhere(Workdir):
+    """A study's folder, for those of its processes that do not write: they read nothing there, and leave nothing."""
+
+    @contextlib.contextmanager
+    def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
+        yield
+
+    def check(self, study: Study) -> None:
+        pass
+
+    def claim(self, study: Study) -> None:
+        pass
+
+    def collect(self, cells: Iterable[Cell]) -> None:
+        pass
+
+    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
+        return []
+
+    def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
+        pass
+
+    def log(self, event: str, **values) -> None:
+        pass

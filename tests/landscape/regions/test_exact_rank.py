@@ -1,0 +1,26 @@
+"""Ranks modulo a prime against rational arithmetic."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
+from tests.landscape.oracles import fraction_rank
+
+
+@pytest.mark.parametrize("values", [[0.1, -0.1], [1.0, -7.0], [3e-200, 1e200], [5e-324, -1.5], [0.0, 2.0**60]])
+def test_residues_are_those_of_the_exact_fractions(values):
+    expected = [f.numerator * pow(f.denominator, -1, PRIME) % PRIME for f in map(Fraction, values)]
+    assert residues(np.array(values)).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rank_modulo_prime_sees_what_rounding_hides(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((3, 5))
+    # Power-of-two combinations are exact; then one bit of one entry is changed.
+    dependent = np.vstack([rows, 2 * rows[0], -0.25 * rows[1]])
+    assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 3
+    dependent[3, 0] = np.nextafter(dependent[3, 0], np.inf)
+    assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 4

@@ -1,0 +1,189 @@
+"""Which regions hold a minimum: against generators of the cells, minima that are made, and certificates."""
+
+import itertools
+import tracemalloc
+
+import jax
+import numpy as np
+import pytest
+
+from mnnjax.config import UserError
+from mnnjax.landscape import activation_pattern, certify, khatri_rao, region_residual
+from mnnjax.landscape.regions import membership
+from mnnjax.landscape.regions.membership import holds_dlm_with_output, region_holds_dlm
+from mnnjax.landscape.volumes.arrangement import cells
+from tests.landscape.oracles import edges, is_positive_combination
+
+RHOS = (0.0, 0.1, -0.5, 2.0)
+
+
+def holds_by_generators(A, X, y, rho):
+    """Every cell as the positive combinations of its edges, every one of the 3^d1 choices, and the largest smallest
+    coefficient: no pruning, no normal vectors."""
+    sigma = np.where(A == 1, 1.0, -1.0)
+    target = y - np.asarray(region_residual(A, X, y))
+    if np.linalg.norm(target) < 1e-9 * np.linalg.norm(y):
+        target = np.zeros_like(y)
+    for signs in itertools.product((1, -1, 0), repeat=A.shape[1]):
+        columns = [s * A[:, i] * (X @ edge) for i, s in enumerate(signs) if s for edge in edges(sigma[:, i], X)]
+        if is_positive_combination(target, columns) if columns else not target.any():
+            return True
+    return False
+
+
+def random_case(rng, d1):
+    N = int(rng.integers(2, 7))
+    X = rng.normal(size=(N, 2))
+    y = rng.integers(0, 2, N).astype(float) if rng.random() < 0.7 else rng.normal(size=N)
+    return X, y, activation_pattern(rng.normal(size=(d1, 2)), X, 0.0) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rho", RHOS)
+@pytest.mark.parametrize("d1", [1, 2, 3])
+def test_every_choice_of_signs_tried_with_generators_agrees(rho, d1):
+    rng = np.random.default_rng([d1, int(10 * rho) + 10])
+    answers = []
+    for _ in range(25):
+        X, y, active = random_case(rng, d1)
+        A = np.where(active, 1.0, rho)
+        answers.append(region_holds_dlm(A, X, y, rho))
+        assert answers[-1] == holds_by_generators(A, X, y, rho), (A, X, y)
+    assert len(set(answers)) == 2 or d1 == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rho", RHOS)
+def test_a_minimum_that_is_made_is_found(rho):
+    rng = np.random.default_rng(0)
+    for N, d0, d1 in [(4, 2, 2), (8, 3, 3), (12, 4, 4), (20, 6, 5)]:
+        X, W, z = rng.normal(size=(N, d0)), rng.normal(size=(d1, d0)), rng.normal(size=d1)
+        A = np.asarray(activation_pattern(W, X, rho))
+        y = np.asarray(khatri_rao(A, X)) @ (z[:, None] * W).ravel()
+        assert region_holds_dlm(A, X, y, rho)
+        # A residual orthogonal to the column space leaves the minimum where it is.
+        noise = rng.normal(size=N)
+        assert region_holds_dlm(A, X, y + np.asarray(region_residual(A, X, noise)), rho)
+        assert holds_dlm_with_output(A, X, y, rho, signs=np.sign(z).astype(int)).holds
+
+
+def test_frozen_signs_are_kept():
+    X, y = np.array([[1.0, 0.2], [0.3, 1.0]]), np.array([1.0, 1.0])
+    A = np.ones((2, 1))
+    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([1])) == (True, True)
+    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([-1])) == (False, True)
+    assert holds_dlm_with_output(A, X, -y, 0.0).holds
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_labels_that_are_all_zero_are_fitted_by_z_zero(rho):
+    rng = np.random.default_rng(1)
+    X, W = rng.normal(size=(7, 3)), rng.normal(size=(4, 3))
+    assert region_holds_dlm(activation_pattern(W, X, rho), X, np.zeros(7), rho)
+
+
+def test_an_empty_region_holds_nothing():
+    X = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    A = np.array([[1.0], [0.0], [1.0]])  # two parallel points on different sides
+    assert not region_holds_dlm(A, X, np.zeros(3), 0.0)
+    assert not region_holds_dlm(np.ones((1, 1)), np.zeros((1, 2)), np.zeros(1), 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_order_rotation_and_scale_change_nothing(rho):
+    rng = np.random.default_rng(2)
+    for _ in range(30):
+        X, y = rng.normal(size=(6, 3)), rng.integers(0, 2, 6).astype(float)
+        A = np.asarray(activation_pattern(rng.normal(size=(3, 3)), X, rho))
+        answer = region_holds_dlm(A, X, y, rho)
+        points, neurons, Q = rng.permutation(6), rng.permutation(3), np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        assert region_holds_dlm(A[points], X[points], y[points], rho) == answer
+        assert region_holds_dlm(A[:, neurons], X @ Q, y, rho) == answer
+        assert region_holds_dlm(A, 1e3 * X, y, rho) == answer
+        assert region_holds_dlm(A, X, 1e-3 * y, rho) == answer
+
+
+def test_neurons_of_one_pattern_count_once():
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(5, 3)), np.array([1.0, 0.0, 1.0, 1.0, 0.0])
+    A = np.asarray(activation_pattern(rng.normal(size=(2, 3)), X, 0.1))
+    # Two neurons in each cell make any vectors, and 2 x 3 >= 5 weights then fit any labels.
+    assert region_holds_dlm(np.hstack([A, A]), X, y, 0.1)
+    assert region_holds_dlm(np.hstack([A] * 15), X, y, 0.1)
+
+
+def test_minima_that_certificates_find_lie_in_regions_that_hold_one():
+    rng = np.random.default_rng(4)
+    verdicts = set()
+    for rho in (0.0, 0.1):
+        for _ in range(20):
+            X, W = rng.normal(size=(9, 3)), rng.normal(size=(2, 3))
+            A = np.asarray(activation_pattern(W, X, rho))
+            z = rng.normal(size=2)
+            y = np.asarray(khatri_rao(A, X)) @ (z[:, None] * W).ravel()
+            y = y + np.asarray(region_residual(A, X, rng.normal(size=9))) * rng.integers(0, 2)
+            verdict = certify(W, z, X, y, rho).verdict
+            verdicts.add(verdict)
+            if verdict in ("global_minimum", "suboptimal_dlm"):
+                assert region_holds_dlm(A, X, y, rho)
+    assert {"global_minimum", "suboptimal_dlm"} <= verdicts
+
+
+@pytest.mark.slow
+def test_all_regions_of_a_small_arrangement_agree_with_generators():
+    rng = np.random.default_rng(5)
+    X, y = rng.normal(size=(4, 2)), np.array([1.0, 0.0, 0.0, 1.0])
+    patterns, _ = cells(X)
+    for rho in (0.0, 0.1):
+        for pair in itertools.combinations_with_replacement(patterns, 2):
+            A = np.where(np.stack(pair, axis=1), 1.0, rho)
+            assert region_holds_dlm(A, X, y, rho) == holds_by_generators(A, X, y, rho)
+
+
+def test_bad_input_is_told_in_one_line():
+    A, X, y = np.ones((3, 2)), np.ones((3, 2)), np.ones(3)
+    for call in (
+        lambda: region_holds_dlm(A, X[:2], y, 0.0),
+        lambda: region_holds_dlm(A, X, y[:2], 0.0),
+        lambda: region_holds_dlm(0.5 * A, X, y, 0.0),
+        lambda: region_holds_dlm(A, X, y, 1.0),
+        lambda: region_holds_dlm(A, np.full((3, 2), np.nan), y, 0.0),
+    ):
+        with pytest.raises(UserError) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypatch):
+    X = np.asarray(jax.random.normal(jax.random.key(0), (30, 8)))
+    W = jax.random.normal(jax.random.key(1), (25, 8))
+    with pytest.raises(UserError, match="output_signs"):
+        region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(20, 10)), rng.integers(0, 2, 20).astype(float)
+    A = activation_pattern(rng.normal(size=(8, 10)), X, 0.0)
+    assert not region_holds_dlm(A, X, y, 0.0)
+    monkeypatch.setattr(membership, "MOST_SETS", 100)
+    with pytest.raises(UserError, match=r"100 sets.*output_signs"):
+        region_holds_dlm(A, X, y, 0.0)
+
+
+def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
+    rng = np.random.default_rng(0)
+    k, target = 16, np.array([0.0, 1.0, -1.0])
+    outputs = rng.integers(-1, 2, (3, k))
+    given = np.where(np.arange(k) % 8 == 3, -1, 0)
+    neurons = membership._Neurons([], outputs, np.ones((3, k)), np.zeros(k, bool), given)
+    tracemalloc.start()
+    found = membership._sign_choices(neurons, tuple(range(k)), list(range(k)), target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    options = [(-1, 1) if sign == 0 else (sign,) for sign in given]
+    every = np.array(list(itertools.product(*options)))
+    positive, negative = ((sign * every[:, None] * outputs > 0).any(axis=2) for sign in (1, -1))
+    allowed = np.where(target == 0, positive == negative, np.where(target > 0, positive, negative)).all(axis=1)
+    np.testing.assert_array_equal(found, every[allowed])
+    assert found.dtype == np.int8
+    assert peak < 6 * every.size

@@ -1,0 +1,219 @@
+"""Table 1 on the page and in its files, against hand-made results with known answers."""
+
+import dataclasses
+import math
+import re
+import statistics
+
+import pytest
+
+from mnnjax.config import Network, Problem, Study, Train
+from mnnjax.report import write_report
+from mnnjax.study.workdir.results_table import COLUMNS, TOO_LARGE, read_csv
+from mnnjax.wording import percent
+from tests.report import by_hand
+from tests.report.by_hand import make_workdir, report, status_of, text_of
+
+NEW = ("first_order_residual", "held_out_mce", "held_out_N")
+DIGITS = Problem(inputs="digits", labels="classes")
+
+
+def study_of(problem, repeats=3, train=None):
+    return Study("images", problem, Network(d1=(1,)), train=train, repeats=repeats, figure="table1")
+
+
+def make_row(d0, d1, N, seed, mce=0.0, verdict=TOO_LARGE, residual=1e-6, held_out_mce="", held_out_N=""):
+    more = {"first_order_residual": residual, "held_out_mce": held_out_mce, "held_out_N": held_out_N}
+    return by_hand.make_row("images", d1, N, seed, mce, verdict=verdict, d0=d0, **more)
+
+
+def write(path, study, rows, columns=None):
+    """The page as text, the rows of Table 1's file and those of the other table's."""
+    text = report(path, study, rows, columns)
+    return text, read_csv(path / "report" / "images.csv"), read_csv(path / "report" / "images_verdicts.csv")
+
+
+def test_counts_points_and_judges_rows(tmp_path):
+    rows = [make_row(64, 28, 1797, k, 2 * k / 1797) for k in range(3)]
+    rows += [make_row(64, 40, 1797, k) for k in range(3)]
+    page, (few, many, *paper), _ = write(tmp_path / "w", study_of(DIGITS), rows)
+    assert (few["best_misclassified"], few["worst_misclassified"], few["zero_mce_repetitions"]) == ("0", "4", "1")
+    assert float(few["mean_mce"]) == pytest.approx(2 / 1797)
+    assert float(few["parameters_per_point"]) == 65 * 28 / 1797
+    assert few["paper_data"] == few["paper_N"] == ""  # the paper has no such row
+    assert [(p["data"], p["N"], p["paper_data"], p["paper_d0"], p["paper_d1"], p["paper_N"]) for p in paper] == [
+        ("", "", "MNIST", "784", "89", "70000"),
+        ("", "", "CIFAR-10", "3072", "16", "50000"),
+        ("", "", "ImageNet 64x64", "12288", "105", "1280000"),
+    ]
+    # 28 units: not every repetition is at 0. 40 units: all are, but with 1.447 parameters a point.
+    assert status_of(page) == "does not agree"
+    assert "digits (scikit-learn), not in the paper's table, 1 hidden layer, d1 = 28, N = 1 797" in page
+    assert "does not agree: 1 of 3 repetitions with MCE 0, mean 0.111 %, worst 0.223 % (4 points)" in page
+    assert float(many["mean_mce"]) == 0
+    assert "parameters / N = 1.447" in page
+
+    assert "cannot be judged, since parameters / N = 1.447 is above 1.1: 3 of 3 repetitions" in page
+    page, _, _ = write(tmp_path / "many", study_of(DIGITS), [row for row in rows if row["d1"] == 40])
+    assert status_of(page) == "cannot be judged"
+
+    agreeing = [row | {"mce": 0.0} for row in rows if row["d1"] == 28]
+    page, _, _ = write(tmp_path / "good", study_of(DIGITS), agreeing)
+    assert status_of(page) == "agrees"
+    lost = agreeing[0] | {"mse": math.inf, "mce": math.nan, "verdict": "non_finite"}
+    page, (line, *_), _ = write(tmp_path / "lost", study_of(DIGITS), [lost, *agreeing[1:]])
+    assert status_of(page) == "does not agree"
+    assert (line["repetitions"], line["zero_mce_repetitions"], line["non_finite"]) == ("3", "2", "1")
+    assert "1 of 3 repetitions ended non-finite" in page
+
+
+# The inputs (d0, d1, N), and the paper's data beside them.
+BESIDE = [
+    ("mnist", "classes", (713, 89, 70_000), "MNIST"),
+    ("mnist", "random", (713, 89, 70_000), "stand-in for MNIST"),
+    ("cifar10", "classes", (3072, 16, 50_000), "CIFAR-10"),
+    ("patches32", "random", (3072, 16, 50_000), "stand-in for CIFAR-10"),
+    ("imagenet64", "classes", (12_288, 105, 1000), "ImageNet 64x64"),
+    ("patches64", "classes", (12_288, 105, 1000), "stand-in for ImageNet 64x64"),
+    ("gaussian", "random", (3072, 16, 50_000), "stand-in for CIFAR-10"),
+    ("gaussian", "random", (3072, 16, 500), ""),
+    ("gaussian", "random", (12_288, 105, 1_280_000), "stand-in for ImageNet 64x64"),
+    ("fashion_mnist", "classes", (784, 89, 70_000), ""),
+]
+
+
+@pytest.mark.parametrize(("inputs", "labels", "shape", "beside"), BESIDE)
+def test_the_papers_row_stands_beside_ours(tmp_path, inputs, labels, shape, beside):
+    sizes = {} if inputs != "gaussian" else {"d0": shape[:1], "N": shape[2:]}
+    study = study_of(Problem(inputs=inputs, labels=labels, **sizes))
+    page, (ours, *rest), _ = write(tmp_path / "w", study, [make_row(*shape, 0)])
+    assert ours["paper_data"] == beside
+    assert tuple(int(ours[name]) for name in ("d0", "d1", "N")) == shape
+    # Without a row of its own it stands over the whole of the paper's table.
+    assert [line["paper_data"] for line in rest] == ([] if beside else ["MNIST", "CIFAR-10", "ImageNet 64x64"])
+    assert [line["data"] for line in rest] == [""] * len(rest)
+    assert ("with random labels" in ours["data"]) == (labels == "random")
+    assert f"{beside}, 1 hidden layer" in page
+
+
+def test_the_papers_whole_table_is_listed_once(tmp_path):
+    """By the first of the parts without a row of their own that has results."""
+    parts = [dataclasses.replace(study_of(DIGITS), name=name) for name in ("late", "first", "second")]
+    mnist = dataclasses.replace(study_of(Problem(inputs="mnist", labels="classes")), name="mnist")
+    names = ("mnist", "first", "second")
+    rows = [make_row(64, 28, 1797, 0) | {"study": name} for name in names]
+    path = make_workdir(tmp_path / "w", dataclasses.replace(mnist, also=tuple(parts)), rows)
+    page = text_of(write_report([path]))
+    tables = [read_csv(path / "report" / f"{name}.csv") for name in names]
+    assert [[line["paper_data"] for line in table] for table in tables] == [
+        ["MNIST"], ["", "MNIST", "CIFAR-10", "ImageNet 64x64"], [""]
+    ]  # fmt: skip
+    assert page.count("below, its whole table") == 1
+
+
+def test_the_papers_numbers_are_those_of_its_table(tmp_path):
+    """Three figures of (d0 d1 + 2 d1) / N, cut off or rounded."""
+    _, (_, *paper), _ = write(tmp_path / "w", study_of(DIGITS), [make_row(64, 28, 1797, 0)])
+    for line in paper:
+        d0, d1, N = (int(line[f"paper_{name}"]) for name in ("d0", "d1", "N"))
+        assert abs(float(line["paper_parameters_per_point"]) - (d0 * d1 + 2 * d1) / N) < 1e-3
+    assert [float(line["paper_mce"]) for line in paper] == [0, 0, 0.001]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "wrong", "status"),
+    [
+        ("imagenet64", "classes", 10, "agrees"),
+        ("imagenet64", "classes", 11, "does not agree"),
+        ("imagenet64", "random", 10, "does not agree"),
+        ("patches64", "classes", 10, "does not agree"),
+        ("mnist", "classes", 1, "does not agree"),
+        ("patches32", "random", 0, "agrees"),
+    ],
+)
+def test_only_imagenet_may_err_as_much_as_in_the_paper(tmp_path, inputs, labels, wrong, status):
+    row = make_row(12, 105, 10_000, 0, mce=wrong / 10_000 * (1 + 5e-8))  # as float32 gives it
+    page, _, _ = write(tmp_path / "w", study_of(Problem(inputs=inputs, labels=labels)), [row])
+    assert status_of(page) == status
+    limit = "<= 0.1 %" if (inputs, labels) == ("imagenet64", "classes") else "0"
+    assert f"of 1 repetition with MCE {limit}, mean {percent(wrong / 10_000)}" in page
+
+
+def test_held_out_points_and_residuals(tmp_path):
+    train = [make_row(713, d1, 60_000, k, 0.0, held_out_mce=(450 + 10 * k + d1) / 10_000, held_out_N=10_000,
+                      residual=10.0 ** (-7 + k)) for d1 in (40, 80) for k in range(3)]  # fmt: skip
+    lost = make_row(713, 80, 60_000, 3, math.nan, "non_finite", math.nan, 0.9, 10_000) | {"mse": math.nan}
+    page, _, lines = write(tmp_path / "w", study_of(Problem(inputs="mnist", labels="classes")), [*train, lost])
+    for line in lines:
+        held_out = [(450 + 10 * k + int(line["d1"])) / 10_000 for k in range(3)]
+        assert float(line["mean_held_out_mce"]) == pytest.approx(statistics.mean(held_out))
+        assert float(line["std_held_out_mce"]) == pytest.approx(statistics.stdev(held_out))
+        assert int(line["best_held_out_misclassified"]) == 450 + int(line["d1"])
+        assert int(line["worst_held_out_misclassified"]) == 470 + int(line["d1"])
+        assert (line["held_out_N"], float(line["mean_mce"])) == ("10000", 0)
+        assert float(line["median_first_order_residual"]) == 1e-6
+        assert float(line["max_first_order_residual"]) == 1e-5
+    assert "on held-out points: from 4.9 % (490 of 10 000 points) to 5.5 % (550 of 10 000 points); mean 5.2 %" in page
+    assert "local minimum): from 1.0e-07 to 1.0e-05; median 1.0e-06" in page
+    assert "N = 60 000 (paper: 70 000)" in page
+
+
+def test_what_is_not_there_is_not_shown(tmp_path):
+    """Results of older versions lack the columns; others hold nothing out."""
+    old = [name for name in COLUMNS if name not in NEW]
+    page, table, (line,) = write(tmp_path / "old", study_of(DIGITS), [make_row(64, 28, 1797, 0)], old)
+    assert len(table) == 4
+    assert all(line[name] == "" for name in ("median_first_order_residual", "mean_held_out_mce", "held_out_N"))
+    assert not re.search(r"residual|held-out|\| / N", page)
+    page, _, (line,) = write(tmp_path / "new", study_of(DIGITS), [make_row(64, 28, 1797, 0)])
+    assert float(line["max_first_order_residual"]) == 1e-6
+    assert "local minimum): 1.0e-06; median" in page
+    assert "held-out" not in page
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        ([TOO_LARGE] * 3, "not certified (size)"),
+        (["global_minimum", "not_converged", "global_minimum"], "global minimum 2, not converged 1"),
+        ([TOO_LARGE, "suboptimal_dlm", "non_differentiable"],
+         "non-differentiable point 1, not certified (size) 1, suboptimal local minimum 1"),
+        (["", "", ""], "not recorded 3"),
+    ],
+)  # fmt: skip
+def test_verdicts_in_words(tmp_path, verdicts, words):
+    rows = [make_row(64, 28, 1797, k, verdict=verdict) for k, verdict in enumerate(verdicts)]
+    page, _, (line,) = write(tmp_path / "w", study_of(DIGITS), rows)
+    assert line["verdicts"] == words
+    assert words in page
+    assert ("too large for a certificate" in page) == (TOO_LARGE in verdicts)
+    assert sum(int(line[verdict or "not recorded"]) for verdict in set(verdicts)) == 3
+
+
+SETTINGS = [
+    (Problem(inputs="mnist", labels="classes"), "MNIST, training images (test images held out), PCA-whitened · labels"),
+    (Problem(inputs="mnist", labels="classes", split="all", whitening="zca"),
+     "MNIST, training and test images joined, ZCA-whitened · labels by class, the lower half against the upper half"),
+    (Problem(inputs="cifar10", labels="classes", lower_classes=(0, 2)), "labels by class, 0, 2 against all others"),
+    (Problem(inputs="cifar10", labels="classes", upper_classes=(3,)), "labels by class, all others against 3"),
+    (Problem(inputs="imagenet64", labels="classes", lower_classes=(2, 0, 1, 7), upper_classes=(9, 8, 5)),
+     "labels by class, 0-2, 7 against 5, 8-9 (plus minus one)"),
+    (Problem(inputs="mnist", labels="random"), "MNIST, training images, PCA-whitened · random labels"),
+    (Problem(inputs="patches32", labels="random", label_values="zero_one"),
+     "patches 32x32x3, PCA-whitened · random labels (zero one)"),
+    (Problem(d0=(12_288,), N=(10,)), "Gaussian inputs, random labels (plus minus one)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("problem", "text"), SETTINGS)
+def test_settings_of_images(tmp_path, problem, text):
+    page, _, _ = write(tmp_path / "w", study_of(problem), [make_row(64, 28, 1797, 0)])
+    assert text in page
+    assert "spread over the devices" not in page
+
+
+def test_settings_of_rows_on_the_devices(tmp_path):
+    problem = Problem(inputs="mnist", labels="classes", data_sets=1)
+    study = study_of(problem, train=Train(parallel="rows", batch_size=1024))
+    page, _, _ = write(tmp_path / "w", study, [make_row(64, 28, 1797, 0)])
+    assert "rows spread over the devices, all repetitions on the same points and batches" in page

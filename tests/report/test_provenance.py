@@ -1,0 +1,155 @@
+"""How the results were made, told from logs made by hand."""
+
+import datetime
+import json
+
+import pytest
+
+from mnnjax.config import Study
+from mnnjax.report import provenance as runs
+from mnnjax.report import write_report
+from mnnjax.study.workdir.results_table import read_csv
+from tests.report.by_hand import GAUSSIAN, make_row, make_workdir, text_of
+
+STUDY = Study("plain", GAUSSIAN)
+MACHINE = {
+    "processes": 1, "command": "mnnjax run configs/digits.py --small", "seed": 0, "mnnjax": "0.1.0",
+    "python": "3.11.7", "jax": "0.10.2", "jaxlib": "0.10.1", "devices": 2, "device": "cpu", "system": "Linux x86_64",
+    "processor": "AMD EPYC", "cores": 2, "memory_gb": 25,
+}  # fmt: skip
+
+
+def event(at, name, **values):
+    """A line of a log, so many seconds after 18:50."""
+    time = datetime.datetime(2026, 11, 24, 18, 50, tzinfo=datetime.UTC) + datetime.timedelta(seconds=at)
+    return json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": name, **values}) + "\n"
+
+
+def start(at, finished=0, cells=3, **values):
+    return event(at, "start", cells=cells, finished=finished, **(MACHINE | values))
+
+
+def cell(at, name="a"):
+    return event(at, "cell_end", cell=name, mce=0.0, seconds=1.0)
+
+
+def make_log(path, *lines, study=STUDY):
+    """A work folder with this log; without one if there are no lines."""
+    make_workdir(path, study, [make_row("plain", 4, 10, 0)])
+    if lines:
+        (path / "metrics.jsonl").write_text("".join(lines))
+    return path
+
+
+def written(*paths):
+    """The lines of runs.csv, and what the page says under its heading."""
+    page = text_of(write_report(paths))
+    return read_csv(paths[0] / "report" / "runs.csv"), page.rpartition("How this was made ")[2]
+
+
+def test_how_every_go_ended(tmp_path):
+    path = make_log(
+        tmp_path / "w",
+        *(start(0), cell(50), event(60, "stop", cell="b", reason="SIGTERM")),
+        *(start(100, 1), event(130, "chunk", cell="b", epoch=5)),
+        *(start(200, 1), cell(210, "b"), cell(5600, "c"), event(5600, "end")),
+        *(start(6000, 3), event(6090, "chunk")),
+    )
+    lines, page = written(path)
+    assert [line["ended"] for line in lines] == ["stopped", "lost", "finished", "no end in the log"]
+    assert [line["seconds"] for line in lines] == ["60", "30", "5400", "90"]
+    cells = [(line["finished_before"], line["finished_after"], line["cells"]) for line in lines]
+    assert cells == [("0", "1", "3"), ("1", "1", "3"), ("1", "3", "3"), ("3", "3", "3")]
+    assert lines[1]["started"] == "2026-11-24T18:51:40+0000"
+    assert {line["machine"] for line in lines} == {"2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu"}
+    assert {(line["mnnjax"], line["jax"], line["jaxlib"]) for line in lines} == {("0.1.0", "0.10.2", "0.10.1")}
+    assert {(line["folder"], line["shard"], line["command"]) for line in lines} == {("w", "", MACHINE["command"])}
+
+    assert page.startswith("Time in all: 1.6 h in 4 goes. ")
+    assert "Lost: it ended without a word, killed or by an error. No end in the log: lost, or still running." in page
+    assert "mnnjax run configs/digits.py --small 2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu 2026-11-24 18:50" in page
+    assert "2026-11-24 18:53 1.5 h 1 3 of 3 finished 0 0.1.0 0.10.2" in page
+    assert "work folder" not in page
+
+
+def test_logs_of_older_versions_and_damaged_ones(tmp_path):
+    old = json.dumps({"time": "2026-11-24T20:49:00+0200", "event": "start", "cells": 3, "finished": 0}) + "\n"
+    whole = make_log(tmp_path / "old", old, cell(0), event(10, "end"))
+    (line,), page = written(whole)
+    told = {"folder", "started", "seconds", "finished_before", "finished_after", "cells", "ended"}
+    assert {name for name, value in line.items() if value} == told
+    assert "A dash: not in the log" in page
+    assert "2026-11-24 18:49 70 s" in page
+
+    # A start of which half a line is left, and one that was lost with the whole beginning.
+    lines = (
+        cell(5),
+        event(10, "stop"),
+        start(20)[:40] + "\n",
+        cell(25, "b"),
+        event(30, "end"),
+        start(40),
+        cell(50)[:9],
+    )
+    (first, second, third), _ = written(make_log(tmp_path / "damaged", *lines))
+    assert [go["ended"] for go in (first, second, third)] == ["stopped", "finished", "no end in the log"]
+    assert [go["seconds"] for go in (first, second, third)] == ["5", "5", "0"]
+    assert (first["machine"], first["finished_after"], third["finished_after"]) == ("", "", "0")
+
+
+def test_no_log(tmp_path):
+    lines, page = written(make_log(tmp_path / "w"))
+    assert lines == []
+    assert page == "Time in all: no log (metrics.jsonl) tells. File in the folder report : runs.csv"
+
+
+def test_shards_and_several_folders(tmp_path):
+    first = make_log(tmp_path / "one", start(0), event(3, "end"))
+    for index in (1, 0):
+        make_log(first / f"shard-{index}-of-2", start(10 + index, cells=1), cell(20), event(30, "end"))
+    second = make_log(tmp_path / "two", start(0, processes=3), event(100, "stop"))
+    before = (first / "results.csv").read_bytes()
+    lines, page = written(first, second)
+    names = [(line["folder"], line["shard"], line["seconds"]) for line in lines]
+    assert names == [("one", "", "3"), ("one", "0/2", "20"), ("one", "1/2", "19"), ("two", "", "100")]
+    assert lines[3]["machine"] == "2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu, first of 3 processes"
+    assert "Time in all, one : 42 s in 3 goes in 3 folders, which may have run side by side." in page
+    assert "Time in all, two : 2 min in 1 go." in page
+    assert "work folder shard command" in page
+    assert (first / "results.csv").read_bytes() == before
+
+    (line,), _ = written(first / "shard-1-of-2")
+    assert (line["folder"], line["shard"]) == ("shard-1-of-2", "1/2")
+
+
+def test_a_machine_that_is_taken_away_a_hundred_times(tmp_path):
+    lines = []
+    for k in range(100):
+        lines += [start(100 * k, k, 101), cell(100 * k + 30, f"c{k}")]
+        lines += [event(100 * k + 36, "stop")] if k % 4 else []
+    lines += [start(10_000, 100, 101, cores=8), cell(10_010, "last"), event(10_020, "end")]
+    path = make_log(tmp_path / "w", *lines)
+    some, page = written(path)
+    assert len(some) == 101
+    assert "58 min 0 100 of 101 lost 25, stopped 75" in page
+    assert "8 cores of AMD EPYC" in page
+    assert "20 s 100 101 of 101 finished" in page
+    assert "in 101 goes." in page
+    assert "runs.csv has them one by one" in page
+    few = runs.goes(path)[:20]
+    assert runs.condensed(few) == few
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"device": "TPU v4", "devices": 8, "cores": 1},
+            "8 x TPU v4, 1 core of AMD EPYC, 25 GB, Linux x86_64",
+        ),
+        ({"processor": "", "memory_gb": 0, "system": "Darwin arm64"}, "2 cores, Darwin arm64, cpu"),
+    ],
+)
+def test_machines_in_words(tmp_path, values, words):
+    (go,) = runs.goes(make_log(tmp_path / "w", start(0, **values)))
+    assert go.machine == words

@@ -1,0 +1,231 @@
+"""The estimate of a study's time on invented machines whose times are known, and on this one."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from mnnjax import landscape
+from mnnjax.cli.run import load_config
+from mnnjax.config import Network, Problem, Study, Train, Volume
+from mnnjax.study.plan.grid import Cell, cells
+from mnnjax.study.plan.shard import Shard
+from mnnjax.study.resources import time_training as probes
+from mnnjax.study.resources import time_volumes as volume_probes
+from mnnjax.study.resources.estimate import Timers, describe, estimate
+from mnnjax.study.resources.extrapolate import Timed, Work
+from mnnjax.study.resources.memory import memory_per_device
+from mnnjax.training import RowLayout
+from tests.project import CONFIGS
+from tests.study.one_cell import one_cell
+
+# A machine on which a unit of work takes a nanosecond.
+INVENTED = Timers(
+    epoch=lambda cell: Timed(1e-9 * cell.work / cell.part.train.total_epochs, 2.0),
+    certificates=lambda cell: Timed(1e-9 * cell.N * cell.part.repeats),
+    volumes=lambda cell: Timed(1e-9 * cell.work, 3.0),
+)
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["full", "small"])
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_cell_of_every_config_has_memory_and_time(path, small):
+    """Of image configs too, without their data."""
+    planned = cells(load_config(str(path), small))
+    found = estimate(planned, INVENTED)
+    assert [own.cell for own in found.cells] == planned
+    for own in found.cells:
+        trained = own.cell.part.volume is None
+        assert own.host_bytes > own.device_bytes
+        assert (own.device_bytes > 0) == (own.training > 0) == trained
+        assert (own.volumes > 0) == (not trained)
+        assert np.isfinite(own.seconds)
+    text = describe(found)
+    assert all(f"{cell.id} " in text for cell in planned)
+
+
+def test_totals_are_sums_and_shards_add_up_to_the_whole():
+    planned = cells(load_config(str(CONFIGS[0].parent / "quickstart.py")))
+    whole = estimate(planned, INVENTED)
+    for name in ("training", "certificates", "volumes", "saving"):
+        assert whole.totals[name] == pytest.approx(sum(getattr(own, name) for own in whole.cells))
+    assert whole.totals["total"] == pytest.approx(sum(whole.totals.values()) - whole.totals["total"])
+    assert whole.totals["compiling"] == pytest.approx(2.0 * len({cell.shape for cell in planned}))
+    shards = [whole.of(Shard(i, 3).of(planned)) for i in range(3)]
+    assert sum(len(shard.cells) for shard in shards) == len(planned)
+    for name in ("training", "certificates", "saving"):
+        assert sum(shard.totals[name] for shard in shards) == pytest.approx(whole.totals[name])
+    # A shape that several shards have is compiled by each.
+    assert sum(shard.totals["compiling"] for shard in shards) >= whole.totals["compiling"]
+
+
+def test_twice_the_epochs_take_twice_the_training():
+    def training(epochs):
+        train = Train(epochs=epochs, decay_epochs=epochs)
+        return estimate([one_cell(train)], Timers(epoch=lambda _: Timed(0.25, 1.0), certificates=INVENTED.certificates))
+
+    once, twice = training(500).totals, training(1000).totals
+    assert once["training"] == pytest.approx(250)
+    assert twice["training"] == pytest.approx(500)
+    assert twice["certificates"] == pytest.approx(once["certificates"])
+    assert twice["compiling"] == once["compiling"] == 1.0
+
+
+def test_problems_beyond_certificates_take_no_time_for_them():
+    (cell,) = cells(Study("s", Problem(d0=(100,), N=(7000,)), Network(d1=(70,))))
+    assert not landscape.certifiable(cell.N, cell.d0, cell.d1)
+    assert estimate([cell], INVENTED).totals["certificates"] == 0
+
+
+def grid() -> list[Cell]:
+    return cells(Study("s", Problem(d0=(10, 20, 40, 80), N=(50, 200, 800)), Network(hidden_layers=(1, 2))))
+
+
+def work(truth, budget=1e9):
+    return Work(lambda c: c.work, lambda c: c.hidden_layers, lambda c: c.work, lambda c: Timed(truth(c)), budget)
+
+
+def test_a_model_that_is_right_up_to_a_factor_gives_the_true_times():
+    """Of each kind, once both kinds were timed."""
+    planned = grid()
+    truth = {cell.id: cell.work * 1e-9 * (5.0 if cell.hidden_layers == 2 else 1.0) for cell in planned}
+    found = work(lambda cell: truth[cell.id]).scaled(planned)
+    assert len(found.timed) < len(planned) / 2
+    assert found.seconds == pytest.approx(truth)
+
+
+def test_a_rate_that_depends_on_size_is_followed():
+    planned = grid()
+    truth = {cell.id: (cell.work + 1e7) * 1e-9 for cell in planned}
+    found = work(lambda cell: truth[cell.id]).scaled(planned)
+    assert all(found.seconds[name] == pytest.approx(truth[name]) for name in found.timed)
+    assert sum(found.seconds.values()) == pytest.approx(sum(truth.values()), rel=0.1)
+
+
+def test_the_costliest_shape_is_timed_first_and_one_is_enough():
+    planned = grid()
+    found = work(lambda cell: cell.work, budget=0.0).scaled(planned)
+    assert found.timed == [max(planned, key=lambda cell: cell.work).id]
+    assert work(lambda cell: cell.work).scaled([]) == ({}, 0.0, [])
+
+
+def test_what_is_timed_of_a_large_cell_is_small():
+    (cell,) = cells(load_config(str(CONFIGS[0].parent / "imagenet64.py")))
+    small = probes.cut(probes.on_random_points(cell))
+    devices = jax.devices()
+    assert memory_per_device(cell, devices) * len(devices) > 5e10
+    assert memory_per_device(small, devices) * len(devices) <= probes.MOST_BYTES
+    assert (small.d0, small.d1) == (cell.d0, cell.d1)
+    # Several batches, which are copied out of the rows.
+    assert RowLayout(small.N, small.part.train.batch_size).steps > 1
+    tiny = one_cell()
+    assert probes.cut(tiny) == tiny
+
+
+def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
+    def never(cell):
+        raise AssertionError(f"{cell.id} was timed")
+
+    large, small = cells(Study("s", Problem(d0=(10,), N=(50,)), Network(d1=(10**10, 5))))
+    found = estimate([large], Timers(never, never, never))
+    assert found.totals["total"] > 0
+    assert f"does not fit this machine: {large.id} wants " in describe(found).splitlines()[-1]
+    assert [large.id not in timed for timed in estimate([large, small], INVENTED).timed.values()] == [True, True]
+    assert "does not fit" not in describe(estimate([small], INVENTED))
+    # What can be cut is timed: one plans for other machines.
+    (many,) = cells(Study("s", Problem(d0=(10,), N=(10**9,)), Network(d1=(5,))))
+    found = estimate([many], INVENTED)
+    assert found.timed == {"training": [many.id]}
+    assert f"{many.id} wants " in describe(found).splitlines()[-1]
+
+
+PROBED = [
+    one_cell(Train(epochs=4, decay_epochs=4, chunk_epochs=4)),
+    one_cell(Train("newton", epochs=4, decay_epochs=0, precision="float64")),
+    one_cell(Train(batch_size=64, parallel="rows", epochs=2), d0=(6,), N=(200,), data_sets=1),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", PROBED, ids=["adam", "newton", "rows"])
+def test_real_programs_are_timed(cell):
+    found = probes.time_epoch(cell)
+    assert 0 < found.seconds < 10
+    assert found.compiling > 0
+    assert probes.time_certificates(cell).seconds > 0
+
+
+@pytest.mark.slow
+def test_images_are_timed_on_random_points_of_their_shape(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNNJAX_DATA_DIR", str(tmp_path / "none"))
+    train = Train(batch_size=64, epochs=1, decay_epochs=1)
+    (cell,) = cells(Study("s", Problem("mnist", "classes", N=(128,)), Network(d1=(2,)), train=train, repeats=1))
+    assert 0 < probes.time_epoch(cell).seconds < 10
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_dry_run_leaves_nothing_behind(tmp_path):
+    command = [sys.executable, "-m", "mnnjax.cli", "run", str(CONFIGS[0].parent / "quickstart.py"), "--dry-run"]
+    small = ["--small", "--problem.d0_d1_over_N", "1", "--network.hidden_layers", "1"]
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    run = subprocess.run([*command, *small], cwd=tmp_path, env=os.environ | homes, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert "timed just now, training: " in run.stdout
+    assert not list(tmp_path.iterdir())
+
+
+VOLUMES = {
+    "sampling": Volume(draws=64, batch=32),
+    "limited": Volume(draws=64, batch=32, suboptimal_draws=0, global_draws=16, redraw=True),
+    "splitting": Volume(method="splitting", draws=32, batch=32, particles=80, splits=3, linear_programs=4),
+    "exact": Volume(method="exact"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", VOLUMES)
+def test_volumes_are_timed(method):
+    study = Study("s", Problem(d0=(2,), N=(5,)), Network(d1=(2,)), volume=VOLUMES[method], repeats=2)
+    (cell,) = cells(study)
+    once = volume_probes.time_volumes(cell)
+    assert 0 < once.seconds < 100
+    # Twice the repetitions are modelled to take twice the time.
+    (more,) = cells(dataclasses.replace(study, repeats=4))
+    assert volume_probes.volume_model(more) == pytest.approx(2 * volume_probes.volume_model(cell))
+
+
+def test_the_plan_as_text_counts_what_is_planned():
+    planned = cells(Study("s", Problem(d0=(5, 6), N=(40, 50))))
+    found = estimate(planned, INVENTED)
+    lines = describe(found).splitlines()
+    table = lines[1 : lines.index("")]
+    assert [line.split()[:4] for line in table] == [
+        [c.id, str(c.N), str(c.N_padded), str(c.parameters)] for c in planned
+    ]
+    # 2 x (40 + 50) points in 2 x 2 x 50 rows.
+    counts = next(line for line in lines if "repetitions" in line)
+    assert counts == "4 cells, 120 repetitions, 2 shapes to compile, 10.0 % of rows are padding"
+    assert f"on {jax.device_count()} CPU devices: about" in describe(found)
+    shard = describe(found, Shard(1, 2).of(planned))
+    assert planned[0].id not in shard.split("shapes to compile")[0]
+    assert "2 cells, 60 repetitions" in shard
+    assert "the whole study (4 cells) on" in shard
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        (Study("s", Problem(d0=(5,), N=(9,)), train=Train("newton", decay_epochs=0)), "upper bound"),
+        (Study("s", Problem("digits", "classes"), Network(d1=(3,))), "d0 as published"),
+        (Study("s", Problem(d0=(5,), N=(9,)), volume=Volume(relative_width=0.3)), "upper bound"),
+        (Study("s", Problem(d0=(5,), N=(9,))), "random networks"),
+    ],
+)
+def test_the_text_says_what_the_estimate_is(study, said):
+    assert said in describe(estimate(cells(study), INVENTED))

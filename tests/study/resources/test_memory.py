@@ -1,0 +1,102 @@
+"""Memory of a cell against programs' own accounts, and against what certificates allocate."""
+
+import functools
+import tracemalloc
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mnnjax import landscape
+from mnnjax.config import Network, Train
+from mnnjax.network import MNN
+from mnnjax.study.execution.seed_parallel import seed_programs, spread
+from mnnjax.study.resources.memory import certificate_bytes, memory_on_host, memory_per_device
+from mnnjax.training import RowLayout, make_row_training, row_devices
+from mnnjax.training.rows import AXIS, Rows
+from mnnjax.training.sharded import make_device_epochs
+from tests.study.one_cell import one_cell
+
+
+def own_account(program) -> int:
+    found = program.memory_analysis()
+    return (
+        found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes + found.temp_size_in_bytes
+    )
+
+
+# What the estimate may be above a program's own account, of buffers that XLA shares; never below it.
+SHARED = 2.0
+
+BY_SEEDS = [
+    one_cell(d0=(20,), N=(400,), repeats=30),
+    one_cell(d0=(30,), N=(2000,), repeats=16, network=Network(hidden_layers=(2,))),
+    one_cell(Train(batch_size=64), d0=(20,), N=(1000,), repeats=16),
+    one_cell(Train("newton", epochs=4, decay_epochs=0, precision="float64"), d0=(20,), N=(300,), repeats=16),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", BY_SEEDS, ids=["full_batch", "two_layers", "mini_batch", "newton"])
+def test_memory_of_training_by_seeds_is_that_of_its_program(cell):
+    together, turns, devices = spread(cell)
+    programs = seed_programs(cell.part, *cell.shape[1:], together, turns, devices)
+    count, dtype = together * turns * devices, jnp.dtype(cell.part.train.precision)
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+    X, y = (jax.ShapeDtypeStruct((count, cell.N_padded, *rest), dtype) for rest in ((cell.d0,), ()))
+    state = jax.eval_shape(programs.init, keys)
+    needed = own_account(programs.run_epochs.lower(state, keys, X, y, cell.N, 0, 2).compile())
+    assert needed <= memory_per_device(cell, jax.devices()) <= SHARED * needed
+
+
+BY_ROWS = [
+    one_cell(Train(batch_size=512, parallel="rows"), d0=(200,), N=(20_000,), data_sets=1),
+    one_cell(Train(batch_size=8192, parallel="rows"), d0=(300,), N=(30_000,), data_sets=1),
+    one_cell(Train(batch_size=2048, parallel="rows", rows_precision="bfloat16"), d0=(99,), N=(99_000,), data_sets=1),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", BY_ROWS, ids=["small_batch", "large_batch", "bfloat16"])
+def test_memory_of_training_by_rows_is_that_of_its_program(cell):
+    part, devices = cell.part, row_devices(jax.devices())
+    train, layout, blocks = part.train, RowLayout(cell.N, part.train.batch_size), 64 // len(devices)
+    rows = len(devices), blocks, layout.rows
+
+    def held(*shape, dtype=jnp.float32):
+        return jax.ShapeDtypeStruct(shape, dtype)
+
+    X_dtype = jnp.float32 if train.rows_precision == "same" else jnp.uint16
+    placed = Rows(held(*rows, cell.d0, dtype=X_dtype), held(*rows), held(*rows), held(len(devices), dtype=jnp.int32))
+    sizes = part.problem, part.network, train, 1, cell.d0, cell.d1, cell.N
+    keys = jax.random.split(jax.random.key(0), part.repeats)
+    state = jax.eval_shape(make_row_training(*sizes, devices).init, keys)
+    epochs = functools.partial(
+        make_device_epochs(MNN((cell.d1,), dtype=jnp.dtype("float32")), 0.0, train, layout), epochs=2
+    )
+    program = jax.pmap(epochs, axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None, devices=devices)
+    needed = own_account(program.lower(state, jax.random.key(0), placed, 0).compile())
+    assert needed <= memory_per_device(cell, jax.devices()) <= SHARED * needed
+
+
+@pytest.mark.parametrize(("N", "d"), [(180, 15), (225, 15), (500, 12)], ids=["rows", "square", "columns"])
+def test_memory_of_a_certificate_is_what_it_allocates(N, d):
+    rng = np.random.default_rng(0)
+    W, z, X = rng.standard_normal((d, d)), rng.standard_normal(d), rng.standard_normal((N, d))
+    y = np.sign(rng.standard_normal(N))
+    landscape.certify(W, z, X, y, 0.0)
+    tracemalloc.start()
+    try:
+        landscape.certify(W, z, X, y, 0.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 1.2 <= certificate_bytes(N, d, d) <= 1.6 * peak
+
+
+def test_the_host_holds_what_its_devices_hold():
+    cell, devices = one_cell(d0=(50,), N=(20_000,), repeats=64), jax.devices()
+    assert memory_on_host(cell, devices) > 8 * memory_per_device(cell, devices)
+    # Half as many devices take twice the seeds each.
+    assert memory_per_device(cell, devices[:4]) > 1.5 * memory_per_device(cell, devices)
