@@ -22,10 +22,17 @@ import dataclasses
 from mnnjax.config import Network, Problem, Study, Volume
 
 BOTH = Volume(
-    method="splitting", eps=0.1, draws=4096, batch=64, relative_width=0.3, particles=2000, splits=10, linear_programs=10
+    method="splitting",
+    eps=0.1,
+    samples=4096,
+    batch=64,
+    relative_width=0.3,
+    particles=2000,
+    runs=10,
+    max_linear_programs=10,
 )
-CANDIDATES = dataclasses.replace(BOTH, draws=64, global_draws=0, relative_width=None, linear_programs=0)
-FEW = dataclasses.replace(BOTH, draws=64, particles=100, splits=4, relative_width=None)
+CANDIDATES = dataclasses.replace(BOTH, samples=64, global_samples=0, relative_width=None, max_linear_programs=0)
+FEW = dataclasses.replace(BOTH, samples=64, particles=100, runs=4, relative_width=None)
 SMALL, LARGE = (8, 12, 16, 24), (32, 48, 64, 96)
 
 
@@ -51,5 +58,7 @@ study = dataclasses.replace(
 )
 small = dataclasses.replace(
     scaling("linear", (6,), (2.0,), 0.0, FEW, 1),
-    also=(scaling("root_large", (8,), (2.0,), 0.1, dataclasses.replace(FEW, global_draws=0, linear_programs=0), 1),),
+    also=(
+        scaling("root_large", (8,), (2.0,), 0.1, dataclasses.replace(FEW, global_samples=0, max_linear_programs=0), 1),
+    ),
 )

@@ -28,7 +28,7 @@ study = Study(
         decay_epochs=700,
         decay_to=1e-2,
         chunk_epochs=5,
-        parallel="rows",
+        parallel="data",
     ),
     repeats=3,
     figure="table1",
@@ -37,7 +37,7 @@ small = Study(
     name="cifar10",
     problem=Problem(inputs="cifar10", labels="classes", data_sets=1, N=(512,), whitening_images=200),
     network=Network(d1=(3,), bias=True),
-    train=Train(learning_rate=3e-3, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="rows"),
+    train=Train(learning_rate=3e-3, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="data"),
     repeats=2,
     figure="table1",
 )

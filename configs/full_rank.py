@@ -25,10 +25,10 @@ import dataclasses
 
 from mnnjax.config import Network, Problem, Study, Volume
 
-RANK = Volume(draws=1000, batch=512, redraw=True, suboptimal_draws=0, global_draws=0)
-MINIMA = Volume(draws=50, batch=64, redraw=True, suboptimal_draws=0, output_signs="random")
-FEW = dataclasses.replace(RANK, draws=32, batch=32)
-FEW_MINIMA = dataclasses.replace(MINIMA, draws=8, batch=16)
+RANK = Volume(samples=1000, batch=512, redraw=True, suboptimal_samples=0, global_samples=0)
+MINIMA = Volume(samples=50, batch=64, redraw=True, suboptimal_samples=0, output_signs="random")
+FEW = dataclasses.replace(RANK, samples=32, batch=32)
+FEW_MINIMA = dataclasses.replace(MINIMA, samples=8, batch=16)
 
 NARROW = {"N": tuple(range(10, 191, 20)), "d1": tuple(range(1, 16))}
 WIDE = {"N": tuple(range(10, 101, 10)), "d1": tuple(range(30, 301, 30))}
@@ -73,7 +73,7 @@ def square(volume: Volume, widths: tuple[int, ...], ratios: tuple[float, ...]) -
 study = together(
     *heat_maps(RANK, NARROW, WIDE),
     *heat_maps(MINIMA, NARROW_MINIMA, WIDE_MINIMA, "_minima"),
-    square(dataclasses.replace(MINIMA, draws=1000, global_draws=200), (10, 15, 20), (1.1, 1.5, 2.0, 3.0, 4.0)),
+    square(dataclasses.replace(MINIMA, samples=1000, global_samples=200), (10, 15, 20), (1.1, 1.5, 2.0, 3.0, 4.0)),
 )
 small = together(
     heat_map("uniform_d0_1", FEW, WIDE_SMALL, True, d0=(1,)),

@@ -28,7 +28,7 @@ study = Study(
         decay_to=1e-2,
         chunk_epochs=5,
         checkpoint_chunks=1,
-        parallel="rows",
+        parallel="data",
         rows_precision="bfloat16",
     ),
     repeats=1,

@@ -19,7 +19,7 @@ study = Study(
     problem=Problem(inputs="imagenet64", labels="classes", data_sets=1, N=(1_280_000,)),
     network=Network(d1=(105,), bias=True),
     train=Train(
-        learning_rate=3e-3, batch_size=8192, epochs=50, decay_epochs=150, decay_to=1e-2, chunk_epochs=5, parallel="rows"
+        learning_rate=3e-3, batch_size=8192, epochs=50, decay_epochs=150, decay_to=1e-2, chunk_epochs=5, parallel="data"
     ),
     repeats=1,
     figure="table1",
@@ -28,7 +28,7 @@ small = Study(
     name="imagenet64",
     problem=Problem(inputs="imagenet64", labels="classes", data_sets=1, N=(512,), whitening_images=200),
     network=Network(d1=(3,), bias=True),
-    train=Train(learning_rate=3e-3, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="rows"),
+    train=Train(learning_rate=3e-3, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="data"),
     repeats=2,
     figure="table1",
 )

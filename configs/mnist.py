@@ -21,7 +21,7 @@ from mnnjax.config import Network, Problem, Study, Train
 ALL = Problem(inputs="mnist", labels="classes", split="all", whitening="zca", data_sets=1)
 NETWORK = Network(d1=(89,), bias=True)
 TRAIN = Train(
-    learning_rate=5e-3, batch_size=512, epochs=50, decay_epochs=700, decay_to=5e-3, chunk_epochs=10, parallel="rows"
+    learning_rate=5e-3, batch_size=512, epochs=50, decay_epochs=700, decay_to=5e-3, chunk_epochs=10, parallel="data"
 )
 
 
@@ -39,7 +39,7 @@ def both_splits(problem: Problem, network: Network, train: Train, fewer: Train, 
 
 
 study = both_splits(ALL, NETWORK, TRAIN, dataclasses.replace(TRAIN, decay_epochs=250), repeats=3)
-SMALL_TRAIN = Train(learning_rate=1e-2, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="rows")
+SMALL_TRAIN = Train(learning_rate=1e-2, batch_size=128, epochs=20, decay_epochs=20, chunk_epochs=10, parallel="data")
 small = both_splits(
     dataclasses.replace(ALL, N=(512,), whitening_images=200),
     Network(d1=(3,), bias=True),

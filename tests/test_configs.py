@@ -70,7 +70,7 @@ def test_the_volume_studies_have_the_sizes_that_are_asked_for():
     ranks = cells_of("full_rank.py")
     for cell in ranks.pop("square"):
         assert cell.d0 == cell.d1
-        assert cell.part.volume.global_draws > 0
+        assert cell.part.volume.global_samples > 0
     for name, own in ranks.items():
         part, sizes = own[0].part, {(c.N, c.d1) for c in own}
         assert part.problem.inputs == name.split("_")[0]

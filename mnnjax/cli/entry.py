@@ -48,7 +48,7 @@ REPORT_EPILOG = """exit codes: 0 written; 2 a folder holds no study, or cannot b
 
 examples:
   mnnjax report runs/fig5_1
-  mnnjax report runs/adam runs/newton           both in runs/adam/report.html"""
+  mnnjax report runs/adam runs/sgd              both in runs/adam/report.html"""
 
 
 def _report(arguments: Sequence[str]) -> int:

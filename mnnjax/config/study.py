@@ -58,7 +58,7 @@ class Train:
     """How a network is trained: the mean squared error under an Optax optimizer."""
 
     optimizer: str = "adam"
-    """Any Optax optimizer with a learning rate, by its name there: adam, sgd, rmsprop, ...; or newton, our own."""
+    """An Optax optimizer that has a learning rate, such as adam, sgd or rmsprop; or levenberg_marquardt, our own."""
     optimizer_options: tuple[tuple[str, int | float | bool], ...] = ()
     """Its further arguments: (("momentum", 0.9),) in a config, momentum 0.9 on the command line."""
     learning_rate: float = 1e-2
@@ -77,12 +77,12 @@ class Train:
     """Epochs between two looks of the host: progress, metrics, a stop request."""
     checkpoint_chunks: int = 5
     """Chunks between two checkpoints."""
-    parallel: Literal["seeds", "rows"] = "seeds"
-    """What the devices share among them. seeds: each has its own repetitions, with all their points. rows: each has its
-    own rows of X, and all repetitions train on the same points in the same batches (with problem.data_sets=1).
-    Inputs that are drawn, not read, differ between the two from the same seed."""
+    parallel: Literal["replicas", "data"] = "replicas"
+    """What the devices share. replicas: each device trains some of the repetitions, with all their points. data: each
+    device holds some rows of X, and all repetitions train on the same points in the same batches (with
+    problem.data_sets=1). Inputs that are drawn, not read, differ between the two from the same seed."""
     rows_precision: Literal["same", "bfloat16"] = "same"
-    """Of parallel="rows": X is kept as `precision` says, or rounded to bfloat16, which takes half of the memory; the
+    """Of parallel="data": X is kept as `precision` says, or rounded to bfloat16, which takes half of the memory; the
     rounded points are then the problem's points. All arithmetic is in `precision`."""
 
     def __post_init__(self):
@@ -97,14 +97,17 @@ class Train:
         for name in ("batch_size", "chunk_epochs", "checkpoint_chunks"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"train.{name}: {value} is too small; give at least 1")
-        if self.parallel == "seeds":
-            require(self.rows_precision == "same", "train.rows_precision: it is of parallel='rows'; leave it at 'same'")
+        if self.parallel == "replicas":
+            require(self.rows_precision == "same", "train.rows_precision: it is of parallel='data'; leave it at 'same'")
         else:
-            require(self.optimizer != "newton", "train.parallel: newton shares seeds among the devices; take 'seeds'")
+            require(
+                self.optimizer != "levenberg_marquardt",
+                "train.parallel: levenberg_marquardt spreads repetitions over the devices; take 'replicas'",
+            )
             even = self.batch_size is None or self.batch_size % ROW_BLOCKS == 0
             require(
                 even,
-                f"train.batch_size: {self.batch_size} is no multiple of {ROW_BLOCKS}, which parallel='rows' needs; "
+                f"train.batch_size: {self.batch_size} is no multiple of {ROW_BLOCKS}, which parallel='data' needs; "
                 "try 1024",
             )
 
@@ -124,41 +127,41 @@ class Volume:
     regions, for d0 up to 3 and small N and d1."""
     eps: float = 0.0
     """MCE above which a local minimum counts as bad (Definition 4)."""
-    draws: int = 10_000
+    samples: int = 10_000
     """Draws of W a repetition."""
-    suboptimal_draws: int | None = None
+    suboptimal_samples: int | None = None
     """How many of them, the first, are asked for V(L_eps); None: all, 0: none. The rank of all is measured. Splitting
     has its own way to V(L_eps)."""
-    global_draws: int | None = None
+    global_samples: int | None = None
     """The same for V(G), where a draw can take many linear programs."""
     batch: int = 1024
     """Draws between two looks of the host; a multiple of 16."""
     relative_width: float | None = None
-    """Stop before `draws` where every interval is narrower than this times its estimate."""
+    """Stop before `samples` where every interval is narrower than this times its estimate."""
     redraw: bool = False
     """Every draw has its own X and y: the expectation of Theorem 6, in place of one data set's volumes."""
     output_signs: Literal["any", "random"] = "any"
     """any: a global minimum may have any z (Definition 4). random: z has random signs that are drawn with W."""
     particles: int = 2000
     """Of splitting: partial networks carried from neuron to neuron."""
-    splits: int = 20
+    runs: int = 20
     """Of splitting: independent runs, from which its interval comes."""
-    linear_programs: int = 50
+    max_linear_programs: int = 50
     """Of splitting: final particles of a run, at most, that are asked by linear programs for a minimum; with 0 only an
     upper end of V(L_eps) is found."""
 
     def __post_init__(self):
         require_types("volume.", self)
         require(0 <= self.eps < 1, f"volume.eps: {self.eps} is not a fraction in [0, 1)")
-        least = {"draws": 1, "suboptimal_draws": 0, "global_draws": 0, "batch": 16, "particles": 2, "splits": 2}
-        least["linear_programs"] = 0
+        least = {"samples": 1, "suboptimal_samples": 0, "global_samples": 0, "batch": 16, "particles": 2, "runs": 2}
+        least["max_linear_programs"] = 0
         for name, smallest in least.items():
             value = getattr(self, name)
             good = value is None or value >= smallest
             require(good, f"volume.{name}: {value} is too small; give at least {smallest}")
         require(self.batch % 16 == 0, f"volume.batch: {self.batch} is no multiple of 16; try 1024")
-        own = self.method != "splitting" or self.suboptimal_draws is None
-        require(own, "volume.suboptimal_draws: splitting has its own way to V(L_eps); leave it out")
+        own = self.method != "splitting" or self.suboptimal_samples is None
+        require(own, "volume.suboptimal_samples: splitting has its own way to V(L_eps); leave it out")
         width = self.relative_width
         require(width is None or 0 < width < math.inf, f"volume.relative_width: {width} is not positive; try 0.2")
         one = self.method == "sampling" or not self.redraw
@@ -207,9 +210,9 @@ class Study:
             require(
                 one, "network.hidden_layers: capacity is of one hidden layer, whose global minima are proven; give 1"
             )
-            shared = self.training.parallel == "seeds" or self.problem.data_sets == 1
+            shared = self.training.parallel == "replicas" or self.problem.data_sets == 1
             require(
-                shared, "problem.data_sets: train.parallel='rows' trains all repetitions on the same points; give 1"
+                shared, "problem.data_sets: train.parallel='data' trains all repetitions on the same points; give 1"
             )
             trained = self.figure not in ("volumes", "full_rank")
             require(trained, f"figure: {self.figure!r} is drawn from volumes; give volume, or another figure")

@@ -13,8 +13,12 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
-from mnnjax.training.newton import init_newton, make_newton, newton_options
-from mnnjax.training.optimizer import NEWTON, check_optimizer, make_optimizer
+from mnnjax.training.levenberg_marquardt import (
+    init_levenberg_marquardt,
+    levenberg_marquardt_options,
+    make_levenberg_marquardt,
+)
+from mnnjax.training.optimizer import LEVENBERG_MARQUARDT, check_optimizer, make_optimizer
 from mnnjax.training.state import Metrics, Training, TrainState, first_failure
 
 
@@ -100,8 +104,8 @@ def make_training(
           UserError: params of other names or shapes.
         """
         params = start_params(module, d0, key, params)
-        if train.optimizer == NEWTON:
-            opt_state = init_newton(newton_options(train), params)
+        if train.optimizer == LEVENBERG_MARQUARDT:
+            opt_state = init_levenberg_marquardt(levenberg_marquardt_options(train), params)
         else:
             opt_state = make_optimizer(train, train.learning_rate).init(params)
         return TrainState(params, opt_state, jnp.int32(-1))
@@ -167,6 +171,6 @@ def make_training(
         (state, metrics), _ = jax.lax.scan(body, (state, nothing), first_epoch + jnp.arange(epochs))
         return state, metrics
 
-    if train.optimizer == NEWTON:
-        run_epochs = make_newton(module, problem.threshold, newton_options(train))
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        run_epochs = make_levenberg_marquardt(module, problem.threshold, levenberg_marquardt_options(train))
     return Training(make_problem(problem, rows, d0, network.rho, dtype), init, run_epochs)

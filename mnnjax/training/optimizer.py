@@ -1,4 +1,4 @@
-"""The optimizer that a config names: one of Optax's, or newton, our own."""
+"""The optimizer that a config names: one of Optax's, or levenberg_marquardt, our own."""
 
 import inspect
 import re
@@ -13,17 +13,17 @@ from jaxtyping import Array, Float
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.config import Train, UserError
 from mnnjax.errors import did_you_mean, first_line
-from mnnjax.training.newton import NEWTON_OPTIONS, newton_options
+from mnnjax.training.levenberg_marquardt import LEVENBERG_MARQUARDT_OPTIONS, levenberg_marquardt_options
 from mnnjax.training.options import check_options, told_options
 
-# The one optimizer that is not of Optax: training/newton.py.
-NEWTON = "newton"
+# The one optimizer that is not of Optax: training/levenberg_marquardt.py.
+LEVENBERG_MARQUARDT = "levenberg_marquardt"
 
 
 def optimizer_names() -> list[str]:
-    """What train.optimizer may be: Optax's optimizers that take a learning rate, and newton."""
+    """What train.optimizer may be: Optax's optimizers that take a learning rate, and levenberg_marquardt."""
     own = [name for name in dir(optax) if not name.startswith(("_", "scale_by_")) and _parameters(name)]
-    return sorted([*own, NEWTON])
+    return sorted([*own, LEVENBERG_MARQUARDT])
 
 
 def optimizer_options(optimizer: str) -> dict[str, type]:
@@ -32,8 +32,8 @@ def optimizer_options(optimizer: str) -> dict[str, type]:
 
     Optax's others, such as masks and types of accumulators, are no numbers.
     """
-    if optimizer == NEWTON:
-        return NEWTON_OPTIONS
+    if optimizer == LEVENBERG_MARQUARDT:
+        return LEVENBERG_MARQUARDT_OPTIONS
     kinds = {name: _kind(parameter) for name, parameter in _parameters(optimizer).items()}
     return {name: kind for name, kind in kinds.items() if kind is not None and name != "learning_rate"}
 
@@ -48,7 +48,8 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
     if not _parameters(name):
         raise UserError(
             f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate"
-            f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names, or newton"
+            f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names, "
+            "or levenberg_marquardt"
         )
     kinds = optimizer_options(name)
     check_options(name, kinds, given)
@@ -65,10 +66,10 @@ def check_optimizer(train: Train) -> None:
     """Whether the config's optimizer can be made, and takes a step.
 
     Raises:
-      UserError: it cannot, from newton_options or make_optimizer.
+      UserError: it cannot, from levenberg_marquardt_options or make_optimizer.
     """
-    if train.optimizer == NEWTON:
-        newton_options(train)
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        levenberg_marquardt_options(train)
         return
     optimizer = make_optimizer(train, train.learning_rate)
 

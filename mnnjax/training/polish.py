@@ -8,7 +8,11 @@ from jaxtyping import Float, Real
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.jax_setup import on_cpu
 from mnnjax.network import MNN
-from mnnjax.training.newton import NewtonOptions, init_newton, make_newton
+from mnnjax.training.levenberg_marquardt import (
+    LevenbergMarquardtOptions,
+    init_levenberg_marquardt,
+    make_levenberg_marquardt,
+)
 from mnnjax.training.state import TrainState
 
 
@@ -29,8 +33,8 @@ def polish(
 
     A network that was trained in float32 ends next to a minimum, not at one, and landscape.certify, which speaks of the
     point that it is given, may call it not_converged. Polishing is more training: the point moves, at times into
-    another region, so say that you polished, and by how much W moved. There are no kicks (training/newton.py): the way
-    goes downhill, and its best point is kept. A point that is far from any minimum may still be so after it.
+    another region, so say that you polished, and by how much W moved. There are no kicks (levenberg_marquardt.py): the
+    loss goes down, and the best point is kept. A point that is far from any minimum may still be so after it.
 
     Arrays of any real type are taken in float64. From PyTorch: landscape.certify's docstring says how to write them.
 
@@ -59,10 +63,10 @@ def polish(
 
     with on_cpu():
         params = jax.tree.map(jnp.asarray, params)
-        options = NewtonOptions(kick=0.0)
+        options = LevenbergMarquardtOptions(kick=0.0)
         module = (MNN if output_bias is None else OutputBias)((W.shape[0],), float(rho), output_bias is not None)
-        state = TrainState(params, init_newton(options, params), jnp.int32(-1))
-        run_epochs = jax.jit(make_newton(module, 0.0, options))
+        state = TrainState(params, init_levenberg_marquardt(options, params), jnp.int32(-1))
+        run_epochs = jax.jit(make_levenberg_marquardt(module, 0.0, options))
         state, _ = run_epochs(state, jax.random.key(0), jnp.asarray(X), jnp.asarray(y), len(y), 0, steps)
     found = (np.asarray(state.params["W1"]), np.asarray(state.params["z"]))
     return found if output_bias is None else (*found, float(state.params["c"]))

@@ -67,7 +67,7 @@ def make_row_training(
         def block_of(block, points, device):
             yield X[points.start : points.stop], y[points.start : points.stop]
 
-        problem, train = Problem(d0=(20,), N=(4000,), data_sets=1), Train(batch_size=1024, parallel="rows")
+        problem, train = Problem(d0=(20,), N=(4000,), data_sets=1), Train(batch_size=1024, parallel="data")
         devices = row_devices(jax.devices())
         rows = place_rows(RowLayout(4000, 1024), 20, "float32", devices, block_of)
         training = make_row_training(problem, Network(), train, hidden_layers=1, d0=20, d1=200, N=4000, devices=devices)

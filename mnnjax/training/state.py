@@ -12,22 +12,23 @@ import mnnjax.jax_setup  # noqa: F401
 class TrainState(NamedTuple):
     """All that changes while one network trains; a checkpoint holds this and the number of epochs done.
 
-    To start from your own weights call init(key, params); replacing params alone is ignored by newton, which goes on
-    from a point of its own in opt_state.
+    To start from your own weights call init(key, params); levenberg_marquardt ignores replaced params, since it
+    continues from the point in opt_state.
     """
 
     params: dict[str, Array]
     """As network.MNN names them: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row a neuron, as
     torch.nn.Linear has it; with biases also "b1": (d1,), ["b2": (d1,), ...] and "c": ()."""
     opt_state: Any
-    """Of the Optax optimizer, or a NewtonState."""
+    """Of the Optax optimizer, or a LevenbergMarquardtState."""
     non_finite_epoch: Int[Array, ""]
     """The first epoch whose loss overflowed or was NaN; -1: none."""
 
 
 class Metrics(NamedTuple):
-    """Of the last epoch of a chunk, before its step (newton: after it); with mini-batches, the mean over points of each
-    batch's value before that batch's step. In the precision of training; an Evaluation is in float64."""
+    """Of the last epoch of a chunk, before its step (levenberg_marquardt: after it); with mini-batches, the
+    mean over points of each batch's value before that batch's step. In the precision of training; an Evaluation is in
+    float64."""
 
     mse: Float[Array, ""]
     mce: Float[Array, ""]

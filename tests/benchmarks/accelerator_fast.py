@@ -24,8 +24,14 @@ TURNS, REST = 5, 0.05
 # Between ours and PyTorch in float32, of a seed's MSE after a shape's check steps: rounding has grown by then.
 CHECK_TOLERANCE = 1e-3
 # Of Levenberg-Marquardt: d, N. The last one is near the threshold, d^2 / N = 1.1.
-NEWTON_SHAPES, NEWTON_SMALL = ((20, 80), (40, 320), (20, 363)), ((8, 12), (8, 32))
-NEWTON = {"optimizer": "newton", "epochs": 400, "decay_epochs": 0, "chunk_epochs": 400, "precision": "float64"}
+STEP_SHAPES, STEP_SMALL = ((20, 80), (40, 320), (20, 363)), ((8, 12), (8, 32))
+LEVENBERG_MARQUARDT = {
+    "optimizer": "levenberg_marquardt",
+    "epochs": 400,
+    "decay_epochs": 0,
+    "chunk_epochs": 400,
+    "precision": "float64",
+}
 # An MSE of Levenberg-Marquardt's that counts as zero.
 SOLVED = 1e-20
 
@@ -164,8 +170,8 @@ def levenberg_marquardt(context: dict) -> Iterator[dict]:
         return
     from study_jax import Cell
 
-    for d, N in NEWTON_SMALL if context["small"] else NEWTON_SHAPES:
-        cell = Cell(d=d, N=N, repeats=SMALL_SEEDS if context["small"] else SEEDS, **NEWTON)
+    for d, N in STEP_SMALL if context["small"] else STEP_SHAPES:
+        cell = Cell(d=d, N=N, repeats=SMALL_SEEDS if context["small"] else SEEDS, **LEVENBERG_MARQUARDT)
         cell.turn()
         seconds = [cell.turn() for _ in range(2 if context["small"] else 3)]
         mse = cell.mse()

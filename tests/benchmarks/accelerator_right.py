@@ -205,7 +205,7 @@ def gradients(context: dict) -> Iterator[dict]:
         ("bfloat16 rows", "bfloat16", whole),
     ):
         sharded.PIECE_BYTES = piece
-        settings = Train("sgd", (), rate, None, 1, 0, parallel="rows", rows_precision=precision)
+        settings = Train("sgd", (), rate, None, 1, 0, parallel="data", rows_precision=precision)
         end = train(settings, "float32")
         held = X if precision == "same" else X.astype(jnp.bfloat16).astype(np.float32)
         errors, own = [], []
@@ -218,7 +218,7 @@ def gradients(context: dict) -> Iterator[dict]:
         yield wanted(f"gradient, {name}, {where}: relative error", float(np.max(errors)), most=most)
     sharded.PIECE_BYTES = whole
 
-    settings = Train("sgd", (), 0.05, 64 * max(N // 256, 1), 1, 0, precision="float64", parallel="rows")
+    settings = Train("sgd", (), 0.05, 64 * max(N // 256, 1), 1, 0, precision="float64", parallel="data")
     end = train(settings, "float64")
     errors = []
     for k in range(len(W)):
@@ -442,7 +442,7 @@ study = Study(
             network=Network(d1=(20,)),
             train=Train(
                 learning_rate=3e-3, batch_size=1024, epochs=200, decay_epochs=200, chunk_epochs=2, checkpoint_chunks=20,
-                parallel="rows", rows_precision="bfloat16",
+                parallel="data", rows_precision="bfloat16",
             ),
             repeats=2,
         ),

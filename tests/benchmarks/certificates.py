@@ -1,7 +1,7 @@
 """Certificates a second, against the plain check in PyTorch.
 
 Command:  .venv/bin/python tests/benchmarks/run.py --only certificates
-Compares: certify_seeds of mnnjax.study.execution.certify_cell on 30 points that newton reached,
+Compares: certify_seeds of mnnjax.study.execution.certify_cell on 30 points that Levenberg-Marquardt reached,
           d = 20, N = 80 and N = 266, with the
           same question asked point by point in PyTorch in float64: the Jacobian of the outputs in W by
           torch.func.jacrev, its rank by torch.linalg.matrix_rank, the residual of the projection of y by
@@ -11,14 +11,14 @@ Wanted:   nothing is; the rows say what a proof costs.
 """
 
 from harness import alternate, ratio, spread, workers
-from newton import NEWTON
+from levenberg_marquardt import LEVENBERG_MARQUARDT
 
 
 def run(quick: bool) -> dict:
     rows = []
     for N in (80, 266):
         shape = {"d": 20, "N": N, "repeats": 4 if quick else 30}
-        with workers(ours=("study_jax", "Certificates", shape | NEWTON)) as own:
+        with workers(ours=("study_jax", "Certificates", shape | LEVENBERG_MARQUARDT)) as own:
             settings = {"points": own["ours"].ask("point")}
             with workers(torch=("checks_torch", "Certificates", settings)) as other:
                 running = own | other

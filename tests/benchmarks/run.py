@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness import describe_devices, show
 
-SECTIONS = ("adam", "newton", "certificates", "ranks", "scaling", "memory")
+SECTIONS = ("adam", "levenberg_marquardt", "certificates", "ranks", "scaling", "memory")
 
 
 def machine() -> dict:

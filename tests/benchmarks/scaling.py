@@ -17,7 +17,13 @@ from harness import Worker, alternate, spread, wanted, workers
 SHAPES = ((20, 400, 30), (20, 800, 30), (20, 1600, 30), (20, 400, 10), (20, 400, 100), (50, 2500, 30))
 COMPILED = {
     "Adam, d = 20, N = 400": {"d": 20, "N": 400},
-    "newton, d = 20, N = 80": {"d": 20, "N": 80, "optimizer": "newton", "decay_epochs": 0, "precision": "float64"},
+    "Levenberg-Marquardt, d = 20, N = 80": {
+        "d": 20,
+        "N": 80,
+        "optimizer": "levenberg_marquardt",
+        "decay_epochs": 0,
+        "precision": "float64",
+    },
 }
 STUDY = {
     "d0": (10, 20, 30, 40),

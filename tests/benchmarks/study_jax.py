@@ -246,7 +246,7 @@ def _seconds(function, *args) -> float:
 
 
 class Certificates(Cell):
-    """Certificates of the points that newton reaches."""
+    """Certificates of the points that Levenberg-Marquardt reaches."""
 
     def __init__(self, **settings):
         super().__init__(**settings)

@@ -204,7 +204,7 @@ def test_small_has_a_folder_of_its_own(config, tmp_path, monkeypatch, capsys):
 
 def test_a_volume_study_has_volume_options_and_no_training_ones(capsys, untimed):
     config = str(ROOT / "configs/full_rank.py")
-    assert cli.main(["run", config, "--small", "--dry-run", "--volume.draws", "16", "--volume.eps", "0.2"]) == 0
+    assert cli.main(["run", config, "--small", "--dry-run", "--volume.samples", "16", "--volume.eps", "0.2"]) == 0
     assert "uniform_d0_1.h1.d1x10.N5" in capsys.readouterr().out
     for option, value in (("--train.epochs", "3"), ("--volume.eps", "2")):
         assert cli.main(["run", config, "--dry-run", option, value]) == 2

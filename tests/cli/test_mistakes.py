@@ -67,10 +67,10 @@ def test_which_name_was_meant(word, names, meant):
         ("run tiny.py --workdri x", "there is no option --workdri (did you mean --workdir?)"),
         ("run tiny.py --dryrun", "there is no option --dryrun (did you mean --dry-run?)"),
         ("run tiny.py --wibble 3", "there is no option --wibble; --help lists the options"),
-        ("run tiny.py --volume.draws 3", "--volume.draws: the config gives train, and so has no volume"),
+        ("run tiny.py --volume.samples 3", "--volume.samples: the config gives train, and so has no volume"),
         ("run volumes.py --train.epochs 3", "--train.epochs: the config gives volume, and so has no train"),
         ("run tiny.py --train.optimizer adm", "'adm' that takes a learning rate (did you mean adam?)"),
-        ("run tiny.py --train.optimizer newtn", "(did you mean newton?)"),
+        ("run tiny.py --train.optimizer levenberg_marquart", "(did you mean levenberg_marquardt?)"),
         (
             "run tiny.py --figure fig51",
             "fig5_2, table1, volumes, full_rank, basins, capacity, not 'fig51' (did you mean",
@@ -126,13 +126,16 @@ def test_values_of_the_wrong_kind(error_of, options, words):
         ("sign_sgd momentum 0.9", "sign_sgd has no option 'momentum'; sign_sgd has none"),
         ("lbfgs memory_size 2.5", "memory_size 2.5 is not a whole number; lbfgs has memory_size"),
         ("lbfgs memory_size 0", "lbfgs cannot be used with memory_size 0 ("),
-        ("newton dampin 3", "newton has no option 'dampin' (did you mean damping?); newton has damping, kick"),
-        ("newton damping x", "not 'damping x'; newton has damping, kick, patience"),
+        (
+            "levenberg_marquardt dampin 3",
+            "levenberg_marquardt has no option 'dampin' (did you mean damping?); levenberg_marquardt has damping, kick",
+        ),
+        ("levenberg_marquardt damping x", "not 'damping x'; levenberg_marquardt has damping, kick, patience"),
     ],
 )
 def test_options_of_the_optimizer(error_of, options, words):
     name, *pairs = options.split()
-    more = ["--train.decay_epochs", "0"] if name == "newton" else []
+    more = ["--train.decay_epochs", "0"] if name == "levenberg_marquardt" else []
     given = ["--train.optimizer", name, "--train.optimizer_options", *pairs, *more]
     error = error_of("run", "tiny.py", "--workdir", "w", *given)
     assert "train.optimizer_options: " in error

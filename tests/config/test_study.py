@@ -44,7 +44,7 @@ RICH = Study(
                 whitening_images=4000,
             ),
             Network(d1=(89,)),
-            Train(batch_size=1024, parallel="rows"),
+            Train(batch_size=1024, parallel="data"),
             figure="table1",
         ),
     ),
@@ -129,11 +129,11 @@ def test_equal_studies_have_one_digest():
 
 def test_rows_that_devices_share_may_come_in_any_even_batches():
     for batch_size in (None, 64, 1024, 64_000):
-        assert Train(batch_size=batch_size, parallel="rows").batch_size == batch_size
+        assert Train(batch_size=batch_size, parallel="data").batch_size == batch_size
     # 64 blocks are nothing to repetitions that have their points for themselves.
-    assert Train(batch_size=1000).parallel == "seeds"
-    study = Study("a", Problem(d0=(5,), N=(9,), data_sets=1), train=Train(parallel="rows"))
-    assert study.train.parallel == "rows"
+    assert Train(batch_size=1000).parallel == "replicas"
+    study = Study("a", Problem(d0=(5,), N=(9,), data_sets=1), train=Train(parallel="data"))
+    assert study.train.parallel == "data"
 
 
 @pytest.mark.parametrize("inputs", ["digits", "patches64", "mnist", "imagenet64"])
@@ -157,7 +157,7 @@ def test_labels_are_written_for_numbers_and_arrays(kind):
         (Problem, "teacher_units: d1* of Assumption 5"),
         (Network, "rho: Slope for negative neural inputs"),
         (Train, "batch_size: Points a step"),
-        (Volume, "draws: Draws of W a repetition"),
+        (Volume, "samples: Draws of W a repetition"),
         (Study, "repeats: Repetitions a cell"),
     ],
 )

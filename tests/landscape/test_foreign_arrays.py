@@ -57,7 +57,7 @@ CALLS = {
     "exact_rank_deficient": (exact_rank_deficient, {"X": X, "d1": 1, "rho": 0.0}),
     "estimate_volumes": (estimate_volumes, {"key": KEY, "X": X, "y": Y, "d1": 1, "rho": 0.0, "samples": 16}),
     "fit_importance": (fit_importance, {"key": KEY, "X": X, "y": Y, **SPLITTING}),
-    "split_volume": (split_volume, {"key": KEY, "X": X, "y": Y, **SPLITTING, "repetitions": 2}),
+    "split_volume": (split_volume, {"key": KEY, "X": X, "y": Y, **SPLITTING, "runs": 2}),
 }
 ARRAYS = [
     (call, name)
@@ -200,7 +200,7 @@ MENDS = [
     ("estimate_volumes", {"global_samples": -1}, "global_samples: -1 is too small; give an int of at least 0"),
     ("estimate_volumes", {"suboptimal_samples": 0.5}, "suboptimal_samples: 0.5 is not a whole number"),
     ("estimate_volumes", {"relative_width": "narrow"}, "relative_width: 'narrow' is not a number"),
-    ("split_volume", {"repetitions": 1}, "repetitions: 1 is too small; give an int of at least 2"),
+    ("split_volume", {"runs": 1}, "runs: 1 is too small; give an int of at least 2"),
     ("split_volume", {"particles": 1e3}, "particles: 1000.0 is not a whole number"),
     ("split_volume", {"max_linear_programs": -1}, "max_linear_programs: -1 is too small"),
 ]

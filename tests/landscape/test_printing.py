@@ -28,11 +28,11 @@ NAN, INF = math.nan, math.inf
         (Estimate(NAN, 0.0, INF), "unknown"),
         (Estimate(0.0, 0.0, 0.5), "at most 0.5 (95 %)"),
         (Estimate(12.0, 3.0, INF), "12 (95 %: 3 to inf)"),
-        (SplitEstimate(2.9e-9, 2.75e-9, 3.06e-9, repetitions=(1.0,)), "2.9e-09 (95 %: 2.75e-09 to 3.06e-09; 1 runs)"),
-        (SplitEstimate(0.0, 0.0, 1.0, repetitions=(0.0,) * 3), "at most 1 (95 %; 3 runs)"),
+        (SplitEstimate(2.9e-9, 2.75e-9, 3.06e-9, runs=(1.0,)), "2.9e-09 (95 %: 2.75e-09 to 3.06e-09; 1 runs)"),
+        (SplitEstimate(0.0, 0.0, 1.0, runs=(0.0,) * 3), "at most 1 (95 %; 3 runs)"),
         (SplitEstimate(0.0, 0.0, 1.0, candidate=Estimate(0.0, 0.0, 1.0)), "at most 1 (95 %; 0 runs)"),
         (
-            SplitEstimate(1e-9, 8e-10, 2e-9, repetitions=(1e-9,) * 6, candidate=Estimate(2e-9, 1e-9, 3e-9)),
+            SplitEstimate(1e-9, 8e-10, 2e-9, runs=(1e-9,) * 6, candidate=Estimate(2e-9, 1e-9, 3e-9)),
             "volume                     1e-09 (95 %: 8e-10 to 2e-09; 6 runs)\n"
             "candidates, which hold it  2e-09 (95 %: 1e-09 to 3e-09)",
         ),

@@ -147,7 +147,7 @@ def wait_for_chunks(workdir: Path, count: int) -> None:
 
 
 def test_sweep_is_requeued_and_goes_on(slurm, clone):
-    (clone / "study.py").write_text(STUDY.format(N=(20, 30, 40), epochs=20_000, parallel="seeds"))
+    (clone / "study.py").write_text(STUDY.format(N=(20, 30, 40), epochs=20_000, parallel="replicas"))
     job = slurm(
         "sbatch", "--parsable", "--array=0-1", "--cpus-per-task=1", "launch/slurm_sweep.sbatch", "study.py", cwd=clone
     ).strip()
@@ -168,7 +168,7 @@ def test_sweep_is_requeued_and_goes_on(slurm, clone):
 
 
 def test_processes_share_one_problem_and_go_on(slurm, clone):
-    (clone / "study.py").write_text(STUDY.format(N=(150,), epochs=2_400, parallel="rows"))
+    (clone / "study.py").write_text(STUDY.format(N=(150,), epochs=2_400, parallel="data"))
     job = slurm(
         "sbatch", "--parsable", "--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1",
         "launch/slurm_multihost.sbatch", "study.py", cwd=clone, JAX_NUM_CPU_DEVICES="2",

@@ -135,13 +135,15 @@ def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, finished, 
 
 
 @pytest.mark.slow
-def test_newton_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_levenberg_marquardt_goes_on_where_it_was(tmp_path, monkeypatch):
     """In the midst of its kicks: at one weight a point no run is done early."""
-    train = Train("newton", (("patience", 1),), epochs=12, decay_epochs=0, precision="float64", chunk_epochs=4)
-    study = Study(name="newton", problem=Problem(d0=(6,), N=(36,)), train=train, repeats=3)
+    train = Train(
+        "levenberg_marquardt", (("patience", 1),), epochs=12, decay_epochs=0, precision="float64", chunk_epochs=4
+    )
+    study = Study(name="levenberg_marquardt", problem=Problem(d0=(6,), N=(36,)), train=train, repeats=3)
     run_study(study, tmp_path / "undisturbed")
     stop_after(monkeypatch, 2)
-    with pytest.raises(Stopped, match=r"saved newton\.h1\.d6x6\.N36 at epoch 8 of 12"):
+    with pytest.raises(Stopped, match=r"saved levenberg_marquardt\.h1\.d6x6\.N36 at epoch 8 of 12"):
         run_study(study, tmp_path / "run")
     run_study(study, tmp_path / "run")
     results = (tmp_path / "run/results.csv").read_bytes()

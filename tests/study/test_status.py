@@ -87,7 +87,7 @@ def test_shards_have_a_line_each_and_the_first_line_is_the_total(begun):
 
 
 def test_parts_have_a_line_each_and_tell_what_diverged(tmp_path):
-    volumes = Study("v", Problem(d0=(2,), N=(4,)), volume=Volume(draws=64, batch=16), repeats=1)
+    volumes = Study("v", Problem(d0=(2,), N=(4,)), volume=Volume(samples=64, batch=16), repeats=1)
     study = Study("t", Problem(d0=(3,), N=(9,)), train=Train(epochs=1, decay_epochs=0), repeats=2, also=(volumes,))
     workdir = Workdir(tmp_path)
     workdir.claim(study)

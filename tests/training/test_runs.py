@@ -265,7 +265,7 @@ def test_given_weights_that_do_not_fit_are_told(own):
         make(ADAM).init(jax.random.key(1), own)
 
 
-@pytest.mark.parametrize("train", [ADAM, Train("newton", decay_epochs=0)])
+@pytest.mark.parametrize("train", [ADAM, Train("levenberg_marquardt", decay_epochs=0)])
 def test_help_says_what_the_functions_of_a_training_take(train):
     training = make_training(PROBLEM, RELU, train, 1, D0, D1, N)
     assert "first_epoch" in training.run_epochs.__doc__

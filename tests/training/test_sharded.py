@@ -28,7 +28,7 @@ X, Y = RNG.normal(size=(N, D0)), RNG.choice([-1.0, 1.0], N)
 
 
 def options(optimizer="sgd", batch_size=None, rate=0.05, more=()):
-    return Train(optimizer, more, rate, batch_size, 4, 2, 0.1, "float64", parallel="rows")
+    return Train(optimizer, more, rate, batch_size, 4, 2, 0.1, "float64", parallel="data")
 
 
 SGD, MINI = options(), options(batch_size=128)

@@ -41,7 +41,7 @@ IN_RANGE = 1e-9
 # Neurons whose signs are searched, and sets of neurons with z_i = 0 that are: seconds a region.
 MOST_NEURONS, MOST_SETS = 20, 20_000
 MEND = (
-    "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_draws, suboptimal_draws or "
+    "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
     "linear_programs 0), or ask for V(G) with output_signs='random'"
 )
 

@@ -49,14 +49,14 @@ class Repetition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SplitEstimate(Estimate):
-    """The mean of independent runs with its 95 % interval (Source: see combine); repetitions: the runs' own estimates;
+    """The mean of independent runs with its 95 % interval (Source: see combine); runs: the runs' own estimates;
     candidate: the same for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""
 
-    repetitions: tuple[float, ...] = ()
+    runs: tuple[float, ...] = ()
     candidate: Estimate | None = None
 
     def __str__(self) -> str:
-        volume = told(self, f"; {len(self.repetitions)} runs")
+        volume = told(self, f"; {len(self.runs)} runs")
         # Of rank-deficient regions they are the same.
         if self.candidate is None or self.candidate.estimate == self.estimate:
             return volume
@@ -175,15 +175,15 @@ def run_splitting(
 
 def split_volume(
     key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
-    target: Target = "rank_deficient", particles: int = 2000, repetitions: int = 20, threshold: float | None = None,
+    target: Target = "rank_deficient", particles: int = 2000, runs: int = 20, threshold: float | None = None,
     max_linear_programs: int = 200,
 ) -> SplitEstimate:  # fmt: skip
     """The angular volume of the rank-deficient regions, or of L_eps (Definitions 3 and 4), where it is too small to
     be hit by plain sampling.
 
-    Time grows as (repetitions + 4 to 30 pilots) * d1 * particles * N^3: for rank-deficient regions about 10 s at N = 6,
-    d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by repetitions * max_linear_programs linear programs:
-    about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, repetitions=6.
+    Time grows as (runs + 4 to 30 pilots) * d1 * particles * N^3: for rank-deficient regions about 10 s at N = 6,
+    d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by runs * max_linear_programs linear programs:
+    about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, runs=6.
 
     Args:
       key: jax.random.key(0), or another seed's; the same key gives the same estimate.
@@ -192,27 +192,27 @@ def split_volume(
       target: "rank_deficient", or "suboptimal": L_eps, with a linear program for each of up to max_linear_programs
         final particles a run.
       particles: partial networks carried from neuron to neuron.
-      repetitions: independent runs after the pilot; the interval comes from them.
+      runs: independent runs after the pilot; the interval comes from them.
       threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
 
     Raises:
-      ValueError: as fit_importance; fewer than 2 repetitions.
+      ValueError: as fit_importance; fewer than 2 runs.
 
     Example:
       print(split_volume(jax.random.key(0), X, y, d1=30, rho=0.0))  # with its interval
     """
-    repetitions = check_count("repetitions", repetitions, least=2)  # else there is no interval
+    runs = check_count("runs", runs, least=2)  # else there is no interval
     check_count("max_linear_programs", max_linear_programs, least=0)
     check_key(key)
     options = {"target": target, "particles": particles, "threshold": threshold}
-    pilot, *keys = jax.random.split(key, repetitions + 1)
+    pilot, *keys = jax.random.split(key, runs + 1)
     importance = fit_importance(pilot, X, y, d1, rho, eps, **options)
-    runs = [
+    found = [
         run_splitting(k, importance, X, y, d1, rho, eps, **options, max_linear_programs=max_linear_programs)
         for k in keys
     ]
-    volumes, candidates = zip(*runs, strict=True)
-    return SplitEstimate(*combine(volumes), repetitions=volumes, candidate=Estimate(*combine(candidates)))
+    volumes, candidates = zip(*found, strict=True)
+    return SplitEstimate(*combine(volumes), runs=volumes, candidate=Estimate(*combine(candidates)))
 
 
 def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 S"]:

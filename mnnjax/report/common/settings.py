@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mnnjax.config import Problem, Study, digest
 from mnnjax.config.problem import STORED
-from mnnjax.training import NEWTON
+from mnnjax.training import LEVENBERG_MARQUARDT
 from mnnjax.wording import integer, plural
 
 _NAMES: dict[str, str] = {
@@ -20,8 +20,8 @@ def of_training(part: Study) -> tuple[str, ...]:
     """How its networks are trained, on which problems."""
     train, network = part.training, part.network
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
-    if train.optimizer == NEWTON:
-        how = (f"newton{options}", f"up to {plural(train.epochs, 'step')}")
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        how = (f"Levenberg-Marquardt{options}", f"up to {plural(train.epochs, 'step')}")
     else:
         how = (
             f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, "
@@ -32,7 +32,7 @@ def of_training(part: Study) -> tuple[str, ...]:
     return (
         *how,
         train.precision,
-        *([_SPREAD] if train.parallel == "rows" else []),
+        *([_SPREAD] if train.parallel == "data" else []),
         *_problem(part),
         f"rho = {network.rho:g}, {'with' if network.bias else 'no'} biases, {network.init} initial weights",
         f"config {digest(part)}",
@@ -45,11 +45,11 @@ def of_volumes(part: Study) -> tuple[str, ...]:
     if volume.method == "exact":
         method = ["exact: all regions enumerated"]
     else:
-        limits = (("V(L_eps)", volume.suboptimal_draws), ("V(G)", volume.global_draws))
+        limits = (("V(L_eps)", volume.suboptimal_samples), ("V(G)", volume.global_samples))
         fewer = [f"{name} from {integer(n) if n else 'none'} of them" for name, n in limits if n is not None]
-        method = [", ".join([f"{plural(volume.draws, 'draw')} of W", *fewer])]
+        method = [", ".join([f"{plural(volume.samples, 'draw')} of W", *fewer])]
     if volume.method == "splitting":
-        runs = f"{plural(volume.splits, 'run')} of {plural(volume.particles, 'particle')}"
+        runs = f"{plural(volume.runs, 'run')} of {plural(volume.particles, 'particle')}"
         method.append(f"V(L_eps) and the rank by splitting, {runs}")
     if volume.relative_width is not None:
         method.append(f"until every interval is narrower than {volume.relative_width:g} of its estimate")

@@ -15,7 +15,7 @@ from mnnjax.study.execution.certify_cell import certify_seeds
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.keys import seed_keys
-from mnnjax.training import NEWTON, make_evaluation, make_training
+from mnnjax.training import LEVENBERG_MARQUARDT, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
 # together than one after the other (d = 5), seeds that do not up to 1.5 times slower (d = 20, N = 400).
@@ -65,7 +65,9 @@ class SeedTraining:
 
     def is_done(self, state) -> bool:
         """Whether every repetition has stopped by itself."""
-        return self._cell.part.training.optimizer == NEWTON and bool(processes.on_host(state.opt_state.done).all())
+        return self._cell.part.training.optimizer == LEVENBERG_MARQUARDT and bool(
+            processes.on_host(state.opt_state.done).all()
+        )
 
     def saved(self, arrays):
         """On the host, without the repetitions that pad groups."""

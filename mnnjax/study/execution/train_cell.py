@@ -21,7 +21,7 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, cell_columns
 from mnnjax.study.workdir.weights import to_npz
 from mnnjax.study.workdir.workdir import Workdir
-from mnnjax.training import NEWTON, Evaluation, from_sums, make_stream
+from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, from_sums, make_stream
 
 
 def run_training_cell(
@@ -157,7 +157,7 @@ def _diverged(cell: Cell, rows: Sequence[dict]) -> str:
         return ""
     epochs = [row["non_finite_epoch"] for row in failed if row["non_finite_epoch"] != ""]
     since = f" (from epoch {min(epochs)} on)" if epochs else ""
-    mend = "" if cell.part.training.optimizer == NEWTON else "; lower train.learning_rate"
+    mend = "" if cell.part.training.optimizer == LEVENBERG_MARQUARDT else "; lower train.learning_rate"
     return f", {len(failed)} of {len(rows)} repetitions not finite{since}{mend}"
 
 

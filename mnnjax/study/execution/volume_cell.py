@@ -86,7 +86,7 @@ def _empty(cell: Cell) -> State:
     if volume.method == "exact":
         return {"exact": np.full((repeats, 3), np.nan)}
     counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
-    runs = {"splitting": np.full((repeats, 3, volume.splits), np.nan)}
+    runs = {"splitting": np.full((repeats, 3, volume.runs), np.nan)}
     return counts | (runs if volume.method == "splitting" else {})
 
 
@@ -119,7 +119,7 @@ class Measurement:
         """
         if self._volume.method == "exact":
             return self._exact(state, number)
-        batches = -(-self._volume.draws // self._volume.batch)
+        batches = -(-self._volume.samples // self._volume.batch)
         return self._batch(state, number) if number < batches else self._split(state, number - batches)
 
     def _exact(self, state: State, k: int) -> State:
@@ -134,12 +134,12 @@ class Measurement:
     def _batch(self, state: State, number: int) -> State:
         cell, volume, problem = self._cell, self._volume, self._part.problem
         first = number * volume.batch
-        left = min(volume.batch, volume.draws - first)
+        left = min(volume.batch, volume.samples - first)
         active = [k for k in range(len(self._keys)) if not self._is_narrow(state, k)]
         if not active:
             return state
         # Splitting measures V(L_eps) by itself.
-        limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
+        limits = (0 if volume.method == "splitting" else volume.suboptimal_samples, volume.global_samples)
         asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
         screened_by = _screen(self._part, cell.d0, cell.N_padded, self._units)
         X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded(self._X)
@@ -169,7 +169,7 @@ class Measurement:
     def _is_narrow(self, state: State, k: int) -> bool:
         """Whether repetition k stopped at its last look."""
         width, draws = self._volume.relative_width, int(state["draws"][k, 2])
-        looks = sampling.looks_at(self._volume.draws, self._volume.batch)
+        looks = sampling.looks_at(self._volume.samples, self._volume.batch)
         if width is None or draws not in looks:
             return False
         # Splitting measures the other two by itself.
@@ -179,14 +179,14 @@ class Measurement:
 
     def _split(self, state: State, number: int) -> State:
         volume, rho = self._volume, self._part.network.rho
-        rest, split = divmod(number, volume.splits)
+        rest, split = divmod(number, volume.runs)
         k, target = divmod(rest, len(TARGETS))
         importance = self._importance(k, target)
         key = jax.random.fold_in(self._split_key(k, target), 1 + split)
         found = landscape.run_splitting(
             key, importance, *self._own(k), self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
-            max_linear_programs=volume.linear_programs,
+            max_linear_programs=volume.max_linear_programs,
         )  # fmt: skip
         runs = state["splitting"].copy()
         runs[k, target, split] = found.volume

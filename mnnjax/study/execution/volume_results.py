@@ -44,7 +44,7 @@ def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
         above, below = values["suboptimal"], values["global_minima"]
         values["ratio"] = above / below if below else math.inf if above else math.nan
         return {name: Estimate(value, value, value) for name, value in values.items()}
-    looks = len(sampling.looks_at(volume.draws, volume.batch)) if volume.relative_width else 1
+    looks = len(sampling.looks_at(volume.samples, volume.batch)) if volume.relative_width else 1
     found = dataclasses.asdict(volumes_from_counts(Counts(state["hits"][k], state["draws"][k]), looks))
     found = {name: Estimate(**values) for name, values in found.items()}
     if volume.method == "splitting":

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.problems import nominal_shape
-from mnnjax.training import NEWTON, check_optimizer, newton_options
+from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
 
 # Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
 MAX_PADDING = 0.25
 # The same where a step's cost grows with the cube of N.
-MAX_PADDING_NEWTON = 0.08
+MAX_PADDING_CUBIC = 0.08
 # Of exact volumes (landscape/arrangement.py).
 MOST_EXACT_INPUTS = 3
 
@@ -96,8 +96,8 @@ class Cell:
             return self.part.training.total_epochs
         if volume.method == "exact":
             return self.part.repeats
-        runs = 2 * volume.splits * self.part.repeats if volume.method == "splitting" else 0
-        return -(-volume.draws // volume.batch) + runs
+        runs = 2 * volume.runs * self.part.repeats if volume.method == "splitting" else 0
+        return -(-volume.samples // volume.batch) + runs
 
     @property
     def work(self) -> float:
@@ -113,7 +113,7 @@ class Cell:
             # Measured: a multiset takes as long as this much training.
             return 5e5 * self.multisets(self.d1) * self.part.repeats
         # Measured too, N = 8 to 96: the N^3 of a factorization is not seen yet beside what surrounds it.
-        draws = volume.draws + (volume.particles * volume.splits * self.d1 if volume.method == "splitting" else 0)
+        draws = volume.samples + (volume.particles * volume.runs * self.d1 if volume.method == "splitting" else 0)
         return 1e3 * (self.N**2 + 1000) * draws * self.part.repeats
 
     def multisets(self, d1: int) -> int:
@@ -129,8 +129,11 @@ class Cell:
 
     @property
     def gram_entries(self) -> int:
-        """Of the N x N system that newton forms; 0 where it forms none."""
-        fits = _is_newton(self.part) and self.N_padded <= newton_options(self.part.training).gram_rows
+        """Of the N x N system that Levenberg-Marquardt forms; 0 where it forms none."""
+        fits = (
+            _is_levenberg_marquardt(self.part)
+            and self.N_padded <= levenberg_marquardt_options(self.part.training).gram_rows
+        )
         return self.N_padded**2 if fits else 0
 
     @property
@@ -212,7 +215,7 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
             if _shares_rows(part):
                 padded = {N: N for N in sizes}
             else:
-                padded = _pad(sizes, MAX_PADDING_NEWTON if _is_newton(part) else MAX_PADDING)
+                padded = _pad(sizes, MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING)
             result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
     return result
 
@@ -263,12 +266,12 @@ def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, .
     return sizes
 
 
-def _is_newton(part: Study) -> bool:
-    return part.train is not None and part.train.optimizer == NEWTON
+def _is_levenberg_marquardt(part: Study) -> bool:
+    return part.train is not None and part.train.optimizer == LEVENBERG_MARQUARDT
 
 
 def _shares_rows(part: Study) -> bool:
-    return part.train is not None and part.train.parallel == "rows"
+    return part.train is not None and part.train.parallel == "data"
 
 
 def _pad(sizes: list[int], most: float) -> dict[int, int]:

@@ -19,7 +19,7 @@ from mnnjax.study.resources import time_volumes as volume_probes
 from mnnjax.study.resources.extrapolate import Timed, Work
 from mnnjax.study.resources.memory import memory_on_host, memory_per_device
 from mnnjax.study.resources.memory_check import Misfit, misfit
-from mnnjax.training import NEWTON
+from mnnjax.training import LEVENBERG_MARQUARDT
 from mnnjax.wording import NEVER, counted, duration
 
 # Seconds in which shapes are timed, of each kind of work.
@@ -225,8 +225,8 @@ def _remarks(found: Estimate) -> list[str]:
         *(text for said, text in (
             (certified, "Certificates are of random networks: they may take a few times as long, or as short, where "
              "training ends otherwise."),
-            (any(part.train is not None and part.train.optimizer == NEWTON for part in parts),
-             "newton ends early where all repetitions are done: its time is an upper bound."),
+            (any(part.train is not None and part.train.optimizer == LEVENBERG_MARQUARDT for part in parts),
+             "Levenberg-Marquardt ends early where all repetitions are done: its time is an upper bound."),
             (any(part.volume is not None and part.volume.relative_width for part in parts),
              "Volumes end early where intervals are narrow enough: their time is an upper bound."),
             (images, "Images: d0 as published; whitening may drop some. Reading and whitening them is not counted."),

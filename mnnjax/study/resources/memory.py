@@ -19,9 +19,9 @@ from mnnjax.training.sharded import pieces_of
 PROCESS_BYTES = 350 * 2**20
 # Arrays of a batch's activations, (rows, d1) a hidden layer, that are alive at once.
 ACTIVATIONS = 3
-# N x N arrays of a newton step that are alive at once, and of a certificate: a factorization that is kept, and four
-# while another system is built.
-NEWTON_SQUARES, CERTIFICATE_SQUARES = 5, 5
+# N x N arrays that are alive at once: in a Levenberg-Marquardt step; in a certificate, which keeps a factorization and
+# needs four more while it builds another system.
+STEP_SQUARES, CERTIFICATE_SQUARES = 5, 5
 # Copies of A o X where its rank is in doubt: elimination and singular value decompositions.
 EXACT_COPIES = 15
 
@@ -49,7 +49,7 @@ def _memory_by_seeds(cell: Cell, devices: Sequence[Device]) -> int:
     # that is drawn.
     working = mini_batches * 3 * N + cell.parameters
     working += cell.batch_rows * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers)
-    working += NEWTON_SQUARES * cell.gram_entries
+    working += STEP_SQUARES * cell.gram_entries
     return cell.itemsize * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
 
 

@@ -18,7 +18,7 @@ from mnnjax.study.execution.seed_parallel import SeedTraining, spread
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
-from mnnjax.training import NEWTON, RowLayout, row_devices
+from mnnjax.training import LEVENBERG_MARQUARDT, RowLayout, row_devices
 
 # Of the models, as measured on two cores: what a step takes whatever its size, multiplications with a parameter a
 # second on a device, and those of the factorizations of certificates on a core.
@@ -31,10 +31,10 @@ ELEMENTWISE = 10
 CALL_SECONDS, CERTIFICATE_SECONDS, MOST_BYTES = 0.3, 1.0, 2**29
 # Calls are repeated until they took so long together, or so often.
 TIMED_SECONDS, MOST_CALLS = 0.5, 10
-# Steps of newton that are timed: after more, runs could be done, and steps of those take no time.
-NEWTON_STEPS = 6
+# Steps of Levenberg-Marquardt that are timed: after more, runs could be done, and steps of those take no time.
+LEVENBERG_MARQUARDT_STEPS = 6
 # From so many columns of A o X a row on, training is taken to end at a global minimum, whose certificate is cheapest.
-REACHED, REACHED_BY_NEWTON = 3.0, 1.0
+REACHED, REACHED_BY_LEVENBERG_MARQUARDT = 3.0, 1.0
 
 
 def epoch_model(cell: Cell) -> float:
@@ -62,8 +62,8 @@ def step_size(cell: Cell) -> float:
 def time_epoch(cell: Cell) -> Timed:
     """Seconds of an epoch of all repetitions, and to compile all programs of the shape."""
     small = cut(on_random_points(cell))
-    newton = small.part.training.optimizer == NEWTON
-    most = NEWTON_STEPS if newton else small.part.training.chunk_epochs
+    by_levenberg_marquardt = small.part.training.optimizer == LEVENBERG_MARQUARDT
+    most = LEVENBERG_MARQUARDT_STEPS if by_levenberg_marquardt else small.part.training.chunk_epochs
     epochs = max(1, min(most, small.part.training.chunk_epochs, int(CALL_SECONDS / epoch_model(small))))
     began = time.monotonic()
     training = (RowTraining if small.by_rows else SeedTraining)(small, None)
@@ -73,7 +73,7 @@ def time_epoch(cell: Cell) -> Timed:
     began = time.monotonic()
     training.evaluate(params)
     first += time.monotonic() - began
-    # Each call from the start: a state that was used is given away, and newton's would soon be done.
+    # Each call starts anew: a used state is given away, and Levenberg-Marquardt would soon be done.
     seconds = _repeatedly(lambda state: training.run(state, 0, epochs), training.start)
     began = time.monotonic()
     training.evaluate(params)
@@ -137,7 +137,9 @@ def certificate_kind(cell: Cell) -> tuple[bool, ...]:
     inputs, d1 = cell.last_layer
     per_row = inputs * d1 / cell.N
     in_doubt = rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
-    reached = per_row >= (REACHED_BY_NEWTON if cell.part.training.optimizer == NEWTON else REACHED)
+    reached = per_row >= (
+        REACHED_BY_LEVENBERG_MARQUARDT if cell.part.training.optimizer == LEVENBERG_MARQUARDT else REACHED
+    )
     return per_row >= 1, reached, in_doubt
 
 

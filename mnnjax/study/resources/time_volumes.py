@@ -37,10 +37,10 @@ def volume_model(cell: Cell) -> float:
     volume = cell.part.measurement
     if volume.method == "exact":
         return cell.part.repeats * _enumeration(cell, cell.d1) / MULTISETS
-    draws, programs = volume.draws, _asked(cell)
+    draws, programs = volume.samples, _asked(cell)
     if volume.method == "splitting":
-        draws += len(TARGETS) * (volume.splits + PILOTS) * volume.particles * cell.d1
-        programs += volume.splits * volume.linear_programs
+        draws += len(TARGETS) * (volume.runs + PILOTS) * volume.particles * cell.d1
+        programs += volume.runs * volume.max_linear_programs
     program = PROGRAM_SECONDS + ENTRY_SECONDS * cell.N * cell.d0 * cell.d1
     return cell.part.repeats * (draws * _draw_seconds(cell) + programs * program)
 
@@ -59,9 +59,9 @@ def time_volumes(cell: Cell) -> Timed:
         seconds = _time_steps(small)
         compiling = (compiled - began) - (time.monotonic() - compiled)
     volume, few = cell.part.measurement, small.part.measurement
-    total = seconds[0] * cell.part.repeats * volume.draws / few.draws
+    total = seconds[0] * cell.part.repeats * volume.samples / few.samples
     for fit_and_run, run in zip(seconds[1::2], seconds[2::2], strict=True):
-        once = max(fit_and_run - run, 0.0) + volume.splits * run
+        once = max(fit_and_run - run, 0.0) + volume.runs * run
         total += once * cell.part.repeats * volume.particles / few.particles
     return Timed(total, max(compiling, 0.0))
 
@@ -69,18 +69,18 @@ def time_volumes(cell: Cell) -> Timed:
 def _cut(cell: Cell) -> Cell:
     """The cell with one repetition, which has all cores for its linear programs; fewer draws, particles and runs."""
     volume, draw = cell.part.measurement, _draw_seconds(cell)
-    draws = min(max(int(CALL_SECONDS / draw) // 16, 1) * 16, -(-volume.draws // 16) * 16, volume.batch)
-    share = draws / volume.draws
+    draws = min(max(int(CALL_SECONDS / draw) // 16, 1) * 16, -(-volume.samples // 16) * 16, volume.batch)
+    share = draws / volume.samples
     limits = {
         name: None if getattr(volume, name) is None else math.ceil(getattr(volume, name) * share)
-        for name in ("suboptimal_draws", "global_draws")
+        for name in ("suboptimal_samples", "global_samples")
     }
     particles = int(CALL_SECONDS / (draw * cell.d1 * PILOTS))
     particles = min(max(particles, LEAST_PARTICLES), volume.particles)
-    programs = math.ceil(volume.linear_programs * particles / volume.particles)
+    programs = math.ceil(volume.max_linear_programs * particles / volume.particles)
     few = dataclasses.replace(
-        volume, draws=draws, batch=draws, relative_width=None, splits=2, particles=particles, linear_programs=programs,
-        **limits,
+        volume, samples=draws, batch=draws, relative_width=None, runs=2, particles=particles,
+        max_linear_programs=programs, **limits,
     )  # fmt: skip
     return dataclasses.replace(cell, part=dataclasses.replace(cell.part, volume=few, repeats=1, also=()))
 
@@ -98,7 +98,7 @@ def _time_steps(cell: Cell) -> list[float]:
     # Random points need no sources but the shape of what are images.
     measure = Measurement(cell, cast(Sources, types.SimpleNamespace(shape=nominal_shape)), too_late)
     counts = {name: np.zeros((1, 3), np.int64) for name in ("hits", "draws")}
-    state = counts | {"splitting": np.full((1, 3, volume.splits), np.nan)}
+    state = counts | {"splitting": np.full((1, 3, volume.runs), np.nan)}
     began = time.monotonic()
     deadline = began + MOST_SECONDS
     try:
@@ -107,7 +107,7 @@ def _time_steps(cell: Cell) -> list[float]:
     except Interrupted:
         seconds = [(time.monotonic() - began) * _asked(cell) / asked]
     deadline = math.inf
-    for number in range(len(TARGETS) * volume.splits if volume.method == "splitting" else 0):
+    for number in range(len(TARGETS) * volume.runs if volume.method == "splitting" else 0):
         began = time.monotonic()
         state = measure.step(state, 1 + number)
         seconds.append(time.monotonic() - began)
@@ -117,8 +117,8 @@ def _time_steps(cell: Cell) -> list[float]:
 def _asked(cell: Cell) -> int:
     """How many draws of a repetition are asked whether their region holds a minimum, of both kinds together."""
     volume = cell.part.measurement
-    limits = (0 if volume.method == "splitting" else volume.suboptimal_draws, volume.global_draws)
-    return sum(volume.draws if limit is None else min(limit, volume.draws) for limit in limits)
+    limits = (0 if volume.method == "splitting" else volume.suboptimal_samples, volume.global_samples)
+    return sum(volume.samples if limit is None else min(limit, volume.samples) for limit in limits)
 
 
 def _draw_seconds(cell: Cell) -> float:

@@ -42,7 +42,9 @@ MEANINGS = {
     "parameters": Column("number of parameters: W, z and biases"),
     "optimizer": Column("`train.optimizer`", missing=VOLUMES),
     "precision": Column("of training: `float32` or `float64`; what is measured is in float64", missing=VOLUMES),
-    "epochs": Column("epochs in all, those of the decay included; `newton` may have stopped before", "epochs", VOLUMES),
+    "epochs": Column(
+        "epochs in all, those of the decay included; `levenberg_marquardt` may have stopped before", "epochs", VOLUMES
+    ),
     "seed": Column("the repetition: initial weights and batches are drawn from it, or the draws of W"),
     "mse": Column("MSE at the end of training, on the training points: the mean of e^2 (eq 2.3)", missing=OVERFLOWED),
     "mce": Column(

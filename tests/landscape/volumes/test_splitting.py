@@ -102,9 +102,9 @@ def test_volumes_far_below_what_sampling_reaches(d1, below):
     exact = exact_rank_deficient(SPACE, d1, 0.1)
     assert math.isclose(equal_patterns(d1, 0.1), exact, rel_tol=1e-9)
     assert 0 < exact < below
-    found = split_volume(jax.random.key(d1), SPACE, LABELS, d1, 0.1, particles=400, repetitions=12)
-    assert (found.estimate, found.low, found.high) == combine(found.repetitions)
-    _, low, high = combine(found.repetitions, 0.999)
+    found = split_volume(jax.random.key(d1), SPACE, LABELS, d1, 0.1, particles=400, runs=12)
+    assert (found.estimate, found.low, found.high) == combine(found.runs)
+    _, low, high = combine(found.runs, 0.999)
     assert low <= exact <= high
     assert found.high < 5 * found.low
 
@@ -134,9 +134,9 @@ def test_sampling_agrees_beyond_three_dimensions(target):
     )  # fmt: skip
     counted = getattr(sampled, target)
     found = split_volume(
-        jax.random.key(1), X, y, 3, 0.0, 0.1, target=target, particles=100, repetitions=10, max_linear_programs=20
+        jax.random.key(1), X, y, 3, 0.0, 0.1, target=target, particles=100, runs=10, max_linear_programs=20
     )
-    p, runs = counted.estimate, np.array(found.repetitions)
+    p, runs = counted.estimate, np.array(found.runs)
     assert 0 < p < 1
     error = math.hypot(math.sqrt(p * (1 - p) / draws), runs.std(ddof=1) / math.sqrt(len(runs)))
     # Of 10 runs, so that Student's distribution is not far: level 1e-3.
@@ -149,9 +149,9 @@ def test_sampling_agrees_beyond_three_dimensions(target):
 @pytest.mark.slow
 def test_where_no_particle_is_in_the_target_nothing_is_known():
     """At most d0 points have full rank wherever rho is not 0."""
-    found = split_volume(jax.random.key(0), PLANE[:2], LABELS[:2], 2, 0.1, particles=50, repetitions=3)
+    found = split_volume(jax.random.key(0), PLANE[:2], LABELS[:2], 2, 0.1, particles=50, runs=3)
     assert (found.estimate, found.low, found.high) == (0, 0, 1)
-    assert found.repetitions == (0, 0, 0)
+    assert found.runs == (0, 0, 0)
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_bad_input_is_told_in_one_line(importance):
     key, X, y = jax.random.key(0), PLANE, LABELS
     for message, call in (
         ("target", lambda: split_volume(key, X, y, 2, 0.0, target="global_minima")),
-        ("repetitions", lambda: split_volume(key, X, y, 2, 0.0, repetitions=1)),
+        ("runs", lambda: split_volume(key, X, y, 2, 0.0, runs=1)),
         ("particles", lambda: split_volume(key, X, y, 2, 0.0, particles=1)),
         ("eps", lambda: split_volume(key, X, y, 2, 0.0, 1.0)),
         ("d1", lambda: split_volume(key, X, y, 0, 0.0)),

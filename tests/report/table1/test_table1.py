@@ -214,6 +214,6 @@ def test_settings_of_images(tmp_path, problem, text):
 
 def test_settings_of_rows_on_the_devices(tmp_path):
     problem = Problem(inputs="mnist", labels="classes", data_sets=1)
-    study = study_of(problem, train=Train(parallel="rows", batch_size=1024))
+    study = study_of(problem, train=Train(parallel="data", batch_size=1024))
     page, _, _ = write(tmp_path / "w", study, [make_row(64, 28, 1797, 0)])
     assert "rows spread over the devices, all repetitions on the same points and batches" in page

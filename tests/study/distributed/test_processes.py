@@ -23,7 +23,7 @@ rows = Study(
     network=Network(d1=(4,), rho=0.1, bias=True),
     train=Train(
         batch_size=128, epochs={epochs}, decay_epochs=10, precision="float64", chunk_epochs={chunk},
-        checkpoint_chunks=1, parallel="rows",
+        checkpoint_chunks=1, parallel="data",
     ),
     repeats=3,
 )

@@ -28,7 +28,7 @@ from tests.study.stops import stop_after
 # Orbax leaves the event loops of reads and writes that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-TRAIN = Train(batch_size=64, epochs=6, decay_epochs=2, chunk_epochs=2, checkpoint_chunks=1, parallel="rows")
+TRAIN = Train(batch_size=64, epochs=6, decay_epochs=2, chunk_epochs=2, checkpoint_chunks=1, parallel="data")
 DIGITS = Study("digits", Problem("digits", "classes", data_sets=1), Network(d1=(3,)), TRAIN, repeats=2)
 
 
@@ -210,7 +210,7 @@ TINY = Study(
     "tiny",
     Problem(d0=(6,), N=(12,), data_sets=1),
     Network(d1=(6,)),
-    Train(epochs=400, decay_epochs=200, chunk_epochs=600, precision="float64", parallel="rows"),
+    Train(epochs=400, decay_epochs=200, chunk_epochs=600, precision="float64", parallel="data"),
     repeats=4,
 )
 

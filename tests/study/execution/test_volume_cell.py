@@ -26,13 +26,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 PROBLEM = Problem(label_values="zero_one", d0=(3,), N=(5,))
 SAMPLING = Study(
     "sampling", PROBLEM, Network(d1=(2, 3)), repeats=2,
-    volume=Volume(draws=80, batch=32, suboptimal_draws=60, global_draws=40),
+    volume=Volume(samples=80, batch=32, suboptimal_samples=60, global_samples=40),
 )  # fmt: skip
 EXACT = Study("exact", Problem(label_values="zero_one", d0=(2,), N=(4,)), Network(d1=(2,)), repeats=2,
               volume=Volume(method="exact"))  # fmt: skip
 SPLITTING = Study(
     "splitting", PROBLEM, Network(d1=(3,)), repeats=2,
-    volume=Volume(method="splitting", draws=32, batch=32, particles=64, splits=3, linear_programs=8),
+    volume=Volume(method="splitting", samples=32, batch=32, particles=64, runs=3, max_linear_programs=8),
 )  # fmt: skip
 EVERYTHING = dataclasses.replace(SAMPLING, name="everything", also=(EXACT, SPLITTING))
 
@@ -171,7 +171,7 @@ def test_a_damaged_checkpoint_is_told_and_costs_only_time(tmp_path, monkeypatch,
 def test_a_wanted_width_ends_the_draws_of_each_repetition_by_itself(tmp_path):
     wide = dataclasses.replace(
         SAMPLING, network=Network(d1=(2,)), repeats=4, problem=dataclasses.replace(PROBLEM, data_sets=4),
-        volume=Volume(draws=4096, batch=32, suboptimal_draws=0, global_draws=0, relative_width=0.4),
+        volume=Volume(samples=4096, batch=32, suboptimal_samples=0, global_samples=0, relative_width=0.4),
     )  # fmt: skip
     rows = run(wide, tmp_path / "run")
     draws = [int(row["rank_deficient_draws"]) for row in rows]
@@ -195,8 +195,8 @@ def test_repetitions_share_data_sets_where_that_is_asked(tmp_path):
 def test_points_drawn_anew_give_the_expectation(tmp_path):
     """E_X of the rank-deficient volume, against its mean over many data sets."""
     sizes = {"problem": EXACT.problem, "network": Network(d1=(2,))}
-    redrawn = Study("redrawn", **sizes, repeats=1, volume=Volume(draws=4096, redraw=True, suboptimal_draws=0,
-                                                                global_draws=0))  # fmt: skip
+    redrawn = Study("redrawn", **sizes, repeats=1, volume=Volume(samples=4096, redraw=True, suboptimal_samples=0,
+                                                                global_samples=0))  # fmt: skip
     fixed = Study("fixed", **sizes, repeats=60, volume=Volume(method="exact"))
     (row,) = run(redrawn, tmp_path / "redrawn")
     values = [float(r["rank_deficient"]) for r in run(fixed, tmp_path / "fixed")]
@@ -224,7 +224,7 @@ def test_splitting_runs_that_spread_too_much_are_told(tmp_path):
     """Two particles a run hit the target or miss it."""
     rough = dataclasses.replace(
         SPLITTING, name="rough", repeats=1, network=Network(d1=(6,)),
-        volume=dataclasses.replace(SPLITTING.volume, particles=2, splits=8, draws=1, global_draws=0),
+        volume=dataclasses.replace(SPLITTING.volume, particles=2, runs=8, samples=1, global_samples=0),
     )  # fmt: skip
     run(rough, tmp_path / "run")
     (text,) = [entry["text"] for entry in Workdir(tmp_path / "run").read_log() if entry["event"] == "warning"]
@@ -238,7 +238,7 @@ study = Study(
     name="many_points",
     problem=Problem(label_values="zero_one", N=(96,), d0_over_N=0.5),
     network=Network(d0_d1_over_N=(1.0,)),
-    volume=Volume(draws=64, batch=64, suboptimal_draws=0, global_draws=0),
+    volume=Volume(samples=64, batch=64, suboptimal_samples=0, global_samples=0),
     repeats=2,
 )
 """

@@ -15,7 +15,7 @@ LOOKS = [16, 32, 64, 128, 256, 512]
 RUNS = np.array([0.20, 0.21, 0.22])  # of splitting
 STUDY = Study(
     "splitting", Problem(label_values="zero_one", d0=(3,), N=(5,)), Network(d1=(3,)),
-    volume=Volume(method="splitting", draws=DRAWS, batch=BATCH, relative_width=WIDTH, particles=64, splits=3),
+    volume=Volume(method="splitting", samples=DRAWS, batch=BATCH, relative_width=WIDTH, particles=64, runs=3),
 )  # fmt: skip
 
 

@@ -66,8 +66,8 @@ def test_steps_of_volumes_are_batches_runs_and_repetitions():
         (cell,) = cells(Study("s", Problem(d0=(3,), N=(5,)), volume=Volume(**volume), repeats=3))
         return cell.steps
 
-    assert steps(draws=100, batch=32) == 4
-    assert steps(method="splitting", draws=100, batch=32, splits=5) == 4 + 2 * 5 * 3
+    assert steps(samples=100, batch=32) == 4
+    assert steps(method="splitting", samples=100, batch=32, runs=5) == 4 + 2 * 5 * 3
     assert steps(method="exact") == 3
 
 

@@ -145,13 +145,13 @@ def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
 
 PROBED = [
     one_cell(Train(epochs=4, decay_epochs=4, chunk_epochs=4)),
-    one_cell(Train("newton", epochs=4, decay_epochs=0, precision="float64")),
-    one_cell(Train(batch_size=64, parallel="rows", epochs=2), d0=(6,), N=(200,), data_sets=1),
+    one_cell(Train("levenberg_marquardt", epochs=4, decay_epochs=0, precision="float64")),
+    one_cell(Train(batch_size=64, parallel="data", epochs=2), d0=(6,), N=(200,), data_sets=1),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", PROBED, ids=["adam", "newton", "rows"])
+@pytest.mark.parametrize("cell", PROBED, ids=["adam", "levenberg_marquardt", "rows"])
 def test_real_programs_are_timed(cell):
     found = probes.time_epoch(cell)
     assert 0 < found.seconds < 10
@@ -181,9 +181,9 @@ def test_a_dry_run_leaves_nothing_behind(tmp_path):
 
 
 VOLUMES = {
-    "sampling": Volume(draws=64, batch=32),
-    "limited": Volume(draws=64, batch=32, suboptimal_draws=0, global_draws=16, redraw=True),
-    "splitting": Volume(method="splitting", draws=32, batch=32, particles=80, splits=3, linear_programs=4),
+    "sampling": Volume(samples=64, batch=32),
+    "limited": Volume(samples=64, batch=32, suboptimal_samples=0, global_samples=16, redraw=True),
+    "splitting": Volume(method="splitting", samples=32, batch=32, particles=80, runs=3, max_linear_programs=4),
     "exact": Volume(method="exact"),
 }
 
@@ -221,7 +221,7 @@ def test_the_plan_as_text_counts_what_is_planned():
 @pytest.mark.parametrize(
     ("study", "said"),
     [
-        (Study("s", Problem(d0=(5,), N=(9,)), train=Train("newton", decay_epochs=0)), "upper bound"),
+        (Study("s", Problem(d0=(5,), N=(9,)), train=Train("levenberg_marquardt", decay_epochs=0)), "upper bound"),
         (Study("s", Problem("digits", "classes"), Network(d1=(3,))), "d0 as published"),
         (Study("s", Problem(d0=(5,), N=(9,)), volume=Volume(relative_width=0.3)), "upper bound"),
         (Study("s", Problem(d0=(5,), N=(9,))), "random networks"),

@@ -33,12 +33,14 @@ BY_SEEDS = [
     one_cell(d0=(20,), N=(400,), repeats=30),
     one_cell(d0=(30,), N=(2000,), repeats=16, network=Network(hidden_layers=(2,))),
     one_cell(Train(batch_size=64), d0=(20,), N=(1000,), repeats=16),
-    one_cell(Train("newton", epochs=4, decay_epochs=0, precision="float64"), d0=(20,), N=(300,), repeats=16),
+    one_cell(
+        Train("levenberg_marquardt", epochs=4, decay_epochs=0, precision="float64"), d0=(20,), N=(300,), repeats=16
+    ),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", BY_SEEDS, ids=["full_batch", "two_layers", "mini_batch", "newton"])
+@pytest.mark.parametrize("cell", BY_SEEDS, ids=["full_batch", "two_layers", "mini_batch", "levenberg_marquardt"])
 def test_memory_of_training_by_seeds_is_that_of_its_program(cell):
     together, turns, devices = spread(cell)
     programs = seed_programs(cell.part, *cell.shape[1:], together, turns, devices)
@@ -51,9 +53,9 @@ def test_memory_of_training_by_seeds_is_that_of_its_program(cell):
 
 
 BY_ROWS = [
-    one_cell(Train(batch_size=512, parallel="rows"), d0=(200,), N=(20_000,), data_sets=1),
-    one_cell(Train(batch_size=8192, parallel="rows"), d0=(300,), N=(30_000,), data_sets=1),
-    one_cell(Train(batch_size=2048, parallel="rows", rows_precision="bfloat16"), d0=(99,), N=(99_000,), data_sets=1),
+    one_cell(Train(batch_size=512, parallel="data"), d0=(200,), N=(20_000,), data_sets=1),
+    one_cell(Train(batch_size=8192, parallel="data"), d0=(300,), N=(30_000,), data_sets=1),
+    one_cell(Train(batch_size=2048, parallel="data", rows_precision="bfloat16"), d0=(99,), N=(99_000,), data_sets=1),
 ]
 
 

@@ -65,7 +65,7 @@ def test_an_accelerator_that_is_too_small_for_its_seeds(monkeypatch):
 
 
 def test_rows_in_bfloat16_take_half_of_the_memory(monkeypatch):
-    same = cells(Study("rows", LARGE.problem, LARGE.network, Train(batch_size=8192, parallel="rows"), repeats=1))
+    same = cells(Study("rows", LARGE.problem, LARGE.network, Train(batch_size=8192, parallel="data"), repeats=1))
     assert memory_by_rows(CELL, 1) < 0.55 * memory_by_rows(same[0], 1)
     monkeypatch.setattr(fit, "available", lambda own: 6 * 10**9)
     with pytest.raises(UserError, match="rows_precision bfloat16 takes half"):

@@ -42,8 +42,8 @@ KICKS_ALIKE, KICK_GROWTH = 6, 1.5
 
 
 @dataclasses.dataclass(frozen=True)
-class NewtonOptions:
-    """What train.optimizer_options may set where train.optimizer is "newton".
+class LevenbergMarquardtOptions:
+    """What train.optimizer_options may set where train.optimizer is "levenberg_marquardt".
 
     damping: lambda at the start and after a kick, as a fraction of the mean diagonal entry of J J^T.
     kick: what moves a run on that has stalled: a random change of each neuron's weights by this fraction of their norm.
@@ -63,10 +63,12 @@ class NewtonOptions:
 
 
 # A config's names for them, and of what kind each is.
-NEWTON_OPTIONS: dict[str, type] = {field.name: type(field.default) for field in dataclasses.fields(NewtonOptions)}
+LEVENBERG_MARQUARDT_OPTIONS: dict[str, type] = {
+    field.name: type(field.default) for field in dataclasses.fields(LevenbergMarquardtOptions)
+}
 
 
-class NewtonState(NamedTuple):
+class LevenbergMarquardtState(NamedTuple):
     """Of a run; the parameters of its TrainState are the best it has seen."""
 
     point: Any  # the parameters that it is at, where the next step starts
@@ -77,30 +79,36 @@ class NewtonState(NamedTuple):
     done: Bool[Array, ""]  # the MSE is at rounding level, or not finite: nothing changes any more
 
 
-def newton_options(train: Train) -> NewtonOptions:
+def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
     """The options that the config gives.
 
     Raises:
       UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
     """
-    check_options(train.optimizer, NEWTON_OPTIONS, train.optimizer_options)
-    options = dataclasses.replace(NewtonOptions(), **dict(train.optimizer_options))
+    check_options(train.optimizer, LEVENBERG_MARQUARDT_OPTIONS, train.optimizer_options)
+    options = dataclasses.replace(LevenbergMarquardtOptions(), **dict(train.optimizer_options))
     for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
         value = getattr(options, name)
         require(value >= least, f"train.optimizer_options: {name} {value} is too small; give at least {least}")
     good = 0 < options.damping < float("inf")
     require(good, f"train.optimizer_options: damping {options.damping!r} is not positive; try 0.03")
     require(0 <= options.kick < 1, f"train.optimizer_options: kick {options.kick!r} is not in [0, 1); try 0.1")
-    require(train.batch_size is None, "train.batch_size: newton solves for all points at once; leave it out")
-    require(train.decay_epochs == 0, "train.decay_epochs: newton has no learning rate that could decay; give 0")
+    require(
+        train.batch_size is None, "train.batch_size: levenberg_marquardt solves for all points at once; leave it out"
+    )
+    require(
+        train.decay_epochs == 0, "train.decay_epochs: levenberg_marquardt has no learning rate that could decay; give 0"
+    )
     return options
 
 
-def init_newton(options: NewtonOptions, params: dict) -> NewtonState:
+def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -> LevenbergMarquardtState:
     """Of a run that starts at these parameters, as network.MNN names them."""
     dtype = params["z"].dtype
     damping = jnp.asarray(options.damping, dtype)
-    return NewtonState(params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False))
+    return LevenbergMarquardtState(
+        params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False)
+    )
 
 
 class Factor(NamedTuple):
@@ -146,9 +154,11 @@ def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
     return cast(Array, sum(terms))
 
 
-def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callable[..., tuple[TrainState, Metrics]]:
-    """run_epochs of a Training whose states are of init_newton, an epoch being one step: tried, and taken if it lowers
-    the MSE.
+def make_levenberg_marquardt(
+    module: MNN, threshold: float, options: LevenbergMarquardtOptions
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """run_epochs of a Training whose states come from init_levenberg_marquardt. An epoch is one step: it is tried, and
+    taken if it lowers the MSE.
 
     A run whose MSE has reached rounding level stops: its further epochs cost and change nothing. The metrics are those
     of the state that is returned.
@@ -237,7 +247,9 @@ def make_newton(module: MNN, threshold: float, options: NewtonOptions) -> Callab
         kicks = jnp.where(stalled, kicks + 1, kicks).astype(jnp.int32)
         slow = jnp.where(stalled, 0, slow)
         done |= ~jnp.isfinite(mse)
-        opt_state = NewtonState(params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done)
+        opt_state = LevenbergMarquardtState(
+            params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done
+        )
         return TrainState(best, opt_state, first_failure(state.non_finite_epoch, mse, epoch))
 
     return run_epochs

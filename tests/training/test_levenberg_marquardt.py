@@ -10,15 +10,15 @@ import pytest
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.landscape import certify
 from mnnjax.network import MNN
-from mnnjax.training import check_optimizer, make_training, newton_options
-from mnnjax.training.newton import data_gram, data_gram_diagonal, factors, gram
+from mnnjax.training import check_optimizer, levenberg_marquardt_options, make_training
+from mnnjax.training.levenberg_marquardt import data_gram, data_gram_diagonal, factors, gram
 
 EPS = np.finfo(np.float64).eps
 RELU = Network()
 
 
-def newton(epochs, precision="float64", **options):
-    return Train("newton", tuple(options.items()), epochs=epochs, decay_epochs=0, precision=precision)
+def marquardt(epochs, precision="float64", **options):
+    return Train("levenberg_marquardt", tuple(options.items()), epochs=epochs, decay_epochs=0, precision=precision)
 
 
 @functools.cache
@@ -76,7 +76,7 @@ def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
     without padding."""
     params, X, y, J = random_problem(layers, bias, rho)
     N = len(J)
-    train = newton(1, damping=2.0, kick=0.0, **options)
+    train = marquardt(1, damping=2.0, kick=0.0, **options)
     training = make(train, Network(rho=rho, bias=bias), layers, 4, len(X))
     start = training.init(jax.random.key(0))
     start = start._replace(params=params, opt_state=start.opt_state._replace(point=params))
@@ -98,7 +98,7 @@ def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
 @pytest.mark.parametrize(("layers", "network"), [(1, RELU), (2, Network(rho=0.1, bias=True))])
 def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):
     """By every seed: also those with a point that no neuron sees, which Adam leaves at an MSE of 1/20 (Figure 5.2)."""
-    state, metrics, _, _ = runs(newton(200, **options), 10, 20, 20, network, layers)
+    state, metrics, _, _ = runs(marquardt(200, **options), 10, 20, 20, network, layers)
     assert metrics.mse.max() < 1e-24
     assert (metrics.mce == 0).all()
     assert state.opt_state.done.all()
@@ -107,7 +107,7 @@ def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):
 @pytest.mark.slow
 def test_a_run_from_given_weights_trains_those():
     """One step from them is the step of the formula, whatever the key; replacing params alone would train others."""
-    training = make(newton(1), RELU, 1, 8, 20)
+    training = make(marquardt(1), RELU, 1, 8, 20)
     X, y = training.draw(jax.random.key(1), 20)
     own = {"W1": np.random.default_rng(0).standard_normal((8, 8)), "z": np.full(8, 0.3)}
     starts = [training.init(jax.random.key(k), own) for k in range(2)]
@@ -121,11 +121,11 @@ def test_a_run_from_given_weights_trains_those():
 
 @pytest.mark.slow
 def test_most_seeds_take_a_dozen_steps():
-    assert np.median(runs(newton(12), 10, 20, 20)[1].mse) < 1e-24
+    assert np.median(runs(marquardt(12), 10, 20, 20)[1].mse) < 1e-24
 
 
 def test_ends_are_certified_global_minima():
-    state, _, X, y = runs(newton(200), 10, 20, 20)
+    state, _, X, y = runs(marquardt(200), 10, 20, 20)
     for k in range(20):
         W, z = (np.asarray(state.params[name][k]) for name in ("W1", "z"))
         certificate = certify(W, z, X[k], y[k], 0.0)
@@ -134,7 +134,7 @@ def test_ends_are_certified_global_minima():
 
 @pytest.mark.slow
 def test_float32_stops_at_its_own_rounding():
-    state, metrics, _, _ = runs(newton(200, "float32"), 10, 20, 20)
+    state, metrics, _, _ = runs(marquardt(200, "float32"), 10, 20, 20)
     assert state.params["z"].dtype == np.float32
     assert state.opt_state.done.all()
     # Outputs are sums of about 10 terms of size up to 10, each rounded by 6e-8 of itself.
@@ -144,8 +144,8 @@ def test_float32_stops_at_its_own_rounding():
 @pytest.mark.slow
 def test_kicks_free_runs_from_points_that_are_not_differentiable():
     """At 1.5 weights a point most runs come to rest on kinks, from where no step along a region's gradient gains."""
-    stuck = runs(newton(200, kick=0.0), 10, 66, 20)[1].mse
-    free = runs(newton(200), 10, 66, 20)[1].mse
+    stuck = runs(marquardt(200, kick=0.0), 10, 66, 20)[1].mse
+    free = runs(marquardt(200), 10, 66, 20)[1].mse
     assert (free < 1e-20).sum() > 5 + (stuck < 1e-20).sum()
     assert (stuck > 1e-6).any()
 
@@ -153,7 +153,7 @@ def test_kicks_free_runs_from_points_that_are_not_differentiable():
 @pytest.mark.slow
 def test_the_best_point_is_kept_through_kicks():
     """At one weight a point hardly any run is ever done, and every one is kicked."""
-    train = newton(40, patience=1)
+    train = marquardt(40, patience=1)
     training = make(train, RELU, 1, 8, 64)
     X, y = training.draw(jax.random.key(1), 64)
     state, key, before, kicked = training.init(jax.random.key(2)), jax.random.key(3), np.inf, False
@@ -169,7 +169,7 @@ def test_the_best_point_is_kept_through_kicks():
 
 @pytest.mark.slow
 def test_a_run_in_pieces_is_the_run_in_one_to_the_last_bit():
-    train = newton(25, patience=2)
+    train = marquardt(25, patience=2)
     training = make(train, RELU, 1, 6, 30)
     X, y = training.draw(jax.random.key(1), 28)
     key = jax.random.key(3)
@@ -183,7 +183,7 @@ def test_a_run_in_pieces_is_the_run_in_one_to_the_last_bit():
 
 @pytest.mark.slow
 def test_a_run_that_is_done_changes_no_more():
-    train = newton(40)
+    train = marquardt(40)
     training = make(train, RELU, 1, 10, 20)
     X, y = training.draw(jax.random.key(1), 20)
     first, _ = training.run_epochs(training.init(jax.random.key(2)), jax.random.key(3), X, y, 20, 0, 40)
@@ -195,7 +195,7 @@ def test_a_run_that_is_done_changes_no_more():
 @pytest.mark.slow
 def test_seeds_together_end_as_seeds_alone():
     """Vmapped runs wait for the last of their group and must not move meanwhile."""
-    train = newton(200)
+    train = marquardt(200)
     training = make(train, RELU, 1, 10, 20)
     keys = jax.random.split(jax.random.key(0), 8)
 
@@ -211,7 +211,7 @@ def test_seeds_together_end_as_seeds_alone():
 
 @pytest.mark.slow
 def test_overflow_ends_a_run_and_is_told():
-    training = make(newton(5, "float32"), RELU, 1, 4, 10)
+    training = make(marquardt(5, "float32"), RELU, 1, 4, 10)
     start = training.init(jax.random.key(0))
     params = {"W1": start.params["W1"] * 1e30, "z": start.params["z"] * 1e30}
     start = start._replace(params=params, opt_state=start.opt_state._replace(point=params))
@@ -224,14 +224,14 @@ def test_overflow_ends_a_run_and_is_told():
 @pytest.mark.parametrize(
     ("train", "words"),
     [
-        (Train("newton", (("momentum", 0.9),), decay_epochs=0), "optimizer_options.*momentum.*damping"),
-        (Train("newton", (("damping", 0.0),), decay_epochs=0), "damping 0.0 is not positive"),
-        (Train("newton", (("kick", 1.0),), decay_epochs=0), r"kick 1.0 is not in \[0, 1\)"),
-        (Train("newton", (("patience", 0),), decay_epochs=0), "patience 0"),
-        (Train("newton", (("cg_steps", 1.5),), decay_epochs=0), "cg_steps 1.5"),
-        (Train("newton", (("gram_rows", True),), decay_epochs=0), "gram_rows True"),
-        (Train("newton", batch_size=10, decay_epochs=0), "train.batch_size"),
-        (Train("newton"), "train.decay_epochs"),
+        (Train("levenberg_marquardt", (("momentum", 0.9),), decay_epochs=0), "optimizer_options.*momentum.*damping"),
+        (Train("levenberg_marquardt", (("damping", 0.0),), decay_epochs=0), "damping 0.0 is not positive"),
+        (Train("levenberg_marquardt", (("kick", 1.0),), decay_epochs=0), r"kick 1.0 is not in \[0, 1\)"),
+        (Train("levenberg_marquardt", (("patience", 0),), decay_epochs=0), "patience 0"),
+        (Train("levenberg_marquardt", (("cg_steps", 1.5),), decay_epochs=0), "cg_steps 1.5"),
+        (Train("levenberg_marquardt", (("gram_rows", True),), decay_epochs=0), "gram_rows True"),
+        (Train("levenberg_marquardt", batch_size=10, decay_epochs=0), "train.batch_size"),
+        (Train("levenberg_marquardt"), "train.decay_epochs"),
     ],
 )
 def test_options_that_make_no_sense_are_the_users_error(train, words):
@@ -240,6 +240,6 @@ def test_options_that_make_no_sense_are_the_users_error(train, words):
 
 
 def test_options_arrive():
-    options = newton_options(newton(10, damping=0.5, kick=0.2, patience=7, gram_rows=100, cg_steps=30))
+    options = levenberg_marquardt_options(marquardt(10, damping=0.5, kick=0.2, patience=7, gram_rows=100, cg_steps=30))
     assert (options.damping, options.kick, options.patience) == (0.5, 0.2, 7)
     assert (options.gram_rows, options.cg_steps) == (100, 30)
