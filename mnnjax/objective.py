@@ -2,10 +2,10 @@
 may carry weight zero. Nothing is raised here: shapes are for JAX to check."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 import mnnjax.jax_setup  # noqa: F401
+from mnnjax.arrays import AnyArray
 
 
 def residual(output: Float[Array, " N"], y: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -32,9 +32,9 @@ def misclassified(output: Float[Array, " N"], y: Float[Array, " N"], threshold: 
     return ((output > threshold) != (y > threshold)) | jnp.isnan(output)
 
 
-def default_threshold(y: Real[np.ndarray, " N"]) -> float:
+def default_threshold(y: Real[AnyArray, " N"]) -> float | Float[Array, ""]:
     """The threshold of the MCE where none is given (section 1): 0 where a label of y (N,) is -1, else 0.5."""
-    return 0.0 if (y == -1).any() else 0.5
+    return 0.5 * (y != -1).all()
 
 
 def mean_classification_error(

@@ -34,7 +34,7 @@ def check_threshold(threshold: float | Float[Array, ""]) -> None:
 def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
     """threshold, where it is a finite number; of labels y (N,) where it is None."""
     if threshold is None:
-        return default_threshold(y)
+        return float(default_threshold(y))
     check_threshold(threshold)
     return float(threshold)
 

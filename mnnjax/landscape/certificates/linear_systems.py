@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 
 from mnnjax.landscape.numerics import EPS
 from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
+from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
 
 # Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
 EXACT_RANK_ENTRIES = 2_000_000
@@ -94,15 +95,13 @@ class Region:
 
     def product(self) -> Float[np.ndarray, "live p"]:
         """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
-        M = self.columns[:, :, None] * self.X[self.live][:, None, :]
-        M = M.reshape(len(M), self.groups * self.X.shape[1])
+        M = product(self.columns, self.X[self.live])
         return np.hstack([M, np.ones((len(M), 1))]) if self.constant else M
 
     def gram(self, weights: Float[np.ndarray, " g"]) -> tuple[Float[np.ndarray, "live live"], float]:
         """K = (A diag(weights) A^T) * (X X^T) on live rows, and a bound on its rounding error (spectral norm)."""
         X, A = self.X[self.live], self.columns
-        K = ((A * weights) @ A.T) * (X @ X.T)
-        size = ((np.abs(A) * weights) @ np.abs(A).T) * (np.abs(X) @ np.abs(X).T)
+        K, size = gram(A, X, weights), gram(np.abs(A), np.abs(X), weights)
         with np.errstate(over="ignore"):  # an infinite error leaves nothing proven
             error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.linalg.norm(size))
         return (K + 1.0 if self.constant else K), error
@@ -247,8 +246,7 @@ class RankDeficient(System):
         M = region.product()
         self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
         exact = khatri_rao_rank_modulo_prime(region.columns, region.X[region.live], region.constant)
-        numerical = int(np.sum(values > max(1, *M.shape) * EPS * values.max(initial=0)))
-        if exact != numerical:
+        if exact != np.sum(above_rounding(values, M.shape)):
             return
         self.rank, self.proven = exact, True
         self._basis = self._basis[:, :exact]
@@ -275,8 +273,7 @@ class RankDeficient(System):
 
     def region_residual(self, e):
         result, live = e.copy(), self.region.live
-        for _ in range(2):
-            result[live] -= self._basis @ (self._basis.T @ result[live])
+        result[live] = without_projection(e[live], self._basis)
         return result
 
 

@@ -13,7 +13,7 @@ from mnnjax.landscape.certificates.linear_systems import (
     make_system,
     spread,
 )
-from mnnjax.landscape.numerics import EPS, TINY, row_norms
+from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
 JOINT_STEPS = 4
 # Neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0.
@@ -70,8 +70,7 @@ def evaluate(
     U = X @ W.T
     has_products = (X != 0).astype(float) @ (W != 0).T > 0
     U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
-    slope = np.where(U > 0, 1.0, rho)
-    e = y - ((slope * U) @ z + c)
+    e = y - (leaky_relu(U, rho) @ z + c)
     largest = max(1.0, abs(rho))
     moduli = largest * ((np.abs(U) + U_error) @ np.abs(z)) + np.abs(y) + abs(c)
     e_error = largest * (U_error @ np.abs(z)) + 2 * (len(z) + 4) * (EPS * moduli + largest * TINY)
@@ -106,12 +105,12 @@ def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | Non
     if (used == problem.kept).all() or not used.any():
         return None
     z = np.where(used | ~problem.kept, point.z, 0.0)
-    some = problem._replace(kept=used)
-    system = some.system(z)
+    without_idle = problem._replace(kept=used)
+    system = without_idle.system(z)
     start = evaluate(point.W, z, point.c, problem.X, problem.y, problem.rho)
     if not (isinstance(system, RowsIndependent) and system.solvable) or start.e[~system.region.live].any():
         return None
-    minimum = _move(some, start, system)[0]
+    minimum = _move(without_idle, start, system)[0]
     if minimum is None:
         return None
     # Once more, for the margin of the idle neurons, which did not move.

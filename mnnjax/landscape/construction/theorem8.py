@@ -31,7 +31,7 @@ from mnnjax.config import UserError
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.construction.double_double import largest_error
 from mnnjax.landscape.construction.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows
-from mnnjax.landscape.numerics import EPS, row_norms
+from mnnjax.landscape.numerics import EPS, leaky_relu, row_norms
 
 TOLERANCE, GOOD = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
 UNEVEN = 1e3  # norms of rows that differ by more are what an error is laid to
@@ -73,7 +73,7 @@ def _error(W, z, X, y, rho: float) -> ConstructionError:
     """As float64 gives it here."""
     inputs, norms = X @ W.T, row_norms(X)[:, None] * row_norms(W)
     margin = np.divide(np.abs(inputs), norms, out=np.zeros_like(inputs), where=norms > 0)
-    error = np.max(np.abs(_leaky_relu(inputs, rho) @ z - y)) / label_scale(y)
+    error = np.max(np.abs(leaky_relu(inputs, rho) @ z - y)) / label_scale(y)
     return ConstructionError(float(error), float(np.min(margin)), len(z))
 
 
@@ -123,13 +123,9 @@ def global_minimum(
     assert best is not None  # the last draw takes any rank
     missed = largest_error(*best, X, y, rho) / label_scale(y)
     if not max(best_error, np.max(missed)) <= TOLERANCE:  # also where it is NaN
-        missed = np.maximum(missed, np.abs(_leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
+        missed = np.maximum(missed, np.abs(leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
         raise UserError(_why_not(X, rays, missed, r, 2 * pairs, rank))
     return best
-
-
-def _leaky_relu(u: np.ndarray, rho: float) -> np.ndarray:
-    return np.where(u > 0, u, rho * u)
 
 
 def _checked(X, y, rho) -> tuple[np.ndarray, np.ndarray, float]:
@@ -248,7 +244,7 @@ def _networks(solve: Callable, w, roots, points, to_weights, rays: Rays, X, y, r
         z = 2.0 ** np.round(np.log2(norms / np.sqrt(np.max(norms))))
         W, z = product / z[:, None], z * np.concatenate([largest > 0, -1.0 * (largest > 0)])[order]
         yield W, z
-        residual = (y - _leaky_relu(X @ W.T, rho) @ z)[rays.row]
+        residual = (y - leaky_relu(X @ W.T, rho) @ z)[rays.row]
 
 
 def _why_not(X: np.ndarray, rays: Rays, missed: np.ndarray, r: int, units: int, rank: int) -> str:

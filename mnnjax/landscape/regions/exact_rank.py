@@ -8,6 +8,8 @@ fixed prime near 2^31 a chance of about 1 in 2 000 000 000 for data that do not 
 import numpy as np
 from jaxtyping import Float, Int
 
+from mnnjax.landscape.regions.khatri_rao import product
+
 PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products of residues fit in 63 bits
 
 
@@ -46,6 +48,5 @@ def khatri_rao_rank_modulo_prime(
 
     constant: with a column of ones added to the product.
     """
-    a, x = residues(A), residues(X)
-    product = (a[:, :, None] * x[:, None, :] % PRIME).reshape(len(x), a.shape[1] * x.shape[1])
-    return rank_modulo_prime(np.hstack([product, np.ones((len(x), 1), np.int64)]) if constant else product)
+    M = product(residues(A), residues(X)) % PRIME
+    return rank_modulo_prime(np.hstack([M, np.ones((len(M), 1), np.int64)]) if constant else M)

@@ -5,12 +5,14 @@ A may be any real matrix, not only an activation pattern.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from mnnjax.arrays import AnyArray, check_array
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_rows, in_float64, on_jax
+from mnnjax.landscape.numerics import EPS
 
 
 def _check(A, X) -> tuple[Array, Array]:
@@ -25,11 +27,7 @@ def khatri_rao(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
     """
-    return _product(*_check(A, X))
-
-
-def _product(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Float[Array, "N d1*d0"]:
-    return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1)
+    return product(*_check(A, X))
 
 
 def khatri_rao_gram(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N N"]:
@@ -38,8 +36,7 @@ def khatri_rao_gram(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> F
     Raises:
       ValueError: as khatri_rao.
     """
-    A, X = _check(A, X)
-    return (A @ A.T) * (X @ X.T)
+    return gram(*_check(A, X))
 
 
 def khatri_rao_matvec(
@@ -70,11 +67,6 @@ def khatri_rao_rmatvec(
     return (A * on_jax(e)[:, None]).T @ X
 
 
-def rank_tolerance(shape: tuple[int, ...]) -> float:
-    """Singular values up to this fraction of the largest count as zero: max(N, d0 d1) * 2.2e-16."""
-    return max(shape) * float(jnp.finfo(jnp.float64).eps)
-
-
 def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Int[Array, ""] | int:
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
@@ -92,8 +84,44 @@ def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> I
 def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
     # Rows by a power of two, for nothing to overflow.
     A, X = (jnp.ldexp(V, -jnp.frexp(jnp.max(jnp.abs(V), axis=1, keepdims=True))[1]) for V in (A, X))
-    M = _product(A, X)
+    return unit_row_rank(product(A, X), jnp)
+
+
+# For NumPy's arrays as well as JAX's, without checks.
+
+
+def product(A, X):
+    """A o X (N, d1 d0) of A (N, d1), X (N, d0)."""
+    return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], A.shape[1] * X.shape[1])
+
+
+def gram(A, X, weights=None):
+    """The Gram matrix (N, N) of the rows of A o X; weights (d1,): of the neurons, None for 1."""
+    return ((A if weights is None else A * weights) @ A.T) * (X @ X.T)
+
+
+def above_rounding(values, shape: tuple[int, ...]):
+    """Which singular values (k,) of a matrix of this shape count: those above max(shape) * 2.2e-16 of the largest."""
+    return values > max(shape) * EPS * values.max(initial=0)
+
+
+def unit_row_rank(M, numpy=np):
+    """How many singular values of M (N, p) count once its rows have norm 1; numpy: np, or jnp."""
     # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
-    lengths = jnp.linalg.norm(M, axis=1, keepdims=True)
-    values = jnp.linalg.svd(M / jnp.where(lengths > 0, lengths, 1.0), compute_uv=False)
-    return jnp.sum(values > rank_tolerance(M.shape) * jnp.max(values))
+    lengths = numpy.linalg.norm(M, axis=1, keepdims=True)
+    values = numpy.linalg.svd(M / numpy.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    return numpy.sum(above_rounding(values, M.shape))
+
+
+def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
+    """An orthonormal basis of the column space of M (N, p), as region_residual has it."""
+    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
+    return vectors[:, above_rounding(values, M.shape)]
+
+
+def without_projection(e, basis):
+    """e (N,) less its projection on the span of the orthonormal basis (N, r)."""
+    # The second pass removes what rounding left of the span in the first.
+    for _ in range(2):
+        e = e - basis @ (basis.T @ e)
+    return e

@@ -89,11 +89,11 @@ def search_signs(
         positive."""
         nonlocal proven
         taken = np.array(signs)[:, None]
-        some, some_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
-        found = largest_margin((taken[:, 0] * start[:, : len(signs)] / scale).ravel(), some, ENOUGH)
+        decided, decided_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
+        found = largest_margin((taken[:, 0] * start[:, : len(signs)] / scale).ravel(), decided, ENOUGH)
         if found.margin > MARGIN:
             return scale * found.c
-        rounding = np.linalg.norm(found.multipliers @ some_moved)
+        rounding = np.linalg.norm(found.multipliers @ decided_moved)
         low = found.bound + start_moved * rounding <= MARGIN / scale
         proven = bool(proven and low and found.lean + rounding <= ROUNDING_OF_THETA)
         return None

@@ -28,9 +28,9 @@ from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
 from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
-from mnnjax.landscape.regions.khatri_rao import khatri_rao_rank, rank_tolerance
+from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, khatri_rao_rank
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
-from mnnjax.landscape.regions.minima import region_residual
+from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 
 # Rounding of theta relative to its norm, for M of condition number 1.
 ROUNDING = 1e-15
@@ -40,7 +40,7 @@ ZERO = 1e-12
 IN_RANGE = 1e-9
 # Neurons whose signs are searched, and sets of neurons with z_i = 0 that are: seconds a region.
 MOST_NEURONS, MOST_SETS = 20, 20_000
-MEND = (
+HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
     "linear_programs 0), or ask for V(G) with output_signs='random'"
 )
@@ -54,8 +54,8 @@ class Answer(NamedTuple):
 
 
 class _Neurons(NamedTuple):
-    """The different neurons: blocks M_i (N, d0), outputs' signs in {-1, 0, 1} for z_i > 0 (N, k), sigma (N, k) in
-    {-1, 1}, which of them are free, and the sign of z_i where it is given, else 0."""
+    """One neuron per pattern: its block M_i of A o X, the signs of its outputs in {-1, 0, 1} for z_i > 0, sigma in
+    {-1, 1}, whether theta_i is free, since several neurons have the pattern, and the sign of z_i if given, else 0."""
 
     blocks: list[Float[np.ndarray, "N d0"]]
     outputs: Int[np.ndarray, "N k"]
@@ -106,13 +106,10 @@ def region_holds_dlm(
     if empty:
         answer = Answer(False, any(cell.sure for cell in empty))
     else:
-        target, rank = y, int(khatri_rao_rank(A, X))
+        rank = int(khatri_rao_rank(A, X))
         if rank < len(y):
             check_lengths(X)
-            target = y - np.asarray(region_residual(A, X, y))
-            if np.linalg.norm(target) <= IN_RANGE * np.linalg.norm(y):
-                target = np.zeros_like(y)
-        answer = holds_dlm_with_output(A, X, target, rho)
+        answer = holds_minimum(A, X, y, np.asarray(region_residual(A, X, y)), rho)
         rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == khatri_rao_rank_modulo_prime(A, X)
         answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
@@ -120,6 +117,17 @@ def region_holds_dlm(
             f"region of A {A.shape}: rounding may turn whether it holds a minimum; points of X may be nearly parallel"
         )
     return answer.holds
+
+
+def holds_minimum(
+    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], e: Float[np.ndarray, " N"],
+    rho: float, signs: Int[np.ndarray, " d1"] | None = None,
+) -> Answer:  # fmt: skip
+    """Whether a region that is not empty, with residual e (N,), holds a DLM; the rest as in holds_dlm_with_output."""
+    output = y if is_zero(e, y) else y - e
+    if np.linalg.norm(output) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
+        output = np.zeros_like(y)
+    return holds_dlm_with_output(A, X, output, rho, signs)
 
 
 def holds_dlm_with_output(
@@ -142,7 +150,7 @@ def holds_dlm_with_output(
     lengths = np.linalg.norm(X, axis=1)
     unit_X, target = X / lengths[:, None], target / lengths
     target = target / (np.max(np.abs(target)) or 1.0)
-    neurons = _different(A, unit_X, rho, signs)
+    neurons = _distinct_neurons(A, unit_X, rho, signs)
     sure = True
     for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
         answer = _holds_on(neurons, chosen, unit_X, target)
@@ -164,8 +172,7 @@ def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -
     return Answer(False, found.lean <= 10 * ROUNDING)
 
 
-def _different(A, X, rho: float, signs) -> _Neurons:
-    """The neurons with equal patterns made one."""
+def _distinct_neurons(A, X, rho: float, signs) -> _Neurons:
     active = np.asarray(A) == 1
     patterns, which = np.unique(active, axis=1, return_inverse=True)
     which = which.ravel()
@@ -173,19 +180,13 @@ def _different(A, X, rho: float, signs) -> _Neurons:
     if signs is None:
         free, given = np.bincount(which, minlength=k) > 1, np.zeros(k, int)
     else:
-        both = [np.unique(np.asarray(signs)[which == i]) for i in range(k)]
-        free = np.array([len(values) > 1 for values in both])
-        given = np.array([int(values[0]) for values in both])
+        asked = [np.unique(np.asarray(signs)[which == i]) for i in range(k)]
+        free = np.array([len(values) > 1 for values in asked])
+        given = np.array([int(values[0]) for values in asked])
     slopes = np.where(patterns, 1.0, rho)
     sigma = np.where(patterns, 1.0, -1.0)
     blocks = [slopes[:, i : i + 1] * X for i in range(k)]
     return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given)
-
-
-def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
-    """An orthonormal basis of the column space of M (N, p), as region_residual has it."""
-    vectors, values, _ = np.linalg.svd(M, full_matrices=False)
-    return vectors[:, values > rank_tolerance(M.shape) * values[0]]
 
 
 def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
@@ -214,66 +215,94 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
                     seen.add(smaller)
                     below.append(smaller)
             if len(seen) > MOST_SETS:
-                raise UserError(f"d1: {len(everyone)} neurons have over {MOST_SETS} sets that may have z_i = 0; {MEND}")
+                raise UserError(f"d1: {len(everyone)} neurons have over {MOST_SETS} sets that may have z_i = 0; {HINT}")
         level = below
+
+
+class _Solutions(NamedTuple):
+    """The solutions least + null @ c of M theta = target, if they exist, and how far rounding moves them.
+
+    seen (N,): which rows of M are not zero. target_error, theta_error: bounds relative to the norms of the target and
+    of theta; moved (p, r): rounding moves null @ c by moved @ v with some |v| <= |c|.
+    """
+
+    exist: bool
+    seen: Bool[np.ndarray, " N"]
+    least: Float[np.ndarray, " p"]
+    null: Float[np.ndarray, "p k"]
+    moved: Float[np.ndarray, "p r"]
+    target_error: float
+    theta_error: float
+
+
+def _solve(M: Float[np.ndarray, "N p"], target: Float[np.ndarray, " N"]) -> _Solutions:
+    U, values, Vt = np.linalg.svd(M, full_matrices=True)
+    rank = int(np.sum(above_rounding(values, M.shape)))
+    gap = values[rank - 1] / values[0] if rank else 1.0
+    # Where rows are dependent the target is a projection, which turns with the range of M.
+    target_error = ROUNDING if rank == len(M) else ROUNDING / gap
+    exist, seen = _within(target, U[:, :rank]), np.asarray(M.any(axis=1))
+    least = Vt[:rank].T @ ((U[:, :rank].T @ np.where(seen, target, 0.0)) / values[:rank])
+    moved = ROUNDING * values[0] * (Vt[:rank].T / values[:rank])
+    return _Solutions(exist, seen, least, Vt[rank:].T, moved, target_error, target_error / gap)
+
+
+class _Cells(NamedTuple):
+    """Where the theta_i of the chosen neurons that are not free must lie: in a neuron's cell, sigma_n x_n . theta_i > 0
+    at all points n, or opposite to it; places: which of the chosen neurons these are; given: their signs of z_i."""
+
+    places: list[int]
+    sigma: Float[np.ndarray, "N s"]
+    given: Int[np.ndarray, " s"]
+    unit_X: Float[np.ndarray, "N d0"]
+    chosen: int
+
+    def heights(self, theta: Float[np.ndarray, "p ..."]) -> Float[np.ndarray, "N s ..."]:
+        """sigma_n x_n . theta_i at points of norm 1."""
+        theta = theta.reshape(self.chosen, self.unit_X.shape[1], -1)[self.places]
+        return np.einsum("ni,nd,idc->nic", self.sigma, self.unit_X, theta)
+
+    def contain(self, theta: Float[np.ndarray, " p"], margin: float = ROUNDING_OF_THETA) -> bool:
+        """Whether all theta_i are inside by the margin, which is relative to the norm of theta, as rounding is."""
+        heights, margin = self.heights(theta)[:, :, 0], margin * max(1.0, float(np.linalg.norm(theta)))
+        up, down = (heights > margin).all(axis=0), (heights < -margin).all(axis=0)
+        return bool(np.where(self.given > 0, up, np.where(self.given < 0, down, up | down)).all())
 
 
 def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
     """Whether some theta with M theta = target has every chosen neuron, unless free, in its cell or that of its
     opposite, and the others zero."""
-    M = np.hstack([neurons.blocks[i] for i in chosen])
-    d0 = unit_X.shape[1]
-    single = [place for place, i in enumerate(chosen) if not neurons.free[i]]
-    sigma = neurons.sigma[:, [chosen[place] for place in single]]
-    given = neurons.given[[chosen[place] for place in single]]
-    U, values, Vt = np.linalg.svd(M, full_matrices=True)
-    rank = int(np.sum(values > rank_tolerance(M.shape) * values[0]))
-    gap = values[rank - 1] / values[0] if rank else 1.0
-    # Of the target, which where rows are dependent is a projection that turns with the range of M; and of theta.
-    of_target = ROUNDING if rank == len(M) else ROUNDING / gap
-    rounding = of_target / gap
-    if not _within(target, U[:, :rank]):
-        return Answer(False, bool(rounding <= ROUNDING_OF_THETA))
-    seen = M.any(axis=1)
-    target = np.where(seen, target, 0.0)  # without what rounding left at points that all neurons give 0
-    inverse = Vt[:rank].T / values[:rank]
-    least = Vt[:rank].T @ ((U[:, :rank].T @ target) / values[:rank])
-
-    def heights(theta) -> Float[np.ndarray, "N singles ..."]:
-        """sigma_n x_n . theta_i at points of norm 1, which has one sign at all of them inside a cell."""
-        theta = theta.reshape(len(chosen), d0, -1)[single]
-        return np.einsum("ni,nd,idc->nic", sigma, unit_X, theta)
-
-    def fits(theta, margin: float = ROUNDING_OF_THETA) -> bool:
-        """Whether all single neurons are inside by the margin, which is relative to theta's norm, as rounding is."""
-        scores, margin = heights(theta)[:, :, 0], margin * max(1.0, float(np.linalg.norm(theta)))
-        up, down = (scores > margin).all(axis=0), (scores < -margin).all(axis=0)
-        return bool(np.where(given > 0, up, np.where(given < 0, down, up | down)).all())
-
-    if fits(least):
-        return Answer(True, fits(least, rounding))
-    if rank == M.shape[1]:
-        return Answer(False, bool(rounding <= ROUNDING_OF_THETA) or not fits(least, -rounding))
-    unknown = int(np.sum(given == 0))
+    exist, seen, least, null, moved, target_error, theta_error = _solve(
+        np.hstack([neurons.blocks[i] for i in chosen]), target
+    )
+    theta_is_known = bool(theta_error <= ROUNDING_OF_THETA)
+    if not exist:
+        return Answer(False, theta_is_known)
+    places = [place for place, i in enumerate(chosen) if not neurons.free[i]]
+    columns = [chosen[place] for place in places]
+    cells = _Cells(places, neurons.sigma[:, columns], neurons.given[columns], unit_X, len(chosen))
+    if cells.contain(least):
+        return Answer(True, cells.contain(least, theta_error))
+    if not null.size:
+        return Answer(False, theta_is_known or not cells.contain(least, -theta_error))
+    unknown = int(np.sum(cells.given == 0))
     if unknown > MOST_NEURONS:
-        raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {MEND}")
-    possible = _sign_choices(neurons, chosen, single, target)
+        raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {HINT}")
+    # What rounding left at points that no neuron sees is no output.
+    possible = _sign_choices(neurons, chosen, np.where(seen, target, 0.0))
     if not possible.size:
-        signs_known = rank == len(M) or of_target <= ZERO or (np.abs(target[seen]) > of_target).all()
-        return Answer(False, bool(signs_known))
-    # All solutions are least + null @ c.
-    null = Vt[rank:].T
+        return Answer(False, bool(target_error <= ZERO or (np.abs(target[seen]) > target_error).all()))
     c, proven = search_signs(
-        heights(least)[:, :, 0], heights(null), possible, lambda c: fits(least + null @ c),
-        heights(ROUNDING * values[0] * inverse), of_target / ROUNDING,
+        cells.heights(least)[:, :, 0], cells.heights(null), possible, lambda c: cells.contain(least + null @ c),
+        cells.heights(moved), target_error / ROUNDING,
     )  # fmt: skip
-    return Answer(c is not None, proven if c is None else fits(least + null @ c, rounding))
+    return Answer(c is not None, proven if c is None else cells.contain(least + null @ c, theta_error))
 
 
-def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, "choices singles"]:
-    """The sign vectors of the single neurons that no point forbids; of 20 unknown ones, the most there can be, all take
-    20 MB."""
-    columns = [chosen[place] for place in single]
+def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.ndarray, "choices s"]:
+    """The vectors of signs of z_i, of the chosen neurons that are not free, that no point forbids; of 20 unknown signs,
+    the most there can be, all take 20 MB."""
+    columns = [i for i in chosen if not neurons.free[i]]
     unknown = np.flatnonzero(neurons.given[columns] == 0)
     numbers = np.arange(2 ** len(unknown), dtype=np.int32)
     choices = np.empty((len(numbers), len(columns)), np.int8)
@@ -281,8 +310,8 @@ def _sign_choices(neurons: _Neurons, chosen, single, target) -> Int[np.ndarray, 
     # As itertools.product has them: the last sign changes fastest.
     for bit, place in enumerate(reversed(unknown)):
         choices[:, place] = 2 * (numbers >> bit & 1) - 1
-    anything = (neurons.outputs[:, [i for i in chosen if neurons.free[i]]] != 0).any(axis=1)
-    for n in np.flatnonzero(~anything):
+    unbound = (neurons.outputs[:, [i for i in chosen if neurons.free[i]]] != 0).any(axis=1)
+    for n in np.flatnonzero(~unbound):
         contributions = choices * neurons.outputs[n, columns].astype(np.int8)
         positive, negative = (contributions > 0).any(axis=1), (contributions < 0).any(axis=1)
         both_or_none = positive == negative

@@ -1,13 +1,14 @@
 """What Lemma 2 says of a region's differentiable local minima (DLMs) before anyone trains."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
 from mnnjax.arrays import AnyArray
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, in_float64, on_jax
-from mnnjax.landscape.regions.khatri_rao import khatri_rao, khatri_rao_rank, rank_tolerance
+from mnnjax.landscape.regions.khatri_rao import above_rounding, khatri_rao, khatri_rao_rank, without_projection
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
 ZERO_TO_ROUNDING = 1e-9
@@ -20,8 +21,8 @@ def region_residual(
 
     (A o X)^T e = 0 makes it e = y - P y with P the projection on the column space of the N x (d0 d1) matrix A o X, so
     it is known before anyone trains. Where khatri_rao_rank says N, e is zero; elsewhere singular values up to
-    rank_tolerance times the largest, here of the product as it is, count as zero. That the region has such a minimum
-    at all is not claimed.
+    max(N, d0 d1) * 2.2e-16 times the largest, here of the product as it is, count as zero. That the region has such a
+    minimum at all is not claimed.
 
     A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
     which compute it where they are.
@@ -38,11 +39,7 @@ def region_residual(
 def _residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, " N"]) -> Float[Array, " N"]:
     M = khatri_rao(A, X)
     vectors, values, _ = jnp.linalg.svd(M, full_matrices=False)
-    basis = jnp.where(values > rank_tolerance(M.shape) * jnp.max(values), vectors, 0.0)
-    e = y
-    # The second pass removes what rounding left of the column space in the first.
-    for _ in range(2):
-        e = e - basis @ (basis.T @ e)
+    e = without_projection(y, jnp.where(above_rounding(values, M.shape), vectors, 0.0))
     return jnp.where(khatri_rao_rank(A, X) == e.shape[0], 0.0, e)
 
 
@@ -64,8 +61,7 @@ def region_errors(
     """
     e = region_residual(A, X, y)
     y = on_jax(y).astype(e.dtype)
-    # Where none is given: objective.default_threshold, for labels that may be traced.
-    limit = jnp.where((y == -1).any(), 0.0, 0.5) if threshold is None else threshold
+    limit = objective.default_threshold(y) if threshold is None else threshold
     check_threshold(limit)
     output = y - e
     wrong = is_upper(output, y, limit) != (y > limit)
@@ -82,3 +78,13 @@ def is_upper(
     labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.
     """
     return output > threshold + ZERO_TO_ROUNDING * abs(y).max()
+
+
+def is_zero(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"]) -> bool:
+    """Whether a region's residual is zero to rounding: its minima, if it holds any, are global."""
+    return bool(np.linalg.norm(e) <= ZERO_TO_ROUNDING * np.linalg.norm(y))
+
+
+def is_bad(e: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], eps: float, threshold: float) -> bool:
+    """Whether a region's minima, if it holds any, are sub-optimal with MCE > eps, a fraction (Definition 4)."""
+    return not is_zero(e, y) and bool(np.mean(is_upper(y - e, y, threshold) != (y > threshold)) > eps)

@@ -19,9 +19,9 @@ from scipy.sparse import csr_array
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_eps, threshold_of
-from mnnjax.landscape.regions.khatri_rao import rank_tolerance
-from mnnjax.landscape.regions.kinds import holds_minimum, is_bad, is_zero
-from mnnjax.landscape.regions.membership import column_space
+from mnnjax.landscape.regions.khatri_rao import column_space, product, unit_row_rank, without_projection
+from mnnjax.landscape.regions.membership import holds_minimum
+from mnnjax.landscape.regions.minima import is_bad, is_zero
 from mnnjax.landscape.volumes.arrangement import cells
 from mnnjax.wording import aligned
 
@@ -135,13 +135,9 @@ class _Regions:
 
     def _decide(self, taken) -> frozenset[str]:
         y = self._y
-        M = _product(self._slopes, [cell for cell, _ in taken], self._X)
-        e = np.zeros_like(y)
-        deficient = _rank(M) < len(y)
-        if deficient:
-            basis = column_space(M)
-            for _ in range(2):
-                e = (y - basis @ (basis.T @ y)) if not e.any() else e - basis @ (basis.T @ e)
+        M = product(self._slopes[[cell for cell, _ in taken]].T, self._X)
+        deficient = unit_row_rank(M) < len(y)
+        e = without_projection(y, column_space(M)) if deficient else np.zeros_like(y)
         kinds = {"deficient"} if deficient else set()
         if is_zero(e, y):
             # With a neuron more, z = 0 for it keeps a global minimum.
@@ -166,18 +162,6 @@ def _one_less(taken) -> Iterator[tuple]:
         yield taken[:i] + (((cell, 1),) if times == 2 else ()) + taken[i + 1 :]
 
 
-def _product(slopes: Float[np.ndarray, "C N"], taken: list[int], X) -> Float[np.ndarray, "N p"]:
-    """A o X for neurons in the cells that are taken, as khatri_rao."""
-    return (slopes[taken].T[:, :, None] * X[:, None, :]).reshape(len(X), -1)
-
-
-def _rank(M) -> int:
-    """As khatri_rao_rank."""
-    lengths = np.linalg.norm(M, axis=1, keepdims=True)
-    values = np.linalg.svd(M / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
-    return int(np.sum(values > rank_tolerance(M.shape) * values[0]))
-
-
 def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> float:
     """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, however small it is: its relative
     error is that of the cells that make it, times d1. A cell's is about 1e-16 over its volume, so it is large only
@@ -200,44 +184,45 @@ def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> flo
     check_rho(rho)
     d1 = check_count("d1", d1)
     patterns, volumes = cells(X)
-    X = np.asarray(X, np.float64)
-    slopes = np.where(patterns, 1.0, rho)
-
-    def deficient(chosen: int) -> bool:
-        if chosen.bit_count() * X.shape[1] < len(X):
-            return True
-        taken = [cell for cell in range(len(volumes)) if chosen >> cell & 1]
-        return _rank(_product(slopes, taken, X)) < len(X)
-
-    # A set of cells is an integer, one bit a cell. Sets are found in the order of their sizes; a set is deficient only
-    # if all with one cell less are.
-    index: dict[int, int] = {0: 0}
-    full: set[int] = set()
-    to, start, weight = array.array("q"), array.array("q"), array.array("d")
-    frontier = [0]
-    for _ in range(d1 + 1):
-        found: list[int] = []
-        for chosen in frontier:
-            for cell, volume in enumerate(volumes):
-                larger = chosen | 1 << cell
-                if larger.bit_count() > d1:
-                    continue
-                if larger not in index and larger not in full:
-                    if deficient(larger):
-                        index[larger] = len(index)
-                        found.append(larger)
-                    else:
-                        full.add(larger)
-                if larger in index:
-                    to.append(index[larger])
-                    start.append(index[chosen])
-                    weight.append(volume)
-            if len(index) > MOST_SETS:
-                raise UserError(f"X: has more than {MOST_SETS} rank-deficient sets of cells; use split_volume")
-        frontier = found
-    add_neuron = csr_array((np.array(weight), (np.array(to), np.array(start))), shape=(len(index), len(index)))
-    shares = np.zeros(len(index))
+    numbers, additions = _deficient_sets(np.where(patterns, 1.0, rho), np.asarray(X, np.float64), d1)
+    to, start, cell = np.asarray(additions).reshape(-1, 3).T
+    add_neuron = csr_array((volumes[cell], (to, start)), shape=(len(numbers), len(numbers)))
+    shares = np.zeros(len(numbers))
     shares[0] = 1.0
     for _ in range(d1):
         shares = add_neuron @ shares
     return math.fsum(shares)
+
+
+def _deficient_sets(slopes: Float[np.ndarray, "C N"], X, d1: int) -> tuple[dict[int, int], array.array]:
+    """The rank-deficient sets of up to d1 of C cells, numbered, and how a further neuron leads from one to another or
+    to the same: a flat array of (number after, number before, the neuron's cell). A set is an integer, one bit per
+    cell."""
+
+    def deficient(cells_taken: int) -> bool:
+        taken = [cell for cell in range(len(slopes)) if cells_taken >> cell & 1]
+        return len(taken) * X.shape[1] < len(X) or unit_row_rank(product(slopes[taken].T, X)) < len(X)
+
+    numbers: dict[int, int] = {0: 0}
+    full: set[int] = set()
+    additions = array.array("q")
+    # Sets are found in the order of their sizes; a set is deficient only if all with one cell less are.
+    frontier = [0]
+    for _ in range(d1 + 1):
+        found: list[int] = []
+        for before in frontier:
+            for cell in range(len(slopes)):
+                after = before | 1 << cell
+                if after.bit_count() > d1 or after in full:
+                    continue
+                if after not in numbers:
+                    if not deficient(after):
+                        full.add(after)
+                        continue
+                    numbers[after] = len(numbers)
+                    found.append(after)
+                additions.extend((numbers[after], numbers[before], cell))
+            if len(numbers) > MOST_SETS:
+                raise UserError(f"X: has more than {MOST_SETS} rank-deficient sets of cells; use split_volume")
+        frontier = found
+    return numbers, additions

@@ -15,7 +15,7 @@ from mnnjax.landscape._equality import EqualWithNan
 from mnnjax.wording import aligned
 
 
-def told(value: "Estimate", basis: str) -> str:
+def in_words(value: "Estimate", basis: str) -> str:
     """An estimate in words, such as '0.12 (95 %: 0.1 to 0.14; 1234 of 10000 draws)': a bound where it is no more than
     that, as after zero hits. basis: what the interval comes from, with '; ' before it, or ''."""
     low, high = value.low, value.high
@@ -45,7 +45,7 @@ class Estimate(EqualWithNan):
 
     def __str__(self) -> str:
         counted = "" if self.draws is None else f"; {self.hits} of {self.draws} draws"
-        return "unknown (no draws)" if self.draws == 0 else told(self, counted)
+        return "unknown (no draws)" if self.draws == 0 else in_words(self, counted)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

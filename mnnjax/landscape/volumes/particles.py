@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-import mnnjax.jax_setup  # noqa: F401
+from mnnjax.landscape.regions.khatri_rao import gram
 
 Target = Literal["rank_deficient", "suboptimal"]
 
@@ -68,10 +68,10 @@ def run_particles(
     for k, stage in enumerate(jax.random.split(key, d1)):
         key_W, key_choice = jax.random.split(stage)
         W, log_ratio, after = add_neuron(key_W, W, k, points, labels, rho, eps, target, threshold)
-        own, after = np.exp(np.asarray(log_ratio)), np.asarray(after)
-        moves.append((scores, after, own))
+        weights, after = np.exp(np.asarray(log_ratio)), np.asarray(after)
+        moves.append((scores, after, weights))
         # The last neuron's weights are not resampled: what is decided then needs no score.
-        gain = own * (h[k + 1, after] if k + 1 < d1 else 1.0) / (h[k, scores] if k else 1.0)
+        gain = weights * (h[k + 1, after] if k + 1 < d1 else 1.0) / (h[k, scores] if k else 1.0)
         if k + 1 == d1:
             return Run(np.asarray(W), math.exp(log_mean) * gain, moves)
         total = gain.sum()
@@ -111,19 +111,19 @@ def add_neuron(
     def score(W):
         there = jnp.arange(d1) <= k
         A = jnp.where(X @ W.T > 0, 1.0, rho) * there[None, :]
-        gram = (A @ A.T) * (X @ X.T)
+        products = gram(A, X)
         if target == "suboptimal":
-            ridge = RIDGE * jnp.trace(gram) / len(X) + jnp.finfo(gram.dtype).tiny
-            factor = jax.lax.linalg.cholesky(gram + ridge * jnp.eye(len(X)), symmetrize_input=False)
+            ridge = RIDGE * jnp.trace(products) / len(X) + jnp.finfo(products.dtype).tiny
+            factor = jax.lax.linalg.cholesky(products + ridge * jnp.eye(len(X)), symmetrize_input=False)
             e = ridge * jax.scipy.linalg.cho_solve((factor, True), y)
             # Each point that is misclassified has at least this residual.
             least = (math.floor(eps * len(X)) + 1) * jnp.min(jnp.abs(y - threshold)) ** 2
-            # As in kinds.is_bad, an output that may be the threshold is of the lower class.
+            # As in minima.is_bad, an output that may be the threshold is of the lower class.
             above = y - e > threshold + 1e-6 * jnp.max(jnp.abs(y))
             return jnp.where(jnp.sum(e**2) > 0.9 * least, 1 + jnp.sum(above != (y > threshold)), 0)
-        lengths = jnp.sqrt(jnp.diag(gram))
+        lengths = jnp.sqrt(jnp.diag(products))
         scale = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1.0), 0.0)
-        unit = gram * scale[:, None] * scale[None, :] + RIDGE * jnp.eye(len(X))
+        unit = products * scale[:, None] * scale[None, :] + RIDGE * jnp.eye(len(X))
         pivots = jnp.diag(jax.lax.linalg.cholesky(unit, symmetrize_input=False)) ** 2
         # NaN, where rounding ended the factorization, is small.
         return jnp.sum(~(pivots >= SMALL_PIVOT))

@@ -21,12 +21,19 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
-from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, check_threshold, check_width
-from mnnjax.landscape.regions.khatri_rao import khatri_rao_rank
-from mnnjax.landscape.regions.kinds import holds_minimum, is_bad, is_zero
-from mnnjax.landscape.regions.minima import region_residual
+from mnnjax.landscape._check import (
+    check_draw,
+    check_eps,
+    check_key,
+    check_spread,
+    check_threshold,
+    check_width,
+    threshold_of,
+)
+from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
+from mnnjax.landscape.regions.membership import holds_minimum
+from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
 from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
-from mnnjax.objective import default_threshold
 
 # What the screening knows of a draw's rank(A o X).
 DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
@@ -37,11 +44,11 @@ BATCH = 64 * BLOCK
 
 
 class Screened(NamedTuple):
-    """A batch of draws: patterns (B, N, d1), True where a neuron is active; standing (B,) of DEFICIENT, FULL, DOUBTFUL;
-    signs (B, d1) of a random second layer; the points X (B, N, d0), y (B, N) where each draw has its own."""
+    """A batch of draws: patterns (B, N, d1), True where a neuron is active; rank_class (B,): DEFICIENT, FULL or
+    DOUBTFUL; signs (B, d1) of a random second layer; X (B, N, d0) and y (B, N), where each draw has its own points."""
 
     patterns: Bool[Array, "B N d1"]
-    standing: Int[Array, " B"]
+    rank_class: Int[Array, " B"]
     signs: Int[Array, "B d1"]
     X: Float[Array, "B N d0"] | None
     y: Float[Array, "B N"] | None
@@ -82,8 +89,8 @@ def make_screen(
         is_point, is_unit = jnp.arange(rows) < N, jnp.arange(units) < d1
         patterns = (U > 0) & is_point[None, :, None] & is_unit[None, None, :]
         X_axis = None if draw is None else 0
-        standing = jax.vmap(_standing, (0, X_axis, None, None, None))(patterns, X, is_point, is_unit, rho)
-        return Screened(patterns, standing, signs, None if draw is None else X, y)
+        rank_class = jax.vmap(_rank_class, (0, X_axis, None, None, None))(patterns, X, is_point, is_unit, rho)
+        return Screened(patterns, rank_class, signs, None if draw is None else X, y)
 
     def screen(key, first_block, X, N, d1) -> Screened:
         blocks = first_block + jnp.arange(count // BLOCK)
@@ -93,7 +100,7 @@ def make_screen(
     return screen
 
 
-def _standing(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
+def _rank_class(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
     """DEFICIENT or FULL where cheap tests are sure of rank(A o X), else DOUBTFUL."""
     rows, columns = X.shape
     # Rounding of the Gram matrix and of its factorization stays well below this; an eigenvalue above it means a
@@ -103,9 +110,8 @@ def _standing(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
     A = jnp.where(pattern, 1.0, rho) * there
     lengths = jnp.sqrt(jnp.sum(A**2, axis=1)) * jnp.linalg.norm(X, axis=1)
     scale = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1.0), 0.0)
-    gram = (A @ A.T) * (X @ X.T) * scale[:, None] * scale[None, :]
-    gram = gram + jnp.diag(jnp.where(is_point, -shift, 1.0))
-    factor = jax.lax.linalg.cholesky(gram, symmetrize_input=False)
+    unit = gram(A, X) * scale[:, None] * scale[None, :]
+    factor = jax.lax.linalg.cholesky(unit + jnp.diag(jnp.where(is_point, -shift, 1.0)), symmetrize_input=False)
     sure = jnp.isfinite(factor[-1, -1])
     # More than d0 points of one pattern are dependent, and a point that is inactive in every ReLU is a zero row.
     T = jnp.where(pattern, 1.0, -1.0) * there
@@ -118,7 +124,7 @@ def _standing(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
 # Compiled once a shape.
 _rank_of = jax.jit(jax.vmap(khatri_rao_rank))
 _residual_of = jax.jit(jax.vmap(region_residual))
-_standing_of = jax.jit(jax.vmap(_standing, (0, None, None, None, None)), static_argnums=4)
+_rank_class_of = jax.jit(jax.vmap(_rank_class, (0, None, None, None, None)), static_argnums=4)
 
 
 def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
@@ -145,7 +151,7 @@ def decide(
       output_signs: "random" asks of a global minimum that its second layer has the draw's random signs.
       each: map, or a pool's, for the linear programs.
     """
-    count = len(screened.standing)
+    count = len(screened.rank_class)
     there = (np.arange(screened.patterns.shape[1]) < N)[:, None] & (np.arange(screened.patterns.shape[2]) < d1)
     A = np.where(screened.patterns, 1.0, rho) * there
     points = [(np.asarray(X), np.asarray(y))] * count
@@ -155,8 +161,8 @@ def decide(
     def gather(indices):
         return A[indices], *(np.stack([points[i][k] for i in indices]) for k in (0, 1))
 
-    deficient = screened.standing == DEFICIENT
-    doubtful = np.flatnonzero(screened.standing == DOUBTFUL)
+    deficient = screened.rank_class == DEFICIENT
+    doubtful = np.flatnonzero(screened.rank_class == DOUBTFUL)
     if doubtful.size:
         deficient[doubtful] = _in_groups(_rank_of, *gather(doubtful)[:2]) < N
     residuals = np.zeros(A.shape[:2])
@@ -178,8 +184,8 @@ def decide(
 def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], rho: float) -> Bool[np.ndarray, " B"]:
     """Whether rank(A o X) < N, as sure as khatri_rao_rank, for many patterns on the same points."""
     everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
-    standing = _in_groups(lambda group: _standing_of(group == 1, X, *everything, rho), A)
-    deficient, doubtful = standing == DEFICIENT, np.flatnonzero(standing == DOUBTFUL)
+    rank_class = _in_groups(lambda group: _rank_class_of(group == 1, X, *everything, rho), A)
+    deficient, doubtful = rank_class == DEFICIENT, np.flatnonzero(rank_class == DOUBTFUL)
     if doubtful.size:
         deficient[doubtful] = _in_groups(lambda group: _rank_of(group, np.stack([X] * BLOCK)), A[doubtful]) < len(X)
     return deficient
@@ -234,10 +240,8 @@ def estimate_volumes(
     """
     X, y = check_points(X, y)
     check_spread(X)
-    if threshold is None:
-        threshold = default_threshold(y)
     sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)
-    return _estimate(key, None, X, y, rho, eps, sizes, relative_width, threshold, output_signs)
+    return _estimate(key, None, X, y, rho, eps, sizes, relative_width, threshold_of(threshold, y), output_signs)
 
 
 def estimate_expected_volumes(

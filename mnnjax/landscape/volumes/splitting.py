@@ -21,8 +21,9 @@ from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_hos
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
-from mnnjax.landscape.regions.kinds import holds_minimum, is_bad
-from mnnjax.landscape.volumes.intervals import Estimate, combine, told
+from mnnjax.landscape.regions.membership import holds_minimum
+from mnnjax.landscape.regions.minima import is_bad
+from mnnjax.landscape.volumes.intervals import Estimate, combine, in_words
 from mnnjax.landscape.volumes.particles import Target, in_proportion, run_particles
 from mnnjax.landscape.volumes.sampling import are_deficient, residuals_of
 from mnnjax.wording import aligned
@@ -56,11 +57,11 @@ class SplitEstimate(Estimate):
     candidate: Estimate | None = None
 
     def __str__(self) -> str:
-        volume = told(self, f"; {len(self.runs)} runs")
+        volume = in_words(self, f"; {len(self.runs)} runs")
         # Of rank-deficient regions they are the same.
         if self.candidate is None or self.candidate.estimate == self.estimate:
             return volume
-        return aligned({"volume": volume, "candidates, which hold it": told(self.candidate, "")})
+        return aligned({"volume": volume, "candidates, which hold it": in_words(self.candidate, "")})
 
 
 def _on_host(function: Callable) -> Callable:

@@ -29,7 +29,7 @@ from tests.landscape.oracles import dot, exactly, kron_rows, solve
 def test_the_screening_is_never_sure_and_wrong():
     rng = np.random.default_rng(5)
     screen = jax.jit(make_screen(6, 2, 4, 0.0, 16))
-    standings = set()
+    classes = set()
     for _ in range(40):
         X = rng.normal(size=(6, 2))
         kind = rng.integers(4)
@@ -42,12 +42,12 @@ def test_the_screening_is_never_sure_and_wrong():
         screened = jax.device_get(screen(jax.random.key(int(rng.integers(1000))), 0, X, 6, 4))
         A = screened.patterns[:8].astype(float)
         ranks = np.array([khatri_rao_rank(a, X) for a in A])
-        standing = screened.standing[:8]
-        standings |= set(standing.tolist())
-        assert (ranks[standing == FULL] == 6).all()
-        assert (ranks[standing == DEFICIENT] < 6).all()
+        rank_class = screened.rank_class[:8]
+        classes |= set(rank_class.tolist())
+        assert (ranks[rank_class == FULL] == 6).all()
+        assert (ranks[rank_class == DEFICIENT] < 6).all()
         assert (are_deficient(A, X, 0.0) == (ranks < 6)).all()
-    assert standings == {DEFICIENT, FULL, DOUBTFUL}
+    assert classes == {DEFICIENT, FULL, DOUBTFUL}
 
 
 @pytest.mark.slow

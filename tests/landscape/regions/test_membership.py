@@ -177,7 +177,7 @@ def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
     given = np.where(np.arange(k) % 8 == 3, -1, 0)
     neurons = membership._Neurons([], outputs, np.ones((3, k)), np.zeros(k, bool), given)
     tracemalloc.start()
-    found = membership._sign_choices(neurons, tuple(range(k)), list(range(k)), target)
+    found = membership._sign_choices(neurons, tuple(range(k)), target)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     options = [(-1, 1) if sign == 0 else (sign,) for sign in given]

@@ -97,7 +97,7 @@ def test_draws_do_not_depend_on_padding_or_on_how_they_are_cut(screen):
     assert (padded.patterns[:, :4, :2] == plain.patterns).all()
     assert not padded.patterns[:, 4:].any()
     assert not padded.patterns[:, :, 2:].any()
-    assert (padded.standing == plain.standing).all()
+    assert (padded.rank_class == plain.rank_class).all()
     assert (padded.signs[:, :2] == plain.signs).all()
     arguments = (4, 2, 0.0, 0.0, 0.5, (DRAWS, DRAWS), "random")
     assert (decide(padded, padded_X, padded_y, *arguments).hits == decide(plain, X, y, *arguments).hits).all()
