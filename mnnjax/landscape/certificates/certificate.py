@@ -1,6 +1,7 @@
 """Certificates: what kind of point a network is at, decided in float64 with proven error bounds."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Real
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
 from mnnjax.landscape._equality import EqualWithNan
-from mnnjax.landscape.certificates.linear_systems import factor_fits
+from mnnjax.landscape.certificates.linear_systems import System, factor_fits
 from mnnjax.landscape.certificates.nearest_minimum import Minimum, Point, RegionProblem, evaluate, nearest_minimum
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.wording import aligned
@@ -18,7 +19,7 @@ Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not
 # The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
 # it. Wide networks have minima inside the region of nearly every random point; those points are not converged.
 NEAR = 1e-2
-# Entries that are all smaller than this, or one larger than its inverse, are left to no verdict.
+# Arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict.
 SMALLEST = 1e-50
 
 
@@ -28,42 +29,48 @@ class Certificate(EqualWithNan):
 
     verdict:
       "global_minimum": in the point's own region, next to it, lies a differentiable local minimum whose residual is
-        zero: there MSE and MCE are 0. Zero is exact where rank(A o X) = N; where A o X has fewer independent columns
-        than rows it is zero to the rounding of float64.
+        zero: MSE and MCE are 0 there. Zero is exact where rank(A o X) = N, else to the rounding of float64.
       "suboptimal_dlm": likewise, with a residual that is not zero (MSE above 0 by more than rounding).
       "non_differentiable": some neural inputs are zero to rounding, and without their neurons the point is stationary,
         (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
-      "not_converged": nothing of this could be proven; `reason` says what stood in the way.
+      "not_converged": none of these could be proven; `reason` says why.
     reason: one line.
     mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
-    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors), nan
+    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors); nan
       where the point lies in no region or the rank is in doubt.
     rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
     min_abs_neural_input: over all neurons and points.
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
-    margin: how far the neural inputs of the minimum next to the point stay from zero after all error bounds, at least;
-      positive where a region is claimed, nan where no minimum was found.
-    distance: Euclidean distance from the point to that minimum, in (W, z), about; nan likewise.
+    margin: a lower bound, after all error bounds, on the distance from zero of the neural inputs of the minimum next to
+      the point; nan where no minimum was found.
+    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise.
     """
 
     verdict: Verdict
     reason: str
-    mse: float
-    mce: float
-    region_mse: float
-    region_mce: float
-    rank: int | None
-    min_abs_neural_input: float
-    grad_norm: float
-    margin: float
-    distance: float
+    mse: float = math.nan
+    mce: float = math.nan
+    region_mse: float = math.nan
+    region_mce: float = math.nan
+    rank: int | None = None
+    min_abs_neural_input: float = math.nan
+    grad_norm: float = math.nan
+    margin: float = math.nan
+    distance: float = math.nan
 
     def __str__(self) -> str:
-        return aligned(summary(self) | _advice(self))
+        parts = summary(self)
+        if self.verdict == "not_converged" and math.isnan(self.mse):
+            parts["advice"] = "scale X, y or the weights so that their largest entries are near 1"
+        elif self.verdict == "not_converged":
+            way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
+            parts["advice"] = f"trained in float32? polish first: {way}"
+            parts[""] = "not the MSE that you trained to? check rho, biases and the layout of W"
+        return aligned(parts)
 
 
 def summary(certificate: Certificate) -> dict[str, object]:
-    """What a certificate says, in words, by what it is about."""
+    """What a certificate says in words, by subject."""
     c = certificate
     return {
         "verdict": f"{c.verdict}: {c.reason}",
@@ -77,20 +84,8 @@ def summary(certificate: Certificate) -> dict[str, object]:
     }
 
 
-def _advice(certificate: Certificate) -> dict[str, object]:
-    if certificate.verdict != "not_converged":
-        return {}
-    if np.isnan(certificate.mse):
-        return {"advice": "scale X, y or the weights so that their largest entries are near 1"}
-    way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
-    return {
-        "advice": f"trained in float32? polish first: {way}",
-        "": "not the MSE that you trained to? check rho, biases and the layout of W",
-    }
-
-
 def _number(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.3g}"
+    return "unknown" if math.isnan(value) else f"{value:.3g}"
 
 
 def certify(
@@ -100,16 +95,15 @@ def certify(
     """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
 
     The point is moved to an exact stationary point of its own region: first by the smallest change of W with z fixed,
-    then of W and z together. The loss is convex in theta = z w as long as the pattern stays, so a point of the region
-    with P e = 0 is a local minimum (Lemma 2), and what has to be proven is that the exact target lies in the region: no
-    neural input changes sign, after bounds on every rounding error and on the distance from the computed to the exact
-    target (systems.py). A region is a convex cone in W, so the way there stays inside as well. What cannot be proven is
-    called not_converged, and so is a point whose minimum lies farther away than 1 % of the norm of W or of z.
+    then of W and z together. The loss is convex in theta = z w as long as the pattern stays. So a point of the region
+    with P e = 0 is a local minimum (Lemma 2), and what has to be proven is that the exact target lies in the region:
+    that no neural input changes sign, after bounds on every rounding error and on the distance from the computed to the
+    exact target (linear_systems.py). A region is a convex cone in W, so the way there stays inside as well. What cannot
+    be proven is called not_converged, and so is a point whose minimum is farther than 1 % of the norm of W or of z.
 
     Two hidden layers or more: pass the outputs of the layer before, after its activation, as X, and the last hidden
-    layer's weights as W. The verdict then speaks of the last two layers with all earlier weights fixed. A
-    global_minimum is one of the whole network, since its MSE is zero; a suboptimal_dlm says nothing of what moving the
-    earlier layers would do.
+    layer's weights as W. The verdict is then about the last two layers with all earlier weights fixed. A global_minimum
+    is one of the whole network, since its MSE is zero; a suboptimal_dlm says nothing of moves of earlier layers.
 
     Time grows as min(N, d0 d1)^3: milliseconds at 100, seconds at 1000, half a minute at 2500, minutes at the limits of
     `certifiable`. It runs on the host, not under jit or vmap; arrays of any real type that NumPy reads become float64.
@@ -138,30 +132,23 @@ def certify(
     threshold = threshold_of(threshold, y)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
     if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
-        nan = np.nan
-        return Certificate("not_converged", reason, nan, nan, nan, nan, None, nan, nan, nan, nan)
+        return Certificate("not_converged", reason)
     point = evaluate(W, z, c, X, y, rho)
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
     matters = np.asarray(X.any(axis=1))
     at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0))
     problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
-
     system = problem.system(z)
-    minimum, reason = nearest_minimum(problem, point, system)
-    far = 0.0 if minimum is None else _relative_distance(point, minimum.point, y)
-    if not far <= NEAR:
-        minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
-    verdict, reason = _verdict(minimum, reason, at_zero, y)
-    inside = None if at_zero.any() else minimum
+
+    verdict, reason, minimum = _decide(problem, point, system)
     rank_known = system.proven and not at_zero.any()
+    region_mse = region_mce = math.nan
     if verdict == "global_minimum":
         region_mse = region_mce = 0.0
-    elif inside is not None or rank_known:
-        region_e = system.region_residual(point.e) if inside is None else inside.e
+    elif not at_zero.any() and (minimum is not None or rank_known):
+        region_e = system.region_residual(point.e) if minimum is None else minimum.e
         region_mse = float(np.mean(region_e**2))
         region_mce = _mce(is_upper(y - region_e, y, threshold), y, threshold)
-    else:
-        region_mse = region_mce = np.nan
     return Certificate(
         verdict=verdict,
         reason=reason,
@@ -172,16 +159,38 @@ def certify(
         rank=system.rank if rank_known else None,
         min_abs_neural_input=float(np.abs(point.U).min()),
         grad_norm=_gradient_norm(problem, point),
-        margin=np.nan if minimum is None else minimum.margin,
-        distance=np.nan if minimum is None else _distance(point, minimum.point),
+        margin=math.nan if minimum is None else minimum.margin,
+        distance=math.nan if minimum is None else _distance(point, minimum.point),
     )
 
 
-def certifiable(N: int, d0: int, d1: int) -> bool:
-    """Whether a problem of N points in dimension d0, with d1 neurons in the last hidden layer, is within reach of
-    certify: N or d0 d1 at most 6000, about. Beyond that factorizing A o X takes minutes.
+def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdict, str, Minimum | None]:
+    """The verdict, its reason, and the proven minimum next to the point."""
+    count = int(np.sum(~problem.kept))
+    kinks = f"{count} neurons have a neural input that is zero to rounding"
+    minimum, reason = nearest_minimum(problem, point, system)
+    if minimum is not None and not (far := _relative_distance(point, minimum.point, problem.y)) <= NEAR:
+        minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
+    if minimum is None:
+        return "not_converged", f"{reason}; {kinks}" if count else reason, None
+    if count:
+        return "non_differentiable", kinks, minimum
+    if not problem.y.any():
+        return "global_minimum", "the labels are zero, so the residual of the region is", minimum
+    size, error = float(np.linalg.norm(minimum.e)), minimum.e_distance
+    if size > error:
+        reason = f"the region's residual has norm {size:.3g}, rounding explains {error:.3g}"
+        return "suboptimal_dlm", reason, minimum
+    if error > ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y)):
+        return "not_converged", "the residual of the region cannot be told from zero", minimum
+    return "global_minimum", "the residual of the region is zero", minimum
 
-    Source: ours, the limits of systems.py. It depends on the sizes alone, not on the machine.
+
+def certifiable(N: int, d0: int, d1: int) -> bool:
+    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about
+    N or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes.
+
+    Source: ours, the limits of linear_systems.py.
 
     Raises:
       ValueError: a size that is not an int of at least 1.
@@ -191,7 +200,7 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
 
 
 def _out_of_range(**arrays) -> str | None:
-    """Squares and products must neither overflow nor underflow, which no error bound covers; what is amiss, or None."""
+    """Which array has squares and products that may overflow or underflow, which no error bound covers."""
     for name, values in arrays.items():
         largest = float(np.abs(values).max())
         if largest and not SMALLEST < largest < 1 / SMALLEST:
@@ -222,22 +231,3 @@ def _relative_distance(a: Point, b: Point, y) -> float:
 
 def _distance(a: Point, b: Point) -> float:
     return float(np.sqrt(((a.W - b.W) ** 2).sum() + ((a.z - b.z) ** 2).sum() + (a.c - b.c) ** 2))
-
-
-def _verdict(minimum: Minimum | None, reason: str, at_zero, y) -> tuple[Verdict, str]:
-    if minimum is None:
-        near = f"; {at_zero.sum()} neurons have a neural input that is zero to rounding" if at_zero.any() else ""
-        return "not_converged", reason + near
-    if at_zero.any():
-        return "non_differentiable", f"{at_zero.sum()} neurons have a neural input that is zero to rounding"
-    if not y.any():
-        return "global_minimum", "the labels are zero, so the residual of the region is"
-    size = float(np.linalg.norm(minimum.e))
-    if size > minimum.e_distance:
-        return (
-            "suboptimal_dlm",
-            f"the region's residual has norm {size:.3g}, rounding explains {minimum.e_distance:.3g}",
-        )
-    if minimum.e_distance > ZERO_TO_ROUNDING * float(np.linalg.norm(y)):
-        return "not_converged", "the residual of the region cannot be told from zero"
-    return "global_minimum", "the residual of the region is zero"
