@@ -1,7 +1,7 @@
 """What is true at a point or in a region of weight space, without training.
 
-X (N, d0), one row a point; y (N,); W (d1, d0) and z (d1,), the network f(X W^T) z; A (N, d1), a region; rho, the slope
-for negative neural inputs, 0 for the ReLU. Arrays of NumPy and JAX, lists, and CPU tensors that need no grad will do.
+X (N, d0), one row per point; y (N,); W (d1, d0) and z (d1,), the network f(X W^T) z; A (N, d1), a region; rho, the
+slope for negative neural inputs, 0 for the ReLU. Arrays may be NumPy's, JAX's, lists, or CPU tensors without grad.
 
 Is my network at a minimum, and of which kind?            certify; certifiable: is it small enough?
 Which region does W lie in?                               activation_pattern; neural_inputs
@@ -10,7 +10,7 @@ Does a region hold a minimum at all?                      region_holds_dlm
 Are all of a region's minima global?                      khatri_rao_rank(A, X) == N
 Can I have a global minimum without training?             global_minimum; construction_error
 How much of weight space is bad, or good?                 exact_volumes (d0 up to 3, few neurons), estimate_volumes,
-                                                          split_volume (too rare to be drawn)
+                                                          split_volume (too rare for draws)
   on average over the points?                             estimate_expected_volumes
   rank-deficient, exactly, for any d1?                    exact_rank_deficient (d0 up to 3)
 The product A o X itself, or without forming it           khatri_rao; khatri_rao_gram, _matvec, _rmatvec
@@ -18,6 +18,8 @@ Splitting run by run, and intervals                       fit_importance, run_sp
 
 khatri_rao*, activation_pattern, neural_inputs, region_residual and region_errors work under jit and vmap; the others
 run on the host. Print what they return: Certificate, Volumes, ExactVolumes, Estimate, SplitEstimate.
+
+Where it is: regions/ before training; certificates/ verdicts; construction/ Theorem 8; volumes/ exact, sampled, split.
 """
 
 from mnnjax.landscape.certificates.certificate import Certificate, certifiable, certify

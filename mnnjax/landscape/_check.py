@@ -1,4 +1,4 @@
-"""Checks of what the landscape functions alone are handed."""
+"""Checks of the arguments of landscape functions; mnnjax.arrays has those that other packages need too."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape.numerics import row_norms
 from mnnjax.objective import default_threshold
 
-# How much longer than another a point may be, and how long any.
-LONGER, LARGEST = 1e5, 1e100
+# The largest ratio of the norms of two points, and the largest norm.
+LARGEST_RATIO, LARGEST_NORM = 1e5, 1e100
 
 
 def check_eps(eps: float) -> float:
@@ -26,17 +26,10 @@ def check_eps(eps: float) -> float:
     return float(eps)
 
 
-def check_threshold(threshold: float | Float[Array, ""]) -> None:
-    """threshold is a finite number, or traced."""
-    check_array("threshold", threshold, (), "give one number")
-
-
 def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
-    """threshold, where it is a finite number; of labels y (N,) where it is None."""
-    if threshold is None:
-        return float(default_threshold(y))
-    check_threshold(threshold)
-    return float(threshold)
+    """threshold, where it is a finite number; the default for labels y (N,) where it is None."""
+    check_array("threshold", default_threshold(y) if threshold is None else threshold, (), "give one number")
+    return float(default_threshold(y) if threshold is None else threshold)
 
 
 def check_width(relative_width: float | None) -> None:
@@ -48,7 +41,7 @@ def check_width(relative_width: float | None) -> None:
 
 
 def check_key(key) -> None:
-    """key is one of JAX's keys, of either kind."""
+    """key is a JAX key, typed or raw."""
     is_array = isinstance(key, (jax.Array, np.ndarray))
     typed = is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and not (is_array and key.dtype == np.uint32 and key.ndim == 1):
@@ -59,18 +52,18 @@ def check_key(key) -> None:
 
 
 def on_jax(value) -> Float[Array, "..."]:
-    """value, of any shape, as an array of JAX in its own precision, but at least float32; what is not floating, which
-    would overflow (uint8) or be or-ed (bool) in products, in float64."""
+    """value, of any shape, as an array of JAX: floating ones in their precision, but at least float32; others, whose
+    products would overflow (uint8) or be logical (bool), in float64."""
     array = jnp.asarray(value if isinstance(value, jax.Array) else np.asarray(value))
     floating = jnp.issubdtype(array.dtype, jnp.floating)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32) if floating else jnp.float64)
 
 
 def in_float64(function: Callable, *values):
-    """function(*values) in float64, on this process's CPU, where that is native; of traced values where they are."""
+    """function(*values) in float64 on this process's CPU; for traced values, wherever they are."""
     if any(isinstance(value, Tracer) for value in values):
         return function(*(on_jax(value).astype(jnp.float64) for value in values))
-    # Bare NumPy arrays: the result is free to go to another device.
+    # From NumPy's arrays, so that the result is not committed to the CPU.
     with on_cpu():
         return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
 
@@ -83,7 +76,9 @@ def check_draw(draw: Callable, key, N: int, d0: int) -> None:
         )
     found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
     if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
-        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; mend either")
+        raise UserError(
+            f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; correct either"
+        )
 
 
 def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
@@ -91,34 +86,31 @@ def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
     zero = np.flatnonzero(~X.any(axis=1))
     if zero.size:
         raise UserError(
-            f"X: point {zero[0]} is zero, so that its neural inputs are and no region is differentiable; drop it"
+            f"X: point {zero[0]} is zero, so its neural inputs are zero and no region is differentiable; drop it"
         )
 
 
 def check_scale(X: Float[np.ndarray, "N d0"]) -> None:
     """The squares of the longest point neither overflow nor underflow."""
     longest = row_norms(X).max()
-    if not (1 / LARGEST <= longest <= LARGEST or longest == 0):
+    if not (1 / LARGEST_NORM <= longest <= LARGEST_NORM or longest == 0):
         raise UserError(f"X: has points of norm {longest:.3g}; divide X by that, which changes no region and no volume")
 
 
 def check_lengths(X: Float[np.ndarray, "N d0"]) -> None:
-    """No point but those at the origin is so short beside the others that it is lost in rounding.
-
-    Where a region's minima do not fit all labels, their outputs are known to 1e-16 of the longest point's, and asked
-    of each point to 1e-9 of its own length.
-    """
+    """No point but those at the origin is so short that rounding of the others hides its outputs: these are known to
+    1e-16 of the longest point's norm, and needed to 1e-9 of each point's own."""
     lengths = row_norms(X)
     longest, shortest = lengths.max(), np.where(lengths > 0, lengths, np.inf).argmin()
-    if 0 < lengths[shortest] < longest / LONGER:
+    if 0 < lengths[shortest] < longest / LARGEST_RATIO:
         raise UserError(
             f"X: point {shortest} has norm {lengths[shortest]:.3g} and the longest {longest:.3g}; beyond a factor "
-            f"{LONGER:g} rounding hides which minima a region holds; drop it, or measure coordinates in other units"
+            f"{LARGEST_RATIO:g} rounding hides which minima a region holds; drop it, or change units of coordinates"
         )
 
 
 def check_spread(X: Float[np.ndarray, "N d0"]) -> None:
-    """check_not_zero, check_scale and check_lengths: what points must be for the volumes of all regions."""
+    """All three checks of points: what the volumes of regions need."""
     check_not_zero(X)
     check_scale(X)
     check_lengths(X)
@@ -126,15 +118,14 @@ def check_spread(X: Float[np.ndarray, "N d0"]) -> None:
 
 def check_rows(A, X) -> None:
     """A (N, d1) and X (N, d0) have as many rows; both may be traced."""
-    check_array("A", A, (None, None), "give one row a point and one column a neuron")
+    check_array("A", A, (None, None), "give one row per point and one column per neuron")
     N, d1 = np.shape(A)
     hint = "; or A.T, if its rows are the neurons" if shape_of(X)[:1] == (d1,) else ""
     check_array("X", X, (N, None), f"give one row for each row of A {(N, d1)}", hint)
 
 
 def check_pattern(A, X) -> None:
-    """A (N, d1) has at most two values, and 1 among them if there are two; X (N, d0) has as many rows; both may be
-    traced."""
+    """check_rows, and A (N, d1) has at most two values, 1 among them if there are two."""
     check_rows(A, X)
     if not isinstance(A, Tracer):
         values = np.unique(np.asarray(A, np.float64))

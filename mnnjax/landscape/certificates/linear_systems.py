@@ -1,10 +1,10 @@
-"""The linear systems behind a certificate: in one region, which change of W makes the point stationary, and how far at
-most the exact change lies from the computed one.
+"""The linear systems behind a certificate: which change of W makes a point stationary within its region, and a bound
+on the distance from the computed to the exact change.
 
-With the pattern A and the second layer z fixed the outputs are linear in W: output = B vec(W) with
-B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X]. A point of the region is stationary, and then a minimum (Lemma 2), when
-its residual e = y - output has P e = 0, P the projection on the column space of A o X. The smallest change of W that
-reaches such a point is B^+ P e. Three cases, by the rank of A o X (rows of zeros left out):
+With the pattern A and the second layer z fixed, output = B vec(W) with B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X].
+A point of the region is stationary, and then a minimum (Lemma 2), when its residual e = y - output has P e = 0, with P
+the projection on the column space of A o X. The smallest change of W that reaches such a point is B^+ P e. Three cases,
+by the rank of A o X (without rows of zeros):
 
 - rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
 - columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
@@ -16,6 +16,7 @@ to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verific
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -32,13 +33,13 @@ LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000
 
 
 def factor_fits(rows: int, columns: int) -> bool:
-    """Whether a region's A o X of this size is factorized; of larger ones only those of few entries get a verdict."""
+    """Whether an A o X of this size is factorized."""
     return min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_PRODUCT)
 
 
 def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple | None, float]:
-    """The Cholesky factor of S, for cho_solve, and a proven lower bound on the smallest eigenvalue of a symmetric
-    matrix that lies within `error` (spectral norm) of S; None and 0 when none could be proven."""
+    """The Cholesky factor of S, for cho_solve, and a proven positive lower bound on the smallest eigenvalue of every
+    symmetric matrix within `error` (spectral norm) of S; None and 0 when there is none."""
     n = len(S)
     try:
         factor = scipy.linalg.cho_factor(S, lower=True, check_finite=False)
@@ -46,7 +47,7 @@ def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple 
         return None, 0.0
     # Inverse iteration says where the bound may lie; the factorization below proves it.
     v = np.random.default_rng(0).standard_normal(n)
-    # No bound for eigenvalues below 1e-150 or above 1e150, whose squares are no numbers.
+    # No bound for eigenvalues below 1e-150 or above 1e150, whose squares under- or overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(8):
             v = scipy.linalg.cho_solve(factor, v / np.linalg.norm(v), check_finite=False)
@@ -65,11 +66,10 @@ def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """A pattern on given points, reduced to what matters for rank: rows that are not zero, columns that differ.
+    """A pattern A (N, d1) on points X (N, d0), reduced to what matters for rank.
 
-    X (N, d0), A (N, d1); live (N,) marks the rows of A o X that are not zero; merged (d1,) maps a neuron to its column
-    of columns (live rows, g), the distinct columns of A that are not zero, or to -1. constant: whether a free constant
-    (output bias) is added to every output.
+    live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
+    merged (d1,): a neuron's column among these, or -1. constant: whether every output has a free constant (bias).
     """
 
     X: Float[np.ndarray, "N d0"]
@@ -81,7 +81,6 @@ class Region:
 
     @classmethod
     def of(cls, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> "Region":
-        """The region of the pattern A (N, d1) on X (N, d0)."""
         live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
         columns, index = np.unique(A[live], axis=1, return_inverse=True)
         used = columns.any(axis=0)
@@ -90,7 +89,7 @@ class Region:
 
     @property
     def groups(self) -> int:
-        """How many distinct columns there are: neurons with one pattern are a group."""
+        """g: neurons with the same pattern are a group."""
         return self.columns.shape[1]
 
     def product(self) -> Float[np.ndarray, "live p"]:
@@ -112,25 +111,24 @@ class Region:
         return np.bincount(self.merged[used], weights=values[used], minlength=self.groups)
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """A change of the weights of a region's network: W (d1, d0) and the free constant."""
+class Change(NamedTuple):
+    """A change of W (d1, d0) and of the free constant."""
 
     W: Float[np.ndarray, "d1 d0"]
     c: float
 
 
 def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
-    """B^T multiplier: the change of W for one number a live row."""
+    """B^T multiplier: the change of W for one number per live row."""
     rows = region.A[region.live] * multiplier[:, None]
     return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
 
 
 class System:
-    """The case that a region is in, for a fixed second layer z (d1,).
+    """The linear system of a region with a fixed second layer z (d1,).
 
-    rank: of A o X, None where in doubt. proven: whether it is beyond doubt. solvable: whether `change` can be computed
-    with a bound; without, only region_residual may be called, and that only where the rank is proven.
+    rank: of A o X, None where in doubt. proven: whether it is proven; if not, no method may be called. solvable:
+    whether `change` has a bound; if not, only region_residual may be called.
     """
 
     region: Region
@@ -140,14 +138,14 @@ class System:
     solvable: bool
 
     def change(self, e: Float[np.ndarray, " N"]) -> Change:
-        """The smallest change of W, and of the constant, after which a point of residual e (N,) has P e = 0."""
+        """The smallest change after which a point of residual e (N,) has P e = 0."""
         raise NotImplementedError
 
     def still_missing(
         self, e: Float[np.ndarray, " N"], error: Float[np.ndarray, " N"]
     ) -> tuple[Float[np.ndarray, " d1"], float]:
-        """Bounds on the norm of the exact further change of each w_i (d1,), given the residual e (N,) with its rounding
-        error (N,), and on the Euclidean distance of e from the region's residual on live rows."""
+        """Bounds on the norm of the exact further change of each w_i (d1,), for a residual e (N,) with its rounding
+        error (N,), and on the Euclidean distance from e to the region's residual on live rows."""
         raise NotImplementedError
 
     def region_residual(self, e: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -156,7 +154,7 @@ class System:
 
 
 class RowsIndependent(System):
-    """rank(A o X) = number of live rows: every label vector on them is reached."""
+    """The live rows are independent: every label vector on them is reached."""
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
@@ -195,7 +193,7 @@ class ColumnsIndependent(System):
         self.solvable = self.proven and bool((self._weights > 0).all())
 
     def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
-        """The theta (and constant) of least squares, by the normal equations, which square the condition number: to be
+        """The least-squares theta (and constant) by the normal equations, which square the condition number: to be
         repeated on what it leaves."""
         return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
 
@@ -209,13 +207,12 @@ class ColumnsIndependent(System):
 
     def _shares(self) -> Float[np.ndarray, " d1"]:
         used = self.region.merged >= 0
-        # The last entry serves neurons that touch no point.
-        weights = np.append(self._weights, 1.0)[self.region.merged]
+        weights = np.append(self._weights, 1.0)[self.region.merged]  # the last entry is for neurons that see no point
         return np.where(used, self.z / np.where(weights > 0, weights, 1.0), 0.0)
 
     def change(self, e):
         theta, c = self.theta_change(e)
-        theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row serves neurons that touch no point
+        theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row is for neurons that see no point
         return Change(self._shares()[:, None] * theta[self.region.merged], c)
 
     def still_missing(self, e, error):
@@ -227,8 +224,7 @@ class ColumnsIndependent(System):
         return np.abs(self._shares()) * (distance / sigma), distance
 
     def region_residual(self, e):
-        result = e.copy()
-        live = self.region.live
+        result, live = e.copy(), self.region.live
         for _ in range(3):
             result[live] -= self._M @ self._fit(result[live])
         return result
@@ -254,7 +250,7 @@ class RankDeficient(System):
         weights = np.append(weights, 1.0) if region.constant else weights
         left, singular, _ = np.linalg.svd(M * weights, full_matrices=False)
         self._left, self._singular = left[:, :exact], singular[:exact]
-        # How far a computed singular subspace can turn away from the exact one: rounding over the relative gap.
+        # The angle between the computed and the exact singular subspace is at most rounding over the relative gap.
         rounding = 10 * max(1, *M.shape) * EPS
         gap = min(values[exact - 1] / values[0], singular[exact - 1] / max(singular[0], EPS)) if exact else 1.0
         self.solvable = gap > 1e3 * rounding
@@ -280,8 +276,7 @@ class RankDeficient(System):
 def make_system(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], z: Float[np.ndarray, " d1"], constant: bool = False
 ) -> System:
-    """The case that the region of A (N, d1) on X (N, d0) is in, for a fixed second layer z (d1,); constant: whether a
-    free constant is added to every output."""
+    """The system of the region of A (N, d1) on X (N, d0) with a fixed second layer z (d1,); constant: as Region's."""
     region = Region.of(A, X, constant)
     rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
     if rows and columns and factor_fits(rows, columns):

@@ -21,7 +21,7 @@ IDLE = 1e-10
 
 
 class RegionProblem(NamedTuple):
-    """The data, and the part of the point that never changes: its pattern, and which neurons may move."""
+    """The data, the point's pattern A, which neurons may move (kept), and whether there is an output bias."""
 
     X: Float[np.ndarray, "N d0"]
     y: Float[np.ndarray, " N"]
@@ -31,12 +31,12 @@ class RegionProblem(NamedTuple):
     has_bias: bool
 
     def system(self, z: Float[np.ndarray, " d1"]) -> System:
-        """The linear system for W of the neurons that may move, with the second layer z (d1,) fixed."""
+        """The linear system for W of the neurons that may move, with z (d1,) fixed."""
         return make_system(self.A[:, self.kept], self.X, z[self.kept], self.has_bias)
 
 
 class Point(NamedTuple):
-    """Weights with their neural inputs and residual, and elementwise bounds on the rounding of these two."""
+    """Weights, their neural inputs U and residual e, and elementwise bounds on the rounding of these two."""
 
     W: Float[np.ndarray, "d1 d0"]
     z: Float[np.ndarray, " d1"]
@@ -48,8 +48,8 @@ class Point(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """An exact stationary point of the region lies within the bounds that went into margin; its residual e is known up
-    to the Euclidean distance e_distance."""
+    """A point with an exact minimum of the region next to it. The residual of that is e, to the Euclidean distance
+    e_distance; its neural inputs are at least margin from zero."""
 
     point: Point
     e: Float[np.ndarray, " N"]
@@ -61,11 +61,11 @@ def evaluate(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Point:  # fmt: skip
-    """The point W (d1, d0), z (d1,), c with what it puts out on X (N, d0), y (N,).
+    """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,).
 
-    Source: the error bounds are those of sums of products in any order, (number of terms + 2) eps times the sum of
-    moduli (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), twice over for good measure;
-    each product that may underflow adds half the smallest number above 0, taken twice as well.
+    Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: a sum of products in any order is
+    off by (number of terms + 2) eps times the sum of moduli. Here that is doubled, and so is half the smallest number
+    above 0, which each product that may underflow adds.
     """
     U = X @ W.T
     has_products = (X != 0).astype(float) @ (W != 0).T > 0
@@ -81,7 +81,7 @@ def evaluate(
 def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tuple[Minimum | None, str]:
     """A proven minimum next to the point, or None and the reason."""
     if not (point.e.any() or point.e_error.any()):
-        # The residual is zero without rounding, so the point is its own target whatever the rank.
+        # The residual is zero without rounding: the point is a minimum whatever the rank.
         return _in_region(problem, point, np.zeros(len(point.z)), point.e, 0.0)
     if not system.proven:
         return None, "the rank of A o X is in doubt: singular values near rounding, or too large to decide exactly"
@@ -97,9 +97,9 @@ def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tup
 
 
 def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | None:
-    """A global minimum with z_i = 0 for the neurons that hardly contribute: their output weight is set to zero, the
-    others fit all points that they see, and all other labels are zero. A residual of zero is a minimum whatever the
-    rank. Labels 0 ask for this where only one neuron sees the point."""
+    """A global minimum with z_i = 0 for the neurons that hardly contribute, where the others fit all points that they
+    see and all other labels are zero. A label 0 needs this where only one neuron sees the point. A residual of zero is
+    a minimum whatever the rank."""
     weight = np.abs(point.z) * np.linalg.norm(point.W, axis=1)
     used = problem.kept & (weight > IDLE * weight.max())
     if (used == problem.kept).all() or not used.any():
@@ -119,7 +119,7 @@ def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | Non
 
 
 def _all_neurons(kept, values: Float[np.ndarray, " kept"]) -> Float[np.ndarray, " d1"]:
-    """Values of the kept neurons, with zeros for the others."""
+    """The values of the kept neurons, and zero for the others."""
     result = np.zeros(len(kept))
     result[kept] = values
     return result
@@ -141,7 +141,7 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
 
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
-    """Whether all weights within `missing` (d1,) of the point's rows of W are in the region."""
+    """The minimum, if all weights within `missing` (d1,) of the point's rows of W are in the region, or the reason."""
     matters = np.asarray(problem.X.any(axis=1))
     # Rounded up, also where the squares of a row underflow.
     lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
@@ -157,30 +157,29 @@ def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: flo
 
 
 def _joint_steps(problem: RegionProblem, point: Point, system: System) -> Point | None:
-    """A few Gauss-Newton steps of least norm in (W, z) towards P e = 0 with the pattern held; None where they fail."""
+    """A few Gauss-Newton steps of least norm in (W, z) towards P e = 0 with a fixed pattern; None where they fail."""
     kept = problem.kept
     for _ in range(JOINT_STEPS):
         try:
             if isinstance(system, ColumnsIndependent):
-                step = _theta_step(problem, point, system)
+                dW, dz, dc = _theta_step(problem, point, system)
             else:
-                step = _data_step(problem, point, system)
+                dW, dz, dc = _data_step(problem, point, system)
         except np.linalg.LinAlgError:
             return None
-        W, z = point.W.copy(), point.z.copy()
-        W[kept] += step[0]
-        z[kept] += step[1]
+        W, z, c = point.W.copy(), point.z.copy(), point.c + dc
+        W[kept] += dW
+        z[kept] += dz
         if not (np.isfinite(W).all() and np.isfinite(z).all()):
             return None
         U = problem.X @ W.T
-        # With the pattern held, not with the signs that the new W has.
-        e = problem.y - ((problem.A * U) @ z + point.c + step[2])
-        point = point._replace(W=W, z=z, c=point.c + step[2], U=U, e=e)
+        # By the fixed pattern, not by the signs of the new U.
+        point = point._replace(W=W, z=z, c=c, U=U, e=problem.y - ((problem.A * U) @ z + point.c + dc))
     return evaluate(point.W, point.z, point.c, problem.X, problem.y, problem.rho)
 
 
 def _theta_step(problem: RegionProblem, point: Point, system: ColumnsIndependent):
-    """For each group of neurons, the least change of (w_j, z_j) that changes the sum of z_j w_j as wanted."""
+    """Per group of neurons, the least change of (w_j, z_j) that changes the sum of z_j w_j as wanted."""
     W, z = point.W[problem.kept], point.z[problem.kept]
     theta, c = system.theta_change(point.e)
     dW, dz = np.zeros_like(W), np.zeros_like(z)
@@ -193,13 +192,13 @@ def _theta_step(problem: RegionProblem, point: Point, system: ColumnsIndependent
 
 
 def _data_step(problem: RegionProblem, point: Point, system: System):
-    """One multiplier a point: (B B^T + F F^T) multiplier = P e with F = f(U)."""
+    """One multiplier per point: (B B^T + F F^T) multiplier = P e with F = f(U)."""
     region, z = system.region, point.z[problem.kept]
     F = (problem.A * point.U)[region.live][:, problem.kept]
     square = region.gram(region.group_sums(z**2))[0] + F @ F.T
     wanted = (point.e - system.region_residual(point.e))[region.live]
-    # Where A o X has dependent rows the system is singular but consistent; the small number picks a solution near the
-    # shortest one, and the next step corrects it.
+    # Where A o X has dependent rows the system is singular but consistent; the ridge picks a solution near the shortest
+    # one, and the next step corrects it.
     square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
     multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
     change = spread(region, z, multiplier)

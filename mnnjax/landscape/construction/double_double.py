@@ -1,8 +1,8 @@
-"""The residual of a network in twice the precision of float64: what it is in exact arithmetic, with a proven bound.
+"""The residual of a network in twice the precision of float64: its value in exact arithmetic, with a proven bound.
 
 Numbers are unevaluated sums of two float64, by the error-free transformations of sums and products.
-Source: T. Ogita, S. M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: a dot product
-so computed has an error of at most (n eps)^2 times the sum of moduli.
+Source: T. Ogita, S. M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: such a dot
+product has an error of at most (n eps)^2 times the sum of moduli.
 """
 
 import numpy as np
@@ -10,15 +10,15 @@ from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS, TINY
 
-SPLIT = 2.0**27 + 1  # parts a number into halves of 26 bits, whose products are exact
+SPLIT = 2.0**27 + 1  # splits a number into halves of 26 bits, whose products are exact
 
 
 def largest_error(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Float[np.ndarray, " N"]:  # fmt: skip
-    """The modulus of y - f(X W^T) z in exact arithmetic, at most: its value beyond the reach of float64, and the bound
-    on the rounding of that; inf where numbers above 1e300 come in."""
+    """An upper bound (N,) on the modulus of y - f(X W^T) z in exact arithmetic; inf where numbers above 1e300 come
+    in."""
     with np.errstate(over="ignore", invalid="ignore"):
         # f(c x) = c f(x): points of at most 1, by a power of 2, which is exact.
         scale = 2.0 ** min(max(0, int(np.frexp(np.max(np.abs(X)))[1])), 1023)
@@ -34,7 +34,7 @@ def largest_error(
             low = low + (lost + (term_low - (factor * u_low + factor_low * u)))
         steepest, (d1, d0) = max(1.0, abs(rho)), W.shape
         moduli = steepest * (np.abs(X) @ np.abs(W).T @ np.abs(z)) + np.abs(y)
-        # Twice over for each of the two layers. A product that underflows loses at most 5 of the smallest numbers, an
+        # Doubled for each of the two layers. A product that underflows loses at most 5 of the smallest numbers, and an
         # entry of X / scale one.
         rounding = 4 * ((d0 + d1 + 8) * EPS) ** 2 * moduli
         underflow = 16 * steepest * TINY * ((d0 + 1 + np.abs(W).sum(axis=1)) @ np.abs(z) + d1 + 2)
@@ -49,19 +49,19 @@ def _neural_inputs(W: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
         term, term_low = _product(x, w[:, None])
         total, lost = _sum(total, term)
         low += lost + term_low
-    # The sign of the first is then that of the sum.
+    # The first has the sign of the sum.
     return _sum(total, low)
 
 
 def _sum(a, b):
-    """a + b = sum + what its rounding lost."""
+    """a + b, rounded, and what rounding lost."""
     total = a + b
     other = total - a
     return total, (a - (total - other)) + (b - other)
 
 
 def _product(a, b):
-    """a b = product + what its rounding lost."""
+    """a b, rounded, and what rounding lost."""
     product = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)

@@ -1,6 +1,6 @@
-"""The distinct directions of points, which is all that matters to networks without biases: f(c u) = c f(u) for c > 0.
+"""The distinct directions of points, which are all that matters to networks without biases: f(c u) = c f(u) for c > 0.
 
-Rows of X on one ray, and at some slopes rows x and -x, bind each other's labels; labels that break that are refused.
+The labels of rows on one ray, and at some slopes of rows x and -x, determine each other; other labels are refused.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from scipy.sparse.csgraph import connected_components
 from mnnjax.config import UserError
 from mnnjax.landscape.numerics import row_norms
 
-CONSISTENT = 1e-10  # labels that must agree may differ by this much, relative to max(1, max|y|)
+CONSISTENT = 1e-10  # the largest difference of labels that must agree, relative to max(1, max|y|)
 SAME = 64 * float(np.finfo(np.float64).eps)  # unit vectors at most this far apart have the same direction
-NAMED = 5  # how many offenders an error names
+NAMED = 5  # how many rows an error names
 
 
 class Rays(NamedTuple):
-    """The M distinct directions of the points, a row of X standing for each: f(c x) = c f(x), c > 0, does the rest."""
+    """The M distinct directions of the points, each with a row of X."""
 
     unit: Float[np.ndarray, "M d0"]
     length: Float[np.ndarray, " M"]
@@ -29,18 +29,18 @@ class Rays(NamedTuple):
 
 
 def label_scale(y: Float[np.ndarray, " N"]) -> float:
-    """What errors of outputs are relative to: max(1, max|y|)."""
+    """The scale of errors of outputs: max(1, max|y|)."""
     return max(1.0, np.max(np.abs(y)))
 
 
 def named_rows(rows: Int[np.ndarray, " n"]) -> str:
-    """Row numbers for an error, the first few of them by name."""
+    """Row numbers for an error, the first few of them."""
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:NAMED])}{more}"
 
 
 def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float) -> Rays:
-    """One row for all rows of X (N, d0) with the same direction; no row is zero.
+    """One row for all rows of X (N, d0), none of which is zero, with the same direction.
 
     Raises:
       ValueError: labels y (N,) that contradict each other.
@@ -49,7 +49,7 @@ def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho:
     unit = X / length[:, None]
     line, side = _lines(unit)
     ray = line if rho == -1 else 2 * line + (side < 0)  # at rho = -1, f(u) = |u|: x and -x have the same output
-    order = np.lexsort((-length, ray))  # the longest row stands for its ray: errors shrink on the way to the others
+    order = np.lexsort((-length, ray))  # the longest row stands for its ray: the errors of the others are smaller
     first = order[np.unique(ray[order], return_index=True)[1]]
     representative = first[np.unique(ray, return_inverse=True)[1]]
     misses = np.abs(y - y[representative] * (length / length[representative]))
@@ -65,7 +65,7 @@ def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho:
 
 
 def _lines(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each unit row its line through the origin, a number, and on which side of it the row is, +1 or -1."""
+    """The number of each unit row's line through the origin, and the side of it that the row is on, +1 or -1."""
     i, j = np.nonzero(np.triu(np.abs(unit @ unit.T) > 1 - 1e-9, 1))
     side = np.sign(np.sum(unit[i] * unit[j], axis=1))[:, None]
     same = np.linalg.norm(unit[i] - side * unit[j], axis=1) <= SAME
@@ -76,12 +76,12 @@ def _lines(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def antipodes_are_free(rays: Rays, scale: float) -> bool:
-    """Whether any labels go at rows x, -x: a network's odd part is linear, as f(u) - f(-u) = (1 + rho) u is.
+    """Whether labels at rows x, -x can be any: a network's odd part is linear, as f(u) - f(-u) = (1 + rho) u.
 
     scale: label_scale of all labels.
 
     Raises:
-      ValueError: the labels contradict that.
+      ValueError: labels that contradict that.
     """
     order = np.argsort(rays.line, kind="stable")
     twice = np.flatnonzero(np.diff(rays.line[order]) == 0)

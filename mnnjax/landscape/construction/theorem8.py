@@ -1,7 +1,7 @@
 """Theorem 8: a global minimum (W*, z*) written down, not trained, with at most d1* = 4 ceil(N / (2 d0 - 2)) units.
 
-The construction is by pairs of units, for any real labels; the other known one, four units for each d0 - 1 ones, keeps
-to d1* only for labels in {0, 1} with at most N / 2 ones. For s so large that v_k / 2 changes no sign of a neural input,
+The construction is by pairs of units, for any real labels. (The other known one, four units for each d0 - 1 ones, keeps
+to d1* only for labels in {0, 1} with at most N / 2 ones.) For s so large that v_k / 2 changes no sign,
 
     f((s w_k + v_k / 2) . x) - f((s w_k - v_k / 2) . x) = a(w_k . x) v_k . x,
 
@@ -33,17 +33,17 @@ from mnnjax.landscape.construction.double_double import largest_error
 from mnnjax.landscape.construction.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows
 from mnnjax.landscape.numerics import EPS, leaky_relu, row_norms
 
-TOLERANCE, GOOD = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
-UNEVEN = 1e3  # norms of rows that differ by more are what an error is laid to
-RANK = 1e-12  # singular values below this part of the largest are zero
-FEW_DIMENSIONS = 8  # up to here the directions w_k cut the spanning tree
+TOLERANCE, ENOUGH = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
+UNEVEN = 1e3  # a larger ratio of norms of rows is given as the cause of an error
+RANK = 1e-12  # singular values below this fraction of the largest are zero
+FEW_DIMENSIONS = 8  # up to this many the directions w_k cut the spanning tree
 
 
 class ConstructionError(NamedTuple):
-    """relative_error is max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of what exact arithmetic gives, with a
-    proven bound on the rounding of that, and what float64 gives here: units that cancel in one order of summation need
-    not in another; margin, the smallest neural input, the minimum over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0
-    where w_i or x(n) is 0; units is d1."""
+    """relative_error: max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of that in exact arithmetic, with a
+    proven bound
+    on its rounding, and that in float64 here: whether units cancel can depend on the order of summation. margin: the
+    smallest neural input, min over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0. units: d1."""
 
     relative_error: float
     margin: float
@@ -54,11 +54,8 @@ def construction_error(
     W: Float[AnyArray, "d1 d0"], z: Float[AnyArray, " d1"], X: Float[AnyArray, "N d0"],
     y: Float[AnyArray, " N"], rho: float,
 ) -> ConstructionError:  # fmt: skip
-    """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): (relative_error,
-    margin, units), in exact arithmetic and in float64 as f(X W^T) z (eq 2.2). The error is inf where exact arithmetic
-    is out of reach, from entries of 1e300 on.
-
-    The margin is relative to |w_i| |x(n)|: scaling units or points does not change it.
+    """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): see
+    ConstructionError (eq 2.2). relative_error is inf where exact arithmetic is out of reach, from entries of 1e300 on.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
@@ -80,10 +77,10 @@ def _error(W, z, X, y, rho: float) -> ConstructionError:
 def global_minimum(
     X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]]:
-    """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) and no neural input zero: in exact arithmetic,
-    proven, and in float64 as NumPy evaluates it.
+    """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) and no neural input zero: proven in exact
+    arithmetic, and in float64 as NumPy evaluates it.
 
-    X (N, d0), one row a point, d0 >= 2; y (N,) real (the theorem: 0 or 1); rho any finite slope but 1.
+    X (N, d0), one row per point, d0 >= 2; y (N,) real (the theorem: 0 or 1); rho any finite slope but 1.
     W (d1, d0), z (d1,), d1 <= d1* = 4 ceil(N / (2 d0 - 2)), by pairs of units: the module's docstring says how and why.
     The same arguments give the same answer on one machine. Time grows as N^3: seconds at N = 2000.
 
@@ -91,18 +88,22 @@ def global_minimum(
       ValueError: arguments of wrong shape, type or value, with their shape; and points not in general position, naming
         rows:
         - a row of zeros, whose neural inputs can only be zero;
-        - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), without labels y' = |c| y (with them:
-          fine);
+        - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), unless labels are y' = |c| y;
         - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x;
         - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
         - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9;
-        - rows of norms so different that weights in float64, right for the small, are not for the large to 1e-9.
+        - norms of rows so different that weights in float64 cannot be right for all to 1e-9.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
       construction_error(W, z, X, y, rho=0.0).relative_error  # below 1e-9
     """
-    X, y, rho = _checked(X, y, rho)
+    X, y = check_points(X, y)
+    if X.shape[1] < 2:
+        raise UserError(f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
+    rho = float(on_host("rho", rho, (), "give one number"))
+    check_rho(rho)
+    check_not_zero(X)
     rays = distinct_rays(X, y, rho)
     points, to_weights = _whitened(rays.unit)
     (M, r), pairs = points.shape, 2 * -(-len(X) // (2 * X.shape[1] - 2))
@@ -118,25 +119,14 @@ def global_minimum(
             error, margin, _ = _error(*network, X, y, rho)
             if best is None or (error < best_error and margin > 0):
                 best, best_error = network, error if margin > 0 else np.inf
-        if best_error <= GOOD or (best_error <= TOLERANCE and draw >= 2):
+        if best_error <= ENOUGH or (best_error <= TOLERANCE and draw >= 2):
             break
     assert best is not None  # the last draw takes any rank
     missed = largest_error(*best, X, y, rho) / label_scale(y)
-    if not max(best_error, np.max(missed)) <= TOLERANCE:  # also where it is NaN
+    if not max(best_error, np.max(missed)) <= TOLERANCE:  # or NaN
         missed = np.maximum(missed, np.abs(leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
         raise UserError(_why_not(X, rays, missed, r, 2 * pairs, rank))
     return best
-
-
-def _checked(X, y, rho) -> tuple[np.ndarray, np.ndarray, float]:
-    """The arguments in float64, or a UserError that names the one that is wrong."""
-    X, y = check_points(X, y)
-    if X.shape[1] < 2:
-        raise UserError(f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
-    rho = float(on_host("rho", rho, (), "give one number"))
-    check_rho(rho)
-    check_not_zero(X)
-    return X, y, rho
 
 
 def _whitened(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +137,7 @@ def _whitened(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _directions(points: np.ndarray, line: np.ndarray, pairs: int, rho: float, draw: int, rng) -> np.ndarray:
-    """w (K, r) at which every point is active for some k, if K is not small; another each time."""
+    """w (K, r), new ones at each draw, at which every point is active for some k unless K is small."""
     r = points.shape[1]
     if r == 1:
         return np.array([[1.0], [-1.0]])
@@ -160,8 +150,8 @@ def _directions(points: np.ndarray, line: np.ndarray, pairs: int, rho: float, dr
         w = w * rng.choice([-1.0, 1.0], size=(len(w), 1))
         if np.all(np.any(points @ w.T > 0, axis=1)):
             break
-    # A pair w, -w sees to it that every point is active (rho = 0). Near rho = -1 it would be the same unit twice. With
-    # K = 2 each side of w, or at rho = -1 of both (w_0 . x)(w_1 . x) > 0 and < 0, fits r points: part them evenly.
+    # A pair w, -w makes every point active (rho = 0). Near rho = -1 it would be the same unit twice. With K = 2 each
+    # side of w, or at rho = -1 of both (w_0 . x)(w_1 . x) > 0 and < 0, fits r points: divide the points evenly.
     if r > 2 and (r > FEW_DIMENSIONS or (pairs <= 8 and draw % 2)):
         many = rng.standard_normal((300, r))
         sides = np.sign(points @ many.T) * (1.0 if rho > -0.5 else np.sign(points @ w[:1].T))
@@ -175,7 +165,7 @@ def _anchors(points: np.ndarray, count: int, rng) -> np.ndarray:
     product = points @ points.T
     i, j = minimum_spanning_tree(2 - np.abs(product)).tocoo().coords
     other = points[j] * np.sign(product[i, j])[:, None]
-    # Not the exact middle: on a lattice a plane through middles also meets points.
+    # Not the exact middles: on a lattice a plane through these also meets points.
     gaps = np.linalg.norm(points[i] - other, axis=1, keepdims=True)
     middles = points[i] + other + 0.1 * gaps * rng.standard_normal(other.shape)
     middles = rng.permutation(middles)[:count]
@@ -183,7 +173,7 @@ def _anchors(points: np.ndarray, count: int, rng) -> np.ndarray:
 
 
 def _centre(w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least M |w|^2 / 2 - sum_n log |w . x(n)| in w's cell, and the Cholesky factor of the Hessian there."""
+    """The minimum of M |w|^2 / 2 - sum_n log |w . x(n)| in w's cell, and the Cholesky factor of the Hessian there."""
     M, r = points.shape
     w = w / np.linalg.norm(w)
     for _ in range(40):
@@ -192,7 +182,7 @@ def _centre(w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         root = linalg.cholesky(hessian + (M + 4 * r * EPS * np.trace(hessian)) * np.eye(r), lower=True)
         downhill = scaled.sum(axis=0) - M * w
         step = linalg.cho_solve((root, True), downhill)
-        if downhill @ step < 0.1:  # near enough; at the minimum |w| = 1
+        if downhill @ step < 0.1:  # near enough
             break
         # Line search by bisection on the derivative, from here to the wall of the cell.
         rate, along, square = scaled @ step, M * (w @ step), M * (step @ step)
@@ -210,7 +200,7 @@ def _least_norm(
 ) -> tuple[Callable | None, int]:
     """The map from b (M,) to the phi of least norm with (A o X) vec(v) = b, v_k = root_k^-T phi_k, and rank(A o X).
 
-    |phi|^2 is sum_k v_k^T H_k v_k. Where the rank is short, least squares; with full_rank_only None instead, and 0.
+    |phi|^2 is sum_k v_k^T H_k v_k. Below full rank, least squares; with full_rank_only None instead, and 0.
     """
     slopes = np.where(points @ w.T > 0, 1.0, rho)
     system = [a * linalg.solve_triangular(L, points.T, lower=True) for a, L in zip(slopes.T, roots, strict=True)]
@@ -227,10 +217,10 @@ def _least_norm(
 
 
 def _networks(solve: Callable, w, roots, points, to_weights, rays: Rays, X, y, rho):
-    """Yields three networks (W, z), each corrected by the residual of the one before; z = 0 where v_k = 0."""
+    """Yields three networks (W, z), each corrected by the residual of the one before; z_i = 0 where v_k = 0."""
     length = rays.length * np.linalg.norm(rays.unit @ to_weights.T, axis=1)  # of the points before they had length 1
     scale = np.max(np.abs(rays.y / length)) or 1.0
-    # Both units of a pair stay near each other, so that sums over units, in order or by 32 lanes, never grow large.
+    # The units of a pair are near each other, so that sums over units, in order or by 32 lanes, never grow large.
     order = np.argsort(np.tile(np.arange(len(w)) // 32, 2), kind="stable")
     phi, residual = 0.0, rays.y
     for _ in range(3):
@@ -240,7 +230,7 @@ def _networks(solve: Callable, w, roots, points, to_weights, rays: Rays, X, y, r
         s = np.where(largest > 0, largest, 1.0)[:, None]  # neural inputs keep at least half of s_k |w_k . x(n)|
         product = (np.concatenate([s * w + v / 2, s * w - v / 2]) @ to_weights * scale)[order]  # |z_i| w_i
         norms = row_norms(product)
-        # Rows of W get about one length, by powers of 2: dividing by them is exact.
+        # Rows of W get similar lengths, by powers of 2: dividing by them is exact.
         z = 2.0 ** np.round(np.log2(norms / np.sqrt(np.max(norms))))
         W, z = product / z[:, None], z * np.concatenate([largest > 0, -1.0 * (largest > 0)])[order]
         yield W, z

@@ -1,8 +1,8 @@
 """The rank of a Khatri-Rao product without rounding: Gaussian elimination modulo a prime.
 
-Floating-point numbers are integers times powers of two, so A and X have exact residues, and so has their product. The
-rank modulo p is never above the true rank, and below it only if p divides every maximal minor that is not zero: for a
-fixed prime near 2^31 a chance of about 1 in 2 000 000 000 for data that do not know the prime.
+Floating-point numbers are integers times powers of two, so A, X and their product have exact residues. The rank modulo
+p is never above the true rank, and below it only if p divides every nonzero maximal minor: for data that do not know
+the prime, a chance of about 1 in 2 000 000 000.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products o
 
 
 def residues(values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """The floating-point numbers, exactly, modulo PRIME; of any shape."""
+    """The exact residues modulo PRIME of floating-point numbers, of any shape."""
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
     # The mantissa is a multiple of 2^-53.
     integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME
@@ -44,9 +44,7 @@ def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
 def khatri_rao_rank_modulo_prime(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False
 ) -> int:
-    """rank(A o X) of the matrices as stored, without rounding (see above); slow for N above about a thousand.
-
-    constant: with a column of ones added to the product.
-    """
+    """rank(A o X) of the matrices as stored, without rounding; constant: with a column of ones added to the product.
+    Slow for N above about a thousand."""
     M = product(residues(A), residues(X)) % PRIME
     return rank_modulo_prime(np.hstack([M, np.ones((len(M), 1), np.int64)]) if constant else M)

@@ -1,7 +1,8 @@
-"""The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w.
+"""The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w. Its Gram matrix,
+rank and column space.
 
-Everything here works under jit and vmap. Products of float32 arrays are float32; integers and booleans become float64.
-A may be any real matrix, not only an activation pattern.
+The khatri_rao functions check their arguments and work under jit and vmap. Products of float32 arrays are float32;
+integers and booleans become float64. A may be any real matrix, not only an activation pattern.
 """
 
 import jax.numpy as jnp
@@ -49,7 +50,7 @@ def khatri_rao_matvec(
     """
     A, X = _check(A, X)
     check_array(
-        "theta", theta, (A.shape[1], X.shape[1]), f"give one row a neuron of A {A.shape}, as wide as X {X.shape}"
+        "theta", theta, (A.shape[1], X.shape[1]), f"give one row per neuron of A {A.shape}, as wide as X {X.shape}"
     )
     return jnp.sum(A * (X @ on_jax(theta).T), axis=1)
 
@@ -70,8 +71,8 @@ def khatri_rao_rmatvec(
 def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Int[Array, ""] | int:
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
-    Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with its rows scaled to
-    norm 1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are.
+    Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with rows scaled to norm
+    1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are.
 
     Raises:
       ValueError: as khatri_rao.
@@ -82,12 +83,12 @@ def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> I
 
 
 def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
-    # Rows by a power of two, for nothing to overflow.
+    # Rows are divided by powers of two, so that nothing overflows.
     A, X = (jnp.ldexp(V, -jnp.frexp(jnp.max(jnp.abs(V), axis=1, keepdims=True))[1]) for V in (A, X))
     return unit_row_rank(product(A, X), jnp)
 
 
-# For NumPy's arrays as well as JAX's, without checks.
+# Without checks, for NumPy's arrays and JAX's.
 
 
 def product(A, X):
@@ -101,27 +102,27 @@ def gram(A, X, weights=None):
 
 
 def above_rounding(values, shape: tuple[int, ...]):
-    """Which singular values (k,) of a matrix of this shape count: those above max(shape) * 2.2e-16 of the largest."""
+    """Which singular values (k,) of a matrix of this shape count for its rank."""
     return values > max(shape) * EPS * values.max(initial=0)
 
 
 def unit_row_rank(M, numpy=np):
-    """How many singular values of M (N, p) count once its rows have norm 1; numpy: np, or jnp."""
-    # Positive factors of rows leave the rank alone; with them gone, the tolerance means the same for every point.
+    """The rank of M (N, p) by its singular values once its rows have norm 1; numpy: np, or jnp."""
+    # Positive factors of rows do not change the rank; without them the tolerance means the same for every point.
     lengths = numpy.linalg.norm(M, axis=1, keepdims=True)
     values = numpy.linalg.svd(M / numpy.where(lengths > 0, lengths, 1.0), compute_uv=False)
     return numpy.sum(above_rounding(values, M.shape))
 
 
 def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
-    """An orthonormal basis of the column space of M (N, p), as region_residual has it."""
+    """An orthonormal basis of the column space of M (N, p)."""
     vectors, values, _ = np.linalg.svd(M, full_matrices=False)
     return vectors[:, above_rounding(values, M.shape)]
 
 
 def without_projection(e, basis):
-    """e (N,) less its projection on the span of the orthonormal basis (N, r)."""
-    # The second pass removes what rounding left of the span in the first.
+    """e (N,) minus its projection on the span of an orthonormal basis (N, r)."""
+    # The second pass removes what rounding left in the first.
     for _ in range(2):
         e = e - basis @ (basis.T @ e)
     return e

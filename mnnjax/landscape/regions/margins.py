@@ -1,5 +1,5 @@
-"""Linear programs for the largest margin of linear inequalities, what bounds it without trust in the solver, and the
-search for signs with a positive one."""
+"""Linear programs for the largest margin of linear inequalities, bounds on it that do not trust the solver, and the
+search for signs with a positive margin."""
 
 import math
 from collections.abc import Callable
@@ -9,20 +9,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
-# Margins, relative to points of norm 1 and to the largest output, that count as positive; and, relative to |theta|,
-# those that its rounding leaves positive as long as M is not badly conditioned.
+# Margins above this count as positive, relative to points of norm 1 and to the largest output; and those above this,
+# relative to |theta|, stay positive after rounding of theta unless M is badly conditioned.
 MARGIN, ROUNDING_OF_THETA = 1e-9, 1e-10
-# A margin that is not made larger: in thin cells that would need weights so large that HiGHS gives up.
+# No larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up.
 ENOUGH = 0.01
-# HiGHS's tolerances.
-TOLERANCE = 1e-10
-# Entries of a linear program from which on it is solved by interior points.
-LARGE = 30_000
+# HiGHS's tolerances, and the entries of a linear program from which on it is solved by interior points.
+TOLERANCE, LARGE = 1e-10, 30_000
 
 
 class Margin(NamedTuple):
-    """The largest margin m that was found, at c (k,): start + slopes @ c >= m; and multipliers (n,), by which no c has
-    more than bound + lean |c|."""
+    """The largest margin m that was found, at c (k,): start + slopes @ c >= m. By the multipliers (n,) no c has a
+    margin of more than bound + lean |c|."""
 
     c: Float[np.ndarray, " k"]
     margin: float
@@ -38,7 +36,7 @@ def largest_margin(
 
     Source: duality. For multipliers l >= 0 that sum to 1, the smallest entry of start + slopes @ c is at most
     l . (start + slopes @ c) <= l . start + |slopes^T l| |c|; HiGHS's multipliers make the first term the margin and the
-    second zero, to its tolerances. Where HiGHS does not end, the margin is -inf, its bound inf, and c zero.
+    second zero, to its tolerances. Where HiGHS fails, the margin is -inf, its bound inf, and c zero.
     """
     rows, columns = np.hstack([-slopes, np.ones((len(slopes), 1))]), slopes.shape[1]
     tight = {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
@@ -52,7 +50,7 @@ def largest_margin(
             method="highs-ipm" if rows.size > LARGE else "highs",
             options=options,
         )
-        # The program has solutions whatever its entries are, and its objective is bounded.
+        # The program always has a solution, and its objective is bounded; other statuses are failures of HiGHS.
         if found.status == 0:
             multipliers = np.maximum(-found.ineqlin.marginals, 0.0)
             total = float(multipliers.sum())
@@ -74,8 +72,8 @@ def search_signs(
 ) -> tuple[Float[np.ndarray, " k"] | None, bool]:
     """A c (k,) that fits, or None and whether it is proven that there is none.
 
-    start + slopes @ c (N, d1) are the heights of the neurons' points; all of a neuron's are to have the neuron's sign,
-    for one of the possible (choices, d1) vectors of signs. Depth first, one neuron a level.
+    start + slopes @ c (N, d1) are the heights of the neurons' points. All heights of a neuron must have its sign, for
+    one of the possible (choices, d1) vectors of signs. The search is depth first, one neuron per level.
 
     moved (N, d1, r): rounding has moved slopes @ c by moved @ v with some |v| <= |c|, and start by up to start_moved
     times as much at |c| = 1.
@@ -85,8 +83,7 @@ def search_signs(
     proven = True
 
     def relaxed(signs: tuple[int, ...]) -> Float[np.ndarray, " k"] | None:
-        """c with the largest margin, up to ENOUGH, of the neurons decided so far, the others free; None if it is not
-        positive."""
+        """c with the largest margin of the neurons decided so far, or None if it is not positive."""
         nonlocal proven
         taken = np.array(signs)[:, None]
         decided, decided_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
@@ -105,7 +102,7 @@ def search_signs(
             if c is None or fits(c):
                 return c
             if len(signs) == neurons:
-                proven = False  # a solution that rounding spoils
+                proven = False  # rounding spoils the solution
                 return None
         for sign in (1, -1):
             below = left[left[:, len(signs)] == sign]

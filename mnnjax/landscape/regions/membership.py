@@ -1,20 +1,19 @@
-"""Does a region hold a differentiable local minimum (DLM) at all? Section 2: a linear program for each choice of signs.
+"""Does a region hold a differentiable local minimum (DLM) at all? Section 2: a linear program per choice of signs.
 
 With theta_i = z_i w_i the region's output is M theta, M = A o X, and its DLMs have the output t = P y of Lemma 2. So a
 DLM exists iff some theta has M theta = t and, for every neuron, theta_i = 0 (z_i = 0), or theta_i lies in the neuron's
-open cell (z_i > 0), or -theta_i does (z_i < 0). Of the 3^d1 choices few reach a linear program:
+open cell (z_i > 0), or -theta_i does (z_i < 0). Few of the 3^d1 choices reach a linear program:
 
-- Neurons with one pattern are one: two or more of them together make any vector, since a cell C is open and C - C is
-  all of R^d0.
+- Two or more neurons with the same pattern count as one that makes any vector: a cell C is open, so C - C is R^d0.
 - z_i = 0 for the neurons outside a set S matters only where t lies in the range of M_S and the range of no other M_i
-  does: else z_i may as well be small and not zero.
-- The sign of a neuron's output at a point is known, so each point forbids signs (a label 0, for one, needs outputs of
-  both signs, or none).
+  does: else z_i may be small instead of zero.
+- The sign of a neuron's output at a point is known, so each point forbids signs: a label 0, for one, needs outputs of
+  both signs, or none.
 - Where M_S has full column rank, theta is unique.
-- A choice for some neurons, the others left free, that is infeasible rules out all that extend it.
+- A choice for some neurons that is infeasible with the others free rules out all that extend it.
 
-Whether rounding can have turned an answer is asked too: a theta that was found is checked against what the condition
-of M does to it, and that there is none by the multipliers of the linear programs, which bound every margin (duality).
+Whether rounding can have changed an answer is decided too: a theta is checked against the rounding that the condition
+of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality).
 """
 
 from collections.abc import Iterator
@@ -32,13 +31,12 @@ from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, kh
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 
-# Rounding of theta relative to its norm, for M of condition number 1.
-ROUNDING = 1e-15
-# Outputs, relative to the largest, that count as zero.
-ZERO = 1e-12
-# A target whose distance from a range is at most this fraction of its norm lies in it.
+# The rounding of theta relative to its norm, for M of condition number 1; and outputs that count as zero, relative to
+# the largest.
+ROUNDING, ZERO = 1e-15, 1e-12
+# Vectors within this fraction of their norm from a range lie in it.
 IN_RANGE = 1e-9
-# Neurons whose signs are searched, and sets of neurons with z_i = 0 that are: seconds a region.
+# The most neurons whose signs are searched, and sets of neurons with z_i = 0: seconds per region.
 MOST_NEURONS, MOST_SETS = 20, 20_000
 HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
@@ -47,7 +45,7 @@ HINT = (
 
 
 class Answer(NamedTuple):
-    """Whether a region holds a DLM, as far as float64 tells; and whether rounding cannot have turned that."""
+    """Whether a region holds a DLM, as far as float64 can tell, and whether rounding cannot have changed that."""
 
     holds: bool
     sure: bool
@@ -67,11 +65,10 @@ class _Neurons(NamedTuple):
 def region_holds_dlm(
     A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
 ) -> bool:
-    """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2).
+    """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2); false if it is empty.
 
-    False too where the region is empty. Which of the two kinds it is, region_residual says: it is zero at global
-    minima. For points of norm 1 and outputs of at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and
-    outputs of at most 1e-9 |y| as zero.
+    Which of the two kinds it is, region_residual says: it is zero at global minima. For points of norm 1 and outputs of
+    at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and outputs of at most 1e-9 |y| as zero.
 
     A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A. It runs on the host, not
     under jit: milliseconds for a few neurons, at worst 2^d1 linear programs (as many for zeros of z again), minutes.
@@ -80,7 +77,7 @@ def region_holds_dlm(
       ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
         signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), points that
         differ in length by more than 1e5 where the rank is below N, traced arrays, or jax_enable_x64 switched off.
-      ArithmeticError: rounding may have turned the answer, as where points are parallel to 1e-6 and yet do not agree.
+      ArithmeticError: rounding may have changed the answer, as where points are parallel to 1e-6 and yet do not agree.
 
     Example:
       A = activation_pattern(W, X, rho=0.0)
@@ -114,7 +111,7 @@ def region_holds_dlm(
         answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
         raise ArithmeticError(
-            f"region of A {A.shape}: rounding may turn whether it holds a minimum; points of X may be nearly parallel"
+            f"region of A {A.shape}: rounding may change whether it holds a minimum; points of X may be nearly parallel"
         )
     return answer.holds
 
@@ -136,7 +133,7 @@ def holds_dlm_with_output(
 ) -> Answer:  # fmt: skip
     """Whether the region, known not to be empty, holds a DLM; target (N,) is its output there, P y (Lemma 2).
 
-    signs: (d1,) of -1 and 1, the only signs of z that are asked for; None: any, zero included.
+    signs (d1,): of z, each -1 or 1; None: any, zero included.
 
     Raises:
       ValueError: as region_holds_dlm, for too many signs or zeros of z.
@@ -146,7 +143,7 @@ def holds_dlm_with_output(
         return Answer(True, True)
     target = target / (largest or 1.0)
     target = np.where(np.abs(target) <= ZERO, 0.0, target)
-    # Points of norm 1: whether M theta = target has solutions, and which, does not depend on positive factors of rows.
+    # Points of norm 1: positive factors of rows do not change the solutions of M theta = target.
     lengths = np.linalg.norm(X, axis=1)
     unit_X, target = X / lengths[:, None], target / lengths
     target = target / (np.max(np.abs(target)) or 1.0)
@@ -209,7 +206,7 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
             if not others or not (full or any(_within(neurons.blocks[i], basis) for i in others)):
                 yield chosen
             for i in chosen:
-                # A free neuron costs nothing: it is in every set.
+                # Free neurons are in every set.
                 smaller = tuple(j for j in chosen if j != i)
                 if smaller and not neurons.free[i] and smaller not in seen:
                     seen.add(smaller)
@@ -270,8 +267,8 @@ class _Cells(NamedTuple):
 
 
 def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
-    """Whether some theta with M theta = target has every chosen neuron, unless free, in its cell or that of its
-    opposite, and the others zero."""
+    """Whether some theta with M theta = target is in the cells of the chosen neurons or opposite, unless these are
+    free, and zero for the others."""
     exist, seen, least, null, moved, target_error, theta_error = _solve(
         np.hstack([neurons.blocks[i] for i in chosen]), target
     )

@@ -1,13 +1,13 @@
-"""What Lemma 2 says of a region's differentiable local minima (DLMs) before anyone trains."""
+"""What Lemma 2 says of a region's differentiable local minima (DLMs) before training: their residual, MSE and MCE."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
-from mnnjax.arrays import AnyArray
+from mnnjax.arrays import AnyArray, check_array
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_pattern, check_threshold, in_float64, on_jax
+from mnnjax.landscape._check import check_labels, check_pattern, in_float64, on_jax
 from mnnjax.landscape.regions.khatri_rao import above_rounding, khatri_rao, khatri_rao_rank, without_projection
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
@@ -20,9 +20,9 @@ def region_residual(
     """e (N,), the residual that all differentiable local minima of the region D_A(X) share (Lemma 2).
 
     (A o X)^T e = 0 makes it e = y - P y with P the projection on the column space of the N x (d0 d1) matrix A o X, so
-    it is known before anyone trains. Where khatri_rao_rank says N, e is zero; elsewhere singular values up to
-    max(N, d0 d1) * 2.2e-16 times the largest, here of the product as it is, count as zero. That the region has such a
-    minimum at all is not claimed.
+    it is known before training. Where khatri_rao_rank is N, e is zero; elsewhere singular values up to max(N, d0 d1) *
+    2.2e-16 times the largest, here of the product as it is, count as zero. Whether the region has such a minimum at
+    all, region_holds_dlm says.
 
     A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
     which compute it where they are.
@@ -50,8 +50,7 @@ def region_errors(
     fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (see is_upper).
 
     A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
-    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, as certify does. Under jit the labels of
-      each call decide that; under vmap over y, each problem's own.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, by the labels of each call or vmapped y.
 
     Raises:
       ValueError: as region_residual; a threshold that is not a finite number.
@@ -62,7 +61,7 @@ def region_errors(
     e = region_residual(A, X, y)
     y = on_jax(y).astype(e.dtype)
     limit = objective.default_threshold(y) if threshold is None else threshold
-    check_threshold(limit)
+    check_array("threshold", limit, (), "give one number")
     output = y - e
     wrong = is_upper(output, y, limit) != (y > limit)
     return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
@@ -71,8 +70,7 @@ def region_errors(
 def is_upper(
     output: Real[AnyArray, " N"], y: Real[AnyArray, " N"], threshold: float | Float[Array, ""]
 ) -> Bool[AnyArray, " N"]:
-    """Which outputs (N,) of a region's minima, fitted to labels y (N,), are of the upper class: above the threshold by
-    more than rounding.
+    """Which outputs (N,) of a region's minima, fitted to labels y (N,), are above the threshold by more than rounding.
 
     Outputs at the threshold are common: a point that is inactive in every ReLU has the output 0, the threshold of
     labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.

@@ -9,9 +9,9 @@ from mnnjax.landscape._check import on_jax
 
 
 def neural_inputs(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
-    """U = X W^T (N, d1), the pre-activations w_i . x(n) of section 1; W (d1, d0), X (N, d0).
+    """U = X W^T (N, d1), the neural inputs w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
-    Computed in float64, also where W and X are not, since the signs name the region. Works under jit and vmap.
+    Computed in float64 also for other W and X, since the signs name the region. Works under jit and vmap.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
@@ -25,14 +25,14 @@ def activation_pattern(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"], 
     """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
     elsewhere.
 
-    W (d1, d0), X (N, d0); rho: slope for negative neural inputs. a is undefined at a neural input of exactly zero; this
-    gives rho there, the slope that autodiff takes. Works under jit and vmap.
+    W (d1, d0), X (N, d0); rho: slope for negative neural inputs. At a neural input of zero a is undefined; this gives
+    rho, the slope that autodiff takes. Works under jit and vmap.
 
     Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1; jax_enable_x64 switched off.
+      ValueError: as neural_inputs; rho = 1.
 
     Example:
-      A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, 0 where not
+      A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, else 0
     """
     check_rho(rho)
     return jnp.where(neural_inputs(W, X) > 0, 1.0, jnp.asarray(rho, jnp.float64))

@@ -1,8 +1,8 @@
 """The cells of the arrangement of N central hyperplanes x_n . w = 0 and their exact volumes, for d0 up to 3.
 
-A neuron's activations are constant on a cell. A cell's angular volume is an arc over 2 pi (d0 = 2), or the area of a
-spherical polygon over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners, where a lune has 2
-corners and a hemisphere none.
+A neuron's activations are constant on a cell. The angular volume of a cell is an arc over 2 pi (d0 = 2), or the area of
+a spherical polygon over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners. A lune has 2
+corners, a hemisphere none.
 """
 
 import collections
@@ -17,25 +17,24 @@ from mnnjax.arrays import AnyArray, on_host
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_spread
 
-# Directions closer than this (radians), and sines below it, are the same and zero to rounding.
+# Directions closer than this (radians) are the same, and sines below it are zero.
 SAME = 1e-12
-# Polygons with no more of the sphere than this are left out: rounding makes some, and their sums are little but that.
+# Polygons with at most this share of the sphere are left out: their sums are mostly rounding.
 THIN = 1e-14
 
 
 def cells(X: Float[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
 
-    Errors are absolute, of some 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out.
-
-    For points in general position there are C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that
-    do not span R^d0, are allowed.
+    Errors are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in
+    general position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are
+    allowed.
 
     Raises:
-      ValueError: d0 above 3, a point at the origin (no w is differentiable), points that differ in length by more than
-        1e5, NaN or infinite entries.
+      ValueError: d0 above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite
+        entries.
     """
-    X = on_host("X", X, (None, None), "give one row a point")
+    X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
     if X.shape[1] > 3:
         raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
@@ -46,12 +45,13 @@ def cells(X: Float[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np
 
 
 def _halves(X) -> dict[tuple[bool, ...], float]:
-    up = tuple((X[:, 0] > 0).tolist())
+    """The two cells of parallel points."""
+    up = tuple((X @ X[0] > 0).tolist())
     return {up: 0.5, tuple(not s for s in up): 0.5}
 
 
 def _arcs(X) -> dict[tuple[bool, ...], float]:
-    """The arcs between the lines orthogonal to the points; on each, one sign pattern."""
+    """The arcs between the lines orthogonal to the points, by sign pattern."""
     angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
     # Angles at both ends of [0, pi) may be one line.
     distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
@@ -79,15 +79,14 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
             key = tuple(pattern.tolist())
             angle_sum[key] += 2 * np.pi * share
             corners[key] += 1
-    if not corners:  # all points parallel
-        up = tuple((X @ X[0] > 0).tolist())
-        return {up: 0.5, tuple(not s for s in up): 0.5}
+    if not corners:
+        return _halves(X)
     volumes = {key: (angle_sum[key] - (corners[key] - 2) * np.pi) / (4 * np.pi) for key in angle_sum}
     return {key: volume for key, volume in volumes.items() if volume > THIN}
 
 
 def _planes(X: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-    """X (N, 3) of norm 1 with the rows that are the same or opposite to rounding made so exactly."""
+    """X (N, 3) of norm 1, with rows that are equal or opposite to rounding made exactly so."""
     X = X.copy()
     for n in range(1, len(X)):
         same = np.flatnonzero(np.linalg.norm(np.cross(X[:n], X[n]), axis=1) <= SAME)
@@ -97,11 +96,11 @@ def _planes(X: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
 
 
 def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3"], Int[np.ndarray, " N"]]]:
-    """The unit vectors, each with its opposite, in which two or more different planes meet, and on which side of each
-    plane they are: 1, -1, or 0 where it goes through.
+    """The unit vectors, each with its opposite, in which different planes meet, and the side of each plane that they
+    are on: 1, -1, or 0 in the plane itself.
 
-    The sides are exact, for the angle sums hold only of sides that some planes have: were a corner said to be in a
-    plane, and not the plane's own corners there, cells would be wrong by whole angles.
+    The sides are exact. The angle sums need sides that some planes have: with a corner in a plane, but not among the
+    plane's own corners, volumes of cells would be wrong by whole angles.
     """
     first, second = np.triu_indices(len(X), 1)
     crosses = np.cross(X[first], X[second])

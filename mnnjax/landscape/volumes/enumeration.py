@@ -1,8 +1,8 @@
 """Exact angular volumes (Definition 3) of L_eps, G and the rank-deficient regions: all regions, one by one.
 
 A region gives each neuron a cell of the arrangement (arrangement.py); its volume is the product of theirs. What a
-region holds depends neither on the neurons' order nor on how often beyond twice a cell is taken, so regions are
-gathered into multisets of cells, and those into classes that are decided once.
+region holds depends neither on the order of the neurons nor on whether a cell is taken twice or more often. So regions
+are gathered into multisets of cells, and those into classes, each of which is decided once.
 """
 
 import array
@@ -25,8 +25,9 @@ from mnnjax.landscape.regions.minima import is_bad, is_zero
 from mnnjax.landscape.volumes.arrangement import cells
 from mnnjax.wording import aligned
 
-MOST_MULTISETS = 2_000_000
-MOST_SETS = 300_000
+Class = tuple[tuple[int, int], ...]
+
+MOST_MULTISETS, MOST_SETS = 2_000_000, 300_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,9 @@ class ExactVolumes:
     """Angular volumes, exact to rounding.
 
     suboptimal: V(L_eps); global_minima: V(G) (Definition 4); rank_deficient: of the regions with rank(A o X) < N.
-    total: of all regions, 1 to rounding. regions: how many there are; decided: how many classes of them were asked
-    for a minimum by linear programs or cheaper tests. in_doubt: of the regions where rounding may have turned the
-    answer, which were counted as it seems; above 0 only where points, say, are nearly parallel.
+    total: of all regions, 1 to rounding. regions: their number; decided: the number of classes that were asked for a
+    minimum. in_doubt: volume of the regions whose answer rounding may have changed; above 0 only where, say, points are
+    nearly parallel.
     """
 
     suboptimal: float
@@ -66,7 +67,7 @@ def exact_volumes(
     """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
 
     X (N, d0), y (N,). d1: hidden units. rho: slope for negative neural inputs.
-    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
 
     Time: about 1 ms for each of the C(cells + d1 - 1, d1) multisets, of 2 N cells where d0 = 2 and N^2 - N + 2 where
@@ -78,7 +79,7 @@ def exact_volumes(
         entries, y of another shape, rho = 1, eps outside [0, 1), d1 below 1, more than 2 000 000 multisets.
 
     Example:
-      print(exact_volumes(X, y, d1=3, rho=0.0))  # a line a volume
+      print(exact_volumes(X, y, d1=3, rho=0.0))  # one line per volume
       exact_volumes(X, y, d1=3, rho=0.0, eps=0.1).suboptimal
     """
     check_rho(rho)
@@ -106,8 +107,8 @@ def exact_volumes(
     return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided, in_doubt)
 
 
-def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[tuple[tuple[int, int], ...], float]]:
-    """All multisets of d1 cells as ((cell, times), ...), with the volume of all regions that they stand for."""
+def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[Class, float]]:
+    """All multisets of d1 cells as ((cell, times), ...), each with the volume of all of its regions."""
     for chosen in itertools.combinations_with_replacement(range(len(volumes)), d1):
         taken = tuple(collections.Counter(chosen).items())
         orders = math.factorial(d1)
@@ -124,56 +125,51 @@ class _Regions:
     def __init__(self, slopes, X, y, rho: float, eps: float, threshold: float):
         self._slopes, self._X, self._y = slopes, X, y
         self._rho, self._eps, self._threshold = rho, eps, threshold
-        self._kinds: dict[tuple, frozenset[str]] = {}
+        self._kinds: dict[Class, frozenset[str]] = {}
         self.decided = 0
 
-    def __call__(self, taken: tuple[tuple[int, int], ...]) -> frozenset[str]:
+    def __call__(self, taken: Class) -> frozenset[str]:
         """Which of "suboptimal", "global", "deficient", "in doubt" the class is."""
         if taken not in self._kinds:
             self._kinds[taken] = self._decide(taken)
         return self._kinds[taken]
 
-    def _decide(self, taken) -> frozenset[str]:
+    def _decide(self, taken: Class) -> frozenset[str]:
         y = self._y
         M = product(self._slopes[[cell for cell, _ in taken]].T, self._X)
         deficient = unit_row_rank(M) < len(y)
         e = without_projection(y, column_space(M)) if deficient else np.zeros_like(y)
         kinds = {"deficient"} if deficient else set()
         if is_zero(e, y):
-            # With a neuron more, z = 0 for it keeps a global minimum.
-            for less in _one_less(taken):
-                if "global" in self._kinds.get(less, ()):
-                    return frozenset(kinds | (self._kinds[less] - {"deficient"}))
-            return frozenset(kinds | self._asked(taken, e, "global"))
-        if is_bad(e, y, self._eps, self._threshold):
-            return frozenset(kinds | self._asked(taken, e, "suboptimal"))
-        return frozenset(kinds)
-
-    def _asked(self, taken, e, kind: str) -> set[str]:
-        """The kind, if the class holds a minimum, and "in doubt" if rounding may have turned that."""
+            # A global minimum stays one with a further neuron whose z is 0.
+            for i, (cell, times) in enumerate(taken):
+                once = ((cell, 1),) if times == 2 else ()
+                smaller = self._kinds.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
+                if "global" in smaller:
+                    return frozenset(kinds | (smaller - {"deficient"}))
+        elif not is_bad(e, y, self._eps, self._threshold):
+            return frozenset(kinds)
         self.decided += 1
         columns = [cell for cell, times in taken for _ in range(times)]
-        answer = holds_minimum(self._slopes[columns].T, self._X, self._y, e, self._rho)
-        return ({kind} if answer.holds else set()) | (set() if answer.sure else {"in doubt"})
-
-
-def _one_less(taken) -> Iterator[tuple]:
-    for i, (cell, times) in enumerate(taken):
-        yield taken[:i] + (((cell, 1),) if times == 2 else ()) + taken[i + 1 :]
+        answer = holds_minimum(self._slopes[columns].T, self._X, y, e, self._rho)
+        if answer.holds:
+            kinds.add("global" if is_zero(e, y) else "suboptimal")
+        return frozenset(kinds if answer.sure else kinds | {"in doubt"})
 
 
 def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> float:
-    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1, however small it is: its relative
-    error is that of the cells that make it, times d1. A cell's is about 1e-16 over its volume, so it is large only
-    where cells matter that are nearly as thin as that. X (N, d0). d1: hidden units. rho: slope for negative neural
-    inputs.
+    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1. X (N, d0). d1: hidden units. rho:
+    slope for negative neural inputs.
+
+    However small it is, its relative error is d1 times that of the volumes of cells, which is about 1e-16 over the
+    volume of the thinnest cell that matters.
 
     Time grows with the number of rank-deficient sets of cells, hardly with d1: with d0 = 2, N = 8 seconds, N = 10 a
     minute; with d0 = 3, N = 5 seconds, N = 6 minutes.
 
-    Source: ours. The rank depends on which cells are taken at all, and grows with them. So neurons are added one by
-    one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c), in which no term is negative, so
-    that sums add no relative error.
+    Source: ours. The rank depends only on the set of cells that are taken, and grows with it. So neurons are added one
+    by one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c). No term is negative, so sums add
+    no relative error.
 
     Raises:
       ValueError: as exact_volumes; more than 300 000 rank-deficient sets.
@@ -195,9 +191,8 @@ def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> flo
 
 
 def _deficient_sets(slopes: Float[np.ndarray, "C N"], X, d1: int) -> tuple[dict[int, int], array.array]:
-    """The rank-deficient sets of up to d1 of C cells, numbered, and how a further neuron leads from one to another or
-    to the same: a flat array of (number after, number before, the neuron's cell). A set is an integer, one bit per
-    cell."""
+    """The rank-deficient sets of up to d1 of C cells, numbered, and where a further neuron leads from each: a flat
+    array of (number after, number before, cell of the neuron). A set is an integer, one bit per cell."""
 
     def deficient(cells_taken: int) -> bool:
         taken = [cell for cell in range(len(slopes)) if cells_taken >> cell & 1]

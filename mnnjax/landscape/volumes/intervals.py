@@ -1,4 +1,4 @@
-"""Volumes as estimates with intervals that are right also after zero hits."""
+"""Estimates of volumes with 95 % intervals: of counts, of ratios, of independent runs."""
 
 import dataclasses
 import math
@@ -16,12 +16,12 @@ from mnnjax.wording import aligned
 
 
 def in_words(value: "Estimate", basis: str) -> str:
-    """An estimate in words, such as '0.12 (95 %: 0.1 to 0.14; 1234 of 10000 draws)': a bound where it is no more than
-    that, as after zero hits. basis: what the interval comes from, with '; ' before it, or ''."""
+    """Such as '0.12 (95 %: 0.1 to 0.14; 1234 of 10000 draws)', or 'at most 0.1 ...' after zero hits; basis: what the
+    interval comes from, with '; ' before it, or ''."""
     low, high = value.low, value.high
     if low == value.estimate == high:
         return f"{low:.6g}"
-    # As many digits as tell the ends apart.
+    # As many digits as the ends need to differ.
     digits = next((d for d in range(3, 17) if f"{low:.{d}g}" != f"{high:.{d}g}"), 17)
     low_text, high_text = (f"{end:.{digits}g}" for end in (low, high))
     if math.isnan(value.estimate) or value.estimate in (low, high):
@@ -34,8 +34,8 @@ def in_words(value: "Estimate", basis: str) -> str:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate(EqualWithNan):
-    """A volume (Definition 3), or another number, with its 95 % interval [low, high]; hits of draws where it comes
-    from counting, else None. The estimate is nan where nothing was drawn."""
+    """A volume (Definition 3), or another number, with its 95 % interval [low, high]; nan where nothing was drawn.
+    hits, draws: None where it does not come from counting."""
 
     estimate: float
     low: float
@@ -50,12 +50,12 @@ class Estimate(EqualWithNan):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Volumes(EqualWithNan):
-    """Angular volumes in [0, 1], each with a 95 % interval; nan with the interval [0, 1] where nothing was drawn.
+    """Angular volumes in [0, 1], each with a 95 % interval, which is [0, 1] where nothing was drawn.
 
-    suboptimal: V(L_eps), the regions that hold a sub-optimal DLM with MCE > eps (Definition 4).
-    global_minima: V(G), those that hold a global minimum.
-    rank_deficient: those with rank(A o X) < N; an upper bound on V(L_0) (Lemma 2).
-    ratio: V(L_eps) / V(G); its interval joins two of 97.5 %, and ends at inf where V(G) may be 0.
+    suboptimal: V(L_eps), of the regions that hold a sub-optimal DLM with MCE > eps (Definition 4).
+    global_minima: V(G), of those that hold a global minimum.
+    rank_deficient: of those with rank(A o X) < N; an upper bound on V(L_0) (Lemma 2).
+    ratio: V(L_eps) / V(G), as quotient.
     """
 
     suboptimal: Estimate
@@ -82,10 +82,11 @@ class Counts(NamedTuple):
 
 
 def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[float, float]:
-    """(low, high), the exact interval for a probability after `hits` of `draws`: it covers at least with the given
-    confidence, whatever the probability; after 0 hits its upper end is about 3.7 / draws. (0, 1) without draws.
+    """(low, high), the exact interval for a probability after `hits` of `draws`: it covers every probability with at
+    least this confidence. After 0 hits `high` is about 3.7 / draws; without draws it is (0, 1).
 
-    Source: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934: quantiles of beta distributions.
+    Source: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934. Quantiles of beta distributions are accurate to
+    rounding; scipy's binomtest, which searches for a root, to 1e-8.
 
     Raises:
       ValueError: not 0 <= hits <= draws, or a confidence outside (0, 1).
@@ -106,25 +107,21 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
 
 
 def proportion(hits: int, draws: int, confidence: float = 0.95) -> Estimate:
-    """hits / draws with the interval of clopper_pearson; raises what that does."""
+    """hits / draws with the interval and the errors of clopper_pearson."""
     return Estimate(hits / draws if draws else math.nan, *clopper_pearson(hits, draws, confidence), hits, draws)
 
 
 def quotient(above: Estimate, below: Estimate, wide_above: Sequence[float], wide_below: Sequence[float]) -> Estimate:
-    """The ratio of two volumes. The wide ones are their intervals (low, high) at 97.5 %, so that both hold at once at
-    95 %: the interval of the ratio joins their ends, and ends at inf where the volume below may be 0."""
+    """The ratio of two volumes. wide_above, wide_below: their intervals at 97.5 %, which hold together at 95 %; the
+    ratio's interval joins their ends, and ends at inf where the volume below may be 0."""
     value = above.estimate / below.estimate if below.estimate else math.nan
     low = wide_above[0] / wide_below[1] if wide_below[1] else 0.0
     return Estimate(value, low, wide_above[1] / wide_below[0] if wide_below[0] else math.inf)
 
 
 def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
-    """The volumes and their 95 % intervals, right also if the counting could have stopped at any of `looks` looks: each
-    interval then holds at every look, with an error of 5 % in all (Bonferroni).
-
-    Raises:
-      ValueError: as clopper_pearson.
-    """
+    """The volumes and their 95 % intervals, which hold at all of `looks` looks together (Bonferroni), at each of which
+    the counting could have stopped. Raises the errors of clopper_pearson."""
     error = 0.05 / looks
     pairs = [(int(h), int(n)) for h, n in zip(*counts, strict=True)]
     above, below, deficient = (proportion(*pair, 1 - error) for pair in pairs)
@@ -133,7 +130,7 @@ def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
 
 
 def looks_at(samples: int, batch: int) -> list[int]:
-    """The numbers of draws after which a run that may stop early looks: one batch, doubled each time, and all."""
+    """The numbers of draws after which a run may stop: one batch, doubled each time, and all."""
     looks = []
     while not looks or looks[-1] < samples:
         looks.append(min(looks[-1] * 2 if looks else batch, samples))
@@ -141,7 +138,7 @@ def looks_at(samples: int, batch: int) -> list[int]:
 
 
 def narrow(volumes: Volumes, relative_width: float) -> bool:
-    """Whether each volume that is measured at all has an interval narrower than relative_width times its estimate."""
+    """Whether the interval of each volume with draws is narrower than relative_width times its estimate."""
     three = (volumes.suboptimal, volumes.global_minima, volumes.rank_deficient)
     return all(v.high - v.low < relative_width * v.estimate for v in three if v.draws)
 
@@ -149,11 +146,11 @@ def narrow(volumes: Volumes, relative_width: float) -> bool:
 def combine(values: Sequence[float] | Float[np.ndarray, " n"], confidence: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of independent unbiased estimates that are not negative, such as splitting runs.
 
-    Source: P. Hall, J. R. Stat. Soc. B 54, 1992. Such estimates are skewed to the right; Hall's interval is Student's t
-    after a cubic transformation that takes the skewness away. Ours is made wider where Student's own reaches lower, or
-    the one that is symmetric in the logarithm higher. It is approximate: of 6 to 20 splitting runs it covered in 94 to
-    96 % where their standard deviation is at most half their mean, in 90 to 92 % at 0.9 of it. high may be above 1, as
-    the mean may. All zero: (0, 0, 1), nothing is known. All the same: the n runs say as much as n hits of n draws.
+    Source: P. Hall, J. R. Stat. Soc. B 54, 1992: Student's interval after a cubic transformation that removes the
+    skewness. Ours also covers Student's own lower end, and the upper end that is symmetric in the logarithm. It is
+    approximate: of 6 to 20 splitting runs it covered in 94 to 96 % where their standard deviation is at most half their
+    mean, in 90 to 92 % at 0.9 of it. high may be above 1, as the mean may. All zero: (0, 0, 1), nothing is known. All
+    equal: n runs say as much as n hits of n draws.
     """
     values = np.asarray(values, np.float64)
     if not values.any():
@@ -168,11 +165,11 @@ def combine(values: Sequence[float] | Float[np.ndarray, " n"], confidence: float
     half = float(t.ppf((1 + confidence) / 2, n - 1)) / math.sqrt(n)
     skewness = float(np.mean(((values - mean) / deviation) ** 3))
 
-    def turned(x: float) -> float:
+    def without_skewness(x: float) -> float:
         if abs(skewness) < 1e-6:
             return x
         return 3 / skewness * (float(np.cbrt(1 + skewness * (x - skewness / (6 * n)))) - 1)
 
-    low = mean - deviation * max(half, turned(half))
-    high = max(mean - deviation * turned(-half), mean * math.exp(half * deviation / mean))
+    low = mean - deviation * max(half, without_skewness(half))
+    high = max(mean - deviation * without_skewness(-half), mean * math.exp(half * deviation / mean))
     return mean, max(low, 0.0), high

@@ -1,8 +1,7 @@
-"""Networks built neuron by neuron, many at once, and cloned or dropped on the way: what splitting.py is made of.
+"""Partial networks with one more neuron at each step, cloned or dropped on the way: what splitting.py is made of.
 
 New neurons come from a mixture: a fresh Gaussian, or one near an earlier neuron, since regions of low rank have
-neurons with nearly the same pattern. Each carries the exact ratio of the two densities as a weight, at most
-1 / FRESH.
+neurons with nearly the same pattern. The exact ratio of the two densities, at most 1 / FRESH, is the neuron's weight.
 
 The score of a partial network is the rank that is still missing (for rank-deficient regions), or one more than the
 number of points that its region's minima misclassify (for L_eps), computed fast and roughly. Neither the missing rank
@@ -33,7 +32,7 @@ BLOCK = 16
 
 
 def in_proportion(key: PRNGKeyArray, weights: Float[np.ndarray, " n"], count: int) -> Int[np.ndarray, " count"]:
-    """Systematic resampling: `count` indices, each on average in proportion to its weight; none without weights."""
+    """Systematic resampling: `count` indices, on average in proportion to weights; none if all weights are zero."""
     if not weights.any():
         return np.zeros(0, int)
     comb = (float(jax.random.uniform(key)) + np.arange(count)) / count
@@ -41,8 +40,8 @@ def in_proportion(key: PRNGKeyArray, weights: Float[np.ndarray, " n"], count: in
 
 
 class Run(NamedTuple):
-    """W (P, d1, d0) and weights (P,) of the final particles, whose weighted mean over P estimates volumes; for each
-    neuron the scores before and after it and the neuron's own weights."""
+    """W (P, d1, d0) and weights (P,) of the final particles, whose weighted mean over P estimates volumes; moves: per
+    neuron, the scores before and after it and its weights."""
 
     W: np.ndarray
     weights: np.ndarray
@@ -53,13 +52,10 @@ def run_particles(
     key: PRNGKeyArray, h: Float[np.ndarray, "d1+1 N+2"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
     d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float,
 ) -> Run:  # fmt: skip
-    """One run of splitting: `particles` networks built neuron by neuron on X (N, d0), y (N,).
-
-    h: the importance function (d1 + 1, N + 2), by the number of neurons and the score, positive; eps: the fraction of
-    points misclassified (MCE) above which a minimum is bad; threshold: of the MCE.
+    """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h.
 
     Source: fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is
-    unbiased for every h, since each choice among the particles is undone by its weight.
+    unbiased for every h, since the weight of a particle undoes each choice.
     """
     points, labels = jnp.asarray(X), jnp.asarray(y)
     W = jnp.zeros((particles, d1, points.shape[1]))
@@ -86,7 +82,7 @@ def add_neuron(
     key: PRNGKeyArray, W: Float[Array, "P d1 d0"], k: int, X: Float[Array, "N d0"], y: Float[Array, " N"], rho: float,
     eps: float, target: Target, threshold: float,
 ) -> tuple[Float[Array, "P d1 d0"], Float[Array, " P"], Int[Array, " P"]]:  # fmt: skip
-    """(W (P, d1, d0) with neuron k, natural log of its density ratio (P,), score (P,)) for all particles."""
+    """(W (P, d1, d0) with neuron k, the log of its density ratio (P,), the score (P,)) of all particles."""
     particles, d1, d0 = W.shape
     key_g, key_mix, key_which, key_alpha = jax.random.split(key, 4)
     g = jax.random.normal(key_g, (particles * d0,)).reshape(particles, d0)

@@ -1,8 +1,8 @@
-"""Angular volumes (Definition 3) by sampling: what share of weight space L_eps, G and the rank-deficient regions take.
+"""Angular volumes (Definition 3) by sampling: which share of weight space L_eps, G and the rank-deficient regions take.
 
-W has i.i.d. standard normal entries, so the share of the draws that fall into a set of regions estimates its angular
-volume. The rank alone decides most draws, and a Cholesky factorization decides most ranks; linear programs
-(membership.py) are left for the draws of which it is asked whether their region holds a minimum at all.
+W has i.i.d. standard normal entries, so the share of draws in a set of regions estimates its angular volume. A Cholesky
+factorization decides most ranks, and the rank most draws; linear programs (membership.py) decide whether the regions of
+the others hold a minimum.
 """
 
 import contextlib
@@ -18,28 +18,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
+from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
-from mnnjax.landscape._check import (
-    check_draw,
-    check_eps,
-    check_key,
-    check_spread,
-    check_threshold,
-    check_width,
-    threshold_of,
-)
+from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, check_width, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
 from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
 from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 
-# What the screening knows of a draw's rank(A o X).
+# What the screening says of rank(A o X).
 DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
-# Draws that are made and factorized at once: as many as stay in the caches.
+# Draws that are made and factorized at once: as many as fit into the caches.
 BLOCK = 16
-# Draws between two looks of the host.
+# Draws per call of the screen.
 BATCH = 64 * BLOCK
 
 
@@ -59,12 +51,11 @@ def make_screen(
 ) -> Callable[..., Screened]:
     """The pure function screen(key, first_block, X, N, d1) -> Screened of `count` draws, in blocks of BLOCK.
 
-    A draw depends on the key and its block's number alone, so a run may be cut into batches anyhow. Padding: of the
-    `rows` rows of X only the first N are points, of the `units` neurons only the first d1 count; draws do not depend
-    on the padding.
+    A draw depends only on the key and on the number of its block, so a run may be cut into any batches; and not on
+    padding: the first N of the `rows` rows of X are points, and the first d1 of the `units` neurons count.
 
-    draw: draw(key, N) -> X, y for each draw to have points of its own (X of the call is not read); else None.
-    constant_input: a column of ones is added to what `draw` gives.
+    draw: draw(key, N) -> X, y for each draw to have its own points (X of the call is not read); else None.
+    constant_input: whether what `draw` gives gets a column of ones.
     """
     columns = d0 + (1 if constant_input and draw else 0)
 
@@ -103,8 +94,8 @@ def make_screen(
 def _rank_class(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
     """DEFICIENT or FULL where cheap tests are sure of rank(A o X), else DOUBTFUL."""
     rows, columns = X.shape
-    # Rounding of the Gram matrix and of its factorization stays well below this; an eigenvalue above it means a
-    # singular value above sqrt(it), far above the rank's tolerance.
+    # Far above the rounding of the Gram matrix and of its factorization. An eigenvalue above it is a singular value
+    # above its root, which is far above the tolerance of the rank.
     shift = max(1e-12, 10 * rows**2 * float(jnp.finfo(jnp.float64).eps))
     there = is_point[:, None] & is_unit[None, :]
     A = jnp.where(pattern, 1.0, rho) * there
@@ -113,7 +104,7 @@ def _rank_class(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
     unit = gram(A, X) * scale[:, None] * scale[None, :]
     factor = jax.lax.linalg.cholesky(unit + jnp.diag(jnp.where(is_point, -shift, 1.0)), symmetrize_input=False)
     sure = jnp.isfinite(factor[-1, -1])
-    # More than d0 points of one pattern are dependent, and a point that is inactive in every ReLU is a zero row.
+    # More than d0 points of one pattern are dependent, and a point at which all ReLUs are inactive is a zero row.
     T = jnp.where(pattern, 1.0, -1.0) * there
     largest_group = jnp.max(jnp.sum((jnp.sum(is_unit) == T @ T.T) & is_point[None, :], axis=1))
     inactive = jnp.any(is_point & (lengths == 0))
@@ -121,14 +112,14 @@ def _rank_class(pattern, X, is_point, is_unit, rho: float) -> Int[Array, ""]:
     return jnp.where(deficient, DEFICIENT, jnp.where(sure, FULL, DOUBTFUL)).astype(jnp.int8)
 
 
-# Compiled once a shape.
+# Compiled once per shape.
 _rank_of = jax.jit(jax.vmap(khatri_rao_rank))
 _residual_of = jax.jit(jax.vmap(region_residual))
 _rank_class_of = jax.jit(jax.vmap(_rank_class, (0, None, None, None, None)), static_argnums=4)
 
 
 def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
-    """function over the leading axis, in groups of one size so that it compiles once."""
+    """function over the leading axis, in groups of one size, so that it compiles once."""
     results = []
     for start in range(0, len(arrays[0]), BLOCK):
         group = [a[start : start + BLOCK] for a in arrays]
@@ -147,8 +138,8 @@ def decide(
 
     Args:
       X, y: the points (rows, d0), (rows,) that all draws share; not read where each draw has its own.
-      asked: of how many of the batch's draws, from the first on, (suboptimal, global_minima) are to be decided.
-      output_signs: "random" asks of a global minimum that its second layer has the draw's random signs.
+      asked: how many of the batch's draws, from the first on, are decided for (suboptimal, global_minima).
+      output_signs: "random": a global minimum must have the draw's random signs in its second layer.
       each: map, or a pool's, for the linear programs.
     """
     count = len(screened.rank_class)
@@ -182,7 +173,7 @@ def decide(
 
 
 def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], rho: float) -> Bool[np.ndarray, " B"]:
-    """Whether rank(A o X) < N, as sure as khatri_rao_rank, for many patterns on the same points."""
+    """Whether rank(A o X) < N, as khatri_rao_rank decides it, for many patterns on the same points."""
     everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
     rank_class = _in_groups(lambda group: _rank_class_of(group == 1, X, *everything, rho), A)
     deficient, doubtful = rank_class == DEFICIENT, np.flatnonzero(rank_class == DOUBTFUL)
@@ -208,25 +199,25 @@ def estimate_volumes(
 ) -> Volumes:  # fmt: skip
     """Angular volumes of L_eps, of G and of the rank-deficient regions from `samples` draws of W (d1, d0).
 
-    Each has a 95 % interval (Clopper-Pearson), right also at zero hits. The rank decides whether a draw's region can
-    hold a sub-optimal minimum; a linear program, whether it holds one, or a global one.
+    Each has a 95 % interval (Clopper-Pearson), right also after no hits. The rank decides whether a draw's region can
+    hold a sub-optimal minimum; linear programs, whether it holds one, or a global one.
 
     Time: ranks grow as N^3, 1000 draws at N = 200 in seconds, and some seconds to compile each new shape. Nearly all of
     the rest is the linear programs of V(G), so give global_samples: 1000 draws with N = 20, d0 = 10 take about 3 s with
     d1 = 4 and 30 s with d1 = 8; with N = 48, d0 = 24, d1 = 8, minutes.
 
     Args:
-      key: jax.random.key(0), or another seed's; the same key gives the same draws.
-      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
+      key: such as jax.random.key(0); the same key gives the same draws.
+      X: (N, d0), one row per point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
       samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
-      suboptimal_samples, global_samples: how many of the draws, the first ones, are asked for V(L_eps) and V(G); None
-        is all, 0 none. Up to 2^d1 linear programs can be needed for one draw; for V(G) with random signs, 1. A draw
-        whose answer rounding may have turned is counted as it seems; with Gaussian points fewer than 1 in 1000 are.
+      suboptimal_samples, global_samples: how many draws, the first ones, are asked for V(L_eps) and V(G); None: all. Up
+        to 2^d1 linear programs can be needed per draw; for V(G) with random signs, 1. Where rounding leaves a draw in
+        doubt, the likelier answer counts; with Gaussian points that is below 1 in 1000.
       relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than
-        this times its estimate; the intervals then allow for all looks that could have been (Bonferroni).
+        this times its estimate; the intervals hold at all possible looks together (Bonferroni).
       threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
-      output_signs: "any" z (Definition 4); "random": of a global minimum it is asked that z has signs drawn with W.
+      output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
 
     Raises:
       ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
@@ -235,7 +226,7 @@ def estimate_volumes(
 
     Example:
       found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
-      print(found)  # a line a volume, with its interval, hits and draws
+      print(found)  # one line per volume, with its interval, hits and draws
       found.suboptimal.estimate, found.suboptimal.low, found.suboptimal.high
     """
     X, y = check_points(X, y)
@@ -249,12 +240,11 @@ def estimate_expected_volumes(
     threshold: float, suboptimal_samples: int | None = None, global_samples: int | None = None,
     relative_width: float | None = None, output_signs: Literal["any", "random"] = "any",
 ) -> Volumes:  # fmt: skip
-    """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with points drawn anew for
-    every W.
+    """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with new points per W.
 
-    draw: the pure function draw(key, N) -> X (N, d0), y (N,) of JAX, as problems.make_problem makes it; N is an int. It
-      should be one object for many calls: programs are compiled once a function.
-    threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. Time, and all else: as estimate_volumes.
+    draw: the pure JAX function draw(key, N) -> X (N, d0), y (N,), such as that of problems.make_problem; N is an int.
+      Programs are compiled once per function, so pass the same object each time.
+    threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. The rest as estimate_volumes.
 
     Raises:
       ValueError: as estimate_volumes; points of other shapes from draw.
@@ -274,7 +264,7 @@ def estimate_expected_volumes(
 
 @functools.lru_cache(maxsize=16)
 def _compiled_screen(rows: int, d0: int, units: int, rho: float, count: int, draw: Callable | None) -> Callable:
-    """make_screen, compiled once for estimates that differ in their keys or points."""
+    """make_screen, compiled once for all keys and points."""
     # All rows are points: draw gets their number as an int, which it may use as a size.
     of_all_rows = None if draw is None else lambda key, _: draw(key, rows)
     return jax.jit(make_screen(rows, d0, units, rho, count, of_all_rows))
@@ -284,7 +274,7 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     require_x64()
     check_key(key)
     check_rho(rho)
-    check_threshold(threshold)
+    check_array("threshold", threshold, (), "give one number")
     eps = check_eps(eps)
     N, d0, d1, samples, *parts = sizes
     d1, samples = check_count("d1", d1), check_count("samples", samples)
@@ -312,6 +302,6 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
 
 @contextlib.contextmanager
 def blas_threads() -> Iterator[Callable]:
-    """A parallel map for `decide`; its threads, not those of BLAS, share the cores."""
+    """A parallel map for `decide`; its threads share the cores, not BLAS's."""
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield pool.map

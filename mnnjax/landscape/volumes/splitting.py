@@ -1,9 +1,9 @@
 """Rare regions: angular volumes of 1e-15 and far below, by splitting over the neurons.
 
-Given X, the rows of W are independent. So W is built neuron by neuron, for many particles at once; after each neuron
-the particles are cloned or dropped in proportion to an importance function h of a score, and the weights that this
-calls for are multiplied up (fixed-effort multilevel splitting, also known as sequential Monte Carlo). Whatever positive
-h is, the product is an unbiased estimate of the volume: only its variance depends on h. No Markov chain is needed.
+Given X, the rows of W are independent. So W is built neuron by neuron, for many particles at once (particles.py). After
+each neuron the particles are cloned or dropped in proportion to an importance function h of a score, and the product of
+the weights that undo this is an unbiased estimate of the volume (fixed-effort multilevel splitting, also known as
+sequential Monte Carlo). That holds for every positive h: only the variance depends on h. No Markov chain is needed.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
@@ -28,21 +28,21 @@ from mnnjax.landscape.volumes.particles import Target, in_proportion, run_partic
 from mnnjax.landscape.volumes.sampling import are_deficient, residuals_of
 from mnnjax.wording import aligned
 
-# Visits of a score from which on its own frequencies are trusted, how far h may rise above its value at the best score
-# seen, and how fast its logarithm may rise with the score where it is extrapolated.
+# The frequencies of a score are trusted from this many visits on; h rises at most this far above its value at the best
+# score seen, and its logarithm at most this fast where it is extrapolated.
 TRUSTED, HIGHEST, STEEPEST = 30, 1e5, 1.5
-# Particles that seem to have no chance are kept as so large a share of all at most, since the score may be wrong.
+# The share of particles without a chance by their score, which may be wrong, is at most this.
 HOPELESS = 0.02
-# Pilot runs, from which h is fitted: at least and at most; they end when twice in a row at least this share of the
-# particles ended in the target by their score.
+# Numbers of pilot runs, from which h is fitted. They end when, twice in a row, the score puts at least this share of
+# the particles in the target.
 ROUNDS, MOST_ROUNDS, SETTLED = 4, 30, 0.1
 # Final particles that are decided exactly.
 CHECKED = 128
 
 
 class Repetition(NamedTuple):
-    """One run's unbiased estimates: of the target's volume, and, for L_eps, of the volume of the regions whose
-    minima, if they hold any, are sub-optimal with MCE > eps."""
+    """One run's unbiased estimates of the target's volume and, for L_eps, of the regions whose minima, if they hold
+    any, are sub-optimal with MCE > eps."""
 
     volume: float
     candidate: float
@@ -50,8 +50,8 @@ class Repetition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SplitEstimate(Estimate):
-    """The mean of independent runs with its 95 % interval (Source: see combine); runs: the runs' own estimates;
-    candidate: the same for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""
+    """The mean of independent runs with its 95 % interval (Source: see combine); runs: the estimate of each;
+    candidate: likewise for the regions whose minima, if they hold any, are sub-optimal with MCE > eps."""
 
     runs: tuple[float, ...] = ()
     candidate: Estimate | None = None
@@ -65,7 +65,7 @@ class SplitEstimate(Estimate):
 
 
 def _on_host(function: Callable) -> Callable:
-    """On the CPU backend, whatever accelerator there is, with one BLAS thread: several wait for each other."""
+    """The function on the CPU backend, with one BLAS thread: several wait for each other."""
 
     @functools.wraps(function)
     def wrapped(*arguments, **options):
@@ -83,17 +83,15 @@ def fit_importance(
     """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
     does not use. Arguments as split_volume's.
 
-    Source: ours. The pilots count how scores follow each other; h is then the chance of ending in the target, backwards
-    from the last neuron, as if scores were a Markov chain: near the importance function of least variance.
+    Source: ours. The pilots count how scores follow each other. h is the chance of ending in the target if scores were
+    a Markov chain, computed backwards from the last neuron: near the importance function of least variance.
 
     Raises:
-      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
-        NaN or infinite entries, rho = 1, another target, eps outside [0, 1), d1 below 1, fewer than 2 particles, no
-        JAX key, jax_enable_x64 switched off.
+      ValueError: as estimate_volumes; another target, fewer than 2 particles.
     """
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
-    is_end = scores > (0 if target == "rank_deficient" else 1 + eps * len(X))
+    is_end = _in_target(scores, target, eps, len(X))
     h = np.tile(np.where(scores > 0, np.exp(0.5 * np.minimum(scores, 30)), 1e-5), (d1 + 1, 1))
     moves = np.zeros((d1, len(scores), len(scores)))
     settled = 0
@@ -117,8 +115,8 @@ def run_splitting(
     """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
 
     importance: (d1 + 1, N + 2), as fit_importance gives it.
-    max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; with 0
-      only `candidate` is estimated, and `volume` is 0.
+    max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; 0: only
+      `candidate` is estimated, and `volume` is 0.
 
     Raises:
       ValueError: as fit_importance; an importance function of another shape or not positive.
@@ -131,47 +129,69 @@ def run_splitting(
     """
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     max_linear_programs = check_count("max_linear_programs", max_linear_programs, least=0)
-    mend = f"take it from fit_importance for the same d1 and X {X.shape}"
-    importance = on_host("importance", importance, (d1 + 1, len(X) + 2), mend)
+    hint = f"take it from fit_importance for the same d1 and X {X.shape}"
+    importance = on_host("importance", importance, (d1 + 1, len(X) + 2), hint)
     if not (importance > 0).all():
         raise UserError("importance: has values that are not positive; with those the estimate would be biased")
     # Not fold_in(key, 1), which is the second of split(key, d1).
     key, key_order = jax.random.split(key)
-    run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
-    A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
-    rough = run.moves[-1][1] > (0 if target == "rank_deficient" else 1 + eps * len(X))
-    likely, unlikely = np.flatnonzero(rough), np.flatnonzero(~rough)
-
-    def is_candidate(chosen) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
-        """Which particles are what the score says of the likely ones, and their residuals."""
-        found = are_deficient(A[chosen], X, rho) if len(chosen) else np.zeros(0, bool)
-        residuals = np.zeros((len(chosen), len(X)))
-        if target == "suboptimal":
-            residuals[found] = residuals_of(A[chosen[found]], X, y)
-            found = np.array([is_bad(e, y, eps, threshold) for e in residuals], bool)
-        return found, residuals
-
-    def holds(particle: int, e) -> bool:
-        return holds_minimum(A[particle], X, y, e, rho).holds
-
-    # The score decides, and a part that is decided exactly says how often it is right, without bias: of the likely
-    # particles a part in proportion to the weights, of the others any part.
     keys = jax.random.split(key_order, 3)
+    run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
+    regions = _Regions(np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho), X, y, rho, eps, target, threshold)
+    by_score = _in_target(run.moves[-1][1], target, eps, len(X))
+    likely, unlikely = np.flatnonzero(by_score), np.flatnonzero(~by_score)
+
+    def drawn(key, count: int) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]:
+        """Likely particles in proportion to their weights, and how often each."""
+        chosen, times = np.unique(in_proportion(key, run.weights[likely], count), return_counts=True)
+        return likely[chosen], times
+
+    # The score decides; of some particles it is decided exactly how often the score is right, which removes the bias:
+    # of likely ones in proportion to their weights, of the others at random.
     weight = run.weights[likely].sum() / particles
     others = unlikely[np.argsort(np.asarray(jax.random.uniform(keys[0], (particles,)))[unlikely])[:CHECKED]]
-    missed, residuals = is_candidate(others)
+    missed, residuals = regions.are_candidates(others)
     share = len(unlikely) / particles / max(len(missed), 1)
     others, residuals = others[missed], residuals[missed]
-    chosen, times = np.unique(in_proportion(keys[1], run.weights[likely], CHECKED), return_counts=True)
-    right = times @ is_candidate(likely[chosen])[0] / max(times.sum(), 1)
+    chosen, times = drawn(keys[1], CHECKED)
+    right = times @ regions.are_candidates(chosen)[0] / max(times.sum(), 1)
     candidate = float(weight * right + share * run.weights[others].sum())
     if target == "rank_deficient" or not max_linear_programs:
         return Repetition(candidate if target == "rank_deficient" else 0.0, candidate)
-    chosen, times = np.unique(in_proportion(keys[2], run.weights[likely], max_linear_programs), return_counts=True)
-    asked = zip(likely[chosen], times, *is_candidate(likely[chosen]), strict=True)
-    held = sum(often for i, often, found, e in asked if found and holds(i, e)) / max(times.sum(), 1)
-    rest = sum(run.weights[i] for i, e in zip(others, residuals, strict=True) if holds(i, e))
+    chosen, times = drawn(keys[2], max_linear_programs)
+    cases = zip(chosen, times, *regions.are_candidates(chosen), strict=True)
+    held = sum(often for i, often, found, e in cases if found and regions.holds(i, e)) / max(times.sum(), 1)
+    rest = sum(run.weights[i] for i, e in zip(others, residuals, strict=True) if regions.holds(i, e))
     return Repetition(float(weight * held + share * rest), candidate)
+
+
+def _in_target(scores: Int[np.ndarray, " n"], target: Target, eps: float, N: int) -> Bool[np.ndarray, " n"]:
+    """Which final scores (see particles.py) mean that the target is reached."""
+    return scores > (0 if target == "rank_deficient" else 1 + eps * N)
+
+
+class _Regions(NamedTuple):
+    """The regions A (P, N, d1) of the final particles, for exact decisions."""
+
+    A: Float[np.ndarray, "P N d1"]
+    X: Float[np.ndarray, "N d0"]
+    y: Float[np.ndarray, " N"]
+    rho: float
+    eps: float
+    target: Target
+    threshold: float
+
+    def are_candidates(self, chosen: Int[np.ndarray, " c"]) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
+        """Which of the chosen regions are rank-deficient or, for L_eps, have bad minima, if any; their residuals."""
+        found = are_deficient(self.A[chosen], self.X, self.rho) if len(chosen) else np.zeros(0, bool)
+        residuals = np.zeros((len(chosen), len(self.X)))
+        if self.target == "suboptimal":
+            residuals[found] = residuals_of(self.A[chosen[found]], self.X, self.y)
+            found = np.array([is_bad(e, self.y, self.eps, self.threshold) for e in residuals], bool)
+        return found, residuals
+
+    def holds(self, particle: int, e: Float[np.ndarray, " N"]) -> bool:
+        return holds_minimum(self.A[particle], self.X, self.y, e, self.rho).holds
 
 
 def split_volume(
@@ -179,22 +199,18 @@ def split_volume(
     target: Target = "rank_deficient", particles: int = 2000, runs: int = 20, threshold: float | None = None,
     max_linear_programs: int = 200,
 ) -> SplitEstimate:  # fmt: skip
-    """The angular volume of the rank-deficient regions, or of L_eps (Definitions 3 and 4), where it is too small to
-    be hit by plain sampling.
+    """The angular volume of the rank-deficient regions, or of L_eps (Definitions 3 and 4), if too small for sampling.
 
     Time grows as (runs + 4 to 30 pilots) * d1 * particles * N^3: for rank-deficient regions about 10 s at N = 6,
     d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by runs * max_linear_programs linear programs:
     about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, runs=6.
 
     Args:
-      key: jax.random.key(0), or another seed's; the same key gives the same estimate.
-      X: (N, d0), one row a point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad; 0: all that misclassify.
-      target: "rank_deficient", or "suboptimal": L_eps, with a linear program for each of up to max_linear_programs
-        final particles a run.
+      key, X, y, d1, rho, eps, threshold: as estimate_volumes; the same key gives the same estimate.
+      target: "rank_deficient", or "suboptimal" for L_eps.
       particles: partial networks carried from neuron to neuron.
       runs: independent runs after the pilot; the interval comes from them.
-      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+      max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
 
     Raises:
       ValueError: as fit_importance; fewer than 2 runs.
@@ -202,7 +218,7 @@ def split_volume(
     Example:
       print(split_volume(jax.random.key(0), X, y, d1=30, rho=0.0))  # with its interval
     """
-    runs = check_count("runs", runs, least=2)  # else there is no interval
+    runs = check_count("runs", runs, least=2)  # one run has no interval
     check_count("max_linear_programs", max_linear_programs, least=0)
     check_key(key)
     options = {"target": target, "particles": particles, "threshold": threshold}
@@ -219,9 +235,9 @@ def split_volume(
 def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 S"]:
     """Backwards: h[k, s] = sum over s' of P_k(s' | s) h[k + 1, s'], log-linear in s where s was seldom visited.
 
-    Each stage is scaled so that the best score that was ever seen there has 1. Of the particles after k neurons a share
-    f / a_k is where h has its least value f, if nearly all of W is there and a_k is the mean of h, which the scales
-    tell: so f is a small part of a_k. Were it more, as a constant would be for many neurons, they would soon be all.
+    Each stage is scaled so that the best score seen there has 1. Nearly all of W may be where h has its least value f;
+    then a share f / a_k of the particles after k neurons is there, with a_k the mean of h, which the scales give. So f
+    is HOPELESS a_k: with a constant f those particles would soon be all.
     """
     d1, size, _ = moves.shape
     chance = np.empty((d1 + 1, size))
