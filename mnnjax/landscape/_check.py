@@ -32,14 +32,6 @@ def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
     return float(default_threshold(y) if threshold is None else threshold)
 
 
-def check_width(relative_width: float | None) -> None:
-    """relative_width is a positive number or None."""
-    if relative_width is not None:
-        check_array("relative_width", relative_width, (), "give one number, or None to draw all samples")
-        if not relative_width > 0:
-            raise UserError(f"relative_width: {relative_width} is not positive; give None to draw all samples")
-
-
 def check_key(key) -> None:
     """key is a JAX key, typed or raw."""
     is_array = isinstance(key, (jax.Array, np.ndarray))

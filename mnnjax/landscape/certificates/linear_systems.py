@@ -15,12 +15,11 @@ Bounds on smallest eigenvalues are proven, not estimated: if a floating-point Ch
 to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verification of positive definiteness, 2006).
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS
 from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
@@ -64,33 +63,21 @@ def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple 
     return None, 0.0
 
 
-@dataclasses.dataclass(frozen=True)
 class Region:
     """A pattern A (N, d1) on points X (N, d0), reduced to what matters for rank.
 
     live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
-    merged (d1,): a neuron's column among these, or -1. constant: whether every output has a free constant (bias).
+    groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
+    every output has a free constant (bias).
     """
 
-    X: Float[np.ndarray, "N d0"]
-    A: Float[np.ndarray, "N d1"]
-    constant: bool
-    live: np.ndarray
-    merged: Int[np.ndarray, " d1"]
-    columns: Float[np.ndarray, "live g"]
-
-    @classmethod
-    def of(cls, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> "Region":
-        live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
-        columns, index = np.unique(A[live], axis=1, return_inverse=True)
+    def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
+        self.A, self.X, self.constant = A, X, constant
+        self.live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
+        columns, index = np.unique(A[self.live], axis=1, return_inverse=True)
         used = columns.any(axis=0)
-        number = np.where(used, np.cumsum(used) - 1, -1)
-        return cls(X, A, constant, live, number[index.reshape(-1)], columns[:, used])
-
-    @property
-    def groups(self) -> int:
-        """g: neurons with the same pattern are a group."""
-        return self.columns.shape[1]
+        self.columns, self.groups = columns[:, used], int(used.sum())
+        self.merged = np.where(used, np.cumsum(used) - 1, -1)[index.reshape(-1)]
 
     def product(self) -> Float[np.ndarray, "live p"]:
         """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
@@ -277,7 +264,7 @@ def make_system(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], z: Float[np.ndarray, " d1"], constant: bool = False
 ) -> System:
     """The system of the region of A (N, d1) on X (N, d0) with a fixed second layer z (d1,); constant: as Region's."""
-    region = Region.of(A, X, constant)
+    region = Region(A, X, constant)
     rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
     if rows and columns and factor_fits(rows, columns):
         system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)

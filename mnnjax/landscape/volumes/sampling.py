@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
-from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, check_width, threshold_of
+from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
 from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
@@ -129,6 +129,17 @@ def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
     return np.concatenate(results)
 
 
+def _repeated(array, count: int) -> np.ndarray:
+    return np.broadcast_to(array, (count, *np.shape(array)))
+
+
+def _deficient(rank_class, A, Xs: Float[np.ndarray, "B rows d0"], N: int) -> Bool[np.ndarray, " B"]:
+    deficient, doubtful = rank_class == DEFICIENT, np.flatnonzero(rank_class == DOUBTFUL)
+    if doubtful.size:
+        deficient[doubtful] = _in_groups(_rank_of, A[doubtful], Xs[doubtful]) < N
+    return deficient
+
+
 def decide(
     screened: Screened, X: Float[np.ndarray, "N d0"] | None, y: Float[np.ndarray, " N"] | None, N: int, d1: int,
     rho: float, eps: float, threshold: float, asked: Sequence[int],
@@ -142,27 +153,18 @@ def decide(
       output_signs: "random": a global minimum must have the draw's random signs in its second layer.
       each: map, or a pool's, for the linear programs.
     """
-    count = len(screened.rank_class)
-    there = (np.arange(screened.patterns.shape[1]) < N)[:, None] & (np.arange(screened.patterns.shape[2]) < d1)
-    A = np.where(screened.patterns, 1.0, rho) * there
-    points = [(np.asarray(X), np.asarray(y))] * count
-    if screened.X is not None and screened.y is not None:
-        points = list(zip(np.asarray(screened.X), np.asarray(screened.y), strict=True))
-
-    def gather(indices):
-        return A[indices], *(np.stack([points[i][k] for i in indices]) for k in (0, 1))
-
-    deficient = screened.rank_class == DEFICIENT
-    doubtful = np.flatnonzero(screened.rank_class == DOUBTFUL)
-    if doubtful.size:
-        deficient[doubtful] = _in_groups(_rank_of, *gather(doubtful)[:2]) < N
-    residuals = np.zeros(A.shape[:2])
+    count, rows, units = screened.patterns.shape
+    A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
+    Xs = _repeated(X, count) if screened.X is None else np.asarray(screened.X)
+    ys = _repeated(y, count) if screened.y is None else np.asarray(screened.y)
+    deficient = _deficient(np.asarray(screened.rank_class), A, Xs, N)
+    residuals = np.zeros((count, rows))
     wanted = np.flatnonzero(deficient & (np.arange(count) < max(asked)))
     if wanted.size:
-        residuals[wanted] = _in_groups(_residual_of, *gather(wanted))
+        residuals[wanted] = _in_groups(_residual_of, A[wanted], Xs[wanted], ys[wanted])
 
     def holds(i: int, which: int) -> bool:
-        X_i, y_i, e = points[i][0][:N], points[i][1][:N], residuals[i, :N]
+        X_i, y_i, e = Xs[i, :N], ys[i, :N], residuals[i, :N]
         if not (is_bad(e, y_i, eps, threshold) if which == 0 else is_zero(e, y_i)):
             return False
         signs = np.asarray(screened.signs[i, :d1]) if which == 1 and output_signs == "random" else None
@@ -176,10 +178,7 @@ def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], 
     """Whether rank(A o X) < N, as khatri_rao_rank decides it, for many patterns on the same points."""
     everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
     rank_class = _in_groups(lambda group: _rank_class_of(group == 1, X, *everything, rho), A)
-    deficient, doubtful = rank_class == DEFICIENT, np.flatnonzero(rank_class == DOUBTFUL)
-    if doubtful.size:
-        deficient[doubtful] = _in_groups(lambda group: _rank_of(group, np.stack([X] * BLOCK)), A[doubtful]) < len(X)
-    return deficient
+    return _deficient(rank_class, A, _repeated(X, len(A)), len(X))
 
 
 def residuals_of(
@@ -188,7 +187,7 @@ def residuals_of(
     """region_residual for many patterns on the same points."""
     if not len(A):
         return np.zeros((0, len(y)))
-    return _in_groups(lambda group: _residual_of(group, np.stack([X] * BLOCK), np.stack([y] * BLOCK)), A)
+    return _in_groups(_residual_of, A, _repeated(X, len(A)), _repeated(y, len(A)))
 
 
 def estimate_volumes(
@@ -278,11 +277,14 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     eps = check_eps(eps)
     N, d0, d1, samples, *parts = sizes
     d1, samples = check_count("d1", d1), check_count("samples", samples)
-    named = zip(("suboptimal_samples", "global_samples"), parts, strict=True)
-    parts = [part if part is None else check_count(name, part, least=0) for name, part in named]
+    for name, part in zip(("suboptimal_samples", "global_samples"), parts, strict=True):
+        check_count(name, samples if part is None else part, least=0)
     if output_signs not in ("any", "random"):
         raise UserError(f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
-    check_width(relative_width)
+    if relative_width is not None:
+        check_array("relative_width", relative_width, (), "give one number, or None to draw all samples")
+        if not relative_width > 0:
+            raise UserError(f"relative_width: {relative_width} is not positive; give None to draw all samples")
     batch = min(-(-samples // BLOCK) * BLOCK, BATCH)
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]
