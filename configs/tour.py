@@ -8,7 +8,7 @@ Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions 
 Time:       One minute of processor time (AMD EPYC, two busy cores), most of it linear programs.
 
 To be read from top to bottom, a function a step: its docstring is the paper's statement in our words. The mathematics
-is the library's; what is left here is to choose, draw and tell.
+is the library's; what is left here is to choose, draw and say.
 """
 
 import argparse
@@ -46,7 +46,7 @@ draw_data = make_problem(PROBLEM, N, D0, RHO, jnp.float64)
 DATA = 873
 BLUE, RED, _, _, AMBER, SKY, BLACK, SILVER = PALETTE
 
-Step = tuple[Figure, list[str], dict]  # the picture, what is told below it, and the numbers behind both
+Step = tuple[Figure, list[str], dict]  # the picture, the sentences below it, and the numbers behind both
 
 
 def one_panel(width=10.0, height=6.2, **labels):
@@ -114,12 +114,12 @@ def definition_1(X, y) -> Step:
     plane.axis("off")
     count = len(cells(X)[0])
     regions = {d1: (count**d1, 2 ** (d1 * N)) for d1 in (1, 2, 3, 4)}
-    told = [
+    sentences = [
         "Right: the plane of w. Line n is w.x(n) = 0; beside each cell its pattern a(w.x(1)) ... a(w.x(6)), darker the "
-        f"more points are active. landscape.arrangement.cells lists {count} cells.",
+        f"more points are active. landscape.volumes.arrangement.cells lists {count} cells.",
         "Regions, of patterns: " + ", ".join(f"{a} of {b} (d1 = {d1})" for d1, (a, b) in regions.items()) + ".",
     ]
-    return figure, told, {"cells": count, "regions": regions}
+    return figure, sentences, {"cells": count, "regions": regions}
 
 
 def equation_2_3(X, y) -> Step:
@@ -161,12 +161,12 @@ def equation_2_3(X, y) -> Step:
     below.legend()
     above.set(ylabel="MSE", xlim=(0, 1), title=f"a segment of weight space through {len(pieces)} regions")
     below.set(xlabel="$t$, from one random $W$ to another, with $z$ fixed", ylabel=r"$d\,\mathrm{MSE}\,/\,dt$")
-    told = [
+    sentences = [
         "MSE by objective.mean_squared_error of network.MNN; the formula by landscape.activation_pattern, "
         "khatri_rao_matvec and khatri_rao_rmatvec. Each band is a region.",
         f"{len(pieces)} regions are crossed. Formula and autodiff differ by {apart:.0e} at most, in any entry.",
     ]
-    return figure, told, {"regions": len(pieces), "apart": apart}
+    return figure, sentences, {"regions": len(pieces), "apart": apart}
 
 
 ENDS = {  # name, colour, marker, size
@@ -200,8 +200,9 @@ def lemma_2(X, y) -> Step:
     figure, panel = one_panel(8.8, 7.6, title=f"where {starts} trainings of $d_1 = {d1}$ neurons ended")
     panel.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     for kind, (name, colour, marker, size) in ENDS.items():
-        own = verdict == kind
-        panel.scatter(foretold[own], mse[own], s=size, c=colour, marker=marker, label=f"{name}: {own.sum()}", zorder=3)
+        ended = verdict == kind
+        look = {"s": size, "c": colour, "marker": marker, "label": f"{name}: {ended.sum()}"}
+        panel.scatter(foretold[ended], mse[ended], zorder=3, **look)
     roots = (lambda v: np.sign(v) * np.sqrt(np.abs(v)), lambda v: v * np.abs(v))
     panel.set_xscale("function", functions=roots)
     panel.set_yscale("function", functions=roots)
@@ -209,13 +210,13 @@ def lemma_2(X, y) -> Step:
     panel.set(xlim=(-0.001, 0.56), ylim=(-0.001, 0.56), xticks=ticks, yticks=ticks, ylabel="MSE after training")
     panel.set_xlabel("known before: $|y - P y|^2 / N$ of the region")
     panel.legend(loc="upper left")
-    told = [
+    sentences = [
         f"{starts} runs of training.make_training (Adam) from standard normal weights; landscape.certify proves what "
         f"each end is: {', '.join(f'{np.sum(verdict == kind)} {name}' for kind, (name, *_) in ENDS.items())}.",
         f"landscape.region_errors gives the MSE of all {is_dlm.sum()} DLMs, in {regions} regions, to {apart:.0e}. No "
         "training can end below the diagonal: |y - P y|^2 / N is the least MSE that the region's linear model has.",
     ]
-    return figure, told, {"mse": mse.tolist(), "foretold": foretold.tolist(), "verdict": verdict.tolist()}
+    return figure, sentences, {"mse": mse.tolist(), "foretold": foretold.tolist(), "verdict": verdict.tolist()}
 
 
 KINDS = {
@@ -256,13 +257,13 @@ def section_3(X, y) -> Step:
     panel.set(xlabel="direction of $w_1$ (degrees)", ylabel="direction of $w_2$ (degrees)", xticks=ticks, yticks=ticks)
     keys = [Patch(color=colour, label=f"{name}: {100 * area[kind]:.1f} %") for kind, (name, colour) in KINDS.items()]
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
-    told = [
+    sentences = [
         "All 144 regions by landscape.region_holds_dlm and region_errors, a row and a column a cell of step 1, as wide "
         f"as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
         f"{count['good']} one that does not, {count['global']} a global minimum. The areas are the volumes of step 5.",
         "On the diagonal two neurons share a cell; together they make any theta, so there always is a DLM.",
     ]
-    return figure, told, {"count": count, "area": area}
+    return figure, sentences, {"count": count, "area": area}
 
 
 def definition_3(X, y) -> Step:
@@ -286,11 +287,12 @@ def definition_3(X, y) -> Step:
     panel.set_xlabel(r"cell, by its pattern $a(w \cdot x(1)) \ldots a(w \cdot x(6))$")
     panel.grid(axis="x", visible=False)
     panel.legend(loc="upper left", ncols=2)
-    told = [
-        "Exact by landscape.arrangement.cells; the intervals by landscape.intervals.proportion, so wide that all hold "
-        f"together at 95 %: {inside} of {len(hits)} do. Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
+    sentences = [
+        "Exact by landscape.volumes.arrangement.cells; the intervals by landscape.volumes.intervals.proportion, so wide"
+        f" that all hold together at 95 %: {inside} of {len(hits)} do. Three neurons in the smallest cell: V = "
+        f"{min(exact) ** 3:.1e}.",
     ]
-    return figure, told, {"exact": exact, "hits": hits, "inside": inside}
+    return figure, sentences, {"exact": exact, "hits": hits, "inside": inside}
 
 
 def definition_4(X, y) -> Step:
@@ -305,7 +307,7 @@ def definition_4(X, y) -> Step:
     figure, panel = one_panel(
         xlabel="$d_1$, neurons", ylabel="angular volume $V$", ylim=(-0.02, 1.05), xticks=range(1, 9)
     )
-    told = [
+    sentences = [
         f"landscape.exact_volumes takes all regions one by one, {exact[-1].regions} at d1 = 4; the black curve goes "
         "on by exact_rank_deficient. Bars: 95 % intervals of landscape.estimate_volumes, 400 draws of W, at d1 = 3."
     ]
@@ -316,12 +318,12 @@ def definition_4(X, y) -> Step:
         ("global_minima", r"$V(\mathcal{G})$", BLUE, "o"),
     )):  # fmt: skip
         volumes = [getattr(found, name) for found in exact]
-        told.append(f"{name}, d1 = 1 to 4: {listing(volumes, '.3f')}.")
+        sentences.append(f"{name}, d1 = 1 to 4: {listing(volumes, '.3f')}.")
         volumes += wider if name == "rank_deficient" else []
         panel.plot(range(1, len(volumes) + 1), volumes, color=colour, marker=marker, label=label)
         show_estimates(panel, [2.94 + 0.06 * number], [getattr(drawn, name)], fmt="none", color=colour)
     panel.legend()
-    return figure, told, numbers
+    return figure, sentences, numbers
 
 
 def listing(values, form=".2g") -> str:
@@ -362,13 +364,13 @@ def theorem_6(X, y) -> Step:
     panel.plot([0.95 * x[1]] * len(sets), sets, ".", color=SILVER, label="20 single data sets of $d_1 = 2$, exact")
     panel.legend(loc="upper right", bbox_to_anchor=(1, 0.73))
     above = sum(volume > 2 * np.mean(sets) for volume in sets)
-    told = [
+    sentences = [
         f"Mean of {DRAWS} data sets (landscape.estimate_expected_volumes), d1 = {listing(WIDTHS)}: "
         f"{listing(e.estimate for e in measured.values())}. Leading order, no bound at N = 6 "
         f"(theory.log_volume_suboptimal): {listing(line)}; gamma_eps is only {theory.gamma(EPS, D0 / N, RHO):.3f}.",
         f"Corollary 7, delta = 1/2: at most half of the data sets can be above twice the mean; here {above} of 20 are.",
     ]
-    return figure, told, {"measured": measured, "sets": sets, "line": line.tolist()}
+    return figure, sentences, {"measured": measured, "sets": sets, "line": line.tolist()}
 
 
 def theorem_8(X, y) -> Step:
@@ -392,12 +394,12 @@ def theorem_8(X, y) -> Step:
         panel.axline((0, 0), (-w[1], w[0]), color=GREY, linewidth=0.8, linestyle=":")
     show_points(panel, X, y)
     figure.colorbar(shown, label=r"$f(W^* x)^\top z^*$", ticks=[-0.5, 0, 0.5, 1, 1.5])
-    told = [
+    sentences = [
         f"landscape.global_minimum has {units} units (theory.d1_star: {theory.d1_star(N, D0)}). construction_error: "
         f"outputs are off by {error:.0e}, and |w.x| / |w||x| is at least {margin:.2g}. certify: {verdict}. The black "
         "line is the output 0.5, the threshold between the classes.",
     ]
-    return figure, told, {"W": W.tolist(), "z": z.tolist(), "verdict": verdict}
+    return figure, sentences, {"W": W.tolist(), "z": z.tolist(), "verdict": verdict}
 
 
 def theorem_9(X, y) -> Step:
@@ -410,13 +412,13 @@ def theorem_9(X, y) -> Step:
     panel.axhline(line, color=BLACK, label="Theorem 9: leading order, no bound at $N = 6$", **DASHED)
     panel.legend(loc="center")
     failed = [f"{a.name} ({a.statement})" for a in theory.assumptions(N, D0, max(WIDTHS), EPS, RHO) if a.met is False]
-    told = [
+    sentences = [
         f"Measured as in step 7, d1 = {listing(WIDTHS)}: {listing(e.estimate for e in measured.values())}. Leading "
         f"order, no bound at N = 6 (theory.log_volume_global): {line:.1e}.",
         f"The theorems do not speak of N = 6: delta is {theory.delta(N, D0):.2f} (theory.delta), no probability yet; "
         f"not met at d1 = 8 (theory.assumptions) are assumptions {' and '.join(failed)}.",
     ]
-    return figure, told, {"measured": measured, "line": float(line), "failed": failed}
+    return figure, sentences, {"measured": measured, "line": float(line), "failed": failed}
 
 
 def theorem_10(X, y) -> Step:
@@ -439,13 +441,13 @@ def theorem_10(X, y) -> Step:
     panel.set_xticks([1, 1e2, 1e4, 1e6, 1e8], ["1", *(f"$10^{k}$" for k in (2, 4, 6, 8))])
     panel.legend(loc="upper right")
     intervals = ", ".join(f"{e.estimate:.2g} [{e.low:.2g}, {e.high:.2g}]" for e in measured.values())
-    told = [
+    sentences = [
         f"d0 d1 / N = {listing(D0 * d1 / N for d1 in WIDTHS)}: measured, mean over mean, {intervals}.",
         "Leading order, no bound at N = 6: with both terms (theory.log_volume_ratio) the ratio is below 1 only from "
         f"d0 d1 = {crossing / N:.1e} N on (theory.product_from_which_ratio_is_negative). What happens near d0 d1 = N "
         "has to be measured; configs/angular_volume.py does so for larger N.",
     ]
-    return figure, told, {"measured": measured, "crossing": crossing}
+    return figure, sentences, {"measured": measured, "crossing": crossing}
 
 
 STEPS = (
@@ -455,7 +457,7 @@ STEPS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Take all steps, tell of them and write their pictures; 2 where the folder is no good."""
+    """Take all steps, print their sentences and write their pictures; 2 where the folder cannot be written to."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("runs/tour"), metavar="DIR", help="where the pictures go")
     output = parser.parse_args(arguments).output
@@ -473,11 +475,12 @@ def main(arguments: list[str] | None = None) -> int:
         path = output / f"{number:02}_{step.__name__}.png"
         taken = []
         path.write_bytes(draw(lambda step=step, taken=taken: taken.extend(step(X, y)) or taken[0])["png"])
-        _, told, numbers[step.__name__] = taken
+        _, sentences, numbers[step.__name__] = taken
         title, says = inspect.getdoc(step).split("\n\n")
-        print(f"\n{number}. {title}\n\n{says}\n", *(textwrap.fill(f"> {text}", 118) for text in told), path, sep="\n")
+        filled = [textwrap.fill(f"> {text}", 118) for text in sentences]
+        print(f"\n{number}. {title}\n\n{says}\n", *filled, path, sep="\n")
         page.append(f"<h2>{number}. {html.escape(title)}</h2><p>{html.escape(says)}<p><img src={path.name} width=800>")
-        page.extend(f"<p>{html.escape(text)}" for text in told)
+        page.extend(f"<p>{html.escape(text)}" for text in sentences)
     (output / "index.html").write_text("\n".join(page) + "\n")
     (output / "numbers.json").write_text(json.dumps(numbers, indent=1, default=vars) + "\n")
     print(f"\nTo read it in order: {output / 'index.html'}")

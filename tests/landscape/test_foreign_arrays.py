@@ -93,7 +93,7 @@ def called(call, **changes):
     return function(**given | changes)
 
 
-def told(call, **changes):
+def error_of(call, **changes):
     """The one line of the error."""
     with pytest.raises(UserError) as error:
         called(call, **changes)
@@ -115,21 +115,21 @@ def test_lists_tensors_and_short_floats_are_taken_for_what_they_hold(call, name)
 
 
 @pytest.mark.parametrize(("call", "name"), ARRAYS)
-def test_a_tensor_that_requires_grad_is_told_how_to_detach_it(call, name):
+def test_the_error_of_a_tensor_that_requires_grad_says_how_to_detach_it(call, name):
     tensor = Tensor(CALLS[call][1][name], requires_grad=True)
-    said = told(call, **{name: tensor})
+    said = error_of(call, **{name: tensor})
     assert said.startswith(f"{name}: cannot be read")
     assert said.endswith(f"give {name}.detach().cpu().numpy()")
     if len(tensor.shape) == 2:
-        assert told(call, **{name: [tensor[0], tensor[1]]}).startswith(f"{name}: is not an array")
+        assert error_of(call, **{name: [tensor[0], tensor[1]]}).startswith(f"{name}: is not an array")
 
 
 @pytest.mark.parametrize(("call", "name"), ARRAYS)
-def test_what_is_no_array_of_numbers_is_told_by_its_name(call, name):
+def test_the_error_of_what_is_no_array_of_numbers_names_it(call, name):
     value = CALLS[call][1][name]
     for other in (None, "abc", [[1.0], [1.0, 2.0]], 1j * value, value.astype(str), value.astype(object)):
-        assert told(call, **{name: other}).startswith(f"{name}: ")
-    assert f"give {name}.astype(float)" in told(call, **{name: value.astype(object)})
+        assert error_of(call, **{name: other}).startswith(f"{name}: ")
+    assert f"give {name}.astype(float)" in error_of(call, **{name: value.astype(object)})
 
 
 def test_products_of_booleans_and_bytes_are_those_of_numbers():
@@ -208,7 +208,7 @@ MENDS = [
 
 @pytest.mark.parametrize(("call", "changes", "says"), MENDS)
 def test_errors_say_the_mend(call, changes, says):
-    assert says in told(call, **changes)
+    assert says in error_of(call, **changes)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_ones_own_draw_may_use_the_number_of_points_as_a_size():
         3,
     ],
 )
-def test_a_draw_of_other_shapes_is_told(bad):
+def test_a_draw_of_other_shapes_is_an_error(bad):
     with pytest.raises(UserError, match=r"^draw: .*draw\(key, N\)"):
         estimate_expected_volumes(KEY, bad, 5, D0, 2, 0.0, samples=16, threshold=0.5)
 

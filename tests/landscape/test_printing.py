@@ -38,7 +38,7 @@ NAN, INF = math.nan, math.inf
         ),
     ],
 )
-def test_an_estimate_is_told_with_its_interval_or_as_a_bound(estimate, text):
+def test_an_estimate_is_printed_with_its_interval_or_as_a_bound(estimate, text):
     assert str(estimate) == text
     assert repr(estimate).startswith(f"{type(estimate).__name__}(estimate=")
 
@@ -68,10 +68,10 @@ def test_exact_volumes_are_a_line_each():
 
 def test_a_certificate_begins_with_its_verdict_and_says_what_to_do_about_it():
     W, z, X, y = reached(6, 4, 5, 0.0)
-    good = str(certify(W, z, X, y, 0.0)).splitlines()
-    assert good[0] == "verdict          global_minimum: the residual of the region is zero"
-    assert good[1].startswith("here             MSE ")
-    assert not any("advice" in line for line in good)
+    certified = str(certify(W, z, X, y, 0.0)).splitlines()
+    assert certified[0] == "verdict          global_minimum: the residual of the region is zero"
+    assert certified[1].startswith("here             MSE ")
+    assert not any("advice" in line for line in certified)
     bad = certify(W, 2 * z, X, y, 0.0)
     lines = str(bad).splitlines()
     assert lines[0] == f"verdict          not_converged: {bad.reason}"

@@ -5,10 +5,13 @@ The khatri_rao functions check their arguments and work under jit and vmap. Prod
 integers and booleans become float64. A may be any real matrix, not only an activation pattern.
 """
 
+from types import ModuleType
+from typing import TypeVar
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from mnnjax.arrays import AnyArray, check_array
 from mnnjax.jax_setup import require_x64
@@ -88,25 +91,26 @@ def _rank(A: Float[Array, "N d1"], X: Float[Array, "N d0"]) -> Int[Array, ""]:
     return unit_row_rank(product(A, X), jnp)
 
 
-# Without checks, for NumPy's arrays and JAX's.
+# What follows takes NumPy's arrays and JAX's, without checks.
+SomeArray = TypeVar("SomeArray", Array, np.ndarray)
 
 
-def product(A, X):
+def product(A: Real[SomeArray, "N d1"], X: Real[SomeArray, "N d0"]) -> Real[SomeArray, "N d1*d0"]:
     """A o X (N, d1 d0) of A (N, d1), X (N, d0)."""
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], A.shape[1] * X.shape[1])
 
 
-def gram(A, X, weights=None):
+def gram(A: Float[SomeArray, "N d1"], X: Float[SomeArray, "N d0"], weights: Float[np.ndarray, " d1"] | None = None):
     """The Gram matrix (N, N) of the rows of A o X; weights (d1,): of the neurons, None for 1."""
     return ((A if weights is None else A * weights) @ A.T) * (X @ X.T)
 
 
-def above_rounding(values, shape: tuple[int, ...]):
+def above_rounding(values: Float[SomeArray, " k"], shape: tuple[int, ...]):
     """Which singular values (k,) of a matrix of this shape count for its rank."""
     return values > max(shape) * EPS * values.max(initial=0)
 
 
-def unit_row_rank(M, numpy=np):
+def unit_row_rank(M: Float[SomeArray, "N p"], numpy: ModuleType = np):
     """The rank of M (N, p) by its singular values once its rows have norm 1; numpy: np, or jnp."""
     # Positive factors of rows do not change the rank; without them the tolerance means the same for every point.
     lengths = numpy.linalg.norm(M, axis=1, keepdims=True)
@@ -120,7 +124,7 @@ def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
     return vectors[:, above_rounding(values, M.shape)]
 
 
-def without_projection(e, basis):
+def without_projection(e: Float[SomeArray, " N"], basis: Float[SomeArray, "N r"]):
     """e (N,) minus its projection on the span of an orthonormal basis (N, r)."""
     # The second pass removes what rounding left in the first.
     for _ in range(2):

@@ -120,7 +120,8 @@ def holds_minimum(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], e: Float[np.ndarray, " N"],
     rho: float, signs: Int[np.ndarray, " d1"] | None = None,
 ) -> Answer:  # fmt: skip
-    """Whether a region that is not empty, with residual e (N,), holds a DLM; the rest as in holds_dlm_with_output."""
+    """Whether a region that is not empty, with residual e (N,), holds a DLM; signs and raised errors as in
+    holds_dlm_with_output."""
     output = y if is_zero(e, y) else y - e
     if np.linalg.norm(output) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
         output = np.zeros_like(y)

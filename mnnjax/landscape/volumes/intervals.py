@@ -107,7 +107,7 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
 
 
 def proportion(hits: int, draws: int, confidence: float = 0.95) -> Estimate:
-    """hits / draws with the interval and the errors of clopper_pearson."""
+    """hits / draws with the interval of clopper_pearson; raises what that raises."""
     return Estimate(hits / draws if draws else math.nan, *clopper_pearson(hits, draws, confidence), hits, draws)
 
 
@@ -121,7 +121,7 @@ def quotient(above: Estimate, below: Estimate, wide_above: Sequence[float], wide
 
 def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
     """The volumes and their 95 % intervals, which hold at all of `looks` looks together (Bonferroni), at each of which
-    the counting could have stopped. Raises the errors of clopper_pearson."""
+    the counting could have stopped. Raises what clopper_pearson raises."""
     error = 0.05 / looks
     pairs = [(int(h), int(n)) for h, n in zip(*counts, strict=True)]
     above, below, deficient = (proportion(*pair, 1 - error) for pair in pairs)

@@ -78,9 +78,9 @@ def exact_answer(A, X, y):
         return None
     d0, points = X.shape[1], exactly(X)
     for i, pattern in enumerate(A.T):
-        own = theta[i * d0 : (i + 1) * d0]
-        heights = [dot(x, own) * (1 if a == 1 else -1) for x, a in zip(points, pattern, strict=True)]
-        if any(own) and not (all(h > 0 for h in heights) or all(h < 0 for h in heights)):
+        theta_i = theta[i * d0 : (i + 1) * d0]
+        heights = [dot(x, theta_i) * (1 if a == 1 else -1) for x, a in zip(points, pattern, strict=True)]
+        if any(theta_i) and not (all(h > 0 for h in heights) or all(h < 0 for h in heights)):
             return False
     return True
 
@@ -176,9 +176,9 @@ def test_splitting_is_unbiased_where_scores_are_often_wrong():
 
 
 @pytest.mark.slow
-def test_one_neuron_on_points_of_unlike_lengths_is_told_as_rational_arithmetic_has_it():
+def test_one_neuron_on_points_of_unlike_lengths_is_decided_as_in_rational_arithmetic():
     """Up to a factor of 1e5; beyond, least squares say nothing of the shortest that could be relied on."""
-    rng, told = np.random.default_rng(13), collections.Counter()
+    rng, answers = np.random.default_rng(13), collections.Counter()
     for _ in range(300):
         X, y = rng.normal(size=(4, 2)), rng.integers(0, 2, 4).astype(float)
         X *= (10.0 ** rng.uniform(-4.9, 0, (4, 1))) / np.linalg.norm(X, axis=1, keepdims=True)
@@ -188,8 +188,8 @@ def test_one_neuron_on_points_of_unlike_lengths_is_told_as_rational_arithmetic_h
         heights = [(1 if a == 1 else -1) * dot(x, theta) for a, x in zip(A[:, 0], exactly(X), strict=True)]
         holds = all(h > 0 for h in heights) or all(h < 0 for h in heights) or not any(theta)
         assert region_holds_dlm(A, X, y, 0.5) == holds, (A, X, y)
-        told[holds] += 1
-    assert min(told.values()) > 20
+        answers[holds] += 1
+    assert min(answers.values()) > 20
 
 
 @pytest.mark.parametrize("function", ["region_holds_dlm", "exact_volumes", "estimate_volumes", "fit_importance"])

@@ -197,9 +197,9 @@ def test_jit_and_vmap_over_a_batch_give_what_a_loop_gives(name, jit):
     batched = jax.vmap(function)
     found = (jax.jit(batched) if jit else batched)(*arguments)
     for b in range(4):
-        one = function(*(np.asarray(v[b]) for v in arguments))
-        assert np.allclose(found[b], one, rtol=0, atol=200 * EPS)
-        assert np.allclose(jax.jit(function)(*(v[b] for v in arguments)), one, rtol=0, atol=200 * EPS)
+        single = function(*(np.asarray(v[b]) for v in arguments))
+        assert np.allclose(found[b], single, rtol=0, atol=200 * EPS)
+        assert np.allclose(jax.jit(function)(*(v[b] for v in arguments)), single, rtol=0, atol=200 * EPS)
         if expected is not None:
             assert np.allclose(found[b], expected(A[b], X[b]), rtol=0, atol=200 * EPS)
 

@@ -168,7 +168,7 @@ def test_runs_of_which_most_are_zero_cover_their_mean_nine_times_in_ten():
     assert np.sum((ends[:, 0] > 1e-3) | (ends[:, 1] < 1e-3)) <= most_misses(trials, 0.1)
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_is_a_one_line_error():
     for arguments in ((-1, 3), (4, 3), (0, -1), (1, 3, 1.0), (1, 3, 0.0)):
         with pytest.raises(UserError, match="hits") as error:
             clopper_pearson(*arguments)

@@ -214,11 +214,11 @@ def test_rotations_change_no_volume_beyond_the_plane():
     rng, draws, asked = np.random.default_rng(10), 4096, 128
     X, y, Q = rng.normal(size=(8, 4)), labels(rng, 8), np.linalg.qr(rng.normal(size=(4, 4)))[0]
     options = {"suboptimal_samples": asked, "global_samples": 0}
-    one, other = (
+    plain, rotated = (
         estimate_volumes(jax.random.key(seed), points, y, 3, 0.1, 0.1, draws, **options)
         for seed, points in enumerate((X, X @ Q))
     )
-    for a, b in ((one.suboptimal, other.suboptimal), (one.rank_deficient, other.rank_deficient)):
+    for a, b in ((plain.suboptimal, rotated.suboptimal), (plain.rank_deficient, rotated.rank_deficient)):
         assert a.hits > 0
         pooled = (a.hits + b.hits) / (a.draws + b.draws)
         assert abs(a.estimate - b.estimate) < norm.isf(5e-5) * math.sqrt(pooled * (1 - pooled) * 2 / a.draws)
@@ -243,7 +243,7 @@ def test_expected_volumes_are_the_mean_over_data_sets():
         assert abs(value.estimate - wanted) < norm.isf(5e-5) * deviation
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_is_a_one_line_error():
     X, y, key = np.ones((3, 2)) + np.eye(3, 2), np.ones(3), jax.random.key(0)
     for message, arguments, options in (
         ("y", (X, y[:2], 2, 0.0, 0.0, 10), {}),

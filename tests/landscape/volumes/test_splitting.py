@@ -157,17 +157,17 @@ def test_where_no_particle_is_in_the_target_nothing_is_known():
 @pytest.mark.slow
 def test_a_run_is_a_pure_function(importance):
     options = {"target": "rank_deficient", "particles": 50}
-    one, again, other = (
+    run, again, other = (
         run_splitting(jax.random.key(seed), importance, PLANE, LABELS, 6, 0.0, 0.0, **options) for seed in (1, 1, 2)
     )
-    assert one == again != other
+    assert run == again != other
     same = fit_importance(jax.random.key(99), PLANE, LABELS, 6, 0.0, 0.0, **options)
     np.testing.assert_array_equal(same, importance)
     assert (importance > 0).all()
 
 
 @pytest.mark.slow
-def test_bad_input_is_told_in_one_line(importance):
+def test_bad_input_is_a_one_line_error(importance):
     key, X, y = jax.random.key(0), PLANE, LABELS
     for message, call in (
         ("target", lambda: split_volume(key, X, y, 2, 0.0, target="global_minima")),
