@@ -68,9 +68,7 @@ def check_draw(draw: Callable, key, N: int, d0: int) -> None:
         )
     found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
     if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
-        raise UserError(
-            f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; correct either"
-        )
+        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
 
 
 def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
@@ -78,7 +76,7 @@ def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
     zero = np.flatnonzero(~X.any(axis=1))
     if zero.size:
         raise UserError(
-            f"X: point {zero[0]} is zero, so its neural inputs are zero and no region is differentiable; drop it"
+            f"X: point {zero[0]} is zero, so its neural inputs are 0 and no region is differentiable; drop it"
         )
 
 

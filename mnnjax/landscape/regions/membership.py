@@ -217,23 +217,10 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
         level = below
 
 
-class _Solutions(NamedTuple):
-    """The solutions least + null @ c of M theta = target, if they exist, and how far rounding moves them.
-
-    seen (N,): which rows of M are not zero. target_error, theta_error: bounds relative to the norms of the target and
-    of theta; moved (p, r): rounding moves null @ c by moved @ v with some |v| <= |c|.
-    """
-
-    exist: bool
-    seen: Bool[np.ndarray, " N"]
-    least: Float[np.ndarray, " p"]
-    null: Float[np.ndarray, "p k"]
-    moved: Float[np.ndarray, "p r"]
-    target_error: float
-    theta_error: float
-
-
-def _solve(M: Float[np.ndarray, "N p"], target: Float[np.ndarray, " N"]) -> _Solutions:
+def _solve(M: Float[np.ndarray, "N p"], target: Float[np.ndarray, " N"]) -> tuple:
+    """Whether M theta = target has solutions; which rows of M are not zero (N,); the solutions least (p,) + null (p, k)
+    @ c; moved (p, r): rounding moves null @ c by moved @ v with some |v| <= |c|; and bounds on the rounding of the
+    target and of theta relative to their norms."""
     U, values, Vt = np.linalg.svd(M, full_matrices=True)
     rank = int(np.sum(above_rounding(values, M.shape)))
     gap = values[rank - 1] / values[0] if rank else 1.0
@@ -242,7 +229,7 @@ def _solve(M: Float[np.ndarray, "N p"], target: Float[np.ndarray, " N"]) -> _Sol
     exist, seen = _within(target, U[:, :rank]), np.asarray(M.any(axis=1))
     least = Vt[:rank].T @ ((U[:, :rank].T @ np.where(seen, target, 0.0)) / values[:rank])
     moved = ROUNDING * values[0] * (Vt[:rank].T / values[:rank])
-    return _Solutions(exist, seen, least, Vt[rank:].T, moved, target_error, target_error / gap)
+    return exist, seen, least, Vt[rank:].T, moved, target_error, target_error / gap
 
 
 class _Cells(NamedTuple):
@@ -270,9 +257,8 @@ class _Cells(NamedTuple):
 def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
     """Whether some theta with M theta = target is in the cells of the chosen neurons or opposite, unless these are
     free, and zero for the others."""
-    exist, seen, least, null, moved, target_error, theta_error = _solve(
-        np.hstack([neurons.blocks[i] for i in chosen]), target
-    )
+    M = np.hstack([neurons.blocks[i] for i in chosen])
+    exist, seen, least, null, moved, target_error, theta_error = _solve(M, target)
     theta_is_known = bool(theta_error <= ROUNDING_OF_THETA)
     if not exist:
         return Answer(False, theta_is_known)

@@ -6,10 +6,10 @@ the weights that undo this is an unbiased estimate of the volume (fixed-effort m
 sequential Monte Carlo). That holds for every positive h: only the variance depends on h. No Markov chain is needed.
 """
 
+import contextlib
 import dataclasses
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -64,18 +64,14 @@ class SplitEstimate(Estimate):
         return aligned({"volume": volume, "candidates, which hold it": in_words(self.candidate, "")})
 
 
-def _on_host(function: Callable) -> Callable:
-    """The function on the CPU backend, with one BLAS thread: several wait for each other."""
-
-    @functools.wraps(function)
-    def wrapped(*arguments, **options):
-        with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
-            return function(*arguments, **options)
-
-    return wrapped
+@contextlib.contextmanager
+def _on_host() -> Iterator[None]:
+    """On the CPU backend, with one BLAS thread: several wait for each other."""
+    with on_cpu(), threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
-@_on_host
+@_on_host()
 def fit_importance(
     key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
@@ -106,7 +102,7 @@ def fit_importance(
     return h
 
 
-@_on_host
+@_on_host()
 def run_splitting(
     key: PRNGKeyArray, importance: Float[AnyArray, "d1+1 N+2"], X: Float[AnyArray, "N d0"],
     y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
