@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from mnnjax.config import Problem
 from mnnjax.problems.gaussian import draw_inputs, random_labels, teacher_labels
-from mnnjax.problems.images import Images, draw_images, nominal_shape, open_images, patches
+from mnnjax.problems.images import Images, draw_images, nominal_shape, open_images
 from mnnjax.problems.whitening import Whitening, fit_whitening
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "make_problem",
     "nominal_shape",
     "open_images",
-    "patches",
     "random_labels",
     "teacher_labels",
 ]

@@ -1,11 +1,12 @@
 """How networks are trained."""
 
 from mnnjax.training.evaluate import Evaluation, add_sums, from_sums, make_evaluation, make_stream
-from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions, levenberg_marquardt_options
+from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions
 from mnnjax.training.loop import learning_rate, make_training
 from mnnjax.training.optimizer import (
     LEVENBERG_MARQUARDT,
     check_optimizer,
+    levenberg_marquardt_options,
     make_optimizer,
     optimizer_names,
     optimizer_options,
