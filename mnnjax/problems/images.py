@@ -51,7 +51,7 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
     if not problem.is_image:
         return None
     known = data.DATA_SETS[problem.inputs]
-    return known.train + (known.test if problem.split == "all" else 0), known.pixels
+    return sum(known.published.values()) if problem.split == "all" else known.published["train"], known.pixels
 
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
@@ -115,11 +115,8 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
 
 
 def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The classes of the lower and of the upper label, among 0 ... classes - 1.
-
-    Raises:
-      UserError: an unknown class, or a group without classes.
-    """
+    """The classes of the lower and of the upper label, among 0 ... classes - 1; UserError for an unknown class, or a
+    group without classes."""
     lower, upper = problem.lower_classes, problem.upper_classes
     largest = max((*lower, *upper), default=0)
     if largest >= classes:
