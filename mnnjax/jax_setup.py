@@ -43,7 +43,7 @@ def require_x64() -> None:
 
 
 def on_cpu() -> contextlib.AbstractContextManager:
-    """A context in which JAX computes on this process's CPU, where float64 is native; the first CPU of all may be
+    """A context in which JAX computes on this process's CPU, where float64 is native; jax.devices("cpu")[0] may be
     another process's."""
     return jax.default_device(jax.local_devices(backend="cpu")[0])
 
@@ -54,8 +54,8 @@ def cores() -> int:
 
 
 def use_all_cores() -> None:
-    """One CPU device per core, for seeds to run side by side: each core then keeps its seeds' data in its own cache
-    and waits for no other. A single core has two devices, since XLA rounds otherwise in programs for one device.
+    """One CPU device per core, so that seeds run side by side: each core keeps its seeds' data in its own cache and
+    waits for no other. A single core has two devices, since XLA rounds differently in programs for one device.
 
     Nothing changes where JAX has started already; $JAX_NUM_CPU_DEVICES or $XLA_FLAGS may give another number.
     """

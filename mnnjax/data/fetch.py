@@ -22,11 +22,7 @@ PATIENCE_SECONDS = 15
 
 
 def fetch(data_set: DataSet, folder: Path) -> None:
-    """Let TFDS download the set and prepare it in the folder, as array_record files.
-
-    Raises:
-      UserError: no network, a wrong checksum, a full disk, or any error of TFDS.
-    """
+    """Let TFDS download the set and prepare it in the folder, as array_record files; any failure is a UserError."""
     quieten()
     import requests
     import tensorflow_datasets as tfds

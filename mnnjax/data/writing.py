@@ -32,9 +32,7 @@ def keep(
 ) -> Stored:
     """Write the data set that `open_source` opens; a valid copy is replaced only with `force`.
 
-    Raises:
-      UserError: from `open_source` and `write`; another process writes the set. Nothing is left then, and an older
-        copy stays.
+    UserError from `open_source` and `write`, and where another process writes the set. Then an older copy stays.
     """
     with sole_writer(data_set, data_dir):
         if _is_kept(data_set, data_dir, force, say):
@@ -72,8 +70,7 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
 def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
     """Hold the data set's lock, which the system frees however the process ends, and remove what killed processes left.
 
-    Raises:
-      UserError: another process holds it, or the folder cannot be written to; for any OSError within.
+    UserError where another process holds it, and for any OSError within.
     """
     with _disk_errors(data_set, data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -113,8 +110,7 @@ def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
 def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
     """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`.
 
-    UserError for too little disk space, a damaged source or an invalid label. Then nothing is left, and an older copy
-    stays.
+    UserError for too little disk space, a damaged source or an invalid label. Then an older copy stays.
     """
     for split in SPLITS:
         require(source.counts[split] > 0, f"{data_set.name}: the {source.words} hold no {split} images")

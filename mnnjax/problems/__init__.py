@@ -14,17 +14,9 @@ from mnnjax.problems.images import Images, draw_images, nominal_shape, open_imag
 from mnnjax.problems.whitening import Whitening, fit_whitening
 
 __all__ = [
-    "Images",
-    "Whitening",
-    "draw_images",
-    "draw_inputs",
-    "fit_whitening",
-    "make_problem",
-    "nominal_shape",
-    "open_images",
-    "random_labels",
-    "teacher_labels",
-]
+    "Images", "Whitening", "draw_images", "draw_inputs", "fit_whitening", "make_problem", "nominal_shape",
+    "open_images", "random_labels", "teacher_labels",
+]  # fmt: skip
 
 Draw = Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
 

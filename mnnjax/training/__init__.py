@@ -17,27 +17,8 @@ from mnnjax.training.sharded import make_row_training
 from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
-    "LEVENBERG_MARQUARDT",
-    "Evaluation",
-    "LevenbergMarquardtOptions",
-    "Metrics",
-    "RowLayout",
-    "TrainState",
-    "Training",
-    "add_sums",
-    "check_optimizer",
-    "from_bits",
-    "from_sums",
-    "learning_rate",
-    "levenberg_marquardt_options",
-    "make_evaluation",
-    "make_optimizer",
-    "make_row_training",
-    "make_stream",
-    "make_training",
-    "optimizer_names",
-    "optimizer_options",
-    "place_rows",
-    "polish",
-    "row_devices",
-]
+    "LEVENBERG_MARQUARDT", "Evaluation", "LevenbergMarquardtOptions", "Metrics", "RowLayout", "TrainState", "Training",
+    "add_sums", "check_optimizer", "from_bits", "from_sums", "learning_rate", "levenberg_marquardt_options",
+    "make_evaluation", "make_optimizer", "make_row_training", "make_stream", "make_training", "optimizer_names",
+    "optimizer_options", "place_rows", "polish", "row_devices",
+]  # fmt: skip

@@ -30,12 +30,11 @@ from mnnjax import objective
 from mnnjax.network import MNN, leaky_relu
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
-# A root mean square residual of this many units of rounding is at rounding level; where a step was rejected, of that
-# many.
+# Residuals of this many units of rounding are at rounding level, and of that many where no step lowers them.
 SURE_UNITS, STUCK_UNITS = 2.0, 20.0
 # A step that takes off a smaller fraction of the MSE is slow.
 SLOW_GAIN = 0.1
-# After so many kicks in a row without a better point, each further kick is larger by this factor.
+# After this many kicks in a row without a better point, each further kick is larger by this factor.
 KICKS_ALIKE, KICK_GROWTH = 6, 1.5
 
 
@@ -44,13 +43,12 @@ class LevenbergMarquardtOptions:
     """What train.optimizer_options may set where train.optimizer is "levenberg_marquardt".
 
     damping: lambda at the start and after a kick, as a fraction of the mean diagonal entry of J J^T.
-    kick: a stalled run is moved on by a random change of each neuron's weights, of this fraction of their norm. Runs
-      stall at points that are not differentiable, where no step along the gradient of a region gains, and at minima
-      with points that activate no neuron. With 0 they stay there.
-    patience: a run has stalled after so many slow or rejected steps in a row.
-    gram_rows: up to so many rows the N x N system is formed and factorized; above, it is solved by conjugate gradients
-      on products with J and J^T.
-    cg_steps: the largest number of conjugate gradient steps.
+    kick: a stalled run moves on by a random change of each neuron's weights, of this fraction of their norm. Runs stall
+      at points that are not differentiable, where no step along the gradient of a region gains, and at minima with
+      points that activate no neuron. With 0 they stay there.
+    patience: the number of slow or rejected steps in a row after which a run has stalled.
+    gram_rows: the most rows for which the N x N system is formed and factorized; with more it is solved by conjugate
+      gradients on products with J and J^T, of at most cg_steps steps.
     """
 
     damping: float = 0.03
@@ -227,10 +225,9 @@ def make_levenberg_marquardt(
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
         """The state after up to `epochs` further steps, and its Metrics.
 
-        state: from init or an earlier call. key: of the kicks; the same in all calls of a run.
+        state: from init or an earlier call. key: draws the kicks; the same in all calls of a run.
         X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: the number of epochs that are done; it serves the kicks' randomness and non_finite_epoch. epochs:
-          the number of further ones.
+        first_epoch: steps that are done, for the kicks' keys and non_finite_epoch.
         """
         columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)

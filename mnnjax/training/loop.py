@@ -30,13 +30,8 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     """init of a Training; raises UserError where the given parameters do not fit, or from make_optimizer."""
 
     def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
-        """The state before the first epoch.
-
-        params: start there instead of at random weights; named and shaped as TrainState.params, in any precision.
-
-        Raises:
-          UserError: params of other names or shapes.
-        """
+        """The state before the first epoch, at random weights or at params, which are named and shaped as
+        TrainState.params, in any precision; UserError for other names or shapes."""
         X = jnp.zeros((1, d0), module.dtype)
         if params is None:
             params = cast(dict[str, Array], module.init(key, X)["params"])
@@ -59,11 +54,7 @@ def descend(
     train: Train, loss: Callable, params: dict[str, Array], opt_state: Any, rate: Float[Array, ""]
 ) -> tuple[Any, Any, Metrics]:
     """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
-    before the step.
-
-    Raises:
-      UserError: from make_optimizer.
-    """
+    before the step. UserError from make_optimizer."""
     (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
     # The extra arguments are for optimizers that search along a line; the others ignore them.
@@ -130,10 +121,10 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
         """The state after `epochs` further epochs, and the Metrics of the last.
 
-        state: from init or an earlier call. key: of the order of mini-batches; the same in all calls of a run.
+        state: from init or an earlier call. key: orders the mini-batches; the same in all calls of a run.
         X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: the number of epochs that are done; epochs: the number of further ones (static under jit). The
-          learning-rate schedule ends at train.total_epochs, which is 1000 + 1000 = 2000 for Train().
+        first_epoch: epochs that are done; epochs: further ones (static under jit). The learning-rate schedule ends at
+          train.total_epochs, which is 1000 + 1000 = 2000 for Train().
         """
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
@@ -157,10 +148,7 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
 def make_mini_batch_epoch(
     step: Callable, batch_size: int, rows: int, dtype: DTypeLike
 ) -> Callable[..., tuple[Any, Any, Metrics]]:
-    """one_epoch(params, opt_state, key, X, y, N, rate): a step on each of the epoch's mini-batches.
-
-    step(params, opt_state, columns, y, weights, rate); the metrics are means over points.
-    """
+    """one_epoch(params, opt_state, key, X, y, N, rate): a step on each of the epoch's mini-batches."""
     batch_rows = min(batch_size, rows)
 
     def one_epoch(params, opt_state, key, X, y, N, rate):

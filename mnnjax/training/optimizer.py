@@ -46,11 +46,7 @@ def describe_options(optimizer: str) -> str:
 
 
 def check_options(optimizer: str, given: Sequence[tuple[str, int | float | bool]]) -> None:
-    """Check that an optimizer has these options, and that their values have the right type.
-
-    Raises:
-      UserError: an unknown option, one given twice, or a value of another type; names the options there are.
-    """
+    """Raise UserError for an unknown option, one given twice, or a value of another type."""
     where, kinds, known = "train.optimizer_options", optimizer_options(optimizer), describe_options(optimizer)
     names = [name for name, _ in given]
     for name, value in given:
@@ -64,35 +60,25 @@ def check_options(optimizer: str, given: Sequence[tuple[str, int | float | bool]
 
 
 def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
-    """The options that the config gives.
-
-    Raises:
-      UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
-    """
+    """The options that the config gives; UserError for an unknown one or a bad value, and where the config has
+    mini-batches or decaying learning rates."""
     check_options(train.optimizer, train.optimizer_options)
     options = dataclasses.replace(LevenbergMarquardtOptions(), **dict(train.optimizer_options))
-    where = "train.optimizer_options"
+    where, damping, kick = "train.optimizer_options", options.damping, options.kick
     for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
         value = getattr(options, name)
         require(value >= least, f"{where}: {name} {value} is too small; give at least {least}")
-    is_positive = 0 < options.damping < math.inf
-    require(is_positive, f"{where}: damping {options.damping!r} is not positive; try 0.03")
-    require(0 <= options.kick < 1, f"{where}: kick {options.kick!r} is not in [0, 1); try 0.1")
-    require(
-        train.batch_size is None, "train.batch_size: levenberg_marquardt solves for all points at once; leave it out"
-    )
-    require(
-        train.decay_epochs == 0, "train.decay_epochs: levenberg_marquardt has no learning rate that could decay; give 0"
-    )
+    require(0 < damping < math.inf, f"{where}: damping {damping!r} is not positive; try 0.03")
+    require(0 <= kick < 1, f"{where}: kick {kick!r} is not in [0, 1); try 0.1")
+    name = train.optimizer
+    require(train.batch_size is None, f"train.batch_size: {name} solves for all points at once; leave it out")
+    require(train.decay_epochs == 0, f"train.decay_epochs: {name} has no learning rate that could decay; give 0")
     return options
 
 
 def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
-    """The Optax optimizer that the config names, at this learning rate in place of the config's.
-
-    Raises:
-      UserError: Optax has no such optimizer, or not with these options.
-    """
+    """The Optax optimizer that the config names, at this learning rate in place of the config's; UserError where Optax
+    has no such optimizer, or not with these options."""
     name, given = train.optimizer, train.optimizer_options
     if not _parameters(name):
         raise UserError(
@@ -111,11 +97,7 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
 
 
 def check_optimizer(train: Train) -> None:
-    """Check that the config's optimizer can be made, and takes a step.
-
-    Raises:
-      UserError: it cannot; from levenberg_marquardt_options or make_optimizer.
-    """
+    """Raise UserError unless the config's optimizer can be made, and takes a step."""
     if train.optimizer == LEVENBERG_MARQUARDT:
         levenberg_marquardt_options(train)
         return

@@ -4,7 +4,6 @@ Each block of rows (rows.py) draws its own order of rows for an epoch's mini-bat
 batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -77,20 +76,15 @@ def make_row_training(
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
 
-    @functools.cache
-    def on_all(epochs: int):
-        return jax.pmap(
-            functools.partial(epochs_on_device, epochs=epochs),
-            axis_name=AXIS,
-            in_axes=(None, None, 0, None),
-            out_axes=None,
-            devices=devices,
-        )
+    on_all_devices = jax.pmap(
+        epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
+        devices=devices,
+    )  # fmt: skip
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
         """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is the number of epochs
         that are done; the learning-rate schedule ends at train.total_epochs."""
-        return on_all(epochs)(state, batch_key, rows, first_epoch)
+        return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
     return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
 
