@@ -1,6 +1,7 @@
 """A folder that TFDS has prepared, here or elsewhere; TFDS is imported when one is read, TensorFlow if it must be."""
 
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -101,14 +102,9 @@ def _tensorflow_blocks(data_set: DataSet, builder, split: str, rows: int) -> Ite
 
     # One file after the other: the order is then that of the files.
     config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
-    examples = []
-    for example in tfds.as_numpy(builder.as_dataset(split=split, read_config=config)):
-        examples.append(example)
-        if len(examples) == rows:
-            yield _block(data_set, examples)
-            examples = []
-    if examples:
-        yield _block(data_set, examples)
+    examples = iter(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
+    while chosen := list(itertools.islice(examples, rows)):
+        yield _block(data_set, chosen)
 
 
 def _block(data_set: DataSet, examples: list[dict]) -> Block:
