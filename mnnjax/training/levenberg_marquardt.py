@@ -129,7 +129,7 @@ class Points(NamedTuple):
     input_gram: Float[Array, "N N"] | None  # of the columns, where the system is factorized
 
     def mse(self, e: Float[Array, " N"]) -> Float[Array, ""]:
-        """Of a residual e (N,), which is zero for padding."""
+        """The MSE of a residual e (N,), which is zero for padding."""
         return jnp.sum(e**2) / jnp.sum(self.is_point)
 
 
@@ -143,7 +143,7 @@ class Linearization(NamedTuple):
 
 
 def linearize(residual: Callable, params: dict, points: Points, rho: float) -> Linearization:
-    """residual(params) -> e (N,), neural inputs."""
+    """The Linearization of residual(params) -> e (N,), neural inputs."""
     e, differential, neural_inputs = jax.linearize(residual, params, has_aux=True)
     adjoint = jax.linear_transpose(differential, params)
     return Linearization(e, differential, adjoint, factors(params, points.columns, neural_inputs, rho))
@@ -178,8 +178,7 @@ def next_damping(damping: Float[Array, ""], kept: Float[Array, ""], better: Bool
 
 
 def rounding_mse(params: dict, last_inputs: Float[Array, "d1 N"], points: Points) -> Float[Array, ""]:
-    """The MSE of residuals of one unit of rounding: eps times the terms that they are the sums of (root mean square
-    over the points)."""
+    """The MSE where each residual is one unit of rounding, eps times the sum of the sizes of its terms."""
     terms = jnp.abs(points.y) + jnp.abs(params["z"]) @ jnp.abs(last_inputs) + jnp.abs(params.get("c", 0.0))
     return jnp.finfo(points.y.dtype).eps ** 2 * points.mse(points.is_point * terms)
 
