@@ -433,7 +433,7 @@ def theorem_10(X, y) -> Step:
     widths = np.geomspace(1, 4 * crossing, 200).astype(int)
     for name, log_ratio, style in (
         ("Theorems 6 and 9, both terms", theory.log_volume_ratio, DASHED),
-        ("Theorem 10, its limit", theory.log_volume_ratio_theorem10, {"linestyle": ":"}),
+        ("Theorem 10, its limit", theory.log_volume_suboptimal, {"linestyle": ":"}),
     ):
         line = np.exp([log_ratio(N, D0, int(d1), EPS, RHO) for d1 in widths])
         panel.plot(D0 * widths / N, line, color=BLACK, label=f"{name}: leading order, no bound", **style)

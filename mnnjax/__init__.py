@@ -1,14 +1,17 @@
 """mnnjax: which kind of minimum does training reach, and how much of weight space holds bad ones?
 
 config     what a study is: Problem, Network, Train, Volume, Study
-landscape  what is true at a point or in a region, without training: certify, global_minimum, exact_volumes, ...
 problems   where the points X and the labels y come from
-report     pictures, tables and the HTML page of finished studies
-study      how a study runs, on one machine or on many
 theory     the paper's expressions and assumptions, at leading order
+landscape  what is true at a point (certificates), in a region, and of volumes; Theorem 8's construction
 training   how a network is trained: make_training, make_evaluation, polish, ...
+study      how a study runs, on one machine or on many: plan, execution, workdir, resources, distributed
+report     pictures, tables and the HTML page of finished studies, with one folder per figure
 
-Each is imported where it is first used. Importing any of them but config, theory and study sets, for the whole process,
+Below these lie data (real images, stored once), network and objective (the network and its losses), arrays (checks of
+arrays), errors, wording (numbers as text) and jax_setup; above them cli, with one file per command.
+
+Each is imported on first use. Importing any of them but config, theory and study sets, for the whole process,
 jax_enable_x64 = True and jax_default_matmul_precision = "highest": arrays that your own code makes without a dtype
 become float64. Leave x64 on: ranks and volumes need it.
 """

@@ -1,5 +1,5 @@
-"""Checks of the arrays and numbers that users hand to functions: one line that names the argument, its shape and how to
-mend it."""
+"""Checks of the arrays and numbers that users hand to functions. An error is one line: the argument, its shape, and
+what to give instead."""
 
 import math
 import operator
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from mnnjax.errors import UserError, first_line
 
-# What functions that take NumPy's arrays as well as JAX's are handed.
+# An array of JAX or NumPy.
 AnyArray = Array | np.ndarray
 
 # What np.shape and np.asarray raise; RuntimeError: PyTorch, for tensors that require grad.
@@ -18,7 +18,7 @@ UNREADABLE = (RuntimeError, TypeError, ValueError)
 
 
 def check_rho(rho: float) -> None:
-    """rho is a finite number other than 1."""
+    """Raise UserError unless rho is a finite number other than 1."""
     if isinstance(rho, Tracer):
         return
     try:
@@ -30,7 +30,7 @@ def check_rho(rho: float) -> None:
 
 
 def check_count(name: str, value, least: int = 1) -> int:
-    """value as an int, where it is a whole number of at least `least`."""
+    """value as an int; UserError unless it is a whole number of at least `least`."""
     try:
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
@@ -43,9 +43,9 @@ def check_count(name: str, value, least: int = 1) -> int:
 
 
 def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> None:
-    """value has the shape (None: any size of at least 1) and, where values are known, finite entries.
+    """Raise UserError unless value has the shape (None: any size of at least 1) and, outside jit, finite entries.
 
-    why: what to give, for the error; hint: what may have gone wrong, for one about the shape.
+    why: what to give, for the error; hint: what may have gone wrong, for an error about the shape.
     """
     if value is None or isinstance(value, str):
         raise UserError(f"{name}: {value!r:.40} is not {'an array' if shape else 'a number'}; {why}")
@@ -57,22 +57,22 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
         wanted = str(tuple("any" if size is None else size for size in shape)).replace("'", "")
         empty = ", which is empty" if 0 in found else ""
         raise UserError(
-            f"{name}: has shape {found}, not {wanted}{empty}; {why}{_mend(name, value, found, shape)}{hint}"
+            f"{name}: has shape {found}, not {wanted}{empty}; {why}{_reshape_hint(name, value, found, shape)}{hint}"
         )
     if isinstance(value, Tracer):
         return
     try:
         array = np.asarray(value)
     except UNREADABLE as error:
-        said = first_line(error)
-        cast = ".float()" if "bfloat16" in said.lower() else ""
-        raise UserError(f"{name}: cannot be read ({said}); give {name}.detach().cpu(){cast}.numpy()") from None
+        reason = first_line(error)
+        cast = ".float()" if "bfloat16" in reason.lower() else ""
+        raise UserError(f"{name}: cannot be read ({reason}); give {name}.detach().cpu(){cast}.numpy()") from None
     try:
-        # Not np.float64 at once: it would drop imaginary parts with no more than a warning.
+        # Not np.float64(...): it would drop imaginary parts with only a warning.
         numbers = array.astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
-        mend = f"give {name}.astype(float)" if _are_numbers(array) else "convert them"
-        raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; {mend}") from None
+        remedy = f"give {name}.astype(float)" if _are_numbers(array) else "convert them"
+        raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; {remedy}") from None
     if not shape and not np.isfinite(numbers):
         raise UserError(f"{name}: {numbers} is not finite; {why}")
     if not np.isfinite(numbers).all():
@@ -83,8 +83,8 @@ def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
     return len(found) == len(shape) and all(f >= 1 if s is None else f == s for f, s in zip(found, shape, strict=True))
 
 
-def _mend(name: str, value, found: tuple[int, ...], shape: tuple[int | None, ...]) -> str:
-    """', as y.ravel()' and the like: how an array of shape `found` gets the wanted shape, where it is plain."""
+def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | None, ...]) -> str:
+    """', as y.ravel()' and the like: how an array of shape `found` gets the wanted shape; '' if that is not clear."""
     array = name if hasattr(value, "reshape") else f"np.array({name})"
     size = math.prod(found)
     one_axis = sum(f != 1 for f in found) <= 1
@@ -99,12 +99,12 @@ def _mend(name: str, value, found: tuple[int, ...], shape: tuple[int | None, ...
             (f"{array}.reshape(len({name}), -1)", (found[0], size // found[0]) if len(found) > 2 and size else ()),
         ],
     }[len(shape)]
-    good = [way for way, new in ways if _fits(new, shape)]
-    return f", as {' or '.join(good[:2])}" if good else ""
+    fitting = [way for way, new_shape in ways if _fits(new_shape, shape)]
+    return f", as {' or '.join(fitting[:2])}" if fitting else ""
 
 
 def _are_numbers(array: np.ndarray) -> bool:
-    """Whether entries of another type, such as object, are real numbers all the same."""
+    """Whether entries of another type, such as object, are real numbers nevertheless."""
     try:
         return array.dtype.kind in "OSU" and array.astype(np.float64).size > 0
     except (TypeError, ValueError):
@@ -112,7 +112,7 @@ def _are_numbers(array: np.ndarray) -> bool:
 
 
 def refuse_traced(**values) -> None:
-    """No value, by its name, is traced."""
+    """Raise UserError if any of the values, given by name, is traced."""
     for name, value in values.items():
         if isinstance(value, Tracer):
             raise UserError(
@@ -121,35 +121,36 @@ def refuse_traced(**values) -> None:
 
 
 def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> Float[np.ndarray, "..."]:
-    """value in float64, for functions that are not JAX's; as check_array has it, and not traced."""
+    """value in float64, after check_array; UserError if it is traced."""
     refuse_traced(**{name: value})
     check_array(name, value, shape, why, hint)
     return np.asarray(value, np.float64)
 
 
 def check_points(X, y) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
-    """X (N, d0) and y (N,) in float64."""
-    X = on_host("X", X, (None, None), "give one row a point")
+    """X (N, d0) and y (N,) in float64; UserError unless they match."""
+    X = on_host("X", X, (None, None), "give one row per point")
     turned = shape_of(y) == X.shape[1:] != X.shape[:1]
     hint = "; or X.T, if its columns are the points" if turned else ""
     return X, on_host("y", y, X.shape[:1], f"give one label for each row of X {X.shape}", hint)
 
 
 def check_first_layer(W, X) -> None:
-    """W (d1, d0) goes with X (N, d0), which may both be traced."""
-    check_array("X", X, (None, None), "give one row a point")
+    """Raise UserError unless W (d1, d0) matches X (N, d0); both may be traced."""
+    check_array("X", X, (None, None), "give one row per point")
     N, d0 = np.shape(X)
     hint = {
         d0 + 1: "; if W ends in biases, X needs a column of ones: np.hstack([X, np.ones((len(X), 1))])",
         d0 - 1: "; if X ends in a column of ones, W needs the biases: np.hstack([W, b[:, None]])",
     }.get(shape_of(W)[1] if len(shape_of(W)) == 2 else None, "")
-    check_array("W", W, (None, d0), f"give one row a neuron, as wide as X {(N, d0)}", hint)
+    check_array("W", W, (None, d0), f"give one row per neuron, as wide as X {(N, d0)}", hint)
 
 
 def check_network(
     W, z, X, y, rho
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"], Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
-    """W (d1, d0), z (d1,), X (N, d0) and y (N,) in float64, not traced; rho is allowed."""
+    """W (d1, d0), z (d1,), X (N, d0) and y (N,) in float64; UserError unless they match, are not traced, and rho is
+    allowed."""
     refuse_traced(W=W, z=z, X=X, y=y, rho=rho)
     check_rho(rho)
     X, y = check_points(X, y)
@@ -159,7 +160,7 @@ def check_network(
 
 
 def shape_of(value) -> tuple[int, ...]:
-    """The shape of a value that may be anything, for hints; () where it has none."""
+    """The shape of any value, for hints; () where it has none."""
     try:
         return tuple(np.shape(value))
     except UNREADABLE:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mnnjax.network import MNN, leaky_relu
+from mnnjax.network import MNN, leaky_relu, parameter_count
 from mnnjax.objective import mean_squared_error
 
 EPS = np.finfo(np.float64).eps
@@ -104,6 +104,7 @@ def test_leaky_relu_and_its_slope(rho):
     [
         ((4,), False, {"W1": (4, 6), "z": (4,)}),
         ((4,), True, {"W1": (4, 6), "b1": (4,), "z": (4,), "c": ()}),
+        ((4, 4), True, {"W1": (4, 6), "b1": (4,), "W2": (4, 4), "b2": (4,), "z": (4,), "c": ()}),
         ((4, 3), False, {"W1": (4, 6), "W2": (3, 4), "z": (3,)}),
         ((4, 3), True, {"W1": (4, 6), "b1": (4,), "W2": (3, 4), "b2": (3,), "z": (3,), "c": ()}),
     ],
@@ -114,6 +115,8 @@ def test_parameters_have_the_papers_names_and_shapes(widths, bias, expected, dty
     params = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 6), dtype))["params"]
     assert {name: leaf.shape for name, leaf in params.items()} == expected
     assert {leaf.dtype for leaf in params.values()} == {np.dtype(dtype)}
+    if len(set(widths)) == 1:
+        assert parameter_count(6, widths[0], len(widths), bias) == sum(leaf.size for leaf in params.values())
 
 
 @pytest.mark.quick_cases(1)

@@ -160,8 +160,7 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], name: str) -> str:
     """What the optimizer of the same part has."""
-    from mnnjax.training.optimizer import optimizer_options
-    from mnnjax.training.options import told_options
+    from mnnjax.training.optimizer import describe_options
 
     own = name.removesuffix("_options")
     written = [values[0] for _, other, values in given if other == own and values]
@@ -169,4 +168,4 @@ def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], na
     for word in own.split(".")[:-1]:
         part = part[int(word)] if word.isdigit() else getattr(part, word)
     optimizer = written[-1] if written else part.optimizer
-    return told_options(optimizer, optimizer_options(optimizer))
+    return describe_options(optimizer)

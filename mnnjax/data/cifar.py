@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
-from mnnjax.data.source import Block, Source, damage_named, one_line, read_rows, to_rows
+from mnnjax.data.source import Block, Source, complete, damage_named, one_line, read_rows, to_rows
 from mnnjax.errors import UserError, require
 
 LOOKED_FOR = "data_batch_1 to _5 and test_batch, binary (.bin) or Python"
@@ -15,13 +15,10 @@ BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_bat
 
 
 def find_binary(data_set: DataSet, folder: Path) -> Source | None:
-    """The binary batches in a folder, or in its cifar-10-batches-bin; None where there are none at all.
-
-    Raises:
-      UserError: a batch is missing, or its size is not that of whole images.
-    """
+    """The binary batches in a folder, or in its cifar-10-batches-bin; None where there are none, UserError where some
+    are missing or cut short."""
     record = 1 + data_set.pixels
-    files = _files(data_set, folder, "cifar-10-batches-bin", ".bin")
+    files = _files(folder, "cifar-10-batches-bin", ".bin")
     if files is None:
         return None
     counts = {}
@@ -41,12 +38,9 @@ def find_binary(data_set: DataSet, folder: Path) -> Source | None:
 
 
 def find_python(data_set: DataSet, folder: Path) -> Source | None:
-    """The Python batches in a folder, or in its cifar-10-batches-py; None where there are none at all.
-
-    Raises:
-      UserError: a batch is missing, damaged, or names something else than arrays and builtin containers.
-    """
-    files = _files(data_set, folder, "cifar-10-batches-py", "")
+    """The Python batches in a folder, or in its cifar-10-batches-py; None where there are none, UserError where some
+    are missing, damaged, or hold anything but arrays and builtin containers."""
+    files = _files(folder, "cifar-10-batches-py", "")
     if files is None:
         return None
     counts = {split: sum(len(_unpickle(path, data_set)[1]) for path in files[split]) for split in SPLITS}
@@ -59,20 +53,18 @@ def find_python(data_set: DataSet, folder: Path) -> Source | None:
     return Source("CIFAR-10 Python batches", counts, blocks)
 
 
-def _files(data_set: DataSet, folder: Path, inner: str, suffix: str) -> dict[str, list[Path]] | None:
-    if data_set.name != "cifar10":
-        return None
+def _files(folder: Path, inner: str, suffix: str) -> dict[str, list[Path]] | None:
+    """The batches of each split, in the folder or its folder `inner`."""
     names = [name + suffix for split in SPLITS for name in BATCHES[split]]
-    home = next((h for h in (folder, folder / inner) if any((h / name).is_file() for name in names)), None)
-    if home is None:
-        return None
-    for name in names:
-        require((home / name).is_file(), f"{home} lacks {name}; put it there")
-    return {split: [home / (name + suffix) for name in BATCHES[split]] for split in SPLITS}
+    for home in (folder, folder / inner):
+        found = complete(home, {name: home / name if (home / name).is_file() else None for name in names})
+        if found is not None:
+            return {split: [found[name + suffix] for name in BATCHES[split]] for split in SPLITS}
+    return None
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """A pickle may call any function by its name, so one of unknown origin gets these three only."""
+    """Reads pickles of unknown origin: a pickle may call any function by its name, so these are the only ones."""
 
     def find_class(self, module: str, name: str) -> Callable:
         allowed = {
@@ -106,14 +98,11 @@ def _unpickle(path: Path, data_set: DataSet) -> tuple[np.ndarray, np.ndarray]:
             batch = _ArraysOnly(file, encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises nearly everything
         raise UserError(f"{path} is no CIFAR-10 batch ({one_line(error)}); fetch it again") from error
-    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in _items(batch)}
+    items = batch.items() if isinstance(batch, dict) else ()
+    fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in items}
     data, labels = fields.get("data"), fields.get("labels")
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (data_set.pixels,):
         raise UserError(f"{path} is no CIFAR-10 batch: no data (images, {data_set.pixels}) of type uint8 in it")
     if not isinstance(labels, list) or len(labels) != len(data) or any(type(label) is not int for label in labels):
         raise UserError(f"{path} is no CIFAR-10 batch: not one label for each image in it")
     return data, np.array(labels, np.int64)
-
-
-def _items(batch: object) -> list[tuple]:
-    return list(batch.items()) if isinstance(batch, dict) else []

@@ -1,6 +1,6 @@
-"""TFDS at work, in a process of its own: python -m mnnjax.data.fetch NAME FOLDER.
+"""The process in which TFDS downloads: python -m mnnjax.data.fetch NAME FOLDER.
 
-Its standard output is one line: what is wrong, or nothing. It ends when its standard input does, with its parent.
+Its standard output is one line that says what is wrong, or empty. It ends with its standard input, that is, its parent.
 """
 
 import os
@@ -17,16 +17,12 @@ from mnnjax.data.source import one_line
 from mnnjax.data.tfds_folder import quieten
 from mnnjax.errors import DISK_FULL, UserError, require
 
-# For a server to answer.
+# The time that a server has to answer.
 PATIENCE_SECONDS = 15
 
 
 def fetch(data_set: DataSet, folder: Path) -> None:
-    """Let TFDS download the set and prepare it in the folder, as array_record files.
-
-    Raises:
-      UserError: no network, a wrong checksum, a full disk, or whatever stops TFDS.
-    """
+    """Let TFDS download the set and prepare it in the folder, as array_record files; any failure is a UserError."""
     quieten()
     import requests
     import tensorflow_datasets as tfds
@@ -51,7 +47,7 @@ def fetch(data_set: DataSet, folder: Path) -> None:
 
 
 def _reach(data_set: DataSet, url: str) -> None:
-    """Ask for a file's header: TFDS itself tries for minutes before it says that there is no network."""
+    """Request a file's header: TFDS itself tries for minutes before it reports that there is no network."""
     import requests
 
     host = urlsplit(url).netloc
@@ -71,10 +67,10 @@ def _checksum_words(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the set named first into the folder named second; a UserError goes to standard output, as its one line, and
-    ends the process."""
+    """Fetch the set named first into the folder named second; a UserError goes to standard output as one line, and ends
+    the process."""
     answer = os.dup(1)
-    os.dup2(2, 1)  # what TFDS prints is no answer
+    os.dup2(2, 1)  # what TFDS prints goes to standard error
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         fetch(find(arguments[0]), Path(arguments[1]))

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import math
 import os
 import struct
@@ -12,36 +13,28 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
-from mnnjax.data.source import Block, Source, damage_named, read_rows, with_labels
+from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, with_labels
 from mnnjax.errors import UserError, require
 
 LOOKED_FOR = "train- and t10k-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz"
 PREFIXES = {"train": "train", "test": "t10k"}
 UNSIGNED_BYTE = 8
-DEFLATE_LIMIT = 1100  # deflate shrinks nothing more than 1032 times
+DEFLATE_LIMIT = 1100  # deflate shrinks nothing by more than a factor of 1032
 
 
 def find(data_set: DataSet, folder: Path) -> Source | None:
-    """The set's IDX files in a folder; None where there are none at all.
-
-    Raises:
-      UserError: a file is missing, or its header does not fit the data set, or the other files.
-    """
-    if data_set.name not in ("mnist", "fashion_mnist"):
+    """The set's IDX files in a folder; None where there are none, UserError where some are missing or do not match."""
+    kinds: list[tuple[str, str]] = list(itertools.product(SPLITS, ("images", "labels")))
+    files = complete(folder, {f"{_names(*kind)[0]} (or .gz)": _file(folder, *kind) for kind in kinds})
+    if files is None:
         return None
-    looked_for = {(split, kind): _file(folder, split, kind) for split in SPLITS for kind in ("images", "labels")}
-    found = {key: path for key, path in looked_for.items() if path is not None}
-    if not found:
-        return None
-    for split, kind in looked_for:
-        require((split, kind) in found, f"{folder} lacks {_names(split, kind)[0]} (or .gz); put it there")
+    found = dict(zip(kinds, files.values(), strict=True))
     counts = {}
     for split in SPLITS:
-        counts[split] = _rows(found[split, "labels"], ())
-        images = _rows(found[split, "images"], data_set.image_shape[:2])
-        if images != counts[split]:
-            labels = found[split, "labels"].name
-            raise UserError(f"{found[split, 'images']} announces {images} images but {labels} {counts[split]} labels")
+        images, labels = found[split, "images"], found[split, "labels"]
+        counts[split], image_count = _rows(labels, ()), _rows(images, data_set.image_shape[:2])
+        if image_count != counts[split]:
+            raise UserError(f"{images} announces {image_count} images but {labels.name} {counts[split]} labels")
 
     def blocks(split: str) -> Iterator[Block]:
         labels = np.concatenate([*_read(found[split, "labels"], 8, counts[split], 1)])[:, 0]
@@ -51,7 +44,7 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
 
 
 def _names(split: str, kind: str) -> list[str]:
-    """What a file may be called, the published name first."""
+    """The possible names of a file, the published one first."""
     stem = f"{PREFIXES[split]}-{kind}"
     number = {"images": 3, "labels": 1}[kind]
     return [f"{stem}{dot}idx{number}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
-from mnnjax.data.source import Block, Source, damage_named, read_rows, to_rows, with_labels
+from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, to_rows, with_labels
 from mnnjax.errors import require
 
 LOOKED_FOR = "train_data_batch_1.npz to _10.npz and val_data.npz"
@@ -18,19 +18,11 @@ BATCHES = {"train": [f"train_data_batch_{i}.npz" for i in range(1, 11)], "test":
 
 
 def find(data_set: DataSet, folder: Path) -> Source | None:
-    """The batches in a folder, or one folder below; None where there are none at all.
-
-    Raises:
-      UserError: a batch is missing or damaged, or holds other arrays.
-    """
-    if data_set.name != "imagenet64":
+    """The batches in a folder, or one folder below; None where there are none, UserError where some are missing,
+    damaged or other arrays."""
+    found = complete(folder, {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]})
+    if found is None:
         return None
-    looked_for = {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]}
-    found = {name: path for name, path in looked_for.items() if path is not None}
-    if not found:
-        return None
-    for name in looked_for:
-        require(name in found, f"{folder} lacks {name}; put it there")
     counts = {split: sum(_count(found[name], data_set.pixels) for name in BATCHES[split]) for split in SPLITS}
 
     def blocks(split: str) -> Iterator[Block]:
@@ -50,7 +42,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 @contextlib.contextmanager
 def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:
-    """An array of an .npz: the stream of its numbers, its shape and type."""
+    """An array of an .npz: the stream of its numbers, its shape and its type."""
     with damage_named(path), zipfile.ZipFile(path) as archive:
         require(f"{name}.npy" in archive.namelist(), f"{path} holds no array {name}; it is no ImageNet batch")
         with archive.open(f"{name}.npy") as file:
@@ -62,15 +54,18 @@ def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], 
 
 
 def _count(path: Path, pixels: int) -> int:
-    """The images of a batch, by its headers."""
+    """The number of images of a batch, from its headers."""
     with _array(path, "data") as (_, shape, dtype):
-        good = len(shape) == 2 and shape[1] == pixels and dtype == np.uint8
-        require(good, f"{path}: data is {dtype} of shape {shape}, not uint8 (images, {pixels}); another size's batch?")
+        is_images = len(shape) == 2 and shape[1] == pixels and dtype == np.uint8
+        require(
+            is_images,
+            f"{path}: data is {dtype} of shape {shape}, not uint8 (images, {pixels}); another size's batch?",
+        )
         images = shape[0]
         require(images > 0, f"{path} holds no images; fetch it again")
     with _array(path, "labels") as (_, shape, dtype):
-        good = shape == (images,) and dtype.kind in "iu"
-        require(good, f"{path}: labels are {dtype} of shape {shape}, not integers ({images},)")
+        is_labels = shape == (images,) and dtype.kind in "iu"
+        require(is_labels, f"{path}: labels are {dtype} of shape {shape}, not integers ({images},)")
     return images
 
 

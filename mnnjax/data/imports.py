@@ -1,4 +1,4 @@
-"""Data sets from files that the user has, for machines without a network."""
+"""Data sets from the user's files, for machines without a network."""
 
 import contextlib
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from mnnjax.data.store import Stored
 from mnnjax.data.writing import keep
 from mnnjax.errors import UserError, require
 
-FINDERS = (idx.find, cifar.find_binary, cifar.find_python, imagenet.find, tfds_folder.find)
-LOOKED_FOR = {
-    "mnist": idx.LOOKED_FOR,
-    "fashion_mnist": idx.LOOKED_FOR,
-    "cifar10": cifar.LOOKED_FOR,
-    "imagenet64": imagenet.LOOKED_FOR,
+# Of each data set, the files that are looked for, and the readers of its formats.
+FORMATS = {
+    "mnist": (idx.LOOKED_FOR, [idx.find]),
+    "fashion_mnist": (idx.LOOKED_FOR, [idx.find]),
+    "cifar10": (cifar.LOOKED_FOR, [cifar.find_binary, cifar.find_python]),
+    "imagenet64": (imagenet.LOOKED_FOR, [imagenet.find]),
 }
 
 
@@ -29,16 +29,16 @@ def import_data(
     force: bool = False,
     say: Callable[[str], None] = print,
 ) -> Stored:
-    """Write a data set from the published files, or a folder of TFDS's, in the folder `source`.
+    """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
 
     Args:
       name: mnist, fashion_mnist, cifar10 or imagenet64.
       data_dir: where data sets are kept; `default_folder()` where None.
-      force: write it also where a sound copy is kept, and replace that.
-      say: told in a line what is done.
+      force: replace a valid copy as well.
+      say: called with one line per step.
 
     Raises:
-      UserError: no files, or missing, damaged or wrong ones; too little room; another process writes the same set.
+      UserError: files are missing, damaged or wrong; too little disk space; another process writes the same set.
         Nothing is left then, and an older copy stays.
 
     Example:
@@ -50,13 +50,9 @@ def import_data(
 
 
 def detect(data_set: DataSet, folder: Path) -> Source:
-    """The first format of a data set of which the folder has files.
-
-    Raises:
-      UserError: it has none, or not all, or they are damaged.
-    """
-    for finder in FINDERS:
-        if found := finder(data_set, folder):
-            return found
-    looked_for = f"{LOOKED_FOR[data_set.name]}, or {tfds_folder.LOOKED_FOR}"
-    raise UserError(f"no files of {data_set.name} in {folder}; looked for {looked_for}")
+    """The data set in the first format of which the folder has files; UserError where it has none, or bad ones."""
+    looked_for, finders = FORMATS[data_set.name]
+    for finder in (*finders, tfds_folder.find):
+        if source := finder(data_set, folder):
+            return source
+    raise UserError(f"no files of {data_set.name} in {folder}; looked for {looked_for}, or {tfds_folder.LOOKED_FOR}")

@@ -1,6 +1,6 @@
-"""Data sets from the network, by way of TFDS, which runs in a process of its own.
+"""Data sets from the network, by TFDS in a process of its own.
 
-That process can be ended at once, where TFDS would go on downloading, and what TFDS and TensorFlow print stays there.
+That process can be ended at once, where TFDS would go on downloading; and what TFDS and TensorFlow print stays there.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mnnjax.data import tfds_folder
-from mnnjax.data.sets import SPLITS, DataSet, by_hand, default_folder, find
+from mnnjax.data.sets import DataSet, by_hand, default_folder, find
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import Stored
 from mnnjax.data.writing import keep, part_folder, require_room
@@ -28,17 +28,11 @@ STALLED_SECONDS = 600
 def prepare(
     name: str, data_dir: Path | str | None = None, *, force: bool = False, say: Callable[[str], None] = print
 ) -> Stored:
-    """Download a data set with TFDS and write it.
-
-    Args:
-      name: mnist, fashion_mnist, cifar10 or imagenet64.
-      data_dir: where data sets are kept; `default_folder()` where None.
-      force: write it also where a sound copy is kept, and replace that.
-      say: told in a line what is done.
+    """Download a data set with TFDS and write it; the arguments are those of import_data.
 
     Raises:
-      UserError: TFDS is not installed, no network, a wrong checksum, too little room; another process writes the same
-        set. Nothing is left then, and an older copy stays.
+      UserError: TFDS is not installed, no network, a wrong checksum, too little disk space; another process writes the
+        same set. Nothing is left then, and an older copy stays.
     """
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     return keep(data_set, data_dir, lambda: _downloaded(data_set, data_dir, say), force, say)
@@ -48,7 +42,7 @@ def prepare(
 def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -> Iterator[Source]:
     tfds_folder.require_installed(*NEEDED)
     # TFDS writes the images twice, once to shuffle them; its download is gone before the arrays are written.
-    arrays = data_set.bytes({split: data_set.published(split) for split in SPLITS})
+    arrays = data_set.bytes(data_set.published)
     require_room(data_set, data_dir, data_set.download_bytes + 2 * arrays)
     with part_folder(data_set, data_dir, "tfds") as folder:
         say(f"{data_set.name}: TFDS downloads and prepares it, {size(data_set.download_bytes)} with what it unpacks")
@@ -60,11 +54,7 @@ def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -
 
 
 def _fetch(data_set: DataSet, folder: Path) -> None:
-    """Let TFDS prepare the set in a folder.
-
-    Raises:
-      UserError: it could not.
-    """
+    """Let TFDS prepare the set in a folder."""
     command = [sys.executable, "-m", "mnnjax.data.fetch", data_set.name, str(folder)]
     with (
         tempfile.TemporaryFile() as log,
@@ -86,7 +76,7 @@ def _fetch(data_set: DataSet, folder: Path) -> None:
 
 
 def _watch(data_set: DataSet, child: subprocess.Popen, folder: Path) -> None:
-    """Wait for the process; on a terminal, show how much there is."""
+    """Wait for the process; on a terminal, show the bytes so far."""
     seen, since = -1, time.monotonic()
     try:
         while child.poll() is None:

@@ -1,4 +1,4 @@
-"""Which data sets there are, and the folder they are kept in."""
+"""The known data sets, and the folder they are kept in."""
 
 import dataclasses
 import math
@@ -18,16 +18,14 @@ class DataSet:
 
     name: str
     tfds_name: str
-    """What TFDS calls it: NAME or NAME/CONFIG."""
+    """Its name in TFDS: NAME or NAME/CONFIG."""
     image_shape: tuple[int, int, int]
     """Height, width, channels."""
     classes: int
-    train: int
-    """Images published for training."""
-    test: int
-    """Images published for testing."""
+    published: dict[str, int]
+    """Images of the splits train and test."""
     download_bytes: int
-    """What TFDS downloads, and what it unpacks of that to the disk."""
+    """Bytes that TFDS downloads, and that it unpacks to the disk."""
     tfds_test_split: str = "test"
 
     @property
@@ -40,36 +38,28 @@ class DataSet:
         """The smallest of uint8 and uint16 that holds every class."""
         return np.dtype(np.uint8 if self.classes <= 256 else np.uint16)
 
-    def published(self, split: str) -> int:
-        """Images published in a split."""
-        return {"train": self.train, "test": self.test}[split]
-
     def bytes(self, counts: dict[str, int]) -> int:
-        """Bytes of the images and labels of so many images a split."""
+        """Bytes of the images and labels, for these numbers of images per split."""
         return sum(counts.values()) * (self.pixels + self.label_dtype.itemsize)
 
 
 DATA_SETS: dict[str, DataSet] = {
     data_set.name: data_set
     for data_set in (
-        DataSet("mnist", "mnist", (28, 28, 1), 10, 60_000, 10_000, 66_000_000),
-        DataSet("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, 86_000_000),
-        DataSet("cifar10", "cifar10", (32, 32, 3), 10, 50_000, 10_000, 355_000_000),
+        DataSet("mnist", "mnist", (28, 28, 1), 10, {"train": 60_000, "test": 10_000}, 66_000_000),
+        DataSet("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, {"train": 60_000, "test": 10_000}, 86_000_000),
+        DataSet("cifar10", "cifar10", (32, 32, 3), 10, {"train": 50_000, "test": 10_000}, 355_000_000),
         # The labels of TFDS's validation split are public, those of the challenge's test images are not.
         DataSet(
-            *("imagenet64", "imagenet_resized/64x64", (64, 64, 3), 1000, 1_281_167, 50_000, 14_100_000_000),
-            tfds_test_split="validation",
+            *("imagenet64", "imagenet_resized/64x64", (64, 64, 3), 1000),
+            *({"train": 1_281_167, "test": 50_000}, 14_100_000_000, "validation"),
         ),
     )
 }
 
 
 def find(name: str) -> DataSet:
-    """The data set of a name, its own or TFDS's.
-
-    Raises:
-      UserError: there is none.
-    """
+    """The data set of this name, which may be TFDS's; UserError where there is none."""
     for data_set in DATA_SETS.values():
         if name in (data_set.name, data_set.tfds_name):
             return data_set
@@ -77,18 +67,18 @@ def find(name: str) -> DataSet:
 
 
 def known_names() -> str:
-    """The names that `find` knows, for people."""
+    """The names that `find` accepts, for messages."""
     return ", ".join(d.name if d.name == d.tfds_name else f"{d.name} (or {d.tfds_name})" for d in DATA_SETS.values())
 
 
 def default_folder() -> Path:
     """Where data sets are kept: $MNNJAX_DATA_DIR, else $XDG_DATA_HOME/mnnjax, else ~/.local/share/mnnjax."""
-    if own := os.environ.get("MNNJAX_DATA_DIR"):
-        return Path(own).expanduser()
+    if folder := os.environ.get("MNNJAX_DATA_DIR"):
+        return Path(folder).expanduser()
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".local/share") / "mnnjax"
 
 
 def by_hand(data_set: DataSet) -> str:
-    """What to do where the network does not serve."""
+    """What to do where the network fails, for errors."""
     return f"run it again, or fetch the files elsewhere and run `mnnjax data import {data_set.name} --from DIR`"

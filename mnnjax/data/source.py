@@ -4,14 +4,14 @@ import contextlib
 import dataclasses
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 
 Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
 """Images, each flattened height-width-channel, and their labels."""
@@ -24,26 +24,32 @@ class Source:
     """A data set that lies somewhere in some format."""
 
     words: str
-    """What it is, for people; no paths."""
+    """What it is, in words; no paths."""
     counts: dict[str, int]
-    """Images of the splits train and test, as the format itself declares them."""
+    """Images of the splits train and test, as the format declares them."""
     blocks: Callable[[str], Iterator[Block]]
     """The rows of a split, in order, block by block; raises UserError where a file is damaged."""
 
 
+def complete(folder: Path, files: Mapping[str, Path | None]) -> dict[str, Path] | None:
+    """The files of a format by name: all of them, or None for none. UserError where only some are there."""
+    found = {name: path for name, path in files.items() if path is not None}
+    if not found:
+        return None
+    for name in files:
+        require(name in found, f"{folder} lacks {name}; put it there")
+    return found
+
+
 def block_rows(row_bytes: int) -> int:
-    """Rows of so many bytes that make a block."""
+    """The number of rows of row_bytes bytes each in a block."""
     return max(1, BLOCK_BYTES // row_bytes)
 
 
 def read_rows(
     file: IO[bytes], path: Path, rows: int, row_bytes: int
 ) -> Iterator[UInt8[np.ndarray, "block_rows row_bytes"]]:
-    """Exactly `rows` rows of row_bytes bytes each, up to the end of the file, block by block.
-
-    Raises:
-      UserError: the file ends before, or goes on after that.
-    """
+    """Exactly `rows` rows of row_bytes bytes each, block by block; UserError unless the file ends there."""
     done = 0
     while done < rows:
         count = min(block_rows(row_bytes), rows - done)
@@ -70,7 +76,7 @@ def with_labels(
 def to_rows(
     planar: UInt8[np.ndarray, "images pixels"], image_shape: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "images pixels"]:
-    """Images flattened channel-height-width, one plane a channel, flattened height-width-channel instead; image_shape
+    """Images flattened channel-height-width, one plane per channel, flattened height-width-channel instead; image_shape
     is (height, width, channels)."""
     height, width, channels = image_shape
     return planar.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(planar), -1)
@@ -83,13 +89,13 @@ def one_line(error: object) -> str:
 
 @contextlib.contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """What the readers of compressed files raise where one is damaged, as a UserError that names the file."""
+    """Turn what the readers of a damaged file raise into a UserError that names the file."""
     try:
         yield
     except UserError:
         raise
     except OSError as error:
-        # Without a number of the system's it is the gzip reader that complains.
+        # An error without the system's words comes from the gzip reader.
         reason = error.strerror or f"{one_line(error)}; fetch it again"
         raise UserError(f"{path} cannot be read: {reason}") from error
     except (EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""Reading the data sets that are kept: one folder each, with .npy arrays and a manifest of their sha256."""
+"""Reading stored data sets: one folder each, with .npy arrays and a manifest of their sha256."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLI
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A data set that lies ready; its images are memory-mapped, so a process reads only the rows it takes."""
+    """A stored data set; its images are memory-mapped, so a process reads only the rows that it uses."""
 
     name: str
     path: Path
@@ -25,13 +25,13 @@ class Stored:
     """Height, width, channels."""
     classes: int
     source: str
-    """What it was made from."""
+    """The format that it was made from."""
     counts: dict[str, int]
     """Images of the splits train and test."""
     bytes: int
     """Bytes of all its arrays."""
     digest: str
-    """sha256 over the sha256, size and shape of every array: equal where the data are."""
+    """sha256 over the sha256, size and shape of every array: equal if the data are."""
 
     def images(self, split: str) -> UInt8[np.ndarray, "images pixels"]:
         """The images of a split, "train" or "test", each flattened height-width-channel; read-only, memory-mapped."""
@@ -43,7 +43,7 @@ class Stored:
 
 
 class _Damaged(Exception):
-    """What is wrong with a stored data set."""
+    """A stored data set cannot be used; the message says why."""
 
 
 def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = False) -> Stored:
@@ -54,7 +54,7 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
       verify: read all arrays and compare their sha256, besides presence, size and header.
 
     Raises:
-      UserError: there is no such data set, or it is not there, or damaged.
+      UserError: the data set is unknown, missing or damaged.
 
     Example:
         mnist = open_stored("mnist")
@@ -73,18 +73,18 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
 
 
 def how_to_get(data_set: DataSet) -> str:
-    """The two commands that bring a data set."""
+    """The two commands that store a data set, for errors."""
     return f"run `mnnjax data prepare {data_set.name}` (or `mnnjax data import {data_set.name} --from DIR`)"
 
 
 def strangers(path: Path) -> list[str]:
-    """Names in a data set's folder that are none of its files: a user's own, not to be replaced."""
-    own = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
-    return sorted(p.name for p in path.iterdir() if p.name not in own) if path.is_dir() else []
+    """The names in a data set's folder that are not its files: a user's own, not to be replaced."""
+    known = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
+    return sorted(p.name for p in path.iterdir() if p.name not in known)
 
 
 def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
-    """What is kept: for each known data set its name, train and test (images), bytes, path, and state.
+    """For each known data set its name, train and test (images), bytes, path, and state.
 
     The state is "verified", "not verified" without `verify`, "absent: ...", or what is wrong; the numbers are None
     unless it can be used. `data_dir` and `verify` are those of open_stored.

@@ -1,6 +1,7 @@
 """A folder that TFDS has prepared, here or elsewhere; TFDS is imported when one is read, TensorFlow if it must be."""
 
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -21,49 +22,35 @@ LIGHT_FORMATS = ("array_record", "parquet")
 
 
 def find(data_set: DataSet, folder: Path) -> Source | None:
-    """The set as TFDS prepared it: in the folder itself, its NAME/CONFIG/VERSION below, or its VERSION; else None.
-
-    Raises:
-      UserError: it is another set, TFDS or TensorFlow is not installed, or TFDS cannot read it.
-    """
+    """The set as TFDS prepared it, in an order of its own: in the folder itself, or in its VERSION or
+    NAME/CONFIG/VERSION; None where there is none, UserError where it is another set or cannot be read."""
     home = _home(data_set, folder)
-    return None if home is None else read(data_set, home)
-
-
-def read(data_set: DataSet, folder: Path) -> Source:
-    """The set in a folder that holds TFDS's dataset_info.json. TFDS keeps the images in a shuffled order of its own.
-
-    Raises:
-      UserError: as `find`.
-    """
+    if home is None:
+        return None
     try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        info = json.loads((home / INFO).read_text(encoding="utf-8"))
         name, file_format = info["name"], info.get("fileFormat", "tfrecord")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / INFO} is damaged ({one_line(error)}); copy the folder again") from error
+        raise UserError(f"{home / INFO} is damaged ({one_line(error)}); copy the folder again") from error
     found = "/".join(part for part in (name, info.get("configName")) if part)
-    require(found == data_set.tfds_name, f"{folder} holds {found} and not {data_set.tfds_name}; give another folder")
+    require(found == data_set.tfds_name, f"{home} holds {found} and not {data_set.tfds_name}; give another folder")
     light = file_format in LIGHT_FORMATS
     require_installed("tensorflow_datasets", *(() if light else ("tensorflow",)))
     quieten()
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(home)
         builder.info.splits[data_set.tfds_test_split]
         return from_builder(data_set, builder, light)
     except UserError:
         raise
     except Exception as error:  # TFDS passes on what its readers raise
-        raise _unreadable(folder, error) from error
+        raise _unreadable(home, error) from error
 
 
 def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
-    """The set that a TFDS builder has prepared; `light` without TensorFlow.
-
-    Raises:
-      UserError: its images have another shape; and its blocks, where TFDS cannot read them.
-    """
+    """The set that a TFDS builder has prepared; `light`: without TensorFlow. UserError for images of another shape."""
     names = {"train": "train", "test": data_set.tfds_test_split}
     shape = tuple(builder.info.features["image"].shape)
     require(
@@ -84,7 +71,7 @@ def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
                     yield _block(data_set, [splits[split][i] for i in range(start, stop)])
             else:
                 yield from _tensorflow_blocks(data_set, builder, names[split], rows)
-        except Exception as error:  # as in `read`
+        except Exception as error:  # as in `find`
             raise _unreadable(builder.data_dir, error) from error
 
     return Source(f"TFDS {data_set.tfds_name} {builder.version}", counts, blocks)
@@ -98,7 +85,7 @@ def require_installed(*modules: str) -> None:
 
 
 def quieten() -> None:
-    """Keep what TensorFlow, and TFDS's advice, would log from a process's output; before either is imported."""
+    """Silence the logs of TensorFlow and TFDS; to be called before either is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -115,14 +102,9 @@ def _tensorflow_blocks(data_set: DataSet, builder, split: str, rows: int) -> Ite
 
     # One file after the other: the order is then that of the files.
     config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
-    examples = []
-    for example in tfds.as_numpy(builder.as_dataset(split=split, read_config=config)):
-        examples.append(example)
-        if len(examples) == rows:
-            yield _block(data_set, examples)
-            examples = []
-    if examples:
-        yield _block(data_set, examples)
+    examples = iter(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
+    while chosen := list(itertools.islice(examples, rows)):
+        yield _block(data_set, chosen)
 
 
 def _block(data_set: DataSet, examples: list[dict]) -> Block:

@@ -1,4 +1,4 @@
-"""Writing a data set: beside its place, block by block, and moved there when all is on the disk."""
+"""Writing a data set: block by block into a folder beside its place, which is moved there when it is complete."""
 
 import contextlib
 import fcntl
@@ -19,7 +19,7 @@ from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
 from mnnjax.errors import DISK_FULL, UserError, require
 from mnnjax.wording import size
 
-# Left free on the disk.
+# Bytes left free on the disk.
 SPARE_BYTES = 1 << 20
 
 
@@ -30,11 +30,9 @@ def keep(
     force: bool,
     say: Callable[[str], None],
 ) -> Stored:
-    """Write the data set that `open_source` opens, unless a sound copy is kept already and not `force`.
+    """Write the data set that `open_source` opens; a valid copy is replaced only with `force`.
 
-    Raises:
-      UserError: what `open_source` raises; too little room, a damaged source, a label that is no class; another
-        process is at it. Nothing is left then, and an older copy stays.
+    UserError from `open_source` and `write`, and where another process writes the set. Then an older copy stays.
     """
     with sole_writer(data_set, data_dir):
         if _is_kept(data_set, data_dir, force, say):
@@ -43,7 +41,7 @@ def keep(
             write(data_set, source, data_dir, say)
         stored = open_stored(data_set.name, data_dir)
     for split in SPLITS:
-        count, published = stored.counts[split], data_set.published(split)
+        count, published = stored.counts[split], data_set.published[split]
         if count != published:
             say(f"note: {count} {split} images, {published} expected; what is there is kept")
     say(f"{data_set.name}: {size(stored.bytes)} in {stored.path}, from {stored.source}")
@@ -70,10 +68,9 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
 
 @contextlib.contextmanager
 def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
-    """Hold the data set's lock, which the system frees however the process ends, and clear what killed ones left.
+    """Hold the data set's lock, which the system frees however the process ends, and remove what killed processes left.
 
-    Raises:
-      UserError: another process holds it, or the folder cannot be written in; also for an OSError within.
+    UserError where another process holds it, and for any OSError within.
     """
     with _disk_errors(data_set, data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +88,7 @@ def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def part_folder(data_set: DataSet, data_dir: Path, purpose: str) -> Iterator[Path]:
-    """A new folder beside the data set's place, gone at the end unless it was moved away; within `sole_writer`."""
+    """A new folder beside the data set's place, removed at the end unless it was moved; within `sole_writer`."""
     part = data_dir / f".{data_set.name}.{os.getpid()}.{purpose}.part"
     try:
         part.mkdir()
@@ -101,7 +98,7 @@ def part_folder(data_set: DataSet, data_dir: Path, purpose: str) -> Iterator[Pat
 
 
 def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
-    """Raise UserError unless so many bytes are free where the data set is to be kept."""
+    """Raise UserError unless `needed` bytes are free in the folder of the data sets."""
     free = shutil.disk_usage(data_dir).free
     require(
         free >= needed + SPARE_BYTES,
@@ -113,9 +110,7 @@ def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
 def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
     """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`.
 
-    Raises:
-      UserError: too little room, a damaged source, or a label that is no class. Nothing is left then, and an older
-        copy stays.
+    UserError for too little disk space, a damaged source or an invalid label. Then an older copy stays.
     """
     for split in SPLITS:
         require(source.counts[split] > 0, f"{data_set.name}: the {source.words} hold no {split} images")
@@ -161,7 +156,7 @@ def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) ->
 
 
 class _Array:
-    """An .npy file written block by block; written, not memory-mapped, since a full disk kills a process that maps."""
+    """An .npy file written block by block; not memory-mapped, since a full disk would kill the process."""
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]):
         self._file = open(path, "wb")  # noqa: SIM115
@@ -183,7 +178,7 @@ class _Array:
         self._put(np.ascontiguousarray(rows, self._dtype).reshape(-1).view(np.uint8).data)
 
     def finish(self) -> dict:
-        """Bring it to the disk; what the manifest says of it."""
+        """Sync the file to the disk; returns its entry of the manifest."""
         _sync(self._file)
         return {"bytes": self._file.tell(), "sha256": self._digest.hexdigest(), "shape": self._shape}
 

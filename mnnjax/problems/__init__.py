@@ -10,33 +10,23 @@ from jaxtyping import Array, Float
 
 from mnnjax.config import Problem
 from mnnjax.problems.gaussian import draw_inputs, random_labels, teacher_labels
-from mnnjax.problems.images import Images, draw_images, nominal_shape, open_images, patches
+from mnnjax.problems.images import Images, draw_images, nominal_shape, open_images
 from mnnjax.problems.whitening import Whitening, fit_whitening
 
 __all__ = [
-    "Images",
-    "Whitening",
-    "draw_images",
-    "draw_inputs",
-    "fit_whitening",
-    "make_problem",
-    "nominal_shape",
-    "open_images",
-    "patches",
-    "random_labels",
-    "teacher_labels",
-]
+    "Images", "Whitening", "draw_images", "draw_inputs", "fit_whitening", "make_problem", "nominal_shape",
+    "open_images", "random_labels", "teacher_labels",
+]  # fmt: skip
 
 Draw = Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]
 
 
 def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeLike) -> Draw:
-    """The pure function draw(key, N) -> X (rows, d0), y (rows,) that draws one repetition's data.
+    """The pure function draw(key, N, teacher_key=None) -> X (rows, d0), y (rows,) that draws one repetition's data.
 
-    Only the first N <= rows rows are points, the rest are zero; they do not depend on `rows`. Of the problem the kinds
-    of inputs and labels count, not d0 and N. rho is the slope of the teacher's hidden units; draw(key, N, teacher_key)
-    takes the teacher from a key of its own, for parts of one problem. Images are not drawn but read (draw_images): of
-    them the function raises ValueError.
+    The first N <= rows rows are points, which do not depend on `rows`; the others are zero. Of the problem the kinds of
+    inputs and labels count, not d0 and N. rho is the slope of the teacher's hidden units; teacher_key, for parts of
+    one problem, is the teacher's own key. draw raises ValueError for images, which are read (draw_images).
 
     Example:
         draw = make_problem(Problem(d0=(20,), N=(200,)), rows=200, d0=20, rho=0.0, dtype=jnp.float32)
@@ -44,8 +34,6 @@ def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeL
     """
 
     def draw(key, N, teacher_key=None):
-        """X (rows, d0), y (rows,) of one repetition: the first N rows are points, the rest zero; teacher_key: of the
-        teacher, else it comes from key."""
         if problem.is_image:
             raise ValueError(f"problem: {problem.inputs} are images; read them with draw_images")
         key_X, key_y = jax.random.split(key)

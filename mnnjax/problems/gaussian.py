@@ -1,7 +1,7 @@
-"""Near-isotropic inputs and the labels that go with them: Assumptions 1 and 5.
+"""Near-isotropic inputs, and random or teacher's labels: Assumptions 1 and 5.
 
-Draws of more rows begin with the draws of fewer from the same key (JAX's partitionable Threefry), so a problem of N
-points padded to more rows has the N points of the problem without padding.
+Draws of more rows begin with the draws of fewer rows from the same key (JAX's partitionable Threefry), so padding
+changes no point.
 """
 
 import jax
@@ -14,10 +14,10 @@ from mnnjax.network import leaky_relu
 
 
 def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype: DTypeLike) -> Float[Array, "N d0"]:
-    """X (N, d0) with independent rows, of covariance identity but for the last kind.
+    """X (N, d0) with independent rows.
 
-    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1) or
-      "uniform" (on [0, 1]^d0).
+    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1): all
+      of covariance identity; or "uniform" (on [0, 1]^d0).
 
     Raises:
       ValueError: another kind.

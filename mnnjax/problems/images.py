@@ -14,19 +14,8 @@ from mnnjax import data
 from mnnjax.config import Problem
 from mnnjax.errors import UserError, require
 from mnnjax.problems.gaussian import random_labels
-from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, patches, read_patches
+from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, read_patches
 from mnnjax.problems.whitening import Whitening
-
-__all__ = [
-    "Images",
-    "chosen_rows",
-    "class_groups",
-    "draw_images",
-    "image_labels",
-    "nominal_shape",
-    "open_images",
-    "patches",
-]
 
 PATCH_SIZES = {"patches32": 32, "patches64": 64}
 
@@ -39,9 +28,9 @@ class Images:
     upper: Int[np.ndarray, " N"]
     """1 in the upper group of classes, 0 in the lower."""
     read: Callable[[Int[np.ndarray, " rows"]], UInt8[np.ndarray, "rows pixels"]]
-    """The images of given numbers, 0 to N - 1; no others are read."""
+    """The images with the given indices, 0 to N - 1; no others are read."""
     digest: str
-    """Names the content: a checksum, or where the images come from."""
+    """Identifies the content: a checksum, or where the images come from."""
     held_out: "Images | None" = None
     """The test split, where it is not trained on."""
 
@@ -52,7 +41,7 @@ class Images:
 
 
 def nominal_shape(problem: Problem) -> tuple[int, int] | None:
-    """(number of images, d0) as published, before anything is read: whitening may yet drop directions. None where
+    """(number of images, d0) as published, known before anything is read; whitening may drop directions. None where
     inputs are drawn."""
     if problem.inputs in PATCH_SIZES:
         size = PATCH_SIZES[problem.inputs]
@@ -62,18 +51,18 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
     if not problem.is_image:
         return None
     known = data.DATA_SETS[problem.inputs]
-    return known.train + (known.test if problem.split == "all" else 0), known.pixels
+    return sum(known.published.values()) if problem.split == "all" else known.published["train"], known.pixels
 
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
-    """The images of a problem, of its chosen split and classes; with labels="random", of all classes.
+    """The images of a problem's split and classes; with labels="random", of all classes.
 
     Args:
-      data_dir: where `mnnjax data` keeps its sets; None is its default folder.
-      verify: whether the sets' checksums are computed.
+      data_dir: the folder of `mnnjax data`; None is its default.
+      verify: whether the checksums of the data sets are computed.
 
     Raises:
-      UserError: the data are not there or damaged, or have no images of a group of classes.
+      UserError: the data are missing or damaged, or have no images of a group of classes.
 
     Example:
         images = open_images(Problem("mnist", "classes", upper_classes=(0,)))
@@ -105,8 +94,8 @@ def _read_joined(arrays: Sequence[np.ndarray], rows: Int[np.ndarray, " rows"]) -
     result = np.empty((len(rows), arrays[0].shape[1]), np.uint8)
     first = 0
     for array in arrays:
-        own = (rows >= first) & (rows < first + len(array))
-        result[own] = array[rows[own] - first]
+        inside = (rows >= first) & (rows < first + len(array))
+        result[inside] = array[rows[inside] - first]
         first += len(array)
     return result
 
@@ -126,11 +115,8 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
 
 
 def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The classes of the lower and of the upper label, among 0 ... classes - 1.
-
-    Raises:
-      UserError: a class that the data do not have, or a group without any class.
-    """
+    """The classes of the lower and of the upper label, among 0 ... classes - 1; UserError for an unknown class, or a
+    group without classes."""
     lower, upper = problem.lower_classes, problem.upper_classes
     largest = max((*lower, *upper), default=0)
     if largest >= classes:
@@ -144,15 +130,15 @@ def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple
 
 
 def chosen_rows(images: Images, key: PRNGKeyArray, N: int) -> Int[np.ndarray, " N"]:
-    """The numbers of the N images of one repetition, drawn without replacement from its key."""
+    """The indices of the N images of one repetition, drawn without replacement from its key."""
     return np.asarray(jax.random.permutation(jax.random.split(key)[0], images.N)[:N])
 
 
 def draw_images(
     problem: Problem, images: Images, whitening: Whitening, key: PRNGKeyArray, rows: int, N: int, dtype: DTypeLike
 ) -> tuple[Float[np.ndarray, "rows d0"], Float[np.ndarray, " rows"]]:
-    """X (rows, d0) and y (rows,) of one repetition, like the function that problems.make_problem makes: the first N
-    rows are points, which the key chooses, the others zero.
+    """X (rows, d0) and y (rows,) of one repetition, as make_problem's function draws them: the first N rows are
+    points, chosen by the key; the others are zero.
 
     Example:
         problem = Problem("digits", "classes")
@@ -168,7 +154,7 @@ def draw_images(
 
 
 def image_labels(problem: Problem, upper: Int[np.ndarray, " N"], key: PRNGKeyArray) -> Int[np.ndarray, " N"]:
-    """y (N,) as the problem writes it: of the classes, or at random from the repetition's key."""
+    """y (N,) in the problem's label values: from the classes, or at random from the repetition's key."""
     if problem.labels == "random":
         upper = np.asarray(random_labels(jax.random.split(key)[1], len(upper), np.int64))
     return problem.labels_of(upper)

@@ -23,38 +23,27 @@ def photographs() -> UInt8[np.ndarray, "2 427 640 3"]:
     return np.stack(load_sample_images().images)
 
 
-def patches(size: int, N: int) -> tuple[UInt8[np.ndarray, "N pixels"], Int[np.ndarray, " N"]]:
-    """The first N patches of size x size x 3, flattened, and the photograph (0 or 1) each is of.
-
-    Raises:
-      ValueError: another size than 32 and 64, or more than COUNTS[size] patches.
-    """
-    if size not in COUNTS or not 0 < N <= COUNTS[size]:
-        raise ValueError(f"size, N: {size}, {N}; sizes and most patches are {COUNTS}")
-    return read_patches(np.arange(N), size), patch_classes(size)[:N]
-
-
 def patch_pixels(size: int) -> int:
     """Numbers in a patch."""
     return 3 * size**2
 
 
 def patch_classes(size: int) -> Int[np.ndarray, " N"]:
-    """Which photograph (0 or 1) each of the COUNTS[size] patches is of."""
+    """The photograph (0 or 1) that each of the COUNTS[size] patches comes from."""
     return _places(np.arange(COUNTS[size]), size)[0]
 
 
 def read_patches(rows: Int[np.ndarray, " rows"], size: int) -> UInt8[np.ndarray, "rows pixels"]:
-    """The patches of the given numbers, each size x size x 3, flattened in this order."""
+    """The patches with the given indices, each size x size x 3, flattened in this order."""
     photo, orientation, top, left = _places(np.asarray(rows), size)
     offsets = np.arange(size)
     windows = photographs()[
         photo[:, None, None], (top[:, None] + offsets)[:, :, None], (left[:, None] + offsets)[:, None, :]
     ]
     for turn in range(ORIENTATIONS):
-        own = orientation == turn
-        turned = np.rot90(windows[own], turn % 4, axes=(1, 2))
-        windows[own] = turned[:, :, ::-1] if turn >= 4 else turned
+        chosen = orientation == turn
+        turned = np.rot90(windows[chosen], turn % 4, axes=(1, 2))
+        windows[chosen] = turned[:, :, ::-1] if turn >= 4 else turned
     return windows.reshape(len(windows), patch_pixels(size))
 
 

@@ -7,7 +7,6 @@ the order of its terms; tiles are added in float64. The result depends on neithe
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +17,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
 
-from mnnjax.jax_setup import Device
+from mnnjax.jax_setup import Device, cores
 
 # Directions whose variance is at most this fraction of the largest one's are dropped. Rounding leaves about 1e-16 in
 # directions that hold nothing, and bends a direction of relative variance v by about 1e-16 / v.
@@ -27,7 +26,7 @@ NEAR_NULL = 1e-10
 CONSTANT = 1e-14
 BLOCK_ROWS, TILE_ROWS, CHUNK_ROWS = 4096, 1024, 256
 SHIFT = 128
-# Directions of more pixels are found by all cores.
+# With more pixels than this, all cores compute the directions.
 MANY_PIXELS = 2000
 
 Read = Callable[[np.ndarray], UInt8[np.ndarray, "rows pixels"]]
@@ -43,7 +42,7 @@ class Whitening:
 
     @property
     def d0(self) -> int:
-        """How many coordinates are left of the pixels."""
+        """The number of coordinates that are left of the pixels."""
         return self.transform.shape[1]
 
     def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
@@ -53,28 +52,28 @@ class Whitening:
         """
         result = np.empty((len(images), self.d0), dtype)
 
-        def one(start: int) -> None:
+        def whiten_chunk(start: int) -> None:
             rows = slice(start, start + CHUNK_ROWS)
             result[rows] = (images[rows] - self.mean) @ self.transform
 
         starts = range(0, len(images), CHUNK_ROWS)
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(one, starts))
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(whiten_chunk, starts))
         return result
 
 
 def fit_whitening(
     read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[Device] | None = None
 ) -> Whitening:
-    """The whitening of N images (section 4, Table 1), from blocks of at most BLOCK_ROWS of them on all devices at once.
+    """The whitening of N images (section 4, Table 1); all devices sum at once, in blocks of at most BLOCK_ROWS images.
 
-    Directions with at most NEAR_NULL times the largest variance are dropped, and constant pixels, so d0 <= pixels.
+    Constant pixels, and directions with at most NEAR_NULL times the largest variance, are dropped, so d0 <= pixels.
 
     Args:
       read: indices in 0 ... N - 1 -> images (rows, pixels).
-      kind: "pca", d0 coordinates along the principal directions, of falling variance; or "zca", these turned back to
-        the pixels that vary (d0 of them; dropped directions then stay zero).
-      devices: those that sum; None takes JAX's default device.
+      kind: "pca", d0 coordinates along the principal directions, by falling variance; or "zca", these turned back to
+        the d0 pixels that vary (dropped directions stay zero).
+      devices: the devices that sum; None is JAX's default device.
 
     Raises:
       ValueError: another kind, or no pixel varies.
@@ -115,8 +114,7 @@ def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     if not varies.any():
         return SHIFT + sums / N, varies, None, None
     # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
-    cores = os.cpu_count() if varies.sum() > MANY_PIXELS else None
-    with threadpool_limits(limits=cores, user_api="blas"):
+    with threadpool_limits(limits=cores() if varies.sum() > MANY_PIXELS else None, user_api="blas"):
         variances, directions = np.linalg.eigh(covariance[np.ix_(varies, varies)])
     return SHIFT + sums / N, varies, variances, directions
 

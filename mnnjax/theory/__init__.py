@@ -23,7 +23,6 @@ from mnnjax.theory.expressions import (
     log_crossover,
     log_volume_global,
     log_volume_ratio,
-    log_volume_ratio_theorem10,
     log_volume_ratio_theorem10_last,
     log_volume_suboptimal,
     log_volume_suboptimal_corollary7,
@@ -31,19 +30,7 @@ from mnnjax.theory.expressions import (
 )
 
 __all__ = [
-    "Assumption",
-    "assumptions",
-    "bounds_table",
-    "d1_star",
-    "delta",
-    "format_bounds",
-    "gamma",
-    "log_crossover",
-    "log_volume_global",
-    "log_volume_ratio",
-    "log_volume_ratio_theorem10",
-    "log_volume_ratio_theorem10_last",
-    "log_volume_suboptimal",
-    "log_volume_suboptimal_corollary7",
-    "product_from_which_ratio_is_negative",
-]
+    "Assumption", "assumptions", "bounds_table", "d1_star", "delta", "format_bounds", "gamma", "log_crossover",
+    "log_volume_global", "log_volume_ratio", "log_volume_ratio_theorem10_last", "log_volume_suboptimal",
+    "log_volume_suboptimal_corollary7", "product_from_which_ratio_is_negative",
+]  # fmt: skip

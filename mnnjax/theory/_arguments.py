@@ -1,4 +1,4 @@
-"""Checks of single numbers: one line that names the argument and how to mend it."""
+"""Checks of single numbers: one line that names the argument and says what to give."""
 
 import math
 from typing import Any
@@ -34,9 +34,9 @@ def finite_number(name: str, value: Any) -> float:
 
 def in_range(name: str, value: Any) -> float:
     """A number from SMALLEST[name] to LARGEST."""
-    number, (minimum, mend) = finite_number(name, value), SMALLEST[name]
+    number, (minimum, hint) = finite_number(name, value), SMALLEST[name]
     if number < minimum:
-        raise UserError(f"{name}: {number:.15g} is too small; {mend}")
+        raise UserError(f"{name}: {number:.15g} is too small; {hint}")
     if number > LARGEST:
         raise UserError(f"{name}: {number:.15g} is too large; give at most {LARGEST:g}")
     return number

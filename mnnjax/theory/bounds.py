@@ -5,14 +5,13 @@ import math
 
 from mnnjax.theory._arguments import whole_numbers
 from mnnjax.theory.assumptions import assumptions
+from mnnjax.theory.expressions import d1_star as construction_units
 from mnnjax.theory.expressions import (
-    d1_star,
     delta,
     gamma,
     log_crossover,
     log_volume_global,
     log_volume_ratio,
-    log_volume_ratio_theorem10,
     log_volume_ratio_theorem10_last,
     log_volume_suboptimal,
     log_volume_suboptimal_corollary7,
@@ -26,10 +25,6 @@ NO_GUARANTEE = (
 )
 
 
-def _construction(N: int, d0: int) -> dict:
-    return dict(zip(ROW, ("d1*", "Theorem 8", "4 ceil(N / (2 d0 - 2))", d1_star(N, d0), "exact", False), strict=True))
-
-
 def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> dict:
     """Every expression of section 4, every assumption and the ratio's crossover at one size, ready for JSON (no NaN or
     infinity).
@@ -39,40 +34,43 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
     """
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     size = N, d0, d1, eps, rho
-    slope, ratio, fails = gamma(eps, d0 / N, rho), log_volume_ratio(*size, d1_star), delta(N, d0)
+    volume, ratio, fails = log_volume_suboptimal(*size), log_volume_ratio(*size, d1_star), delta(N, d0)
     corollary = log_volume_suboptimal_corollary7(*size, fails) if fails < 1 else None
     suboptimal, last = "-gamma_eps N^(3/4) (d0 d1)^(1/4)", log_volume_ratio_theorem10_last(N, d0, eps, rho)
     teacher = None if d1_star is None else float(d1_star)
     units = "d1* = 2N/d0" if teacher is None else f"d1* = {teacher:g}"
     dropped, empty = "the limit's statement, V(G) has dropped out: not about this size", "says nothing at this size"
     no_corollary, no_ratio = corollary is None or corollary >= 0, N == 1 or ratio >= 0
-    gamma_is = "0.23 eps^(3/4)" if rho == 0 else "0.23 max(d0/N, eps)^(3/4)"
+    gamma_is, gamma_remark = "0.23 max(d0/N, eps)^(3/4)", "d0/N at this size for its limit"
+    if rho == 0:
+        gamma_is, gamma_remark = "0.23 eps^(3/4)", ""
     rows = [
-        ("gamma_eps", "Definition 5", gamma_is, slope, "" if rho == 0 else "d0/N at this size for its limit"),
-        ("log E V(L_eps)", "Theorem 6", suboptimal, log_volume_suboptimal(*size), ""),
+        ("gamma_eps", "Definition 5", gamma_is, gamma(eps, d0 / N, rho), gamma_remark),
+        ("log E V(L_eps)", "Theorem 6", suboptimal, volume, ""),
         ("log V(L_eps)", "Corollary 7", f"{suboptimal} - log delta", corollary, empty * no_corollary),
         ("log V(G)", "Theorem 9", f"-d1* d0 log N, {units}", log_volume_global(N, d0, d1_star), ""),
         ("log V(G)", "Theorem 9, last", "-2 N log N", log_volume_global(N, d0), ""),
         ("log V(L_eps)/V(G)", "Theorems 6 and 9", f"{suboptimal} + d1* d0 log N", ratio, empty * no_ratio),
-        ("log V(L_eps)/V(G)", "Theorem 10", suboptimal, log_volume_ratio_theorem10(*size), dropped),
+        ("log V(L_eps)/V(G)", "Theorem 10", suboptimal, volume, dropped),
         ("log V(L_eps)/V(G)", "Theorem 10, last", "-gamma_eps N log N", last, dropped),
         ("delta", "Theorem 9", "sqrt(8/pi) d0^(-1/2) + 2 d0^(1/2) sqrt(log d0) / N", fails, empty * (fails >= 1)),
     ]
+    construction = ("d1*", "Theorem 8", "4 ceil(N / (2 d0 - 2))", construction_units(N, d0), "exact", False)
     log = log_crossover(N, d0, eps, rho, d1_star)
-    product, log_N, log_d0 = N > 1 and log < 700, math.log(N), math.log(d0)
+    is_finite, log_N, log_d0 = N > 1 and log < 700, math.log(N), math.log(d0)
     return {
         "sizes": {"N": N, "d0": d0, "d1": d1, "eps": float(eps), "rho": float(rho), "d1_star": teacher},
         "note": NO_GUARANTEE,
         "expressions": [dict(zip(ROW, (*row, True), strict=True)) for row in rows],
-        "construction": _construction(N, d0),
+        "construction": dict(zip(ROW, construction, strict=True)),
         "assumptions": [dataclasses.asdict(assumption) for assumption in assumptions(*size, d1_star)],
         "crossover": {
             "condition": f"gamma_eps N^(3/4) (d0 d1)^(1/4) > d1* d0 log N, {units}",
             "leading_order": True,
             "log_d0_d1": log if N > 1 else None,
-            "d0_d1": math.exp(log) if product else None,
-            "d0_d1_over_N": math.exp(log - log_N) if product else None,
-            "d1": math.exp(log - log_d0) if product else None,
+            "d0_d1": math.exp(log) if is_finite else None,
+            "d0_d1_over_N": math.exp(log - log_N) if is_finite else None,
+            "d1": math.exp(log - log_d0) if is_finite else None,
             "d1_is_below_N": log - log_d0 < log_N if N > 1 else None,
             "is_negative_here": ratio < 0 if N > 1 else None,
         },

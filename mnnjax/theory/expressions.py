@@ -64,25 +64,17 @@ def log_volume_global(N: int, d0: int, d1_star: float | None = None) -> float:
 def log_volume_ratio(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> float:
     """-gamma_eps N^(3/4) (d1 d0)^(1/4) + d1* d0 log N: Theorem 6 minus Theorem 9, the ratio's exponent at this size.
 
-    Theorem 10 drops the second term, at trainable sizes usually the larger by far: it says nothing unless negative.
+    It says nothing unless it is negative. Theorem 10, the limit's statement, drops the second term, which is usually
+    by far the larger at trainable sizes; what is left is `log_volume_suboptimal`, with probability 1 - `delta(N, d0)`.
     A natural logarithm; leading order in the logarithm only: not a bound at finite N. d1_star: see `log_volume_global`.
     """
     return log_volume_suboptimal(N, d0, d1, eps, rho) - log_volume_global(N, d0, d1_star)
 
 
-def log_volume_ratio_theorem10(N: int, d0: int, d1: int, eps: float, rho: float) -> float:
-    """log V(L_eps) / V(G) <=. -gamma_eps N^(3/4) (d1 d0)^(1/4), Theorem 10, with probability 1 - `delta(N, d0)`.
-
-    The limit's statement: V(G) has dropped out, so it is negative at every size; `log_volume_ratio` keeps V(G).
-    A natural logarithm; leading order in the logarithm only: not a bound at finite N.
-    """
-    return log_volume_suboptimal(N, d0, d1, eps, rho)
-
-
 def log_volume_ratio_theorem10_last(N: int, d0: int, eps: float, rho: float) -> float:
     """log V(L_eps) / V(G) <=. -gamma_eps N log N, the last expression of Theorem 10.
 
-    Weaker than the one before it where d0 d1 >= N log^4 N (Assumption 4). 0 at N = 1, where it is empty.
+    Weaker than Theorem 10's first expression where d0 d1 >= N log^4 N (Assumption 4). 0 at N = 1, where it is empty.
     A natural logarithm; leading order in the logarithm only: not a bound at finite N.
     """
     N, d0 = whole_numbers(N=N, d0=d0)

@@ -1,5 +1,5 @@
-"""What a trained network is measured by: in float64, whatever precision trained it. ValueErrors are raised by all that
-need it while jax_enable_x64 is off."""
+"""What a trained network is measured by: in float64, whatever precision trained it. All functions raise UserError while
+jax_enable_x64 is off."""
 
 import functools
 from collections.abc import Callable
@@ -17,34 +17,34 @@ from mnnjax.network import MNN, leaky_relu
 
 
 class Evaluation(NamedTuple):
-    """Of a network on N points, in float64; of several networks, each field has them as leading axis."""
+    """The measures of a network on N points, in float64; for several networks, each field has them as leading axis."""
 
     mse: Float[Array, ""]
     """|e|^2 / N (eq 2.3)."""
     mce: Float[Array, ""]
-    """The fraction of points misclassified, in [0, 1]."""
+    """The fraction of points that are misclassified, in [0, 1]."""
     min_abs_neural_input: Float[Array, ""]
     """The minimum over points, units and hidden layers of |neural input| (Figure 5.2)."""
     first_order_residual: Float[Array, ""]
-    """|(A o X) e| / N (eq 3.2), of the last hidden layer and its inputs X."""
+    """|(A o X) e| / N (eq 3.2), for the last hidden layer and its inputs X."""
 
 
 class Sums(NamedTuple):
-    """What an Evaluation is made of, over some of the points (add_sums, from_sums)."""
+    """What an Evaluation is made of, over a part of the points (add_sums, from_sums)."""
 
     squares: Float[Array, ""]
     """|e|^2."""
     wrong: Float[Array, ""]
-    """How many points are misclassified."""
+    """The number of points that are misclassified."""
     smallest: Float[Array, ""]
     """The smallest |neural input|."""
     stationarity: Float[Array, "d1 inputs"]
-    """(A o X) e, one row a neuron of the last hidden layer; with biases the last input is the constant 1."""
+    """(A o X) e, one row per neuron of the last hidden layer; with biases the last input is the constant 1."""
 
 
 def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Sums]:
-    """The pure function sums(params, X, y, weights) -> Sums in float64: of X (rows, d0) and y (rows,), those whose
-    weight is 1; it is 0 for padding."""
+    """The pure function sums(params, X, y, weights) -> Sums in float64, over the rows of X (rows, d0) and y (rows,)
+    with weight 1; padding has weight 0."""
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.float64)
 
     def sums(params, X, y, weights) -> Sums:
@@ -60,7 +60,7 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
         if network.bias:
             h = jnp.hstack([h, jnp.ones((h.shape[0], 1))])
         A = jnp.where(neural_inputs[-1] > 0, 1.0, network.rho)
-        # Not weights * e: a padding row may hold what is no number.
+        # Not weights * e: a padding row may hold NaN.
         e = jnp.where(is_point, objective.residual(output, y), 0)
         wrong = objective.misclassified(output, y, problem.threshold)
         return Sums(
@@ -74,13 +74,13 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
 
 
 def add_sums(a: Sums, b: Sums) -> Sums:
-    """The sums over the points of both; leading axes stay."""
+    """The sums over the points of both, with any leading axes."""
     added = jax.tree.map(lambda x, y: x + y, a, b)
     return added._replace(smallest=jnp.minimum(a.smallest, b.smallest))
 
 
 def from_sums(sums: Sums, N: float | Float[Array, "..."]) -> Evaluation:
-    """The evaluation of N points (a number, or one for each network) from their sums; leading axes stay."""
+    """The evaluation of N points (a number, or one per network) from their sums, with any leading axes."""
     size = jnp.sqrt(jnp.sum(jnp.square(sums.stationarity), axis=(-2, -1)))
     return Evaluation(sums.squares / N, sums.wrong / N, sums.smallest, size / N)
 
@@ -89,8 +89,7 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
     """The pure function evaluate(params, X, y, N) -> Evaluation, of one network in float64.
 
     params are those of network.MNN with `hidden_layers` layers of width d1, in any precision; only the first N rows of
-    X (rows, d0) and y (rows,) are points. The sizes are those given here and those of the arrays: of the problem only
-    the two values of y count, of the network only rho and bias.
+    X (rows, d0) and y (rows,) are points. Of the problem only the label values count, of the network rho and bias.
 
     Example:
         evaluate = jax.jit(make_evaluation(Problem(d0=(20,), N=(200,)), Network(), hidden_layers=1, d1=20))
@@ -103,21 +102,19 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
 
         params: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, with biases also b1, ... (d1,) and c ().
         """
-        require_x64()
-        return from_sums(sums(params, X, y, (jnp.arange(X.shape[0]) < N).astype(jnp.float64)), N)
+        return from_sums(sums(params, X, y, jnp.arange(X.shape[0]) < N), N)
 
     return evaluate
 
 
 @functools.lru_cache(maxsize=4)
 def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., tuple[Sums, float]]:
-    """The function stream(params, parts) -> (Sums, N) of all seeds (leading axis of params, and of the sums) and the
-    number of points; from_sums makes an Evaluation of them. The same arguments give the same function, with all that
-    it has compiled.
+    """The function stream(params, parts) -> (Sums, N), from which from_sums makes an Evaluation: sums of all seeds
+    (leading axis of params and sums), and the number of points. It is cached, with its compiled programs.
 
-    parts: at least one (X, y, weights), of some points each: X (rows, d0), y (rows,), and weights (rows,), 1 for points
-    and 0 for padding. They are looked at one after the other and let go; all seeds have the same points. Work goes to
-    this process's CPU devices in turn, for only they have float64 everywhere.
+    parts: at least one (X, y, weights): X (rows, d0), y (rows,), and weights (rows,), 1 for points and 0 for padding.
+    They are taken one by one and released; all seeds have the same points. Work goes to this process's CPU devices in
+    turn, since only they have float64 everywhere.
 
     Example:
         stream = make_stream(problem, network, hidden_layers=1, d1=20)
@@ -128,7 +125,7 @@ def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int)
 
     def stream(params, parts) -> tuple[Sums, float]:
         devices = jax.local_devices(backend="cpu")
-        own_params = [jax.device_put(params, device) for device in devices]
+        params_on = [jax.device_put(params, device) for device in devices]
         totals: list[Sums | None] = [None] * len(devices)
         N = 0.0
         for number, (X, y, weights) in enumerate(parts):
@@ -136,7 +133,7 @@ def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int)
             N += float(np.sum(weights))
             # A device has one part at a time.
             jax.block_until_ready(totals[k])
-            found = sums(own_params[k], *jax.device_put((X, y, weights), devices[k]))
+            found = sums(params_on[k], *jax.device_put((X, y, weights), devices[k]))
             totals[k] = found if totals[k] is None else add(totals[k], found)
         found = [jax.device_get(total) for total in totals if total is not None]
         return jax.device_get(functools.reduce(add_sums, found)), N

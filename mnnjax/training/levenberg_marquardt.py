@@ -10,8 +10,8 @@ the outputs in its neural inputs, a Khatri-Rao product whose Gram matrix is elem
 
     J J^T = sum_l (B_l B_l^T) * (h_{l-1} h_{l-1}^T) + h_L h_L^T,
 
-for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor. (The code has one column a
-point, as MNN.by_columns.)
+for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor. (In the code columns are
+points, as in MNN.by_columns.)
 
 Source: Levenberg 1944, Marquardt 1963; in data space by (J^T J + lambda I)^-1 J^T = J^T (J J^T + lambda I)^-1. The
 rules for damping and kicks are ours, by the measurements in tests/benchmarks/README.md.
@@ -27,17 +27,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
-from mnnjax.config import Train
-from mnnjax.errors import require
 from mnnjax.network import MNN, leaky_relu
-from mnnjax.training.options import check_options
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
-# Residuals of this many units of rounding, and of that many where no step makes them smaller, are at rounding level.
+# Residuals of this many units of rounding are at rounding level, and of that many where no step lowers them.
 SURE_UNITS, STUCK_UNITS = 2.0, 20.0
 # A step that takes off a smaller fraction of the MSE is slow.
 SLOW_GAIN = 0.1
-# After so many kicks in a row without a better point, each is by that factor larger than the one before.
+# After this many kicks in a row without a better point, each further kick is larger by this factor.
 KICKS_ALIKE, KICK_GROWTH = 6, 1.5
 
 
@@ -46,13 +43,12 @@ class LevenbergMarquardtOptions:
     """What train.optimizer_options may set where train.optimizer is "levenberg_marquardt".
 
     damping: lambda at the start and after a kick, as a fraction of the mean diagonal entry of J J^T.
-    kick: what moves a run on that has stalled: a random change of each neuron's weights by this fraction of their norm.
-      Runs stall at points that are not differentiable, where no step along the gradient of a region gains, and at
-      minima of points that no neuron sees; with 0 they stay there.
-    patience: slow or rejected steps in a row after which a run has stalled.
-    gram_rows: up to so many rows the N x N system is formed and factorized; above, it is solved by conjugate gradients
-      on products with J and J^T.
-    cg_steps: of conjugate gradients, at most, for one step.
+    kick: a stalled run moves on by a random change of each neuron's weights, of this fraction of their norm. Runs stall
+      at points that are not differentiable, where no step along the gradient of a region gains, and at minima with
+      points that activate no neuron. With 0 they stay there.
+    patience: the number of slow or rejected steps in a row after which a run has stalled.
+    gram_rows: the most rows for which the N x N system is formed and factorized; with more it is solved by conjugate
+      gradients on products with J and J^T, of at most cg_steps steps.
     """
 
     damping: float = 0.03
@@ -62,16 +58,10 @@ class LevenbergMarquardtOptions:
     cg_steps: int = 200
 
 
-# A config's names for them, and of what kind each is.
-LEVENBERG_MARQUARDT_OPTIONS: dict[str, type] = {
-    field.name: type(field.default) for field in dataclasses.fields(LevenbergMarquardtOptions)
-}
-
-
 class LevenbergMarquardtState(NamedTuple):
-    """Of a run; the parameters of its TrainState are the best it has seen."""
+    """The state of a run; the parameters of its TrainState are the best so far."""
 
-    point: Any  # the parameters that it is at, where the next step starts
+    point: Any  # the parameters where the next step starts
     best_mse: Float[Array, ""]
     kicks: Int[Array, ""]  # since the best MSE last fell by more than SLOW_GAIN
     damping: Float[Array, ""]
@@ -79,31 +69,8 @@ class LevenbergMarquardtState(NamedTuple):
     done: Bool[Array, ""]  # the MSE is at rounding level, or not finite: nothing changes any more
 
 
-def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
-    """The options that the config gives.
-
-    Raises:
-      UserError: an unknown option or a bad value, or a config that speaks of learning rates or mini-batches.
-    """
-    check_options(train.optimizer, LEVENBERG_MARQUARDT_OPTIONS, train.optimizer_options)
-    options = dataclasses.replace(LevenbergMarquardtOptions(), **dict(train.optimizer_options))
-    for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
-        value = getattr(options, name)
-        require(value >= least, f"train.optimizer_options: {name} {value} is too small; give at least {least}")
-    good = 0 < options.damping < float("inf")
-    require(good, f"train.optimizer_options: damping {options.damping!r} is not positive; try 0.03")
-    require(0 <= options.kick < 1, f"train.optimizer_options: kick {options.kick!r} is not in [0, 1); try 0.1")
-    require(
-        train.batch_size is None, "train.batch_size: levenberg_marquardt solves for all points at once; leave it out"
-    )
-    require(
-        train.decay_epochs == 0, "train.decay_epochs: levenberg_marquardt has no learning rate that could decay; give 0"
-    )
-    return options
-
-
 def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -> LevenbergMarquardtState:
-    """Of a run that starts at these parameters, as network.MNN names them."""
+    """The state of a run that starts at these parameters, named as in network.MNN."""
     dtype = params["z"].dtype
     damping = jnp.asarray(options.damping, dtype)
     return LevenbergMarquardtState(
@@ -112,7 +79,7 @@ def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -
 
 
 class Factor(NamedTuple):
-    """The part of J that belongs to one layer's weights, a row a point: B[:, n] kron h[:, n], of a bias B[:, n]."""
+    """The part of J that belongs to one layer's weights, one row per point: B[:, n] kron h[:, n]; its bias: B[:, n]."""
 
     B: Float[Array, "d1 N"]
     h: Float[Array, "d0 N"]
@@ -122,8 +89,7 @@ class Factor(NamedTuple):
 def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
     """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer.
 
-    params are those of network.MNN; neural_inputs (d1, N) of every hidden layer on the columns, as MNN.by_columns gives
-    them.
+    params, and neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns.
     """
     inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
     B = params["z"][:, None]
@@ -154,6 +120,94 @@ def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
     return cast(Array, sum(terms))
 
 
+class Points(NamedTuple):
+    """The data that all steps share."""
+
+    columns: Float[Array, "d0 N"]
+    y: Float[Array, " N"]
+    is_point: Float[Array, " N"]  # 1; 0: padding
+    input_gram: Float[Array, "N N"] | None  # of the columns, where the system is factorized
+
+    def mse(self, e: Float[Array, " N"]) -> Float[Array, ""]:
+        """The MSE of a residual e (N,), which is zero for padding."""
+        return jnp.sum(e**2) / jnp.sum(self.is_point)
+
+
+class Linearization(NamedTuple):
+    """The residual e at a point w, and its derivative there."""
+
+    e: Float[Array, " N"]
+    differential: Callable  # dw -> -J dw, for e falls by J dw
+    adjoint: Callable  # v -> (-J^T v,)
+    parts: list[Factor]
+
+
+def linearize(residual: Callable, params: dict, points: Points, rho: float) -> Linearization:
+    """The Linearization of residual(params) -> e (N,), neural inputs."""
+    e, differential, neural_inputs = jax.linearize(residual, params, has_aux=True)
+    adjoint = jax.linear_transpose(differential, params)
+    return Linearization(e, differential, adjoint, factors(params, points.columns, neural_inputs, rho))
+
+
+def damped_step(
+    at: Linearization, damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions
+) -> dict:
+    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix."""
+    is_point = points.is_point
+    diagonal = is_point * data_gram_diagonal(at.parts)
+    # Rows of padding have an equation of their own, v = 0.
+    shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
+    if points.input_gram is not None:
+        system = data_gram(at.parts, points.input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
+        v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), at.e)
+    else:
+        tolerance = cast(float, jnp.finfo(at.e.dtype).eps ** 0.5)
+        v, _ = jax.scipy.sparse.linalg.cg(
+            lambda v: at.differential(at.adjoint(v)[0]) + shift * v, at.e,
+            tol=tolerance, maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
+        )  # fmt: skip
+    return jax.tree.map(jnp.negative, at.adjoint(v)[0])
+
+
+def next_damping(damping: Float[Array, ""], kept: Float[Array, ""], better: Bool[Array, ""]) -> Float[Array, ""]:
+    """lambda after a step that keeps this fraction of what the linear model promises; a step that is not better, such
+    as one of NaN, is rejected."""
+    factor = jnp.where(kept > 0.75, 0.2, jnp.where(kept > 0.25, 1.0, 2.0))
+    eps = jnp.finfo(damping.dtype).eps
+    return jnp.clip(damping * jnp.where(better, factor, 4.0), eps, 1e10).astype(damping.dtype)
+
+
+def rounding_mse(params: dict, last_inputs: Float[Array, "d1 N"], points: Points) -> Float[Array, ""]:
+    """The MSE where each residual is one unit of rounding, eps times the sum of the sizes of its terms."""
+    terms = jnp.abs(points.y) + jnp.abs(params["z"]) @ jnp.abs(last_inputs) + jnp.abs(params.get("c", 0.0))
+    return jnp.finfo(points.y.dtype).eps ** 2 * points.mse(points.is_point * terms)
+
+
+def kick_if_stalled(
+    state: LevenbergMarquardtState, key: PRNGKeyArray, options: LevenbergMarquardtOptions
+) -> LevenbergMarquardtState:
+    """The state, moved to a random point nearby if the run has stalled."""
+    stalled = (state.slow >= options.patience) & ~state.done & (options.kick > 0)
+    size = jnp.minimum(options.kick * KICK_GROWTH ** jnp.maximum(state.kicks - KICKS_ALIKE, 0), 1.0)
+    moved = _kicked(state.point, key, size.astype(state.damping.dtype))
+    damping = jnp.asarray(options.damping, state.damping.dtype)
+    kicked = state._replace(point=moved, kicks=state.kicks + 1, damping=damping, slow=jnp.zeros_like(state.slow))
+    return _choose(stalled, kicked, state)
+
+
+def _kicked(params: dict, key, size: Float[Array, ""]) -> dict:
+    moved = dict(params)
+    for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
+        W = params[name]
+        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
+        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
+    return moved
+
+
+def _choose(condition, a: Any, b: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
 def make_levenberg_marquardt(
     module: MNN, threshold: float, options: LevenbergMarquardtOptions
 ) -> Callable[..., tuple[TrainState, Metrics]]:
@@ -170,19 +224,17 @@ def make_levenberg_marquardt(
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
         """The state after up to `epochs` further steps, and its Metrics.
 
-        state: from init or an earlier call. key: of the kicks; the same in all calls of a run.
+        state: from init or an earlier call. key: draws the kicks; the same in all calls of a run.
         X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: how many epochs the run has behind it; epochs: how many to do now. There is no learning rate, so
-          first_epoch serves the kicks' randomness and the count in non_finite_epoch.
+        first_epoch: steps that are done, for the kicks' keys and non_finite_epoch.
         """
-        columns = X.T
-        is_point = (jnp.arange(X.shape[0]) < N).astype(X.dtype)
-        input_gram = gram(columns) if X.shape[0] <= options.gram_rows else None
+        columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
+        points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)
 
         def body(carry):
             i, state = carry
             epoch = first_epoch + i
-            return i + 1, step(state, jax.random.fold_in(key, epoch), columns, input_gram, y, is_point, epoch)
+            return i + 1, step(state, jax.random.fold_in(key, epoch), points, epoch)
 
         def goes_on(carry):
             i, state = carry
@@ -193,76 +245,31 @@ def make_levenberg_marquardt(
         mse = objective.mean_squared_error(output, y, is_point)
         return state, Metrics(mse, objective.mean_classification_error(output, y, threshold, is_point))
 
-    def step(state: TrainState, key, columns, input_gram, y, is_point, epoch) -> TrainState:
+    def step(state: TrainState, key, points: Points, epoch) -> TrainState:
         start, old_best, kicks, damping, slow, _ = state.opt_state
-        eps = jnp.finfo(y.dtype).eps
 
         def residual(params):
-            output, neural_inputs = forward(params, columns)
-            return is_point * objective.residual(output, y), neural_inputs
+            output, neural_inputs = forward(params, points.columns)
+            return points.is_point * objective.residual(output, points.y), neural_inputs
 
-        def mse_of(e):
-            return jnp.sum(e**2) / jnp.sum(is_point)
-
-        e, differential, neural_inputs = jax.linearize(residual, start, has_aux=True)
-        mse = mse_of(e)
-        # The residual falls by J delta: the differential has J's negative.
-        adjoint = jax.linear_transpose(differential, start)
-        parts = factors(start, columns, neural_inputs, module.rho)
-        diagonal = is_point * data_gram_diagonal(parts)
-        # Rows of padding have an equation of their own, v = 0.
-        shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
-        if input_gram is not None:
-            system = data_gram(parts, input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
-            # NaN where rounding leaves no positive definite matrix: the step is then rejected and the damping grows.
-            v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), e)
-        else:
-            v, _ = jax.scipy.sparse.linalg.cg(
-                lambda v: differential(adjoint(v)[0]) + shift * v, e,
-                tol=cast(float, eps**0.5), maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
-            )  # fmt: skip
-        delta = jax.tree.map(jnp.negative, adjoint(v)[0])
+        at_start = linearize(residual, start, points, module.rho)
+        mse = points.mse(at_start.e)
+        delta = damped_step(at_start, damping, points, options)
         trial = jax.tree.map(jnp.add, start, delta)
-        trial_mse = mse_of(residual(trial)[0])
-        # What the linear model promises, and what the step keeps of it.
-        kept = (mse - trial_mse) / (mse - mse_of(e + differential(delta)))
+        trial_mse = points.mse(residual(trial)[0])
+        promised_mse = points.mse(at_start.e + at_start.differential(delta))
+
         better = trial_mse < mse
         params, now = _choose(better, (trial, trial_mse), (start, mse))
-        best = _choose(now < old_best, params, state.params)
-        best_mse = jnp.minimum(now, old_best)
+        best, best_mse = _choose(now < old_best, params, state.params), jnp.minimum(now, old_best)
         kicks = jnp.where(best_mse < (1 - SLOW_GAIN) * old_best, 0, kicks)
-        factor = jnp.where(kept > 0.75, 0.2, jnp.where(kept > 0.25, 1.0, 2.0))
-        damping = jnp.clip(damping * jnp.where(better, factor, 4.0), eps, 1e10)
+        damping = next_damping(damping, (mse - trial_mse) / (mse - promised_mse), better)
         gain = jnp.where(better, 1 - trial_mse / mse, 0.0)
         slow = jnp.where(gain < SLOW_GAIN, slow + 1, 0)
-
-        # Residuals are sums of such size, root mean square over points, and round in units of eps times it.
-        terms = jnp.abs(y) + jnp.abs(start["z"]) @ jnp.abs(parts[-1].h) + jnp.abs(start.get("c", 0.0))
-        unit = eps**2 * mse_of(is_point * terms)
-        done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit))
-        stalled = (slow >= options.patience) & ~done & (options.kick > 0)
-        kick = jnp.minimum(options.kick * KICK_GROWTH ** jnp.maximum(kicks - KICKS_ALIKE, 0), 1.0)
-        params = _choose(stalled, _kicked(params, key, kick.astype(y.dtype)), params)
-        damping = jnp.where(stalled, options.damping, damping)
-        kicks = jnp.where(stalled, kicks + 1, kicks).astype(jnp.int32)
-        slow = jnp.where(stalled, 0, slow)
-        done |= ~jnp.isfinite(mse)
-        opt_state = LevenbergMarquardtState(
-            params, best_mse, kicks, damping.astype(y.dtype), slow.astype(jnp.int32), done
-        )
-        return TrainState(best, opt_state, first_failure(state.non_finite_epoch, mse, epoch))
+        unit = rounding_mse(start, at_start.parts[-1].h, points)
+        done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit)) | ~jnp.isfinite(mse)
+        reached = LevenbergMarquardtState(params, best_mse, kicks, damping, slow, done)
+        failed = first_failure(state.non_finite_epoch, mse, epoch)
+        return TrainState(best, kick_if_stalled(reached, key, options), failed)
 
     return run_epochs
-
-
-def _choose(condition, a: Any, b: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
-
-
-def _kicked(params: dict, key, size: Float[Array, ""]) -> dict:
-    moved = dict(params)
-    for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
-        W = params[name]
-        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
-        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
-    return moved

@@ -6,6 +6,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mnnjax import objective
@@ -13,52 +14,50 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
-from mnnjax.training.levenberg_marquardt import (
-    init_levenberg_marquardt,
-    levenberg_marquardt_options,
-    make_levenberg_marquardt,
-)
-from mnnjax.training.optimizer import LEVENBERG_MARQUARDT, check_optimizer, make_optimizer
+from mnnjax.training.levenberg_marquardt import init_levenberg_marquardt, make_levenberg_marquardt
+from mnnjax.training.optimizer import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options, make_optimizer
 from mnnjax.training.state import Metrics, Training, TrainState, first_failure
 
 
 def learning_rate(train: Train, epoch: Int[Array, ""] | int) -> Float[Array, ""]:
     """The rate in an epoch, counted from 0: constant for train.epochs, then falling exponentially to decay_to of it in
     the last of decay_epochs (section 4, Figure 5.2)."""
-    past = jnp.maximum(epoch - train.epochs + 1, 0) / max(train.decay_epochs, 1)
-    return jnp.asarray(train.learning_rate * train.decay_to**past, train.precision)
+    schedule = optax.exponential_decay(train.learning_rate, max(train.decay_epochs, 1), train.decay_to, train.epochs)
+    return jnp.asarray(schedule(epoch + 1), train.precision)
 
 
-def start_params(module: MNN, d0: int, key: PRNGKeyArray, params: dict | None) -> dict[str, Array]:
-    """Where a network's training starts: at these parameters, in the module's precision, or at random ones.
+def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
+    """init of a Training; raises UserError where the given parameters do not fit, or from make_optimizer."""
 
-    Returns what TrainState.params are, W1 (d1, d0) and so on.
+    def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
+        """The state before the first epoch, at random weights or at params, which are named and shaped as
+        TrainState.params, in any precision; UserError for other names or shapes."""
+        X = jnp.zeros((1, d0), module.dtype)
+        if params is None:
+            params = cast(dict[str, Array], module.init(key, X)["params"])
+        else:
+            expected = {name: leaf.shape for name, leaf in jax.eval_shape(module.init, key, X)["params"].items()}
+            found = {name: jnp.shape(leaf) for name, leaf in params.items()}
+            if found != expected:
+                raise UserError(f"params: have the shapes {found}, not {expected}; name and shape them so")
+            params = {name: jnp.asarray(leaf, module.dtype) for name, leaf in params.items()}
+        if train.optimizer == LEVENBERG_MARQUARDT:
+            opt_state = init_levenberg_marquardt(levenberg_marquardt_options(train), params)
+        else:
+            opt_state = make_optimizer(train, train.learning_rate).init(params)
+        return TrainState(params, opt_state, jnp.int32(-1))
 
-    Raises:
-      UserError: other names or shapes than the module has.
-    """
-    X = jnp.zeros((1, d0), module.dtype)
-    if params is None:
-        return cast(dict[str, Array], module.init(key, X)["params"])
-    expected = {name: leaf.shape for name, leaf in jax.eval_shape(module.init, key, X)["params"].items()}
-    found = {name: jnp.shape(leaf) for name, leaf in params.items()}
-    if found != expected:
-        raise UserError(f"params: have the shapes {found}, not {expected}; name and shape them so")
-    return {name: jnp.asarray(leaf, module.dtype) for name, leaf in params.items()}
+    return init
 
 
 def descend(
     train: Train, loss: Callable, params: dict[str, Array], opt_state: Any, rate: Float[Array, ""]
 ) -> tuple[Any, Any, Metrics]:
     """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
-    before the step.
-
-    Raises:
-      UserError: from make_optimizer.
-    """
+    before the step. UserError from make_optimizer."""
     (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
-    # The extra arguments serve optimizers that search along a line; the others ignore them.
+    # The extra arguments are for optimizers that search along a line; the others ignore them.
     updates, opt_state = optimizer.update(
         gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
     )
@@ -71,8 +70,7 @@ def make_training(
     """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points, to be vmapped over
     seeds and jitted.
 
-    The sizes are those given here, hidden_layers, d0, d1 and rows: of the problem, the kinds of inputs and labels
-    count, not d0 and N, which need not agree; of the network, all but the widths and numbers of layers. Images are not
+    The sizes are the arguments hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are not
     drawn but read (problems.draw_images).
 
     Raises:
@@ -93,38 +91,67 @@ def make_training(
     if dtype == jnp.float64:
         require_x64()
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
-    batch_rows = min(train.batch_size or rows, rows)
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        run_epochs = make_levenberg_marquardt(module, problem.threshold, levenberg_marquardt_options(train))
+    else:
+        run_epochs = make_descent(module, problem.threshold, train, rows)
+    draw = make_problem(problem, rows, d0, network.rho, dtype)
+    return Training(draw, make_init(module, train, d0), run_epochs)
 
-    def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
-        """The state before the first epoch.
 
-        params: start there instead of at random weights; named and shaped as TrainState.params, in any precision.
-
-        Raises:
-          UserError: params of other names or shapes.
-        """
-        params = start_params(module, d0, key, params)
-        if train.optimizer == LEVENBERG_MARQUARDT:
-            opt_state = init_levenberg_marquardt(levenberg_marquardt_options(train), params)
-        else:
-            opt_state = make_optimizer(train, train.learning_rate).init(params)
-        return TrainState(params, opt_state, jnp.int32(-1))
-
-    def loss_of(columns, y, weights):
-        def loss(params):
-            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
-            mce = objective.mean_classification_error(output, y, problem.threshold, weights)
-            return objective.mean_squared_error(output, y, weights), mce
-
-        return loss
+def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Callable[..., tuple[TrainState, Metrics]]:
+    """run_epochs of a Training by one of Optax's optimizers, on all points at once or in mini-batches."""
 
     def step(params, opt_state, columns, y, weights, rate):
-        return descend(train, loss_of(columns, y, weights), params, opt_state, rate)
+        def loss(params):
+            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
+            mce = objective.mean_classification_error(output, y, threshold, weights)
+            return objective.mean_squared_error(output, y, weights), mce
+
+        return descend(train, loss, params, opt_state, rate)
 
     def full_batch_epoch(params, opt_state, key, columns, y, N, rate):
-        return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(dtype), rate)
+        return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(module.dtype), rate)
 
-    def mini_batch_epoch(params, opt_state, key, X, y, N, rate):
+    if train.batch_size is None:
+        one_epoch = full_batch_epoch
+    else:
+        one_epoch = make_mini_batch_epoch(step, train.batch_size, rows, module.dtype)
+
+    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+        """The state after `epochs` further epochs, and the Metrics of the last.
+
+        state: from init or an earlier call. key: orders the mini-batches; the same in all calls of a run.
+        X (rows, d0), y (rows,): the first N rows are points.
+        first_epoch: epochs that are done; epochs: further ones (static under jit). The learning-rate schedule ends at
+          train.total_epochs, which is 1000 + 1000 = 2000 for Train().
+        """
+        if train.batch_size is None:
+            # Once, not every epoch: XLA must not fold the transposition into the matrix products.
+            X = jax.lax.optimization_barrier(X.T)
+
+        def body(carry, epoch):
+            state, _ = carry
+            params, opt_state, metrics = one_epoch(
+                state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
+            )
+            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
+            return (TrainState(params, opt_state, failed), metrics), None
+
+        nothing = Metrics(jnp.zeros((), module.dtype), jnp.zeros((), module.dtype))
+        (state, metrics), _ = jax.lax.scan(body, (state, nothing), first_epoch + jnp.arange(epochs))
+        return state, metrics
+
+    return run_epochs
+
+
+def make_mini_batch_epoch(
+    step: Callable, batch_size: int, rows: int, dtype: DTypeLike
+) -> Callable[..., tuple[Any, Any, Metrics]]:
+    """one_epoch(params, opt_state, key, X, y, N, rate): a step on each of the epoch's mini-batches."""
+    batch_rows = min(batch_size, rows)
+
+    def one_epoch(params, opt_state, key, X, y, N, rate):
         # Points first, in random order; padding last, where no batch below N reaches it.
         position = jnp.arange(rows)
         order = jnp.argsort(jnp.where(position < N, jax.random.uniform(key, (rows,)), 2.0))
@@ -144,33 +171,4 @@ def make_training(
         steps = (N + batch_rows - 1) // batch_rows
         return jax.lax.fori_loop(0, steps, one_batch, (params, opt_state, Metrics(zero, zero)))
 
-    one_epoch = full_batch_epoch if train.batch_size is None else mini_batch_epoch
-
-    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last.
-
-        state: from init or an earlier call. key: of the order of mini-batches; the same in all calls of a run.
-        X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: how many epochs the run has behind it; epochs: how many to do now (static under jit). Together they
-          say where the learning-rate schedule stands: 0 and train.total_epochs are the whole run, 1000 + 1000 = 2000
-          epochs for Train().
-        """
-        if train.batch_size is None:
-            # Once, not every epoch: XLA must not fold the transposition into the matrix products.
-            X = jax.lax.optimization_barrier(X.T)
-
-        def body(carry, epoch):
-            state, _ = carry
-            params, opt_state, metrics = one_epoch(
-                state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
-            )
-            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
-            return (TrainState(params, opt_state, failed), metrics), None
-
-        nothing = Metrics(jnp.zeros((), dtype), jnp.zeros((), dtype))
-        (state, metrics), _ = jax.lax.scan(body, (state, nothing), first_epoch + jnp.arange(epochs))
-        return state, metrics
-
-    if train.optimizer == LEVENBERG_MARQUARDT:
-        run_epochs = make_levenberg_marquardt(module, problem.threshold, levenberg_marquardt_options(train))
-    return Training(make_problem(problem, rows, d0, network.rho, dtype), init, run_epochs)
+    return one_epoch

@@ -1,4 +1,4 @@
-"""A point of the user's own, trained on to the rounding of float64."""
+"""Further training of a user's own point, up to the rounding of float64."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from mnnjax.training.state import TrainState
 
 
 class OutputBias(MNN):
-    """An MNN with a bias on its output alone: a first-layer bias is a column of W here, and of ones in X."""
+    """An MNN with a bias on its output only: a first-layer bias is a column of W, and a column of ones in X."""
 
     def _bias(self, name, shape):
         return super()._bias(name, shape) if name == "c" else jnp.zeros(shape, self.dtype)
@@ -29,20 +29,19 @@ def polish(
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]] | tuple[
     Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"], float
 ]:  # fmt: skip
-    """(W, z), moved by Levenberg-Marquardt in float64 to where the MSE falls no further, or by so many steps.
+    """(W, z), moved by Levenberg-Marquardt in float64 until the MSE falls no further, by at most `steps` steps.
 
-    A network that was trained in float32 ends next to a minimum, not at one, and landscape.certify, which speaks of the
-    point that it is given, may call it not_converged. Polishing is more training: the point moves, at times into
-    another region, so say that you polished, and by how much W moved. There are no kicks (levenberg_marquardt.py): the
-    loss goes down, and the best point is kept. A point that is far from any minimum may still be so after it.
+    A network that was trained in float32 ends near a minimum, not at one, so landscape.certify may call it
+    not_converged. Polishing is more training: the point moves, at times into another region, so report that you
+    polished, and by how much W moved. There are no kicks (levenberg_marquardt.py): the loss never rises. A point far
+    from any minimum may still be far from one afterwards.
 
-    Arrays of any real type are taken in float64. From PyTorch: landscape.certify's docstring says how to write them.
+    Arrays of any real type are taken in float64; for PyTorch's, see landscape.certify.
 
     Args:
-      W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
+      W: (d1, d0). z: (d1,). X: (N, d0), one row per point; a first-layer bias is a column of ones here and one of W.
         y: (N,). rho: slope for negative neural inputs.
       output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
-      steps: at most so many.
 
     Returns:
       W (d1, d0), z (d1,) and, where output_bias is given, c, a float; in float64.

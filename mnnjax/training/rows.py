@@ -35,45 +35,45 @@ class RowLayout:
 
     @property
     def points(self) -> int:
-        """Points of a block; the last blocks may have fewer."""
+        """Points per block; the last blocks may have fewer."""
         return math.ceil(self.N / ROW_BLOCKS)
 
     @property
     def batch_rows(self) -> int:
-        """Rows that a batch takes from each block."""
+        """Rows of a batch per block."""
         return self.points if self.batch_size is None else min(self.batch_size // ROW_BLOCKS, self.points)
 
     @property
     def rows(self) -> int:
-        """Rows of a block, padding included: whole batches."""
+        """Rows per block, in whole batches, padding included."""
         return math.ceil(self.points / self.batch_rows) * self.batch_rows
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Batches per epoch."""
         return self.rows // self.batch_rows
 
     def points_of(self, block: int) -> range:
-        """Which of the N points lie in a block, in its first rows."""
+        """The indices, among the N points, of those in a block's first rows."""
         start = min(block * self.points, self.N)
         return range(start, min(start + self.points, self.N))
 
 
 class Rows(NamedTuple):
-    """What the devices hold; the leading axis is theirs, the second that of a device's blocks."""
+    """What the devices hold; the first axis is that of the devices, the second that of a device's blocks."""
 
     X: Float[Array, "devices blocks rows d0"] | UInt16[Array, "devices blocks rows d0"]
-    """In bfloat16 as whole numbers of the same bits (from_bits): a CPU, which does not compute in bfloat16, would else
-    turn all of X to float32 to take a batch out of it."""
+    """bfloat16 is held as integers of the same bits (from_bits): a CPU, which does not compute in bfloat16, would
+    otherwise convert all of X to float32 to take a batch from it."""
     y: Float[Array, "devices blocks rows"]
     weights: Float[Array, "devices blocks rows"]
     """1 for a point, 0 for padding."""
     first_block: Int[Array, " devices"]
-    """The number of a device's first block among all."""
+    """The index of a device's first block among all blocks."""
 
 
 def row_devices(available: Sequence[Device]) -> list[Device]:
-    """As many of the devices as can share ROW_BLOCKS blocks evenly, from every process as many.
+    """As many of the devices as can share ROW_BLOCKS blocks evenly, the same number from every process.
 
     Raises:
       UserError: the processes cannot share the blocks evenly.
@@ -88,7 +88,7 @@ def row_devices(available: Sequence[Device]) -> list[Device]:
         )
     most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
     each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
-    return [device for _, own in sorted(by_process.items()) for device in own[:each]]
+    return [device for _, of_process in sorted(by_process.items()) for device in of_process[:each]]
 
 
 def place_rows(
@@ -102,12 +102,11 @@ def place_rows(
     """Fill the devices of this process block by block; other processes fill theirs.
 
     Args:
-      dtype: of y and the weights, and of X unless X_dtype says otherwise.
+      dtype: of y and the weights, and of X unless X_dtype is given.
       devices: from row_devices, of all processes.
-      block_of: block_of(block, points, device) gives a block's points, those of these numbers among 0 ... N - 1, in
-        order as parts X (any, d0), y (any,), on the host or on the device; each part is let go before the next one is
-        asked for.
-      X_dtype: "bfloat16" rounds X to it; None leaves it in dtype.
+      block_of: block_of(block, points, device) yields a block's points, with these indices among 0 ... N - 1, in order
+        as parts X (any, d0), y (any,) on the host or the device. Each part is released before the next one is made.
+      X_dtype: "bfloat16" rounds X to it.
     """
     each = ROW_BLOCKS // len(devices)
     shape, held_as = (1, each, layout.rows, d0), jnp.uint16 if X_dtype == "bfloat16" else dtype
@@ -116,18 +115,18 @@ def place_rows(
     for k, device in enumerate(devices):
         if device.process_index != jax.process_index():
             continue
-        # Compiled for this device: jnp.zeros(device=...) makes them on the first one, which is full, and copies them.
+        # Compiled for this device: jnp.zeros(device=...) makes them on the first device, which is full, and copies.
         on_device = jax.sharding.SingleDeviceSharding(device)
         X = jax.jit(functools.partial(jnp.zeros, shape, held_as), out_shardings=on_device)()
         y = np.zeros((1, each, layout.rows), dtype)
         weights = np.zeros_like(y)
-        for own in range(each):
-            points = layout.points_of(k * each + own)
-            weights[0, own, : len(points)] = 1
+        for i in range(each):
+            points = layout.points_of(k * each + i)
+            weights[0, i, : len(points)] = 1
             row = 0
-            for part_X, part_y in block_of(k * each + own, points, device):
-                X = write(X, jax.device_put(part_X, device), own, row)
-                y[0, own, row : row + len(part_y)] = part_y
+            for part_X, part_y in block_of(k * each + i, points, device):
+                X = write(X, jax.device_put(part_X, device), i, row)
+                y[0, i, row : row + len(part_y)] = part_y
                 row += len(part_y)
                 del part_X, part_y
         parts.append(Rows(X, *jax.device_put((y, weights, np.array([k * each])), device)))
@@ -135,10 +134,10 @@ def place_rows(
         jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
     )
 
-    def whole(*own):
-        return jax.make_array_from_single_device_arrays((len(devices), *own[0].shape[1:]), sharding, list(own))
+    def join(*shards):
+        return jax.make_array_from_single_device_arrays((len(devices), *shards[0].shape[1:]), sharding, list(shards))
 
-    return Rows(*map(whole, *parts))
+    return Rows(*map(join, *parts))
 
 
 def _write(held, part, block, row):
@@ -148,7 +147,7 @@ def _write(held, part, block, row):
 
 
 def from_bits(X: Real[Array, "..."] | Real[np.ndarray, "..."]) -> Float[Array, "..."] | Float[np.ndarray, "..."]:
-    """The numbers that some of Rows.X, of any shape, holds: on a device, or as a NumPy array."""
+    """The numbers held by a part of Rows.X, of any shape, on a device or in a NumPy array."""
     if X.dtype != jnp.uint16:
         return X
     return X.view(jnp.bfloat16) if isinstance(X, np.ndarray) else jax.lax.bitcast_convert_type(X, jnp.bfloat16)

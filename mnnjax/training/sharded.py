@@ -1,34 +1,31 @@
 """Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
 
-Each block of rows (rows.py) draws for itself the order in which it gives its rows to an epoch's mini-batches. So
-neither the points nor the batches depend on how many devices there are, or on how many processes they belong to, and
-the training curve does so to rounding only.
+Each block of rows (rows.py) draws its own order of rows for an epoch's mini-batches. So neither the points nor the
+batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
 
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
 from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
-from mnnjax.training.loop import descend, learning_rate, start_params
+from mnnjax.training.loop import descend, learning_rate, make_init
 from mnnjax.training.optimizer import make_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
-# Of the rows, in the precision of training, that a device multiplies at once.
+# Bytes of the rows, in the precision of training, that a device multiplies at once.
 PIECE_BYTES = 2**28
 
 
 def pieces_of(rows: int, d0: int, itemsize: int) -> int:
-    """In how many equal pieces a device multiplies so many rows of d0 numbers of itemsize bytes: the fewest within
-    PIECE_BYTES, unless that would be more than sixteen times what unequal ones would take."""
+    """The number of equal pieces in which a device multiplies rows of d0 numbers of itemsize bytes: the fewest of at
+    most PIECE_BYTES, unless these are more than sixteen times as many as unequal ones."""
     least = -(-rows // max(PIECE_BYTES // (d0 * itemsize), 1))
     larger = max(k for k in range(1, least + 1) if rows % k == 0)
     return next((k for k in range(least, 16 * least + 1) if rows % k == 0), larger)
@@ -37,10 +34,10 @@ def pieces_of(rows: int, d0: int, itemsize: int) -> int:
 class ShardedTraining(NamedTuple):
     """The functions that train all seeds on the same rows; states and metrics have the seeds as leading axis.
 
-    init(keys, params=None) -> TrainState: initial weights, one seed a key; params, with the seeds as leading axis too:
-      start there instead of at random weights.
-    run_epochs(state, batch_key, rows, first_epoch, epochs) -> TrainState, Metrics: `epochs` further epochs, the first
-      of which has the number first_epoch; the key is that of all epochs and seeds. Each number of epochs has a program.
+    init(keys, params=None) -> TrainState: initial weights, one seed per key; params, with the seeds as leading axis
+      too: start there instead of at random weights.
+    run_epochs(state, batch_key, rows, first_epoch, epochs) -> TrainState, Metrics: `epochs` further epochs, after
+      first_epoch of them; one key serves all epochs and seeds. Each value of `epochs` is compiled once.
     """
 
     init: Callable[..., TrainState]
@@ -57,8 +54,8 @@ def make_row_training(
     N: int,
     devices: Sequence[Device],
 ) -> ShardedTraining:
-    """Training on N points that lie on the devices (row_devices, place_rows). As in make_training, the sizes are those
-    given here.
+    """Training on N points that lie on the devices (row_devices, place_rows); as in make_training, the sizes are the
+    arguments.
 
     Raises:
       UserError: from make_optimizer.
@@ -79,36 +76,26 @@ def make_row_training(
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
 
-    def init(key: PRNGKeyArray, params: dict | None = None) -> TrainState:
-        """The state before the first epoch; params: start there instead of at random weights."""
-        params = start_params(module, d0, key, params)
-        return TrainState(params, make_optimizer(train, train.learning_rate).init(params), jnp.int32(-1))
-
-    @functools.cache
-    def on_all(epochs: int):
-        return jax.pmap(
-            functools.partial(epochs_on_device, epochs=epochs),
-            axis_name=AXIS,
-            in_axes=(None, None, 0, None),
-            out_axes=None,
-            devices=devices,
-        )
+    on_all_devices = jax.pmap(
+        epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
+        devices=devices,
+    )  # fmt: skip
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is how many the run has
-        behind it: it says where the learning-rate schedule stands, which ends at train.total_epochs."""
-        return on_all(epochs)(state, batch_key, rows, first_epoch)
+        """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is the number of epochs
+        that are done; the learning-rate schedule ends at train.total_epochs."""
+        return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
-    return ShardedTraining(jax.jit(jax.vmap(init)), run_epochs)
+    return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
 
 
 def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowLayout) -> Callable[..., Any]:
-    """The pure function of one device: epochs_on_device(state, batch_key, rows, first_epoch, epochs), to be mapped over
+    """The pure function of one device: epochs_on_device(state, batch_key, rows, first_epoch, epochs). It is mapped over
     the devices as AXIS; the state has the seeds as leading axis and is the same on all devices."""
     dtype = module.dtype
 
     def step(params, opt_state, pieces, batch_points, rate):
-        """Of one seed, on a batch of so many points on all devices; pieces: X, y, weights of this device's rows."""
+        """One seed's step on a batch of batch_points over all devices; pieces: X, y, weights of this device's rows."""
 
         def piece_loss(params, piece):
             bits, y, weights = piece
@@ -171,11 +158,10 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
 
 def _summed(piece_loss: Callable, pieces) -> Callable:
-    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, with the gradient summed
-    as well.
+    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient.
 
-    Written out, for the derivative of a sum over devices is taken on every device and would count each term as often
-    as there are devices; and that of a sum over pieces would keep the activations of all of them.
+    The gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a
+    sum over pieces would keep the activations of all of them.
     """
 
     def over_pieces(of_piece):

@@ -1,4 +1,4 @@
-"""What a run is made of, whichever way the network is trained."""
+"""What every way of training has in common."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,23 +12,22 @@ import mnnjax.jax_setup  # noqa: F401
 class TrainState(NamedTuple):
     """All that changes while one network trains; a checkpoint holds this and the number of epochs done.
 
-    To start from your own weights call init(key, params); levenberg_marquardt ignores replaced params, since it
-    continues from the point in opt_state.
+    To start from your own weights call init(key, params). Do not replace params here: levenberg_marquardt continues
+    from the point in opt_state.
     """
 
     params: dict[str, Array]
-    """As network.MNN names them: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row a neuron, as
-    torch.nn.Linear has it; with biases also "b1": (d1,), ["b2": (d1,), ...] and "c": ()."""
+    """Named as in network.MNN: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row per neuron, as in
+    torch.nn.Linear; with biases also "b1": (d1,), ["b2": (d1,), ...] and "c": ()."""
     opt_state: Any
-    """Of the Optax optimizer, or a LevenbergMarquardtState."""
+    """The state of the Optax optimizer, or a LevenbergMarquardtState."""
     non_finite_epoch: Int[Array, ""]
-    """The first epoch whose loss overflowed or was NaN; -1: none."""
+    """The first epoch with a loss that overflowed or was NaN; -1: none."""
 
 
 class Metrics(NamedTuple):
-    """Of the last epoch of a chunk, before its step (levenberg_marquardt: after it); with mini-batches, the
-    mean over points of each batch's value before that batch's step. In the precision of training; an Evaluation is in
-    float64."""
+    """The loss of the last epoch of a chunk before its step (levenberg_marquardt: after it), in the precision of
+    training. With mini-batches: the mean over points of each batch's value before that batch's step."""
 
     mse: Float[Array, ""]
     mce: Float[Array, ""]
@@ -39,9 +38,9 @@ class Training(NamedTuple):
     """The functions that make up one run.
 
     draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
-    init(key, params=None) -> TrainState: initial weights, at random or those of TrainState.params that are given.
-    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs, the
-      first of which has the number first_epoch; the key is that of all epochs.
+    init(key, params=None) -> TrainState: the given initial weights, or random ones.
+    run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs, after
+      first_epoch of them; one key serves all epochs.
     """
 
     draw: Callable

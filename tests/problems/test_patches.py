@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnnjax.config import Problem
-from mnnjax.problems import nominal_shape, open_images, patches
+from mnnjax.problems import nominal_shape, open_images
 from mnnjax.problems.patches import COUNTS, photographs, read_patches
 
 SHAPES = {"patches32": (32, 50_000, 3072), "patches64": (64, 1_280_000, 12_288)}
@@ -80,13 +80,3 @@ def test_any_row_is_read_by_itself(inputs):
     for row, patch in zip(rows, together, strict=True):
         np.testing.assert_array_equal(read_patches(np.array([row]), size)[0], patch)
     assert read_patches(rows[:0], size).shape == (0, 3 * size**2)
-
-
-def test_the_first_ones_come_with_their_classes():
-    images = open_images(Problem("patches32", "classes"), None)
-    pixels, classes = patches(32, 20)
-    np.testing.assert_array_equal(pixels, images.read(np.arange(20)))
-    np.testing.assert_array_equal(classes, images.upper[:20])
-    for size, N in ((16, 5), (32, 0), (32, 50_001)):
-        with pytest.raises(ValueError, match=f"size, N: {size}, {N}; sizes and most patches are"):
-            patches(size, N)

@@ -1,7 +1,5 @@
 """Whitening: against pseudo-inverses in float64 and exact integers, in blocks, on any devices, and on real MNIST."""
 
-import os
-
 import jax
 import numpy as np
 import pytest
@@ -204,7 +202,7 @@ def test_neither_threads_nor_pieces_of_whole_chunks_change_a_bit(monkeypatch, dt
     whole = found.apply(images, dtype)
     assert whole.dtype == dtype
     for cores in (1, 5):
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(whitening, "cores", lambda cores=cores: cores)
         np.testing.assert_array_equal(found.apply(images, dtype), whole)
         pieces = [found.apply(images[rows], dtype) for rows in (slice(0, 256), slice(256, 768), slice(768, None))]
         np.testing.assert_array_equal(np.concatenate(pieces), whole)

@@ -18,7 +18,6 @@ FUNCTIONS = [
     theory.d1_star,
     theory.log_volume_global,
     theory.log_volume_ratio,
-    theory.log_volume_ratio_theorem10,
     theory.log_volume_ratio_theorem10_last,
     theory.delta,
     theory.log_crossover,

@@ -99,7 +99,7 @@ def test_bounds_table_values():
         ("log V(G)", "Theorem 9"): theory.log_volume_global(10_000, 1000, 4),
         ("log V(G)", "Theorem 9, last"): theory.log_volume_global(10_000, 1000),
         (ratio, "Theorems 6 and 9"): theory.log_volume_ratio(*size, 4),
-        (ratio, "Theorem 10"): theory.log_volume_ratio_theorem10(*size),
+        (ratio, "Theorem 10"): theory.log_volume_suboptimal(*size),
         (ratio, "Theorem 10, last"): theory.log_volume_ratio_theorem10_last(10_000, 1000, 0.1, 0.1),
         ("delta", "Theorem 9"): delta,
     }

@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 
 from mnnjax.config import Study, UserError
+from mnnjax.network import parameter_count
 from mnnjax.report.common.grouping import OfOneShape, grouped
 from mnnjax.report.common.volume_rows import VolumeRow, parse_volumes
 from mnnjax.study.workdir.results_table import NON_FINITE, read_csv
@@ -169,7 +169,7 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
     hidden_layers, d0, d1, N = (int(values[name]) for name in ("hidden_layers", "d0", "d1", "N"))
     if min(hidden_layers, d0, d1, N) < 1:
         raise ValueError("sizes must be positive")
-    parameters = values.get("parameters") or _parameters(hidden_layers, d0, d1, biased.get(values["study"], False))
+    parameters = values.get("parameters") or parameter_count(d0, d1, hidden_layers, biased.get(values["study"], False))
     return Row(
         study=values["study"],
         hidden_layers=hidden_layers,
@@ -189,11 +189,6 @@ def _parse(values: dict, biased: dict[str, bool]) -> Row:
         held_out_N=int(values["held_out_N"]) if values.get("held_out_N") else None,
         reason=values.get("reason") or "",
     )
-
-
-def _parameters(hidden_layers: int, d0: int, d1: int, bias: bool) -> int:
-    widths = [d0] + [d1] * hidden_layers + [1]
-    return sum(a * b for a, b in itertools.pairwise(widths)) + (sum(widths[1:]) if bias else 0)
 
 
 def _number(text: str | None) -> float:

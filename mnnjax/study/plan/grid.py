@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable
 
 from mnnjax.config import Problem, Study, UserError
+from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
 
@@ -37,9 +38,8 @@ class Cell:
     @property
     def parameters(self) -> int:
         """Number of trained parameters."""
-        widths = [self.d0 + self.part.problem.constant_input] + [self.d1] * self.hidden_layers + [1]
-        biases = sum(widths[1:]) if self.part.network.bias else 0
-        return sum(a * b for a, b in itertools.pairwise(widths)) + biases
+        d0 = self.d0 + self.part.problem.constant_input
+        return parameter_count(d0, self.d1, self.hidden_layers, self.part.network.bias)
 
     @property
     def seeds(self) -> list[int]:
