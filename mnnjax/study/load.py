@@ -15,17 +15,17 @@ from mnnjax import jax_setup
 from mnnjax.config import Network, UserError
 from mnnjax.errors import first_difference, first_line
 from mnnjax.landscape import Certificate
+from mnnjax.study.execution.cell_training import CellTraining
 from mnnjax.study.execution.certify_cell import certify_seeds
-from mnnjax.study.execution.data_parallel import RowTraining
 from mnnjax.study.execution.images import Sources, recorded_cells
 from mnnjax.study.execution.progress import say_nothing
-from mnnjax.study.execution.seed_parallel import SeedTraining
+from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.memory_check import require_points_fit
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.workdir import Elsewhere, Workdir
+from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
 
 # Of the cells that an error names.
 MOST_NAMED = 20
@@ -93,7 +93,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
     params = _read_npz(file)
     require_points_fit(cell, jax.devices(), str(file))
     # The folder that trained it, be it a shard's, has its whitening.
-    training = _training(cell, Elsewhere(file.parent.parent), data_dir)
+    training = _training(cell, NonWritingWorkdir(file.parent.parent), data_dir)
     if difference := first_difference(_forms(params), _forms(training.template.params)):
         raise UserError(f"{file} is damaged ({difference}); restore it, or run the study in another --workdir")
     (X, y), problem = training.points(), cell.part.problem
@@ -140,8 +140,8 @@ def _forms(params: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in params.items()}
 
 
-def _training(cell: Cell, workdir: Workdir, data_dir: Path | None) -> RowTraining | SeedTraining:
+def _training(cell: Cell, workdir: Workdir, data_dir: Path | None) -> CellTraining:
     """With the points, and before the first epoch."""
     if cell.part.problem.is_image and not storage.names(workdir.whitening):
         raise UserError(f"{workdir.whitening} is missing, which the cell was trained with; copy the whole work folder")
-    return (RowTraining if cell.by_rows else SeedTraining)(cell, Sources(workdir, data_dir, say_nothing))
+    return training_of(cell, Sources(workdir, data_dir, say_nothing))

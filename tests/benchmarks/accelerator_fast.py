@@ -188,7 +188,7 @@ def gaussian_large(context: dict) -> Iterator[dict]:
     import jax
 
     from mnnjax.cli.config_file import load_config
-    from mnnjax.study.execution.data_parallel import RowTraining
+    from mnnjax.study.execution.data_parallel import DataParallel
     from mnnjax.study.plan import grid as plan
     from mnnjax.study.resources.memory import memory_per_device
     from mnnjax.study.resources.memory_check import available, misfit
@@ -205,7 +205,7 @@ def gaussian_large(context: dict) -> Iterator[dict]:
         return
 
     drawing = time.monotonic()
-    training = RowTraining(cell, None)
+    training = DataParallel(cell, None)
     jax.block_until_ready(training._rows)
     yield {"what": "seconds to draw X and y", "measured": time.monotonic() - drawing}
 

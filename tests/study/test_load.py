@@ -154,7 +154,7 @@ def test_a_cell_that_is_not_there(tmp_path, finished):
 
 @pytest.mark.slow
 def test_points_that_all_repetitions_share_are_there_once(tmp_path):
-    """Of devices that share the points, see test_row_training.py."""
+    """Of devices that share the points, see execution/test_data_parallel.py."""
     study = Study("s", Problem(d0=(4,), N=(20,), data_sets=1), Network(d1=(4,)), TRAIN, repeats=2)
     run_study(study, tmp_path)
     trained = load_trained(tmp_path, "s.h1.d4x4.N20")

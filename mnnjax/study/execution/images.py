@@ -153,8 +153,7 @@ def recorded_cells(workdir: Workdir, study: Study) -> list[Cell]:
     Raises:
       UserError: from plan.cells.
     """
-    planned = plan.cells(study, recorded_shape(workdir))
-    return workdir.shard.of(planned) if workdir.shard else planned
+    return workdir.own_cells(plan.cells(study, recorded_shape(workdir)))
 
 
 def _recorded_shape(workdir: Workdir, problem: Problem) -> tuple[int, int] | None:

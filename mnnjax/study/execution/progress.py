@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.workdir.checkpoint import CellCheckpoints
-from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
 from mnnjax.wording import duration
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -129,13 +127,3 @@ def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool =
     if sys.stdout.isatty():
         return BarProgress(cells, finished, Console())
     return LineProgress(cells, finished)
-
-
-def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
-    """A cell's checkpoints in its study's folder; warnings are shown and logged there."""
-
-    def warn(text: str) -> None:
-        shown.message(f"warning: {text}")
-        workdir.log("warning", cell=cell.id, text=text)
-
-    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / SET_ASIDE, warn)

@@ -20,7 +20,11 @@ MOST_EXACT_INPUTS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One problem shape of a study; `N_padded >= N` is the number of rows that its program computes."""
+    """One problem shape of a study.
+
+    N_padded, d1_padded: the rows, and the units of a volume's draws, that its program computes: those of the largest
+      cell that shares the program.
+    """
 
     part: Study
     hidden_layers: int
@@ -28,6 +32,7 @@ class Cell:
     d1: int
     N: int
     N_padded: int
+    d1_padded: int
 
     @property
     def id(self) -> str:
@@ -82,10 +87,8 @@ class Cell:
     @property
     def shape(self) -> tuple:
         """Cells with equal shape share one compiled program."""
-        if self.part.volume is not None and self.part.volume.method == "sampling":
-            # Draws of fewer neurons are padded to those of the widest.
-            return (self.part.name, self.hidden_layers, self.d0, self.N_padded)
-        return (self.part.name, self.hidden_layers, self.d0, self.d1, self.N_padded)
+        sampled = self.part.volume is not None and self.part.volume.method == "sampling"
+        return (self.part.name, self.hidden_layers, self.d0, self.d1_padded if sampled else self.d1, self.N_padded)
 
     @property
     def steps(self) -> int:
@@ -161,13 +164,13 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     return [cell for part in study.parts for cell in _part_cells(part, image_shape)]
 
 
-def check(study: Study) -> list[Cell]:
-    """The cells of a study that can be trained, as far as can be known before its data are.
+def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
+    """The cells of a study that can run, as far as is known before its data are read; image_shape as in `cells`.
 
     Raises:
       UserError: from cells, there is no such optimizer, exact volumes of too many inputs, or basins without volumes.
     """
-    planned = cells(study)
+    planned = cells(study, image_shape)
     for part in study.parts:
         if part.figure == "basins" and not any(_gives_volumes(other, part) for other in study.parts):
             raise UserError(
@@ -216,8 +219,13 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
                 padded = {N: N for N in sizes}
             else:
                 padded = _pad(sizes, MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING)
-            result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
-    return result
+            result += [Cell(part, hidden_layers, d0, d1, N, padded[N], d1) for N in sizes]
+    if part.volume is None:
+        return result
+    widest: dict[tuple[int, int], int] = {}
+    for cell in result:
+        widest[cell.d0, cell.N_padded] = max(cell.d1, widest.get((cell.d0, cell.N_padded), 0))
+    return [dataclasses.replace(cell, d1_padded=widest[cell.d0, cell.N_padded]) for cell in result]
 
 
 def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tuple[int, int, list[int]]]:

@@ -10,7 +10,7 @@ from mnnjax.config import ROW_BLOCKS
 from mnnjax.jax_setup import Device
 from mnnjax.landscape.certificates.linear_systems import EXACT_RANK_ENTRIES
 from mnnjax.study.execution.certify_cell import workers
-from mnnjax.study.execution.seed_parallel import spread
+from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.plan.grid import Cell
 from mnnjax.training import RowLayout, row_devices
 from mnnjax.training.sharded import pieces_of
@@ -42,8 +42,8 @@ def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
 
 def _memory_by_seeds(cell: Cell, devices: Sequence[Device]) -> int:
     N = cell.N_padded
-    at_once, turns, _ = spread(cell, devices)
-    held = at_once * turns
+    at_once, groups, _ = placement(cell, devices)
+    held = at_once * groups
     mini_batches = cell.part.training.batch_size is not None
     # The points of a seed in training are transposed first; those of a mini-batch are copied out of them, in an order
     # that is drawn.

@@ -13,8 +13,8 @@ import numpy as np
 
 from mnnjax.config import Problem
 from mnnjax.study.execution.certify_cell import certify_seeds
-from mnnjax.study.execution.data_parallel import RowTraining
-from mnnjax.study.execution.seed_parallel import SeedTraining, spread
+from mnnjax.study.execution.seed_parallel import placement
+from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
@@ -47,7 +47,7 @@ def epoch_model(cell: Cell) -> float:
         layout = RowLayout(cell.N, train.batch_size)
         rows = layout.N / layout.steps / len(row_devices(jax.devices()))
         return chunk + layout.steps * (STEP_SECONDS + repeats * (rows * point + ELEMENTWISE * cell.parameters) / RATE)
-    together, turns, _ = spread(cell)
+    together, turns, _ = placement(cell)
     work = cell.batch_rows * point
     if cell.gram_entries:
         work = cell.N_padded**3 / 3 + cell.gram_entries * (cell.d0 + cell.d1) * cell.hidden_layers
@@ -66,7 +66,7 @@ def time_epoch(cell: Cell) -> Timed:
     most = LEVENBERG_MARQUARDT_STEPS if by_levenberg_marquardt else small.part.training.chunk_epochs
     epochs = max(1, min(most, small.part.training.chunk_epochs, int(CALL_SECONDS / epoch_model(small))))
     began = time.monotonic()
-    training = (RowTraining if small.by_rows else SeedTraining)(small, None)
+    training = training_of(small, None)
     state, _ = training.run(training.start(), 0, epochs)
     first = time.monotonic() - began
     params = training.saved(state.params)

@@ -3,17 +3,13 @@
 import dataclasses
 import math
 import time
-import types
-from typing import cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mnnjax import landscape
 from mnnjax.jax_setup import on_cpu
-from mnnjax.problems import nominal_shape
 from mnnjax.study.distributed.stopping import Interrupted
-from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.volume_cell import TARGETS, Measurement
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.extrapolate import Timed
@@ -95,21 +91,20 @@ def _time_steps(cell: Cell) -> list[float]:
         asked += 1
         return time.monotonic() > deadline
 
-    # Random points need no sources but the shape of what are images.
-    measure = Measurement(cell, cast(Sources, types.SimpleNamespace(shape=nominal_shape)), too_late)
+    measure = Measurement(cell, None, too_late)
     counts = {name: np.zeros((1, 3), np.int64) for name in ("hits", "draws")}
     state = counts | {"splitting": np.full((1, 3, volume.runs), np.nan)}
     began = time.monotonic()
     deadline = began + MOST_SECONDS
     try:
-        state = measure.step(state, 0)
+        state = measure.chunk(state, 0)[0]
         seconds = [time.monotonic() - began]
     except Interrupted:
         seconds = [(time.monotonic() - began) * _asked(cell) / asked]
     deadline = math.inf
     for number in range(len(TARGETS) * volume.runs if volume.method == "splitting" else 0):
         began = time.monotonic()
-        state = measure.step(state, 1 + number)
+        state = measure.chunk(state, 1 + number)[0]
         seconds.append(time.monotonic() - began)
     return seconds
 

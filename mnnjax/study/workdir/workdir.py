@@ -58,9 +58,19 @@ class Workdir:
         self.whitening = self.path / WHITENING
         self._log = storage.LineLog(self.metrics)
         self._check_lock: Callable[[], None] = lambda: None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Read the folders anew from now on: other processes may have changed them."""
         # Of cells that were asked for: their file and its content; or files that are damaged, and how.
         self._whole: dict[str, tuple[AnyPath, bytes]] = {}
         self._damaged: dict[str, dict[AnyPath, str]] = {}
+        for name in ("folders", "_files"):
+            self.__dict__.pop(name, None)
+
+    def own_cells(self, planned: list[Cell]) -> list[Cell]:
+        """Of all cells of the study those that belong to this folder: a shard's, or all."""
+        return self.shard.of(planned) if self.shard else planned
 
     # Whether the folder may be used, and by whom.
 
@@ -96,6 +106,7 @@ class Workdir:
           UserError: another process is at work in it, or it cannot be used.
         """
         with storage.sole_user(self.path, self._log, tell) as self._check_lock:
+            self._forget()
             yield
 
     def study(self) -> Study:
@@ -226,8 +237,8 @@ class Workdir:
         return [entry for entry in entries if isinstance(entry, dict) and "event" in entry]
 
 
-class Elsewhere(Workdir):
-    """A study's folder, for those of its processes that do not write: they read nothing there, and leave nothing."""
+class NonWritingWorkdir(Workdir):
+    """A study's folder, for processes that leave nothing there; those of a run get from the writer what it found."""
 
     @contextlib.contextmanager
     def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
