@@ -14,8 +14,10 @@ from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marq
 MAX_PADDING = 0.25
 # The same where a step's cost grows with the cube of N.
 MAX_PADDING_CUBIC = 0.08
-# Of exact volumes (landscape/arrangement.py).
+# Of exact volumes (landscape/volumes).
 MOST_EXACT_INPUTS = 3
+# Pilot runs of splitting per target, about.
+PILOTS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,20 +106,25 @@ class Cell:
 
     @property
     def work(self) -> float:
-        """Arithmetic of training the cell, or of its volumes, up to a factor."""
-        volume = self.part.volume
+        """Arithmetic of training the cell, or of its volumes, in multiplications of training, up to a factor."""
+        volume, repeats = self.part.volume, self.part.repeats
         if volume is None:
             epoch = float(self.N_padded) * self.parameters
             if self.gram_entries:
-                # At most, for a seed stops when it is done: a factorization, and two products of the same size a layer.
+                # At most, since a seed stops when it is done: a factorization, and per layer two products of its size.
                 epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
-            return epoch * self.part.repeats * self.part.training.total_epochs
+            return epoch * repeats * self.part.training.total_epochs
+        # From here on as measured.
         if volume.method == "exact":
-            # Measured: a multiset takes as long as this much training.
-            return 5e5 * self.multisets(self.d1) * self.part.repeats
-        # Measured too, N = 8 to 96: the N^3 of a factorization is not seen yet beside what surrounds it.
-        draws = volume.samples + (volume.particles * volume.runs * self.d1 if volume.method == "splitting" else 0)
-        return 1e3 * (self.N**2 + 1000) * draws * self.part.repeats
+            return 2e5 * 1.5**self.d1 * self.multisets(self.d1) * repeats
+        splits = volume.method == "splitting"
+        # At N = 8 to 96 the N^3 of a factorization is not seen yet beside what surrounds it.
+        draws = volume.samples + (2 * volume.particles * (volume.runs + PILOTS) * self.d1 if splits else 0)
+        limits = (0 if splits else volume.suboptimal_samples, volume.global_samples)
+        programs = sum(volume.samples if limit is None else min(limit, volume.samples) for limit in limits)
+        programs += volume.runs * volume.max_linear_programs if splits else 0
+        program = 3e7 + 3e4 * self.N * self.d0 * self.d1
+        return (1e3 * (self.N**2 + 1000) * draws + program * programs) * repeats
 
     def multisets(self, d1: int) -> int:
         """Ways to give so many neurons a region each, whichever neuron has which: what exact volumes go through."""

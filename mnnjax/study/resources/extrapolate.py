@@ -12,9 +12,9 @@ import numpy as np
 from mnnjax.study.plan.grid import Cell, by_shape
 
 MOST_TIMED = 6
-# A shape is not timed that could change the total by a smaller part than this.
+# A shape is not timed if it could change the total by a smaller part than this.
 WORTH_TIMING = 0.03
-# How far apart programs of different kinds lie, on the scale of the logarithm of their size.
+# The distance between programs of different kinds, on the scale of the logarithm of their size.
 OTHER_KIND = 2.0
 
 
@@ -26,7 +26,7 @@ class Timed(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """Seconds of each cell by its id; of compiling, a shape; and the ids of the cells that were timed."""
+    """Seconds per cell, by its id; seconds to compile a shape; the ids of the cells that were timed."""
 
     seconds: dict[str, float]
     compiling: float
@@ -35,13 +35,11 @@ class Scaled(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """One kind of work.
+    """One kind of work on cells: training, certificates or volumes.
 
-    model: seconds of a cell, up to a factor that is equal for cells of one kind and size, and close for those of
-      similar size.
+    model: seconds up to a factor, which is equal for cells of one kind and size, and close for those of similar size.
     measure: times a cell.
-    budget: seconds in which shapes are timed: no further one is begun after them.
-    often: how often a cell takes what is modelled and timed.
+    budget: seconds after which no further timing is begun.
     timeable: whether a cell can be timed here.
     """
 
@@ -50,44 +48,42 @@ class Work:
     size: Callable[[Cell], float]
     measure: Callable[[Cell], Timed]
     budget: float
-    often: Callable[[Cell], float] = lambda cell: 1.0
     timeable: Callable[[Cell], bool] = lambda cell: True
 
     def scaled(self, cells: Sequence[Cell]) -> Scaled:
-        """Time one cell of each shape in turn, the one that could change the total most, and scale the others."""
+        """Time one cell per shape, first the one that could change the total most, and scale the others."""
         shapes = by_shape(cells)
         left = [cell for alike in shapes.values() if self.timeable(cell := max(alike, key=self.model))]
-        began, found = time.monotonic(), []
-        factors: list[tuple[Cell, float]] = []
-        while left and len(found) < MOST_TIMED and (not found or time.monotonic() - began < self.budget):
-            seconds = {cell.id: self._seconds(cell, factors) for cell in cells}
-            unknown = [
-                sum(seconds[alike.id] for alike in shapes[cell.shape]) * self._distance(cell, factors) for cell in left
-            ]
-            if found and max(unknown) < WORTH_TIMING * sum(seconds.values()):
+        began, timed = time.monotonic(), list[tuple[Cell, Timed]]()
+        while left and len(timed) < MOST_TIMED and (not timed or time.monotonic() - began < self.budget):
+            seconds = self._seconds(cells, timed)
+            changes = [sum(seconds[c.id] for c in shapes[cell.shape]) * self._distance(cell, timed) for cell in left]
+            if timed and max(changes) < WORTH_TIMING * sum(seconds.values()):
                 break
-            cell = left.pop(int(np.argmax(unknown)))
-            found.append(self.measure(cell))
-            factors.append((cell, found[-1].seconds / self.model(cell)))
-        seconds = {cell.id: self._seconds(cell, factors) for cell in cells}
-        compiling = statistics.median(timed.compiling for timed in found) if found else 0.0
-        return Scaled(seconds, compiling, [cell.id for cell, _ in factors])
+            cell = left.pop(int(np.argmax(changes)))
+            timed.append((cell, self.measure(cell)))
+        compiling = statistics.median(found.compiling for _, found in timed) if timed else 0.0
+        return Scaled(self._seconds(cells, timed), compiling, [cell.id for cell, _ in timed])
 
-    def _seconds(self, cell: Cell, factors: list[tuple[Cell, float]]) -> float:
-        return self.model(cell) * self.often(cell) * self._factor(cell, factors)
+    def _seconds(self, cells: Sequence[Cell], timed: Sequence[tuple[Cell, Timed]]) -> dict[str, float]:
+        return {cell.id: self.model(cell) * self._factor(cell, timed) for cell in cells}
 
-    def _distance(self, cell: Cell, factors: list[tuple[Cell, float]]) -> float:
+    def _distance(self, cell: Cell, timed: Sequence[tuple[Cell, Timed]]) -> float:
         """To the nearest cell that was timed."""
-        return min((self._between(cell, other) for other, _ in factors), default=1.0)
+        distances = (
+            abs(math.log(self.size(cell) / self.size(other))) + OTHER_KIND * (self.kind(cell) != self.kind(other))
+            for other, _ in timed
+        )
+        return min(distances, default=1.0)
 
-    def _between(self, a: Cell, b: Cell) -> float:
-        return abs(math.log(self.size(a) / self.size(b))) + OTHER_KIND * (self.kind(a) != self.kind(b))
-
-    def _factor(self, cell: Cell, factors: list[tuple[Cell, float]]) -> float:
-        """What the model is off by: between two sizes that were timed, a power; of the cell's kind if any was."""
-        alike = [pair for pair in factors if self.kind(pair[0]) == self.kind(cell)] or factors
+    def _factor(self, cell: Cell, timed: Sequence[tuple[Cell, Timed]]) -> float:
+        """What the model is off by: between two sizes that were timed, a power; from cells of the same kind if any."""
+        alike = [pair for pair in timed if self.kind(pair[0]) == self.kind(cell)] or timed
         if not alike:
             return 1.0
-        points = sorted((math.log(self.size(other)), math.log(max(factor, 1e-12))) for other, factor in alike)
-        sizes, off = zip(*points, strict=True)
-        return math.exp(float(np.interp(math.log(self.size(cell)), sizes, off)))
+        points = sorted(
+            (math.log(self.size(other)), math.log(max(found.seconds / self.model(other), 1e-12)))
+            for other, found in alike
+        )
+        sizes, factors = zip(*points, strict=True)
+        return math.exp(float(np.interp(math.log(self.size(cell)), sizes, factors)))

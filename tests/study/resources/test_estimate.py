@@ -14,9 +14,8 @@ from mnnjax.cli.run import load_config
 from mnnjax.config import Network, Problem, Study, Train, Volume
 from mnnjax.study.plan.grid import Cell, cells
 from mnnjax.study.plan.shard import Shard
-from mnnjax.study.resources import time_training as probes
-from mnnjax.study.resources import time_volumes as volume_probes
-from mnnjax.study.resources.estimate import Timers, describe, estimate
+from mnnjax.study.resources import timing
+from mnnjax.study.resources.estimate import KINDS, Timers, describe, estimate
 from mnnjax.study.resources.extrapolate import Timed, Work
 from mnnjax.study.resources.memory import memory_per_device
 from mnnjax.training import RowLayout
@@ -25,9 +24,9 @@ from tests.study.one_cell import one_cell
 
 # A machine on which a unit of work takes a nanosecond.
 INVENTED = Timers(
-    epoch=lambda cell: Timed(1e-9 * cell.work / cell.part.train.total_epochs, 2.0),
-    certificates=lambda cell: Timed(1e-9 * cell.N * cell.part.repeats),
+    training=lambda cell: Timed(1e-9 * cell.work, 2.0),
     volumes=lambda cell: Timed(1e-9 * cell.work, 3.0),
+    certificates=lambda cell: Timed(1e-9 * cell.N * cell.part.repeats),
 )
 
 
@@ -41,9 +40,9 @@ def test_every_cell_of_every_config_has_memory_and_time(path, small):
     for own in found.cells:
         trained = own.cell.part.volume is None
         assert own.host_bytes > own.device_bytes
-        assert (own.device_bytes > 0) == (own.training > 0) == trained
-        assert (own.volumes > 0) == (not trained)
-        assert np.isfinite(own.seconds)
+        assert (own.device_bytes > 0) == (own.seconds["training"] > 0) == trained
+        assert (own.seconds["volumes"] > 0) == (not trained)
+        assert np.isfinite(sum(own.seconds.values()))
     text = describe(found)
     assert all(f"{cell.id} " in text for cell in planned)
 
@@ -51,8 +50,8 @@ def test_every_cell_of_every_config_has_memory_and_time(path, small):
 def test_totals_are_sums_and_shards_add_up_to_the_whole():
     planned = cells(load_config(str(CONFIGS[0].parent / "quickstart.py")))
     whole = estimate(planned, INVENTED)
-    for name in ("training", "certificates", "volumes", "saving"):
-        assert whole.totals[name] == pytest.approx(sum(getattr(own, name) for own in whole.cells))
+    for name in KINDS:
+        assert whole.totals[name] == pytest.approx(sum(own.seconds[name] for own in whole.cells))
     assert whole.totals["total"] == pytest.approx(sum(whole.totals.values()) - whole.totals["total"])
     assert whole.totals["compiling"] == pytest.approx(2.0 * len({cell.shape for cell in planned}))
     shards = [whole.of(Shard(i, 3).of(planned)) for i in range(3)]
@@ -66,7 +65,8 @@ def test_totals_are_sums_and_shards_add_up_to_the_whole():
 def test_twice_the_epochs_take_twice_the_training():
     def training(epochs):
         train = Train(epochs=epochs, decay_epochs=epochs)
-        return estimate([one_cell(train)], Timers(epoch=lambda _: Timed(0.25, 1.0), certificates=INVENTED.certificates))
+        timers = dataclasses.replace(INVENTED, training=lambda cell: Timed(0.25 * cell.steps, 1.0))
+        return estimate([one_cell(train)], timers)
 
     once, twice = training(500).totals, training(1000).totals
     assert once["training"] == pytest.approx(250)
@@ -115,15 +115,16 @@ def test_the_costliest_shape_is_timed_first_and_one_is_enough():
 
 def test_what_is_timed_of_a_large_cell_is_small():
     (cell,) = cells(load_config(str(CONFIGS[0].parent / "imagenet64.py")))
-    small = probes.cut(probes.on_random_points(cell))
+    small = timing.cut(cell)
     devices = jax.devices()
     assert memory_per_device(cell, devices) * len(devices) > 5e10
-    assert memory_per_device(small, devices) * len(devices) <= probes.MOST_BYTES
+    assert memory_per_device(small, devices) * len(devices) <= timing.MOST_BYTES
     assert (small.d0, small.d1) == (cell.d0, cell.d1)
     # Several batches, which are copied out of the rows.
     assert RowLayout(small.N, small.part.train.batch_size).steps > 1
     tiny = one_cell()
-    assert probes.cut(tiny) == tiny
+    assert timing.cut(tiny).bytes_needed == tiny.bytes_needed
+    assert timing.cut(tiny).steps < tiny.steps
 
 
 def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
@@ -133,14 +134,14 @@ def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
     large, small = cells(Study("s", Problem(d0=(10,), N=(50,)), Network(d1=(10**10, 5))))
     found = estimate([large], Timers(never, never, never))
     assert found.totals["total"] > 0
-    assert f"does not fit this machine: {large.id} wants " in describe(found).splitlines()[-1]
+    assert f"does not fit this machine: {large.id} needs " in describe(found).splitlines()[-1]
     assert [large.id not in timed for timed in estimate([large, small], INVENTED).timed.values()] == [True, True]
     assert "does not fit" not in describe(estimate([small], INVENTED))
     # What can be cut is timed: one plans for other machines.
     (many,) = cells(Study("s", Problem(d0=(10,), N=(10**9,)), Network(d1=(5,))))
     found = estimate([many], INVENTED)
     assert found.timed == {"training": [many.id]}
-    assert f"{many.id} wants " in describe(found).splitlines()[-1]
+    assert f"{many.id} needs " in describe(found).splitlines()[-1]
 
 
 PROBED = [
@@ -153,10 +154,10 @@ PROBED = [
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", PROBED, ids=["adam", "levenberg_marquardt", "rows"])
 def test_real_programs_are_timed(cell):
-    found = probes.time_epoch(cell)
+    found = timing.time_steps(cell)
     assert 0 < found.seconds < 10
     assert found.compiling > 0
-    assert probes.time_certificates(cell).seconds > 0
+    assert timing.time_certificates(cell).seconds > 0
 
 
 @pytest.mark.slow
@@ -164,7 +165,7 @@ def test_images_are_timed_on_random_points_of_their_shape(tmp_path, monkeypatch)
     monkeypatch.setenv("MNNJAX_DATA_DIR", str(tmp_path / "none"))
     train = Train(batch_size=64, epochs=1, decay_epochs=1)
     (cell,) = cells(Study("s", Problem("mnist", "classes", N=(128,)), Network(d1=(2,)), train=train, repeats=1))
-    assert 0 < probes.time_epoch(cell).seconds < 10
+    assert 0 < timing.time_steps(cell).seconds < 10
     assert not list(tmp_path.iterdir())
 
 
@@ -193,11 +194,17 @@ VOLUMES = {
 def test_volumes_are_timed(method):
     study = Study("s", Problem(d0=(2,), N=(5,)), Network(d1=(2,)), volume=VOLUMES[method], repeats=2)
     (cell,) = cells(study)
-    once = volume_probes.time_volumes(cell)
-    assert 0 < once.seconds < 100
+    assert 0 < timing.time_steps(cell).seconds < 100
     # Twice the repetitions are modelled to take twice the time.
     (more,) = cells(dataclasses.replace(study, repeats=4))
-    assert volume_probes.volume_model(more) == pytest.approx(2 * volume_probes.volume_model(cell))
+    assert timing.steps_model(more) == pytest.approx(2 * timing.steps_model(cell))
+
+
+@pytest.mark.slow
+def test_volumes_that_take_too_long_are_modelled(monkeypatch):
+    monkeypatch.setattr(timing, "MOST_SECONDS", 0.0)
+    (cell,) = cells(Study("s", Problem(d0=(2,), N=(5,)), Network(d1=(2,)), volume=Volume(samples=64, batch=32)))
+    assert timing.time_steps(cell) == Timed(timing.steps_model(cell))
 
 
 def test_the_plan_as_text_counts_what_is_planned():

@@ -1,0 +1,224 @@
+"""Seconds of a cell on this machine: models of the arithmetic, up to a factor, and timings of real programs on random
+points, from which extrapolate.py learns the factor."""
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnnjax.config import Problem
+from mnnjax.jax_setup import on_cpu
+from mnnjax.study.distributed.stopping import Interrupted
+from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.chunks import Work
+from mnnjax.study.execution.seed_parallel import placement
+from mnnjax.study.execution.train_cell import training_of
+from mnnjax.study.execution.volume_cell import Measurement
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.resources.extrapolate import Timed
+from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
+from mnnjax.training import LEVENBERG_MARQUARDT
+
+# Measured on two cores: seconds of a step whatever its size, multiplications of training per second on a device, and
+# those of a certificate's factorizations on a core.
+STEP_SECONDS, RATE, FACTOR_RATE = 2e-5, 1.5e10, 3e9
+# A cell is cut until a timing should take no longer than this, and no more memory.
+CALL_SECONDS, CERTIFICATE_SECONDS, MOST_BYTES = 0.3, 1.0, 2**29
+# Timings are repeated until they took so long together, or so often; volumes are given up after MOST_SECONDS.
+TIMED_SECONDS, MOST_CALLS, MOST_SECONDS = 0.5, 10, 10.0
+# Exact volumes are timed on so many multisets at most; splitting with so many particles at least.
+MOST_MULTISETS, LEAST_PARTICLES = 500, 64
+# After more steps of Levenberg-Marquardt runs could be done, whose steps take no time.
+LEVENBERG_MARQUARDT_STEPS = 6
+# From so many columns of A o X per row, training is taken to end at a global minimum, whose certificate is cheapest.
+REACHED, REACHED_BY_LEVENBERG_MARQUARDT = 3.0, 1.0
+
+
+def steps_model(cell: Cell) -> float:
+    """Seconds of training all repetitions, or of their volumes, up to a factor."""
+    arithmetic = cell.work / RATE / jax.device_count()
+    if cell.part.volume is not None:
+        return arithmetic
+    groups = 1 if cell.by_rows else placement(cell).groups_per_device
+    return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
+
+
+def step_size(cell: Cell) -> float:
+    """The size of a training step: cells of equal size run at the same rate, about."""
+    return float(cell.batch_rows * cell.parameters)
+
+
+def time_steps(cell: Cell) -> Timed:
+    """Seconds of training all repetitions, or of their volumes, and to compile all programs of the shape.
+
+    All draws of volumes are counted, also where intervals may be narrow enough before.
+    """
+    small = cut(cell)
+    deadline = time.monotonic() + MOST_SECONDS
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            if cell.part.volume is None:
+                seconds, compiling = _time(small, lambda: _evaluated(small))
+            else:
+                with on_cpu():
+                    late = lambda: time.monotonic() > deadline  # noqa: E731
+                    seconds, compiling = _time(small, lambda: Measurement(small, None, late))
+    except Interrupted:
+        return Timed(steps_model(cell))
+    return Timed(seconds * steps_model(cell) / steps_model(small), compiling)
+
+
+def _evaluated(cell: Cell) -> Work:
+    """The training of a cell, whose evaluation is compiled."""
+    training: Any = training_of(cell, None)
+    training.evaluate(training.saved(training.start().params))
+    return training
+
+
+def _time(cell: Cell, begin: Callable[[], Work]) -> Timed:
+    """Seconds of all steps; to compile: how much longer they take at first, with `begin`."""
+
+    def run() -> float:
+        # Anew each time: a used state is given away, and Levenberg-Marquardt would soon be done.
+        state, done = jax.block_until_ready(work.start()), 0
+        began = time.monotonic()
+        while done < cell.steps:
+            state, done, _ = work.chunk(state, done)
+        return time.monotonic() - began
+
+    began = time.monotonic()
+    work = begin()
+    run()
+    first = time.monotonic() - began
+    seconds = _median(run)
+    return Timed(seconds, max(first - seconds, 0.0))
+
+
+def _median(call: Callable[[], float]) -> float:
+    """The median of the seconds that calls return."""
+    times: list[float] = []
+    while not times or (sum(times) < TIMED_SECONDS and len(times) < MOST_CALLS):
+        times.append(call())
+    return statistics.median(times)
+
+
+def _changed(cell: Cell, **changes: Any) -> Cell:
+    """The cell with other fields of its study."""
+    part = dataclasses.replace(cell.part, also=(), figure="none", **changes)
+    return dataclasses.replace(cell, part=part)
+
+
+def cut(cell: Cell) -> Cell:
+    """The cell on random points, so small that all of its steps take little time and memory."""
+    problem = cell.part.problem
+    if problem.is_image:
+        sizes = {"d0": (cell.d0,), "N": problem.N or (cell.N,)}
+        drawn = Problem(label_values=problem.label_values, data_sets=problem.data_sets, **sizes)
+        cell = _changed(cell, problem=drawn)
+    return _cut_training(cell) if cell.part.volume is None else _cut_volumes(cell)
+
+
+def _cut_training(cell: Cell) -> Cell:
+    """Fewer repetitions, points, points per batch and epochs."""
+    devices = len(jax.devices())
+
+    def is_large() -> bool:
+        return memory_per_device(cell, jax.devices()) * devices > MOST_BYTES
+
+    while steps_model(cell) / cell.steps > CALL_SECONDS or is_large():
+        train, repeats = cell.part.training, cell.part.repeats
+        batch = train.batch_size or cell.N
+        if not cell.by_rows and repeats > devices:
+            cell = _changed(cell, repeats=-(-repeats // 2))
+        elif 4 * batch <= cell.N or (train.batch_size is None and cell.N >= 512):
+            cell = dataclasses.replace(cell, N=cell.N // 2, N_padded=cell.N // 2)
+        elif is_large() and batch >= 512:
+            cell = _changed(cell, train=dataclasses.replace(train, batch_size=batch // 128 * 64))
+        else:
+            break
+    train = cell.part.training
+    most = LEVENBERG_MARQUARDT_STEPS if train.optimizer == LEVENBERG_MARQUARDT else train.chunk_epochs
+    epochs = max(1, min(most, train.chunk_epochs, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    return _changed(cell, train=dataclasses.replace(train, epochs=epochs, decay_epochs=0, chunk_epochs=epochs))
+
+
+def _cut_volumes(cell: Cell) -> Cell:
+    """One repetition with fewer draws, particles and runs; of exact volumes, fewer neurons."""
+    cell, volume = _changed(cell, repeats=1), cell.part.measurement
+    if volume.method == "exact":
+        d1 = max(k for k in range(1, cell.d1 + 1) if k == 1 or cell.multisets(k) <= MOST_MULTISETS)
+        return dataclasses.replace(cell, d1=d1)
+    share = min(CALL_SECONDS / steps_model(cell), 1.0)
+    draws = min(max(int(volume.samples * share) // 16, 1) * 16, volume.batch)
+    limits = {
+        name: None if (limit := getattr(volume, name)) is None else math.ceil(limit * draws / volume.samples)
+        for name in ("suboptimal_samples", "global_samples")
+    }
+    particles = min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles)
+    programs = math.ceil(volume.max_linear_programs * particles / volume.particles)
+    few = dataclasses.replace(
+        volume, samples=draws, batch=draws, relative_width=None, runs=2, particles=particles,
+        max_linear_programs=programs, **limits,
+    )  # fmt: skip
+    return _changed(cell, volume=few)
+
+
+def certificate_model(cell: Cell) -> float:
+    """Seconds of the certificates of all repetitions, up to a factor."""
+    return math.ceil(cell.part.repeats / certificates_at_once(cell)) * certificate_size(cell) / FACTOR_RATE
+
+
+def certificate_size(cell: Cell) -> float:
+    """Multiplications of one certificate."""
+    return _multiplications(cell.N, *cell.last_layer, certificate_kind(cell)[2])
+
+
+def certificate_kind(cell: Cell) -> tuple[bool, bool, bool]:
+    """What decides how a certificate goes: whether A o X has as many columns as rows, whether training is taken to end
+    at a global minimum, and whether a rank is computed exactly."""
+    inputs, d1 = cell.last_layer
+    by_levenberg_marquardt = cell.part.training.optimizer == LEVENBERG_MARQUARDT
+    per_row, reached = inputs * d1 / cell.N, REACHED_BY_LEVENBERG_MARQUARDT if by_levenberg_marquardt else REACHED
+    return per_row >= 1, per_row >= reached, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
+
+
+def _multiplications(N: int, d0: int, d1: int, in_doubt: bool) -> float:
+    columns = d0 * d1
+    side = min(N, columns)
+    work = 2 / 3 * side**3 + (N * columns**2 if columns < N else (4 * (d0 + d1) + 60) * N**2)
+    return work + 30 * N * columns * side * in_doubt
+
+
+def time_certificates(cell: Cell) -> Timed:
+    """Seconds of the certificates of all repetitions, from those of one random network per worker."""
+    at_once, (d0, d1) = certificates_at_once(cell), cell.last_layer
+    _, reached, in_doubt = certificate_kind(cell)
+    N, factor = cell.N, 1.0
+    while _multiplications(N, d0, d1, in_doubt) > CERTIFICATE_SECONDS * FACTOR_RATE and min(d0, d1) > 4:
+        # The ratio of weights and points stays.
+        factor *= 0.9
+        N = max(1, round(cell.N * factor**2))
+        d0, d1 = (max(1, round(size * factor)) for size in cell.last_layer)
+    draw = np.random.default_rng(0).standard_normal
+    X, W, z = draw((at_once, N, d0)), draw((at_once, d1, d0)), draw((at_once, d1))
+    if in_doubt:
+        # As pixels that hardly ever vary.
+        X[:, 2:, :3] = 0
+    y = np.sign(draw((at_once, N)))
+    if reached:
+        y = 1e-7 * y + np.einsum("snu,su->sn", np.maximum(X @ W.transpose(0, 2, 1), 0), z)
+    network = dataclasses.replace(cell.part.network, rho=0.0, bias=False)
+
+    def certify() -> float:
+        began = time.monotonic()
+        certify_seeds({"W1": W, "z": z}, network, 1, X, y, 0.0)
+        return time.monotonic() - began
+
+    turns = math.ceil(cell.part.repeats / at_once)
+    return Timed(_median(certify) * turns * certificate_size(cell) / _multiplications(N, d0, d1, in_doubt))
