@@ -18,7 +18,7 @@ from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, cell_columns
-from mnnjax.study.workdir.weights import to_npz
+from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, from_sums, make_stream
 
 
@@ -46,7 +46,7 @@ def run_training_cell(cell: Cell, context: Context) -> None:
             workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
-    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_npz(params)))
+    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_bytes(dict(sorted(params.items())))))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
