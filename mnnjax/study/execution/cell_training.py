@@ -1,6 +1,7 @@
 """A cell in training: what seed-parallel and data-parallel training have in common."""
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -8,33 +9,21 @@ import numpy as np
 
 from mnnjax.landscape import Certificate
 from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.chunks import Work
 from mnnjax.study.plan.grid import Cell
 
 
-class CellTraining(abc.ABC):
-    """The training of all repetitions of a cell; every array of a state has them on its leading axis (chunks.Work)."""
+class CellTraining(Work):
+    """The training of all repetitions of a cell; every array of a state has them on its leading axis."""
 
     unit: ClassVar[str] = "epoch"
 
     def __init__(self, cell: Cell):
         self._cell = cell
 
-    @property
-    @abc.abstractmethod
-    def template(self) -> Any:
-        """Shapes and types of what a checkpoint holds."""
-
-    @abc.abstractmethod
-    def start(self, saved: Any = None) -> Any:
-        """Initial weights, or the saved state, on the devices."""
-
     @abc.abstractmethod
     def run(self, state: Any, epoch: int, epochs: int) -> tuple[Any, Any]:
         """Further epochs: the state after them, and the MSE and the MCE of the last one, each (repeats,)."""
-
-    @abc.abstractmethod
-    def saved(self, state: Any) -> Any:
-        """A state, or a part of one, on the host."""
 
     @abc.abstractmethod
     def evaluate(self, params: Any) -> Any:
@@ -50,7 +39,6 @@ class CellTraining(abc.ABC):
         return False
 
     def chunk(self, state: Any, done: int) -> tuple[Any, int, dict[str, float]]:
-        """The next epochs, as chunks.Work has it."""
         train = self._cell.part.training
         epochs = min(train.chunk_epochs, train.total_epochs - done)
         state, metrics = self.run(state, done, epochs)
@@ -58,7 +46,6 @@ class CellTraining(abc.ABC):
         return state, done, dict(zip(("mse", "mce"), map(finite_mean, metrics), strict=True))
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
-        """After as many chunks as the study says."""
         train = self._cell.part.training
         # At the end too: certificates can take minutes, and need not be waited for twice.
         return chunks == train.checkpoint_chunks or done == train.total_epochs
@@ -75,4 +62,4 @@ class CellTraining(abc.ABC):
 def finite_mean(values: np.ndarray) -> float:
     """The mean over the finite ones of values (repeats,); nan where there are none."""
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("nan")
+    return float(finite.mean()) if finite.size else math.nan

@@ -1,8 +1,9 @@
 """The loop of training and of volumes: a chunk of work, a checkpoint, a look at stop requests."""
 
+import abc
 import contextlib
 import time
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
@@ -11,36 +12,36 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.checkpoint import CellCheckpoints
 
 
-class Work(Protocol):
-    """What a cell does in Cell.steps steps: training (seed_parallel, data_parallel) or volumes (volume_cell)."""
+class Work(abc.ABC):
+    """What a cell does in Cell.steps steps: seed_parallel.py, data_parallel.py or volume_cell.py."""
 
     unit: ClassVar[str]
-    """What a step is: an epoch, or a step of a measurement."""
+    """A step, in a word."""
 
     @property
+    @abc.abstractmethod
     def template(self) -> Any:
         """A pytree of the shapes and types of what a checkpoint holds."""
-        ...
 
+    @abc.abstractmethod
     def start(self, saved: Any = None) -> Any:
         """The state at first, or the one that was saved."""
-        ...
 
+    @abc.abstractmethod
     def chunk(self, state: Any, done: int) -> tuple[Any, int, dict[str, float]]:
-        """Further steps after the first `done`: the state after them, how many are done then, and what the log says.
+        """Further steps after the first `done`: the state after them, how many are done then, and losses for the log.
 
         Raises:
           Interrupted: a stop was requested; the chunk is given up.
         """
-        ...
 
-    def saved(self, state: Any) -> Any:
-        """The state as a checkpoint holds it."""
-        ...
-
+    @abc.abstractmethod
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
         """Whether the state is saved now; chunks, seconds: since it was saved last."""
-        ...
+
+    def saved(self, state: Any) -> Any:
+        """A state, or a part of one, on the host, as a checkpoint holds it."""
+        return state
 
 
 def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:

@@ -18,7 +18,7 @@ from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution import volume_results
-from mnnjax.study.execution.chunks import run_chunks
+from mnnjax.study.execution.chunks import Work, run_chunks
 from mnnjax.study.execution.context import Context
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.execution.volume_results import State
@@ -54,8 +54,8 @@ def run_volume_cell(cell: Cell, context: Context) -> None:
     context.progress.cell_finished(cell, volume_results.summary(rows))
 
 
-class Measurement:
-    """The steps of a cell (chunks.Work), each a function of the state before it and of its number alone.
+class Measurement(Work):
+    """The steps of a cell, each a function of the state before it and of its number alone.
 
     sources: None where points are drawn.
     """
@@ -75,7 +75,7 @@ class Measurement:
 
     @property
     def template(self) -> State:
-        """Of nothing measured yet."""
+        # The state of nothing measured.
         repeats = self._part.repeats
         if self._volume.method == "exact":
             return {"exact": np.full((repeats, 3), np.nan)}
@@ -84,19 +84,13 @@ class Measurement:
         return counts | (runs if self._volume.method == "splitting" else {})
 
     def start(self, saved: State | None = None) -> State:
-        """Nothing measured yet, or what was saved."""
         return self.template if saved is None else saved
 
-    def saved(self, state: State) -> State:
-        """As it is."""
-        return state
-
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
-        """Now and then: steps take from milliseconds to minutes."""
+        # Steps take from milliseconds to minutes.
         return seconds > SECONDS_BETWEEN_CHECKPOINTS
 
     def chunk(self, state: State, done: int) -> tuple[State, int, dict[str, float]]:
-        """One step, as chunks.Work has it."""
         if self._volume.method == "exact":
             state = self._exact(state, done)
         else:

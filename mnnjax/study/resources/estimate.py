@@ -198,7 +198,7 @@ def _remarks(found: Estimate) -> list[str]:
     certified = any(each.seconds["certificates"] for each in found.cells)
     optimizers = {part.train.optimizer for part in parts if part.train is not None}
     remarks = {
-        "Certificates are of random networks: they may take a few times as long, or as short, where training ends "
+        "Certificates are of untrained networks: they may take a few times as long, or as short, where training ends "
         "otherwise.": certified,
         "Levenberg-Marquardt ends early where all repetitions are done: its time is an upper bound.":
             LEVENBERG_MARQUARDT in optimizers,

@@ -1,6 +1,7 @@
 """Seconds of a cell on this machine: models of the arithmetic, up to a factor, and timings of real programs on random
 points, from which extrapolate.py learns the factor."""
 
+import contextlib
 import dataclasses
 import math
 import statistics
@@ -9,13 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnnjax.config import Problem
+from mnnjax.config import Problem, Train
 from mnnjax.jax_setup import on_cpu
 from mnnjax.study.distributed.stopping import Interrupted
-from mnnjax.study.execution.certify_cell import certify_seeds
 from mnnjax.study.execution.chunks import Work
 from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.execution.train_cell import training_of
@@ -36,8 +35,6 @@ TIMED_SECONDS, MOST_CALLS, MOST_SECONDS = 0.5, 10, 10.0
 MOST_MULTISETS, LEAST_PARTICLES = 500, 64
 # After more steps of Levenberg-Marquardt runs could be done, whose steps take no time.
 LEVENBERG_MARQUARDT_STEPS = 6
-# From so many columns of A o X per row, training is taken to end at a global minimum, whose certificate is cheapest.
-REACHED, REACHED_BY_LEVENBERG_MARQUARDT = 3.0, 1.0
 
 
 def steps_model(cell: Cell) -> float:
@@ -61,24 +58,21 @@ def time_steps(cell: Cell) -> Timed:
     """
     small = cut(cell)
     deadline = time.monotonic() + MOST_SECONDS
+
+    def begin() -> Work:
+        if cell.part.volume is not None:
+            return Measurement(small, None, lambda: time.monotonic() > deadline)
+        training = training_of(small, None)
+        training.evaluate(training.saved(training.start().params))
+        return training
+
     try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            if cell.part.volume is None:
-                seconds, compiling = _time(small, lambda: _evaluated(small))
-            else:
-                with on_cpu():
-                    late = lambda: time.monotonic() > deadline  # noqa: E731
-                    seconds, compiling = _time(small, lambda: Measurement(small, None, late))
+        on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
+        with on_host, threadpool_limits(limits=1, user_api="blas"):
+            seconds, compiling = _time(small, begin)
     except Interrupted:
         return Timed(steps_model(cell))
     return Timed(seconds * steps_model(cell) / steps_model(small), compiling)
-
-
-def _evaluated(cell: Cell) -> Work:
-    """The training of a cell, whose evaluation is compiled."""
-    training: Any = training_of(cell, None)
-    training.evaluate(training.saved(training.start().params))
-    return training
 
 
 def _time(cell: Cell, begin: Callable[[], Work]) -> Timed:
@@ -114,14 +108,19 @@ def _changed(cell: Cell, **changes: Any) -> Cell:
     return dataclasses.replace(cell, part=part)
 
 
+def _on_random_points(cell: Cell) -> Cell:
+    problem = cell.part.problem
+    if not problem.is_image:
+        return cell
+    drawn = Problem(
+        label_values=problem.label_values, data_sets=problem.data_sets, d0=(cell.d0,), N=problem.N or (cell.N,)
+    )
+    return _changed(cell, problem=drawn)
+
+
 def cut(cell: Cell) -> Cell:
     """The cell on random points, so small that all of its steps take little time and memory."""
-    problem = cell.part.problem
-    if problem.is_image:
-        sizes = {"d0": (cell.d0,), "N": problem.N or (cell.N,)}
-        drawn = Problem(label_values=problem.label_values, data_sets=problem.data_sets, **sizes)
-        cell = _changed(cell, problem=drawn)
-    return _cut_training(cell) if cell.part.volume is None else _cut_volumes(cell)
+    return (_cut_training if cell.part.volume is None else _cut_volumes)(_on_random_points(cell))
 
 
 def _cut_training(cell: Cell) -> Cell:
@@ -174,51 +173,36 @@ def certificate_model(cell: Cell) -> float:
     return math.ceil(cell.part.repeats / certificates_at_once(cell)) * certificate_size(cell) / FACTOR_RATE
 
 
+def certificate_kind(cell: Cell) -> tuple[bool, bool]:
+    """What decides how a certificate goes: whether A o X has as many columns as rows, and whether its rank is computed
+    exactly."""
+    inputs, d1 = cell.last_layer
+    return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
+
+
 def certificate_size(cell: Cell) -> float:
     """Multiplications of one certificate."""
-    return _multiplications(cell.N, *cell.last_layer, certificate_kind(cell)[2])
-
-
-def certificate_kind(cell: Cell) -> tuple[bool, bool, bool]:
-    """What decides how a certificate goes: whether A o X has as many columns as rows, whether training is taken to end
-    at a global minimum, and whether a rank is computed exactly."""
-    inputs, d1 = cell.last_layer
-    by_levenberg_marquardt = cell.part.training.optimizer == LEVENBERG_MARQUARDT
-    per_row, reached = inputs * d1 / cell.N, REACHED_BY_LEVENBERG_MARQUARDT if by_levenberg_marquardt else REACHED
-    return per_row >= 1, per_row >= reached, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
-
-
-def _multiplications(N: int, d0: int, d1: int, in_doubt: bool) -> float:
-    columns = d0 * d1
-    side = min(N, columns)
-    work = 2 / 3 * side**3 + (N * columns**2 if columns < N else (4 * (d0 + d1) + 60) * N**2)
-    return work + 30 * N * columns * side * in_doubt
+    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
+    side = min(N, d0 * d1)
+    work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
+    return work + 30 * N * d0 * d1 * side * in_doubt
 
 
 def time_certificates(cell: Cell) -> Timed:
-    """Seconds of the certificates of all repetitions, from those of one random network per worker."""
-    at_once, (d0, d1) = certificates_at_once(cell), cell.last_layer
-    _, reached, in_doubt = certificate_kind(cell)
-    N, factor = cell.N, 1.0
-    while _multiplications(N, d0, d1, in_doubt) > CERTIFICATE_SECONDS * FACTOR_RATE and min(d0, d1) > 4:
+    """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
+    small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
+    sizes, factor = (small.d0, small.d1), 1.0
+    while certificate_model(small) > CERTIFICATE_SECONDS and min(small.d0, small.d1) > 4:
         # The ratio of weights and points stays.
         factor *= 0.9
-        N = max(1, round(cell.N * factor**2))
-        d0, d1 = (max(1, round(size * factor)) for size in cell.last_layer)
-    draw = np.random.default_rng(0).standard_normal
-    X, W, z = draw((at_once, N, d0)), draw((at_once, d1, d0)), draw((at_once, d1))
-    if in_doubt:
-        # As pixels that hardly ever vary.
-        X[:, 2:, :3] = 0
-    y = np.sign(draw((at_once, N)))
-    if reached:
-        y = 1e-7 * y + np.einsum("snu,su->sn", np.maximum(X @ W.transpose(0, 2, 1), 0), z)
-    network = dataclasses.replace(cell.part.network, rho=0.0, bias=False)
+        (d0, d1), N = (max(1, round(size * factor)) for size in sizes), max(1, round(cell.N * factor**2))
+        small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+    training = training_of(small, None)
+    params = training.saved(training.start().params)
 
     def certify() -> float:
         began = time.monotonic()
-        certify_seeds({"W1": W, "z": z}, network, 1, X, y, 0.0)
+        training.certify(params, lambda: None)
         return time.monotonic() - began
 
-    turns = math.ceil(cell.part.repeats / at_once)
-    return Timed(_median(certify) * turns * certificate_size(cell) / _multiplications(N, d0, d1, in_doubt))
+    return Timed(_median(certify) * certificate_model(cell) / certificate_model(small))

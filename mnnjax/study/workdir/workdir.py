@@ -148,8 +148,8 @@ class Workdir:
         return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
 
     def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
-        """Move the damaged files of this folder out of the way, and return a line about each damaged file. Other folders
-        may belong to processes that are at work: theirs stay."""
+        """Move the damaged files of this folder out of the way, with one line about each. Other folders may belong
+        to processes that are at work: theirs stay."""
         self._check_lock()
         lines = []
         for file, why in self.damaged(cells).items():

@@ -231,7 +231,7 @@ def test_the_plan_as_text_counts_what_is_planned():
         (Study("s", Problem(d0=(5,), N=(9,)), train=Train("levenberg_marquardt", decay_epochs=0)), "upper bound"),
         (Study("s", Problem("digits", "classes"), Network(d1=(3,))), "d0 as published"),
         (Study("s", Problem(d0=(5,), N=(9,)), volume=Volume(relative_width=0.3)), "upper bound"),
-        (Study("s", Problem(d0=(5,), N=(9,))), "random networks"),
+        (Study("s", Problem(d0=(5,), N=(9,))), "untrained networks"),
     ],
 )
 def test_the_text_says_what_the_estimate_is(study, said):
