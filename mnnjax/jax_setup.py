@@ -35,7 +35,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 def require_x64() -> None:
     """Raise UserError (a ValueError) where 64-bit types have been switched off since: float64 would silently become
-    float32. It costs nothing, and under jit is asked while tracing."""
+    float32. Under jit the check runs while tracing, and costs nothing."""
     if not setting("jax_enable_x64"):
         raise UserError(
             "jax_enable_x64: is off, and this needs float64; jax.config.update('jax_enable_x64', True) switches it on"
@@ -48,23 +48,27 @@ def on_cpu() -> contextlib.AbstractContextManager:
     return jax.default_device(jax.local_devices(backend="cpu")[0])
 
 
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_all_cores() -> None:
-    """One CPU device a core, for seeds to run side by side: each core then keeps its seeds' data in its own cache and
-    waits for no other. Two on a single core, since XLA rounds otherwise in programs for one device.
+    """One CPU device per core, for seeds to run side by side: each core then keeps its seeds' data in its own cache
+    and waits for no other. A single core has two devices, since XLA rounds otherwise in programs for one device.
 
     Nothing changes where JAX has started already; $JAX_NUM_CPU_DEVICES or $XLA_FLAGS may give another number.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flag = re.search(r"host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
     devices = int(flag[1]) if flag else setting("jax_num_cpu_devices")
     if devices < 1:
-        devices = max(cores, 2)
+        devices = max(cores(), 2)
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", devices)
-    # XLA's pool has a thread a core, and a program that runs in one can wait for work that it has left to the others:
-    # where every device has such a program, and there is no further thread, they wait for ever (batched factorizations
+    # XLA's pool has one thread per core. A program in one thread can wait for work that it has left to the others:
+    # where every device has such a program and no further thread is free, they wait for ever (batched factorizations
     # of 64 x 64 matrices do).
-    os.environ.setdefault("NPROC", str(max(cores, devices) + 1))
+    os.environ.setdefault("NPROC", str(max(cores(), devices) + 1))
 
 
 def use_compilation_cache() -> None:

@@ -8,6 +8,7 @@ import jax
 import jaxlib
 
 from mnnjax import __version__
+from mnnjax.jax_setup import cores
 
 
 def machine() -> dict[str, str | int]:
@@ -25,11 +26,6 @@ def machine() -> dict[str, str | int]:
         "cores": cores(),
         "memory_gb": round(memory() / 1e9),
     }
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
