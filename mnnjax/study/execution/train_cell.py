@@ -58,7 +58,7 @@ def run_training_cell(cell: Cell, context: Context) -> None:
 
 def training_of(cell: Cell, sources: Sources | None) -> CellTraining:
     """The training of a cell, before its first epoch; sources: None where points are drawn."""
-    return (DataParallel if cell.by_rows else SeedParallel)(cell, sources)
+    return (DataParallel if cell.data_parallel else SeedParallel)(cell, sources)
 
 
 def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | None:

@@ -65,9 +65,9 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
     devices of a machine share its memory.
     """
     places = [(memory_on_host(cell, devices), free_memory(), False)]
-    if cell.by_rows or not _on_cpu():
-        shared = row_devices(devices) if cell.by_rows else devices
-        places.insert(0, (memory_per_device(cell, devices), available(_count_local(shared)), cell.by_rows))
+    if cell.data_parallel or not _on_cpu():
+        shared = row_devices(devices) if cell.data_parallel else devices
+        places.insert(0, (memory_per_device(cell, devices), available(_count_local(shared)), cell.data_parallel))
     for needed, free, of_rows in places:
         if free is not None and needed * (1 if of_rows else LEAST_PART) > free:
             return MemoryShortage(needed, free, of_rows)
@@ -99,7 +99,7 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
     Raises:
       UserError: they do not.
     """
-    sets, rows = (1, cell.N) if cell.by_rows else (cell.part.repeats, cell.N_padded)
+    sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     size = sets * rows * (cell.d0 + 1) * cell.itemsize
     local = _count_local(devices)
     places = [(POINT_COPIES * size, free_memory()), (size // local, None if _on_cpu() else available(local))]

@@ -42,7 +42,7 @@ def steps_model(cell: Cell) -> float:
     arithmetic = cell.work / RATE / jax.device_count()
     if cell.part.volume is not None:
         return arithmetic
-    groups = 1 if cell.by_rows else placement(cell).groups_per_device
+    groups = 1 if cell.data_parallel else placement(cell).groups_per_device
     return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
 
 
@@ -133,7 +133,7 @@ def _cut_training(cell: Cell) -> Cell:
     while steps_model(cell) / cell.steps > CALL_SECONDS or is_large():
         train, repeats = cell.part.training, cell.part.repeats
         batch = train.batch_size or cell.N
-        if not cell.by_rows and repeats > devices:
+        if not cell.data_parallel and repeats > devices:
             cell = _changed(cell, repeats=-(-repeats // 2))
         elif 4 * batch <= cell.N or (train.batch_size is None and cell.N >= 512):
             cell = dataclasses.replace(cell, N=cell.N // 2, N_padded=cell.N // 2)
