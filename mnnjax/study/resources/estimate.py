@@ -1,6 +1,6 @@
 """What a study will take, before it runs: memory per cell, and time as measured on the machine at hand.
 
-The costliest shapes are timed, as real programs on random points (timing.py); the others are scaled from them
+The costliest cell of each kind is timed, as real programs on random points (timing.py); the others are scaled from it
 (extrapolate.py), and so are those that do not fit this machine. Nothing is written, and no image is read.
 """
 
@@ -14,13 +14,13 @@ from mnnjax import landscape
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell, by_shape
 from mnnjax.study.resources import timing
-from mnnjax.study.resources.extrapolate import Timed, Work
+from mnnjax.study.resources.extrapolate import Timed, scaled
 from mnnjax.study.resources.memory import memory_on_host, memory_per_device
 from mnnjax.study.resources.memory_check import MemoryShortage, memory_shortage
 from mnnjax.training import LEVENBERG_MARQUARDT
-from mnnjax.wording import NEVER, duration, plural
+from mnnjax.wording import NEVER, duration, plural, size
 
-# Seconds in which shapes are timed, per kind of work.
+# Seconds in which cells are timed, per kind of work.
 TRAINING_SECONDS, CERTIFICATE_SECONDS, VOLUME_SECONDS = 11.0, 4.0, 18.0
 # As measured: a checkpoint, the evaluation and files at the end of a cell, a process's start and its report.
 CHECKPOINT_SECONDS, END_SECONDS, PROCESS_SECONDS = 0.035, 0.15, 5.0
@@ -95,35 +95,30 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
     def fits_when_cut(cell: Cell) -> bool:
         return memory_shortage(timing.cut(cell), devices) is None
 
-    def training_kind(cell: Cell) -> tuple:
-        train = cell.part.training
-        return train.optimizer, train.precision, train.batch_size is None, train.parallel
-
     trained = [cell for cell in planned if cell.part.volume is None]
     certified = [cell for cell in trained if landscape.certifiable(cell.N, *cell.last_layer)]
     measured = [cell for cell in planned if cell.part.volume is not None]
     found = {
-        "training": Work(
-            timing.steps_model, training_kind, timing.step_size, timers.training, TRAINING_SECONDS, fits_when_cut
-        ).scaled(trained),
-        "volumes": Work(
-            timing.steps_model, lambda cell: cell.part.name, lambda cell: cell.N, timers.volumes, VOLUME_SECONDS, fits
-        ).scaled(measured),
-        "certificates": Work(
-            timing.certificate_model, timing.certificate_kind, timing.certificate_size, timers.certificates,
-            CERTIFICATE_SECONDS, fits,
-        ).scaled(certified),
-    }  # fmt: skip
+        "training": scaled(
+            trained, timing.steps_model, timing.training_kind, timers.training, TRAINING_SECONDS, fits_when_cut
+        ),
+        "volumes": scaled(
+            measured, timing.steps_model, lambda cell: cell.part.name, timers.volumes, VOLUME_SECONDS, fits
+        ),
+        "certificates": scaled(
+            certified, timing.certificate_model, timing.certificate_kind, timers.certificates, CERTIFICATE_SECONDS, fits
+        ),
+    }
 
     def of_cell(cell: Cell) -> CellEstimate:
-        seconds = {kind: scaled.seconds.get(cell.id, 0.0) for kind, scaled in found.items()}
+        seconds = {kind: times.seconds.get(cell.id, 0.0) for kind, times in found.items()}
         memory = memory_per_device(cell, devices), memory_on_host(cell, devices)
         return CellEstimate(cell, *memory, seconds | {"saving": _saving(cell)}, shortages[cell.id])
 
     return Estimate(
         tuple(map(of_cell, planned)),
-        {kind: scaled.compiling for kind, scaled in found.items()},
-        {kind: scaled.timed for kind, scaled in found.items() if scaled.timed},
+        {kind: times.compiling for kind, times in found.items()},
+        {kind: times.timed for kind, times in found.items() if times.timed},
         _name(devices),
     )
 
@@ -161,7 +156,7 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
         cell = each.cell
         lines.append(
             f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
-            f"{_bytes(each.device_bytes):>10} {_bytes(each.host_bytes):>9} {duration(sum(each.seconds.values())):>10}"
+            f"{size(each.device_bytes):>10} {size(each.host_bytes):>9} {duration(sum(each.seconds.values())):>10}"
         )
     lines += ["", f"{'shapes to compile':<40} {'cells':>8}"]
     for alike in listed.shapes:
@@ -188,7 +183,7 @@ def _totals(cells: str, found: Estimate) -> str:
     most = max((each.host_bytes for each in found.cells), default=0)
     about = "about " if kinds["total"] < NEVER else ""
     total = f"{cells} on {found.devices}: {about}{duration(kinds['total'])} ({', '.join(parts)})"
-    return f"{total}, at most {_bytes(most)} of the host"
+    return f"{total}, at most {size(most)} of the host"
 
 
 def _remarks(found: Estimate) -> list[str]:
@@ -223,7 +218,3 @@ def _shortages(found: Estimate) -> list[str]:
     worst = max(short, key=lambda name: short[name].needed)
     others = f"; nor do {len(short) - 1} smaller ones" if len(short) > 1 else ""
     return [f"does not fit this machine: {worst} {short[worst]}{others}; `run` would refuse"]
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:.0f} GiB"

@@ -12,6 +12,7 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
 from mnnjax.study.resources.memory import PROCESS_BYTES, memory_by_rows, memory_on_host, memory_per_device
 from mnnjax.training import row_devices
+from mnnjax.wording import size
 
 # Copies of the points of a cell that are handed out: on the devices, part by part on the host, and put together.
 POINT_COPIES = 3
@@ -33,7 +34,7 @@ class MemoryShortage(NamedTuple):
     of_rows: bool
 
     def __str__(self) -> str:
-        return f"needs {_gigabytes(self.needed)}, {_gigabytes(self.free)} are free"
+        return f"needs {size(self.needed)}, {size(self.free)} are free"
 
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
@@ -50,10 +51,10 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
             continue
         if shortage.of_rows:
             raise UserError(_rows_error(cell, devices, shortage))
-        least = _gigabytes(round(LEAST_PART * shortage.needed))
+        least = size(round(LEAST_PART * shortage.needed))
         smaller = "problem.N" if cell.part.volume is None else "volume.batch or problem.N"
         raise UserError(
-            f"{cell.id}: needs {least} to {_gigabytes(shortage.needed)} of memory, and {_gigabytes(shortage.free)} are "
+            f"{cell.id}: needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are "
             f"free; take a smaller {smaller}, fewer repeats, or a larger machine"
         )
 
@@ -86,8 +87,8 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
     return (
-        f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(shortage.needed)} for its rows of X and the "
-        f"training, and has {_gigabytes(shortage.free)}; {hint}; or take a smaller problem.N"
+        f"{cell.id}: each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the "
+        f"training, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
     )
 
 
@@ -100,13 +101,13 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
       UserError: they do not.
     """
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
-    size = sets * rows * (cell.d0 + 1) * cell.itemsize
+    points = sets * rows * (cell.d0 + 1) * cell.itemsize
     local = _count_local(devices)
-    places = [(POINT_COPIES * size, free_memory()), (size // local, None if _on_cpu() else available(local))]
+    places = [(POINT_COPIES * points, free_memory()), (points // local, None if _on_cpu() else available(local))]
     for needed, most in places:
         if most is not None and needed > most:
             raise UserError(
-                f"{cell.id}: its points need {_gigabytes(needed)} of memory, and there are {_gigabytes(most)}; take a "
+                f"{cell.id}: its points need {size(needed)} of memory, and there are {size(most)}; take a "
                 f"larger machine, or the weights alone: numpy.load({weights!r})"
             )
 
@@ -149,7 +150,3 @@ def _count_local(devices: Sequence[Device]) -> int:
 
 def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

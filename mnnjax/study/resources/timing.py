@@ -46,9 +46,10 @@ def steps_model(cell: Cell) -> float:
     return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
 
 
-def step_size(cell: Cell) -> float:
-    """The size of a training step: cells of equal size run at the same rate, about."""
-    return float(cell.batch_rows * cell.parameters)
+def training_kind(cell: Cell) -> tuple[str, str, bool, str, int]:
+    """Cells of one kind train at similar rates."""
+    train = cell.part.training
+    return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
 
 
 def time_steps(cell: Cell) -> Timed:
@@ -170,7 +171,11 @@ def _cut_volumes(cell: Cell) -> Cell:
 
 def certificate_model(cell: Cell) -> float:
     """Seconds of the certificates of all repetitions, up to a factor."""
-    return math.ceil(cell.part.repeats / certificates_at_once(cell)) * certificate_size(cell) / FACTOR_RATE
+    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
+    side = min(N, d0 * d1)
+    work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
+    work += 30 * N * d0 * d1 * side * in_doubt
+    return math.ceil(cell.part.repeats / certificates_at_once(cell)) * work / FACTOR_RATE
 
 
 def certificate_kind(cell: Cell) -> tuple[bool, bool]:
@@ -178,14 +183,6 @@ def certificate_kind(cell: Cell) -> tuple[bool, bool]:
     exactly."""
     inputs, d1 = cell.last_layer
     return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
-
-
-def certificate_size(cell: Cell) -> float:
-    """Multiplications of one certificate."""
-    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
-    side = min(N, d0 * d1)
-    work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
-    return work + 30 * N * d0 * d1 * side * in_doubt
 
 
 def time_certificates(cell: Cell) -> Timed:

@@ -16,7 +16,7 @@ from mnnjax.study.plan.grid import Cell, cells
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources import timing
 from mnnjax.study.resources.estimate import KINDS, Timers, describe, estimate
-from mnnjax.study.resources.extrapolate import Timed, Work
+from mnnjax.study.resources.extrapolate import Timed, scaled
 from mnnjax.study.resources.memory import memory_per_device
 from mnnjax.training import RowLayout
 from tests.project import CONFIGS
@@ -85,32 +85,25 @@ def grid() -> list[Cell]:
     return cells(Study("s", Problem(d0=(10, 20, 40, 80), N=(50, 200, 800)), Network(hidden_layers=(1, 2))))
 
 
-def work(truth, budget=1e9):
-    return Work(lambda c: c.work, lambda c: c.hidden_layers, lambda c: c.work, lambda c: Timed(truth(c)), budget)
+def scaled_by(truth, planned, budget=1e9):
+    return scaled(planned, lambda c: c.work, lambda c: c.hidden_layers, lambda c: Timed(truth(c)), budget)
 
 
 def test_a_model_that_is_right_up_to_a_factor_gives_the_true_times():
-    """Of each kind, once both kinds were timed."""
+    """Of each kind."""
     planned = grid()
     truth = {cell.id: cell.work * 1e-9 * (5.0 if cell.hidden_layers == 2 else 1.0) for cell in planned}
-    found = work(lambda cell: truth[cell.id]).scaled(planned)
-    assert len(found.timed) < len(planned) / 2
+    found = scaled_by(lambda cell: truth[cell.id], planned)
+    assert len(found.timed) == 2
     assert found.seconds == pytest.approx(truth)
 
 
-def test_a_rate_that_depends_on_size_is_followed():
+def test_the_costliest_cell_is_timed_first_and_one_is_enough():
     planned = grid()
-    truth = {cell.id: (cell.work + 1e7) * 1e-9 for cell in planned}
-    found = work(lambda cell: truth[cell.id]).scaled(planned)
-    assert all(found.seconds[name] == pytest.approx(truth[name]) for name in found.timed)
-    assert sum(found.seconds.values()) == pytest.approx(sum(truth.values()), rel=0.1)
-
-
-def test_the_costliest_shape_is_timed_first_and_one_is_enough():
-    planned = grid()
-    found = work(lambda cell: cell.work, budget=0.0).scaled(planned)
+    found = scaled_by(lambda cell: 2 * cell.work, planned, budget=0.0)
     assert found.timed == [max(planned, key=lambda cell: cell.work).id]
-    assert work(lambda cell: cell.work).scaled([]) == ({}, 0.0, [])
+    assert found.seconds == pytest.approx({cell.id: 2 * cell.work for cell in planned})
+    assert scaled_by(lambda cell: cell.work, []) == ({}, 0.0, [])
 
 
 def test_what_is_timed_of_a_large_cell_is_small():

@@ -51,7 +51,7 @@ def test_what_two_thirds_of_the_estimate_do_not_fit_is_refused(monkeypatch, tmp_
         monkeypatch.setattr(memory_check, "free_memory", lambda free=free: free)
         assert (memory_check.memory_shortage(cell, jax.devices()) is None) == fits
     named = "problem.N" if volume is None else "volume.batch"
-    with pytest.raises(UserError, match=rf"N9000: needs [\d.]+ GB to [\d.]+ GB of memory, .* smaller {named}"):
+    with pytest.raises(UserError, match=rf"N9000: needs [\d.]+ [GT]B to [\d.]+ [GT]B of memory, .* smaller {named}"):
         run_study(study, tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
