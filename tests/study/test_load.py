@@ -13,7 +13,7 @@ from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study import Stopped, load_trained, run_study
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.shard import Shard
-from mnnjax.study.resources import memory_check as fit
+from mnnjax.study.resources import memory_check
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.training import make_evaluation
 from tests.project import ROOT
@@ -205,18 +205,18 @@ def test_networks_that_overflowed_have_no_certificate(tmp_path):
 
 @pytest.mark.slow
 def test_points_that_no_memory_holds_are_refused_with_the_file_of_the_weights(monkeypatch, finished):
-    monkeypatch.setattr(fit, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory_check, "free_memory", lambda: 1000)
     said = rf"{IDS[0]}: its points need [\d.]+ kB of memory, .* numpy\.load\('{finished}/cells/{IDS[0]}\.npz'\)"
     with pytest.raises(UserError, match=said):
         load_trained(finished, IDS[0])
     (large,) = cells(load_config(str(ROOT / "configs/gaussian_large.py")))
-    monkeypatch.setattr(fit, "free_memory", lambda: 128 * 10**9)
+    monkeypatch.setattr(memory_check, "free_memory", lambda: 128 * 10**9)
     with pytest.raises(UserError, match=r"its points need 188\.8 GB of memory, and there are 128\.0 GB; take a larger"):
-        fit.require_points_fit(large, jax.devices(), "w.npz")
+        memory_check.require_points_fit(large, jax.devices(), "w.npz")
     # On one accelerator of 40 GB, whose host is large enough.
-    monkeypatch.setattr(fit, "free_memory", lambda: 10**12)
-    monkeypatch.setattr(fit, "_on_cpu", lambda: False)
-    monkeypatch.setattr(fit, "available", lambda own: 40 * 10**9)
+    monkeypatch.setattr(memory_check, "free_memory", lambda: 10**12)
+    monkeypatch.setattr(memory_check, "_on_cpu", lambda: False)
+    monkeypatch.setattr(memory_check, "available", lambda own: 40 * 10**9)
     with pytest.raises(UserError, match=r"need 62\.9 GB of memory, and there are 40\.0 GB"):
-        fit.require_points_fit(large, jax.devices()[:1], "w.npz")
-    fit.require_points_fit(large, jax.devices()[:2], "w.npz")
+        memory_check.require_points_fit(large, jax.devices()[:1], "w.npz")
+    memory_check.require_points_fit(large, jax.devices()[:2], "w.npz")

@@ -37,11 +37,11 @@ def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
     if cell.part.volume is not None:
         return 0
     if cell.data_parallel:
-        return memory_by_rows(cell, len(row_devices(devices)))
-    return _memory_by_seeds(cell, devices)
+        return memory_data_parallel(cell, len(row_devices(devices)))
+    return _memory_seed_parallel(cell, devices)
 
 
-def _memory_by_seeds(cell: Cell, devices: Sequence[Device]) -> int:
+def _memory_seed_parallel(cell: Cell, devices: Sequence[Device]) -> int:
     N = cell.N_padded
     at_once, groups, _ = placement(cell, devices)
     held = at_once * groups
@@ -53,7 +53,7 @@ def _memory_by_seeds(cell: Cell, devices: Sequence[Device]) -> int:
     return cell.itemsize * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
 
 
-def memory_by_rows(cell: Cell, devices: int) -> int:
+def memory_data_parallel(cell: Cell, devices: int) -> int:
     """memory_per_device of a cell whose rows so many devices share."""
     train, repeats, size = cell.part.training, cell.part.repeats, cell.itemsize
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices

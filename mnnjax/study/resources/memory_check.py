@@ -10,7 +10,7 @@ from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
-from mnnjax.study.resources.memory import PROCESS_BYTES, memory_by_rows, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import PROCESS_BYTES, memory_data_parallel, memory_on_host, memory_per_device
 from mnnjax.training import row_devices
 from mnnjax.wording import size
 
@@ -82,7 +82,7 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
     # More devices of one machine's CPU have no more memory among them: machines are what counts.
     step, unit = (local, f"machines such as this one ({local} CPU devices each)") if _on_cpu() else (1, "such devices")
     counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
-    enough = next((k for k in counts if memory_by_rows(cell, k) <= shortage.free), None)
+    enough = next((k for k in counts if memory_data_parallel(cell, k) <= shortage.free), None)
     hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"

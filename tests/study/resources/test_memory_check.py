@@ -7,7 +7,7 @@ from mnnjax.cli.run import load_config
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.resources import memory_check
-from mnnjax.study.resources.memory import memory_by_rows, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import memory_data_parallel, memory_on_host, memory_per_device
 from mnnjax.study.runner import run_study
 from tests.project import ROOT
 
@@ -20,7 +20,7 @@ def test_the_large_problem_does_not_start_where_it_does_not_fit(tmp_path, monkey
     with pytest.raises(UserError, match=r"N1280000: each of 8 devices needs 5\.9 GB .* and has 3\.0 GB; ") as told:
         run_study(LARGE, tmp_path / "run")
     # 32 devices are enough: 4 machines with 8 CPU devices each.
-    assert memory_by_rows(CELL, 16) > 3 * 10**9 >= memory_by_rows(CELL, 32)
+    assert memory_data_parallel(CELL, 16) > 3 * 10**9 >= memory_data_parallel(CELL, 32)
     assert "4 machines such as this one (8 CPU devices each) would do" in str(told.value)
     assert not list(tmp_path.iterdir())
 
@@ -36,7 +36,7 @@ def test_accelerators_are_counted_one_by_one(monkeypatch, has, told):
 
 
 def test_what_fits_or_cannot_be_told_is_not_refused(monkeypatch):
-    for has in (memory_by_rows(CELL, 8), None):
+    for has in (memory_data_parallel(CELL, 8), None):
         monkeypatch.setattr(memory_check, "available", lambda own, has=has: has)
         monkeypatch.setattr(memory_check, "free_memory", lambda: None)
         memory_check.require_fit([CELL], jax.devices())
@@ -51,7 +51,7 @@ def test_what_two_thirds_of_the_estimate_do_not_fit_is_refused(monkeypatch, tmp_
         monkeypatch.setattr(memory_check, "free_memory", lambda free=free: free)
         assert (memory_check.memory_shortage(cell, jax.devices()) is None) == fits
     named = "problem.N" if volume is None else "volume.batch"
-    with pytest.raises(UserError, match=rf"N9000: needs [\d.]+ [GT]B to [\d.]+ [GT]B of memory, .* smaller {named}"):
+    with pytest.raises(UserError, match=rf"N9000: needs [\d.]+ [MGT]B to [\d.]+ [MGT]B of memory, .* smaller {named}"):
         run_study(study, tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
@@ -66,7 +66,7 @@ def test_an_accelerator_that_is_too_small_for_its_seeds(monkeypatch):
 
 def test_rows_in_bfloat16_take_half_of_the_memory(monkeypatch):
     same = cells(Study("rows", LARGE.problem, LARGE.network, Train(batch_size=8192, parallel="data"), repeats=1))
-    assert memory_by_rows(CELL, 1) < 0.55 * memory_by_rows(same[0], 1)
+    assert memory_data_parallel(CELL, 1) < 0.55 * memory_data_parallel(same[0], 1)
     monkeypatch.setattr(memory_check, "available", lambda own: 6 * 10**9)
     with pytest.raises(UserError, match="rows_precision bfloat16 takes half"):
         memory_check.require_fit(same, jax.devices())
