@@ -1,11 +1,8 @@
-"""What training leaves of a cell beside its rows: every repetition's weights, and the points that they were trained on,
-which are drawn or read again."""
+"""A finished cell, loaded: the weights of every repetition, and the points that they were trained on, drawn again."""
 
 import dataclasses
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,24 +13,24 @@ from mnnjax.config import Network, UserError
 from mnnjax.errors import first_difference, first_line
 from mnnjax.landscape import Certificate
 from mnnjax.study.execution.certify_cell import certify_seeds
-from mnnjax.study.execution.data_parallel import RowTraining
 from mnnjax.study.execution.images import Sources, recorded_cells
 from mnnjax.study.execution.progress import say_nothing
-from mnnjax.study.execution.seed_parallel import SeedTraining
+from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.memory_check import require_points_fit
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.workdir import Elsewhere, Workdir
+from mnnjax.study.workdir.weights import forms
+from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
 
-# Of the cells that an error names.
+# Cells that an error names.
 MOST_NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """The networks of a finished cell, a repetition each, with the points that they were trained on."""
+    """The networks of a finished cell, one per repetition, with the points that they were trained on."""
 
     cell: str
     params: dict[str, Float[np.ndarray, "repeats ..."]]
@@ -55,25 +52,25 @@ class Trained:
         return (self.X, self.y) if self.X.ndim == 2 else (self.X[k], self.y[k])
 
     def certificate(self, k: int) -> Certificate | None:
-        """The certificate of repetition k, that of its row; None where the row has none. Its mse, which is summed up in
-        another order than the row's, may differ from that in its last digits."""
+        """The certificate of repetition k, as in its row; None where the row has none. Its mse, which is summed up in
+        another order, may differ from the row's in its last digits."""
         if self.rows[k]["verdict"] in (NON_FINITE, TOO_LARGE):
             return None
         network = Network(rho=self.rho, bias="c" in self.params)
         layers = sum(name.startswith("W") for name in self.params)
-        own = {name: leaf[k : k + 1] for name, leaf in self.params.items()}
+        params = {name: leaf[k : k + 1] for name, leaf in self.params.items()}
         X, y = self.points(k)
-        return certify_seeds(own, network, layers, [X], [y], self.threshold)[0]
+        return certify_seeds(params, network, layers, [X], [y], self.threshold)[0]
 
 
 def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None) -> Trained:
     """The trained networks of a finished cell, and their points.
 
-    The points are drawn again, or read and whitened by what the work folder keeps: the same to the last bit on the
-    kind of machine that trained the cell. The work folder is only read, and the study may still be running.
+    The points are drawn again, or read and whitened as the work folder says: the same to the last bit on the kind of
+    machine that trained the cell. The work folder is only read, and the study may still be running.
 
     Args:
-      path: the work folder, or gs://BUCKET/NAME; of a study, whose shards are looked at too, or of one shard.
+      path: the work folder, or gs://BUCKET/NAME; of a study with its shards, or of one shard.
       cell_id: the column `cell` of results.csv.
       data_dir: where `mnnjax data` keeps image data; None is its default folder.
 
@@ -92,32 +89,35 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
     file = workdir.weights_file(cell)
     params = _read_npz(file)
     require_points_fit(cell, jax.devices(), str(file))
-    # The folder that trained it, be it a shard's, has its whitening.
-    training = _training(cell, Elsewhere(file.parent.parent), data_dir)
-    if difference := first_difference(_forms(params), _forms(training.template.params)):
+    # The folder that trained it, which may be a shard's, has its whitening.
+    folder = NonWritingWorkdir(file.parent.parent)
+    if cell.part.problem.is_image and not storage.names(folder.whitening):
+        raise UserError(f"{folder.whitening} is missing, which the cell was trained with; copy the whole work folder")
+    training = training_of(cell, Sources(folder, data_dir, say_nothing))
+    if difference := first_difference(forms(params), forms(training.template.params)):
         raise UserError(f"{file} is damaged ({difference}); restore it, or run the study in another --workdir")
     (X, y), problem = training.points(), cell.part.problem
     if X.ndim == 3 and problem.data_sets == 1:
-        # A copy, for those of the other repetitions to be let go.
+        # A copy, so that those of the other repetitions can be freed.
         X, y = X[0].copy(), y[0].copy()
     return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, workdir.rows([cell]))
 
 
 def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:
-    planned = {cell.id: cell for cell in recorded_cells(workdir, workdir.study())}
-    wanted = planned.get(cell_id)
-    if wanted is not None and wanted.part.volume is None and workdir.is_finished(wanted):
-        return wanted
-    there = [cell.id for cell in workdir.finished(planned.values()) if cell.part.volume is None]
-    if wanted is None:
+    cells = {cell.id: cell for cell in recorded_cells(workdir, workdir.study())}
+    trained = {cell.id: cell for cell in workdir.finished(cells.values()) if cell.part.volume is None}
+    if cell_id in trained:
+        return trained[cell_id]
+    if cell_id not in cells:
         why = f"has no cell {cell_id!r}"
-    elif wanted.part.volume is not None:
+    elif cells[cell_id].part.volume is not None:
         why = f"measured volumes in {cell_id}, and trained no network"
     else:
         why = f"has not finished {cell_id}"
-    more = f" and {len(there) - MOST_NAMED} more (see results.csv)" if len(there) > MOST_NAMED else ""
-    mend = f"trained are {', '.join(there[:MOST_NAMED])}{more}" if there else "no cell is trained yet (mnnjax status)"
-    raise UserError(f"{workdir.path} {why}; {mend}")
+    more = f" and {len(trained) - MOST_NAMED} more (see results.csv)" if len(trained) > MOST_NAMED else ""
+    names = ", ".join(list(trained)[:MOST_NAMED])
+    hint = f"trained are {names}{more}" if trained else "no cell is trained yet (mnnjax status)"
+    raise UserError(f"{workdir.path} {why}; {hint}")
 
 
 def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
@@ -126,22 +126,9 @@ def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
             return dict(arrays)
     except FileNotFoundError as error:
         raise UserError(
-            f"{file} is missing: an older mnnjax trained the cell, or the file was left behind; run the study in "
-            "another --workdir to have the weights"
+            f"{file} is missing; copy it from where the cell was trained, or run the study in another --workdir"
         ) from error
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file.
         raise UserError(
             f"{file} is damaged ({first_line(error)}); restore it, or run the study in another --workdir"
         ) from error
-
-
-def _forms(params: Mapping[str, Any]) -> dict[str, str]:
-    """The type and shape of each array, as text."""
-    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in params.items()}
-
-
-def _training(cell: Cell, workdir: Workdir, data_dir: Path | None) -> RowTraining | SeedTraining:
-    """With the points, and before the first epoch."""
-    if cell.part.problem.is_image and not storage.names(workdir.whitening):
-        raise UserError(f"{workdir.whitening} is missing, which the cell was trained with; copy the whole work folder")
-    return (RowTraining if cell.by_rows else SeedTraining)(cell, Sources(workdir, data_dir, say_nothing))

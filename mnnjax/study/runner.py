@@ -1,10 +1,10 @@
-"""Runs a study cell by cell: goes on from where it stopped, and stops when asked to."""
+"""Runs a study, cell by cell: opens its folder, checks that it can run, trains what is missing, collects the rows."""
 
 import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -16,17 +16,19 @@ from mnnjax.errors import DISK_FULL
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
-from mnnjax.study.execution.images import Sources, recorded_cells, require_data
+from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.images import Sources, recorded_shape, require_data
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
 from mnnjax.study.plan import grid as plan
+from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
 from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.workdir import Elsewhere, Workdir
-from mnnjax.wording import counted
+from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
+from mnnjax.wording import plural
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -37,7 +39,7 @@ COLLECT_SECONDS = 5.0
 def run_study(
     study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = ""
 ) -> int:
-    """Train all cells of the study that `path` does not hold yet, and leave results.csv there.
+    """Train all cells of the study that `path` does not hold yet, and write results.csv there.
 
     Args:
       path: a local folder, or gs://BUCKET/NAME.
@@ -47,40 +49,34 @@ def run_study(
       command: what the user called, for the log.
 
     Returns:
-      How many cells there are, of the study or of the shard.
+      The number of cells of the study or of the shard.
 
     Raises:
       UserError: the folder belongs to another study, another process is at work in it, data are missing, or a problem
         does not fit into the devices.
       StudyError: the disk is full, or another process took the folder over.
-      Stopped: SIGTERM or SIGINT came; the state is saved, and the same call goes on from it.
+      Stopped: SIGTERM or SIGINT came; the state is saved, and the same call resumes from it.
 
     Example:
       run_study(Study("mine", Problem(d0=(10,), N=(100,))), "runs/mine")
-      rows = read_csv(Path("runs/mine/results.csv"))  # from study.results
+      rows = read_csv(Path("runs/mine/results.csv"))  # from study.workdir.results_table
     """
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
-    plan.check(study)
-    for part in study.parts:
-        if part.volume is not None and processes.count() > 1:
-            raise UserError(
-                f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
-            )
-    tell = progress.tell if processes.is_writer() else progress.say_nothing
     workdir = processes.together(lambda: _open(study, path, shard))
-    # Nothing is left in the folder of a study that cannot run.
-    processes.from_writer(lambda: _require_fit(study, Workdir(path, shard)))
-    processes.from_writer(lambda: require_data(Workdir(path, shard), study, data_dir))
-    # One BLAS thread a seed: seeds share the cores, and the last bits do not depend on how many there are.
+    # Before the folder is made: nothing is left in that of a study that cannot run.
+    cells = processes.from_writer(lambda: _plan(study, workdir, data_dir))
+    tell = progress.tell if processes.is_writer() else progress.say_nothing
+    # One BLAS thread per seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     with _clear_disk_errors(workdir), contextlib.ExitStack() as stack, one_thread:
         processes.together(lambda: stack.enter_context(workdir.sole_user(tell)))
         stop_requested = stack.enter_context(stop_request())
         processes.together(lambda: workdir.claim(study))
         sources = Sources(workdir, data_dir, tell)
-        cells = plan.cells(study, sources.shape)
-        cells = shard.of(cells) if shard else cells
+        if any(part.problem.is_image for part in study.parts):
+            # d0 is known after whitening, which the folder keeps.
+            cells = workdir.own_cells(plan.cells(study, sources.shape))
         for text in processes.from_writer(lambda: workdir.set_aside_damaged(cells)):
             tell(f"warning: {text}")
             workdir.log("warning", text=text)
@@ -89,50 +85,67 @@ def run_study(
         counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
         tell(_first_line(study, cells, len(done), workdir))
-        collected = time.monotonic()
-        try:
-            finished = [cell for cell in cells if cell.id in done]
-            with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
-                for cell in cells:
-                    if cell.id not in done:
-                        run = run_training_cell if cell.part.volume is None else run_volume_cell
-                        run(cell, workdir, sources, shown, stop_requested)
-                    # Not after every cell: there may be thousands, of a fraction of a second each.
-                    if time.monotonic() - collected > COLLECT_SECONDS:
-                        workdir.collect(cells)
-                        collected = time.monotonic()
-        finally:
-            workdir.collect(cells)
+        finished = [cell for cell in cells if cell.id in done]
+        with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
+            _run_cells(cells, done, Context(workdir, sources, shown, stop_requested))
         workdir.log("end")
     return len(cells)
 
 
-def _first_line(study: Study, cells: Sequence[plan.Cell], finished: int, workdir: Workdir) -> str:
-    """What runs, and where."""
-    name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
-    repetitions = counted(sum(cell.part.repeats for cell in cells), "repetition")
-    line = f"{name}: {counted(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
-    if cells and finished == len(cells):
-        return f"{line}; all finished, nothing to train"
-    return f"{line}; {finished} finished" if finished else line
-
-
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
-    workdir = (Workdir if processes.is_writer() else Elsewhere)(path, shard)
+    """The study's folder, which is not made or changed yet."""
+    for part in study.parts:
+        if part.volume is not None and processes.count() > 1:
+            raise UserError(
+                f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
+            )
+    workdir = (Workdir if processes.is_writer() else NonWritingWorkdir)(path, shard)
     if workdir.shard != shard:
         raise UserError(
             f"{workdir.path} is the folder of shard {workdir.shard}; give --workdir {workdir.home} and --shard "
             f"{workdir.shard}"
         )
-    # Before the lock is made, so that nothing is left in a folder that is not ours.
     workdir.check(study)
     return workdir
 
 
-def _require_fit(study: Study, workdir: Workdir) -> None:
-    planned = recorded_cells(workdir, study)
-    done = {cell.id for cell in workdir.finished(planned)}
-    require_fit([cell for cell in planned if cell.id not in done], jax.devices())
+def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
+    """The cells, with what the folder knows of images, of a study that can run.
+
+    Raises:
+      UserError: from plan.check, require_fit and require_data.
+    """
+    cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
+    done = {cell.id for cell in workdir.finished(cells)}
+    require_fit([cell for cell in cells if cell.id not in done], jax.devices())
+    require_data(workdir, study, data_dir)
+    return cells
+
+
+def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -> None:
+    """Run those that are not done; results.csv is written now and then, and at the end, however it ends."""
+    collected = time.monotonic()
+    try:
+        for cell in cells:
+            if cell.id not in done:
+                run = run_training_cell if cell.part.volume is None else run_volume_cell
+                run(cell, context)
+            # Not after every cell: there may be thousands, of a fraction of a second each.
+            if time.monotonic() - collected > COLLECT_SECONDS:
+                context.workdir.collect(cells)
+                collected = time.monotonic()
+    finally:
+        context.workdir.collect(cells)
+
+
+def _first_line(study: Study, cells: Sequence[Cell], finished: int, workdir: Workdir) -> str:
+    """What runs, and where."""
+    name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
+    repetitions = plural(sum(cell.part.repeats for cell in cells), "repetition")
+    line = f"{name}: {plural(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
+    if cells and finished == len(cells):
+        return f"{line}; all finished, nothing to train"
+    return f"{line}; {finished} finished" if finished else line
 
 
 @contextlib.contextmanager

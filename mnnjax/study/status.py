@@ -11,15 +11,15 @@ from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
-from mnnjax.wording import counted
+from mnnjax.wording import plural
 
-# What is told of the last event; the log has more of it, such as the machine.
+# What the status says of the last event; the log has more, such as the machine.
 DETAILS = ("cells", "finished", "processes", "cell", "epoch", "mse", "mce", "seconds", "reason", "text")
 
 
 def status(path: AnyPath | str) -> str:
-    """A few lines for people; the study may be running, stopped or finished. The first is of all its cells; of a study
-    in several parts, or in shards, one follows for each.
+    """A few lines about a study, which may be running, stopped or finished. The first is about all its cells; one per
+    part and per shard follows.
 
     Raises:
       UserError: the folder holds no study.
@@ -27,7 +27,7 @@ def status(path: AnyPath | str) -> str:
     workdir = Workdir(path)
     study = workdir.study()
     cells = recorded_cells(workdir, study)
-    # One log a folder: the study's own, and those of its shards.
+    # One log per folder: the study's, and those of its shards.
     begun = {} if workdir.shard else {shard: f for f in workdir.folders if (shard := Shard.of_folder(f.name))}
     log, *logs = storage.each(lambda folder: Workdir(folder).read_log(), [workdir.path, *begun.values()])
     done = {cell.id for cell in workdir.finished(cells)}
@@ -35,26 +35,24 @@ def status(path: AnyPath | str) -> str:
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
     lines = [f"{name}: {_progress(cells, done, reached)}"]
     if len(study.parts) > 1:
-        own = {part.name: [cell for cell in cells if cell.part.name == part.name] for part in study.parts}
-        lines += [f"  {part}: {_progress(some, done, reached)}" for part, some in own.items()]
+        cells_of = {part.name: [cell for cell in cells if cell.part.name == part.name] for part in study.parts}
+        lines += [f"  {name}: {_progress(part_cells, done, reached)}" for name, part_cells in cells_of.items()]
     failed = collections.Counter(row["study"] for row in workdir.rows(cells) if row.get("verdict") == NON_FINITE)
-    lines += [
-        f"  {part}: {counted(count, 'repetition')} ended with a non-finite loss" for part, count in failed.items()
-    ]
+    lines += [f"  {part}: {plural(count, 'repetition')} ended with a non-finite loss" for part, count in failed.items()]
     lines += [f"  last event: {event}" for event in _last(log)]
     damaged = [f"{file} is damaged ({why}); to be trained again" for file, why in workdir.damaged(cells).items()]
     lines += [f"  warning: {text}" for text in [*_warnings(log), *damaged]]
-    for shard, own_log in zip(begun, logs, strict=True):
-        last = "".join(f"; last event: {event}" for event in _last(own_log))
+    for shard, shard_log in zip(begun, logs, strict=True):
+        last = "".join(f"; last event: {event}" for event in _last(shard_log))
         lines.append(f"  shard {shard}: {_progress(shard.of(cells), done, reached)}{last}")
-        lines += [f"    warning: {text}" for text in _warnings(own_log)]
+        lines += [f"    warning: {text}" for text in _warnings(shard_log)]
     return "\n".join(lines + _absent(begun, cells, done))
 
 
 def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str, int]) -> str:
     """'3 of 4 cells finished (78 % of the work); left: 1 cell, 30 repetitions'.
 
-    reached: the step that a cell in training has come to.
+    reached: the last step that is known of each cell in training.
     """
     left = [cell for cell in cells if cell.id not in done]
     text = f"{len(cells) - len(left)} of {len(cells)} cells finished"
@@ -62,23 +60,23 @@ def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str
         return f"{text} (100 %)"
     missing = sum(cell.work * (1 - min(reached.get(cell.id, 0) / cell.steps, 1)) for cell in left)
     percent = min(math.floor(100 * (1 - missing / sum(cell.work for cell in cells))), 99)
-    repetitions = counted(sum(cell.part.repeats for cell in left), "repetition")
-    return f"{text} ({percent} % of the work); left: {counted(len(left), 'cell')}, {repetitions}"
+    repetitions = plural(sum(cell.part.repeats for cell in left), "repetition")
+    return f"{text} ({percent} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"
 
 
 def _reached(logs: Iterable[Iterable[Mapping]]) -> dict[str, int]:
-    """The step that each cell had come to when it was last heard of, in whatever folder it came furthest."""
+    """The last step that the logs know of each cell; that of the folder where it came furthest."""
     found: dict[str, int] = {}
     for log in logs:
         # A cell that has ended, and is not finished, begins again: its rows were lost.
         events = (entry for entry in log if entry["event"] in ("cell_start", "chunk", "cell_end") and "cell" in entry)
-        own = {entry["cell"]: entry.get("epoch", 0) for entry in events}
-        found |= {cell: max(step, found.get(cell, 0)) for cell, step in own.items()}
+        last = {entry["cell"]: entry.get("epoch", 0) for entry in events}
+        found |= {cell: max(step, found.get(cell, 0)) for cell, step in last.items()}
     return found
 
 
 def _absent(begun: Collection[Shard], cells: list[Cell], done: Collection[str]) -> list[str]:
-    """A line for each number of shards of which some have not begun, and are waited for."""
+    """One line per number of shards of which some have not begun and have cells left."""
     lines = []
     for count in dict.fromkeys(shard.count for shard in begun):
         absent = [shard for shard in (Shard(index, count) for index in range(count)) if shard not in begun]
@@ -89,7 +87,7 @@ def _absent(begun: Collection[Shard], cells: list[Cell], done: Collection[str]) 
 
 
 def _warnings(log: Iterable[Mapping]) -> list[str]:
-    """Each once, however often it came."""
+    """Each warning once, with how often it came."""
     counts = collections.Counter(entry.get("text", "") for entry in log if entry["event"] == "warning")
     return [f"{text} ({count} times)" if count > 1 else text for text, count in counts.items()]
 

@@ -188,10 +188,10 @@ def gaussian_large(context: dict) -> Iterator[dict]:
     import jax
 
     from mnnjax.cli.config_file import load_config
-    from mnnjax.study.execution.data_parallel import RowTraining
+    from mnnjax.study.execution.data_parallel import DataParallel
     from mnnjax.study.plan import grid as plan
     from mnnjax.study.resources.memory import memory_per_device
-    from mnnjax.study.resources.memory_check import available, misfit
+    from mnnjax.study.resources.memory_check import available, memory_shortage
 
     config = Path(__file__).parents[2] / "configs" / "gaussian_large.py"
     (cell,) = plan.cells(load_config(str(config), small=context["small"]))
@@ -200,12 +200,12 @@ def gaussian_large(context: dict) -> Iterator[dict]:
     yield {"what": "GB that a device needs, by --dry-run's account", "measured": memory_per_device(cell, devices) / 1e9}
     if (free := available(len(jax.local_devices()))) is not None:
         yield {"what": "GB that a device has", "measured": free / 1e9}
-    if (lacks := misfit(cell, devices)) is not None:
-        yield {"missing": f"X does not fit: it {lacks}"}
+    if (shortage := memory_shortage(cell, devices)) is not None:
+        yield {"missing": f"X does not fit: it {shortage}"}
         return
 
     drawing = time.monotonic()
-    training = RowTraining(cell, None)
+    training = DataParallel(cell, None)
     jax.block_until_ready(training._rows)
     yield {"what": "seconds to draw X and y", "measured": time.monotonic() - drawing}
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study.execution import seed_parallel as seed_training
+from mnnjax.study.execution import seed_parallel
 from mnnjax.study.execution.certify_cell import certify_seeds
 from mnnjax.study.plan import grid as plan
 from mnnjax.training import make_training
@@ -47,8 +47,8 @@ class Cell:
         study = Study(name="bench", problem=Problem(d0=(d,), N=(N,)), train=Train(**train), repeats=repeats)
         (self.cell,) = plan.cells(study)
         self.train, self.steps = study.train, steps or study.train.total_epochs
-        self.spread = seed_training.spread(self.cell)
-        self.programs = seed_training.seed_programs(study, *self.cell.shape[1:], *self.spread)
+        self.placement = seed_parallel.placement(self.cell)
+        self.programs = seed_parallel.seed_programs(study, *self.cell.shape[1:], *self.placement)
         self._draw(start)
         self.state = None
 
@@ -92,8 +92,8 @@ class Cell:
         return np.asarray(self.programs.evaluate(*host, self.cell.N).mse)[: self.cell.part.repeats]
 
     def how(self) -> str:
-        together, turns, devices = self.spread
-        return f"{together} at once x {turns} in turn x {devices} devices"
+        vmap_size, groups_per_device, devices = self.placement
+        return f"{vmap_size} at once x {groups_per_device} in turn x {devices} devices"
 
 
 class Shapes:
@@ -172,7 +172,7 @@ class Products(Cell):
         self.run = self._compiled(self.products)
 
     def _compiled(self, products):
-        together, _, devices = self.spread
+        vmap_size, _, devices = self.placement
         mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("seeds",))
         own = jax.sharding.PartitionSpec("seeds")
 
@@ -182,7 +182,7 @@ class Products(Cell):
             return jax.lax.fori_loop(0, self.STEPS, lambda _, W: W + 1e-30 * products(W, columns), W)
 
         def on_device(*seeds):
-            return seed_training.map_groups(one, seeds, together)
+            return seed_parallel.map_groups(one, seeds, vmap_size)
 
         return jax.jit(jax.shard_map(on_device, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False))
 

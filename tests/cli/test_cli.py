@@ -114,7 +114,7 @@ def test_help_lists_the_fields_of_the_study(config, capsys):
 @pytest.fixture
 def untimed(monkeypatch):
     """Estimates without the programs that they time: those are tests/study/resources/test_estimate.py's."""
-    seconds = {name: lambda _: Timed(1.0) for name in ("epoch", "certificates", "volumes")}
+    seconds = {name: lambda _: Timed(1.0) for name in ("training", "certificates", "volumes")}
     invented = functools.partial(estimate.estimate, timers=estimate.Timers(**seconds))
     monkeypatch.setattr(estimate, "estimate", invented)
 
@@ -243,7 +243,7 @@ def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):
     code = f"""
 import os, signal, sys
 from mnnjax import cli
-from mnnjax.study import estimate
+from mnnjax.study.resources import estimate
 estimate.estimate = estimate.describe = lambda *_: ""
 class Late:
     def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGTERM):

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train
-from mnnjax.study.execution import seed_parallel as seed_training
+from mnnjax.study.execution import seed_parallel
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.runner import run_study
 
@@ -20,10 +20,10 @@ def results_on(devices: int, path, monkeypatch, layers: int, repeats: int, cache
     own = jax.devices()[:devices]
     with monkeypatch.context() as patch:
         patch.setattr(jax, "devices", lambda *backend: own)
-        patch.setattr(seed_training, "CPU_CACHE_BYTES", cache_bytes)
-        seed_training.seed_programs.cache_clear()
+        patch.setattr(seed_parallel, "CPU_CACHE_BYTES", cache_bytes)
+        seed_parallel.seed_programs.cache_clear()
         run_study(study, path)
-    seed_training.seed_programs.cache_clear()
+    seed_parallel.seed_programs.cache_clear()
     return (path / "results.csv").read_bytes()
 
 
@@ -47,11 +47,11 @@ def test_results_are_the_same_to_the_last_bit_on_any_number_of_devices(
 def test_seeds_are_spread_over_the_devices(available, repeats, d0, N):
     study = Study(name="large", problem=Problem(d0=(d0,), N=(N,)), train=Train(), repeats=repeats)
     (cell,) = cells(study)
-    together, turns, devices = seed_training.spread(cell, jax.devices()[:1] * available)
+    vmap_size, groups, devices = seed_parallel.placement(cell, jax.devices()[:1] * available)
     # Everybody has a place, no device is idle, and what trains together fits in the cache.
     assert devices <= available
-    assert together * turns * devices >= repeats > together * turns * (devices - 1)
-    assert together == 1 or together * cell.bytes_needed <= seed_training.CPU_CACHE_BYTES * repeats
+    assert vmap_size * groups * devices >= repeats > vmap_size * groups * (devices - 1)
+    assert vmap_size == 1 or vmap_size * cell.bytes_needed <= seed_parallel.CPU_CACHE_BYTES * repeats
     # Two cores share the work wherever there are two seeds.
     assert devices >= min(available, repeats, 2)
-    assert seed_training.spread(cell, jax.devices()[:2])[0] == together
+    assert seed_parallel.placement(cell, jax.devices()[:2])[0] == vmap_size

@@ -229,7 +229,7 @@ def test_when_no_checkpoint_is_sound_the_cell_starts_afresh_and_says_so(workdir,
         truncate(largest_file(step))
     run_study(STUDY, workdir.path)
     assert workdir.results.read_bytes() == undisturbed
-    assert "it starts afresh" in capsys.readouterr().out
+    assert "it starts from the beginning" in capsys.readouterr().out
 
 
 def test_a_workdir_of_another_study_is_refused(finished):

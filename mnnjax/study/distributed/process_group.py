@@ -1,4 +1,4 @@
-"""Which process of a run this one is, and of how many: as the user says, or Slurm, or a TPU slice."""
+"""The process group of a run: this process's index and the number of processes, from the user, Slurm or a TPU slice."""
 
 import dataclasses
 import importlib.util
@@ -11,16 +11,16 @@ from mnnjax.errors import UserError, require
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Which process this is, of how many; None is found out by JAX, from the cluster it runs in."""
+    """Which process this is, of how many; JAX asks the cluster where a field is None."""
 
     coordinator: str | None = None
     """HOST:PORT of the first process, which the others connect to."""
     count: int | None = None
-    """How many processes there are."""
+    """The number of processes."""
     index: int | None = None
-    """Which of them this one is, from 0 on."""
+    """The number of this one, from 0 on."""
     local_devices: tuple[int, ...] | None = None
-    """The devices of this machine that are this process's; None: as JAX deals them out."""
+    """The devices of this machine that are this process's; None: JAX decides."""
 
 
 def find_group(
@@ -29,12 +29,12 @@ def find_group(
     """The processes that this one belongs to; None: it is alone.
 
     Args:
-      coordinator, count, index: as the user gave them, all or none.
+      coordinator, count, index: from the user, all or none.
       environment: os.environ.
       tpu: whether the machine has TPUs; JAX then knows the other hosts of the slice.
 
     Raises:
-      UserError: some are given and others are not, or they cannot be.
+      UserError: some are given and others are not, or they are invalid.
     """
     if coordinator is not None or count is not None or index is not None:
         if coordinator is None or count is None or index is None:
@@ -52,13 +52,13 @@ def find_group(
             f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}",
         )
         return Group(coordinator, count, index)
-    # Of a job step, which srun starts; an sbatch script by itself is one process, whatever the job may use.
+    # srun starts a job step; an sbatch script by itself is one process, whatever the job may use.
     tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks > 1 and "SLURM_PROCID" in environment:
         gpus = int(environment.get("SLURM_GPUS_ON_NODE") or 0)
-        one_a_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0] == "1"
-        # JAX gives each task the GPU of its own number, also where there is but one task for all of them.
-        devices = tuple(range(gpus)) if one_a_node and gpus else None
+        one_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0] == "1"
+        # JAX gives each task the GPU of its own number, also where one task should have all of them.
+        devices = tuple(range(gpus)) if one_per_node and gpus else None
         return Group(None, tasks, int(environment["SLURM_PROCID"]), devices)
     return Group() if tpu else None
 

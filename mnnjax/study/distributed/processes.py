@@ -1,8 +1,8 @@
-"""Several processes that run one study together: how they meet, and the little that they tell each other.
+"""Several processes that run one study together: how they meet, and what they exchange.
 
-Every process runs the same program in the same order; the first one alone reads and writes the work folder. One that
-dies takes the others with it, for they wait for its share of every sum: within a minute they end with an exit code
-that says to run the same command again.
+Every process runs the same program in the same order; the first one alone reads and writes the work folder. When one
+dies the others end too, for they wait for its share of every sum: within a minute, with an exit code that says to run
+the same command again.
 """
 
 import collections
@@ -28,7 +28,7 @@ from mnnjax.study.distributed.process_group import Group
 
 T = TypeVar("T")
 
-# After so long without a sign of life a process counts as dead.
+# A process without a heartbeat for so long counts as dead.
 HEARTBEAT_SECONDS = 20
 # How long processes wait for each other when they end.
 END_SECONDS = 30
@@ -39,7 +39,7 @@ def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
 
     Returns:
       The exit code: that of run(); EXIT_STOPPED where another process is gone. After an error that the others do not
-      share the program ends, for they would be waited for in vain.
+      share, the program ends: they would not come to the next exchange.
 
     Raises:
       UserError: the other processes cannot be met.
@@ -58,15 +58,15 @@ def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
         except BaseException as error:
             if isinstance(error, jax.errors.JaxRuntimeError):
                 print("mnnjax: JAX failed; waiting to hear whether another process is gone", file=sys.stderr)
-                # JAX aborts when it knows.
+                # JAX aborts the process if so.
                 time.sleep(2 * HEARTBEAT_SECONDS)
             traceback.print_exc()
             _end(EXIT_FAILED)
-        # The others may have failed, and say why themselves.
+        # The others may have failed, and print why themselves.
         with _ending_on(signal.SIGABRT, exit_code, ""):
             try:
                 jax.distributed.shutdown()
-            except Exception:  # whatever JAX calls it
+            except Exception:  # of any kind
                 _end(exit_code)
     return exit_code
 
@@ -74,19 +74,19 @@ def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
 def _join(group: Group) -> bool:
     """Meet the others; False where JAX knows of none, on a TPU that is no part of a cluster."""
     jax_setup.use_all_cores()
-    # SIGTERM is ours: a stop request.
+    # SIGTERM is a stop request (stopping.py), which JAX must not handle.
     jax.config.update("jax_enable_preemption_service", False)
     where = group.coordinator or "the coordinator that the cluster names"
     if group.coordinator and group.index == 0:
         try:
-            # JAX crashes where it is taken.
+            # JAX crashes where the port is taken.
             socket.create_server(("", int(group.coordinator.rpartition(":")[2]))).close()
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else error
             raise UserError(f"--coordinator: cannot listen at {where} ({why}); choose another port") from error
     try:
         with contextlib.ExitStack() as stack:
-            # JAX aborts when its time is up.
+            # JAX aborts after a time limit.
             missing = f"mnnjax: not all processes came to {where} in time; start all of them, alike but for their ids\n"
             stack.enter_context(_ending_on(signal.SIGABRT, EXIT_STOPPED, missing))
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,7 +100,7 @@ def _join(group: Group) -> bool:
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=END_SECONDS,
             )
-            # Here they meet once more.
+            # The processes wait for each other here, too.
             counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     except (RuntimeError, ValueError) as error:
         if group == Group() and isinstance(error, ValueError):
@@ -116,7 +116,7 @@ def _join(group: Group) -> bool:
 
 
 def count() -> int:
-    """How many processes run the study together."""
+    """The number of processes that run the study together."""
     return jax.process_count()
 
 
@@ -126,27 +126,25 @@ def is_writer() -> bool:
 
 
 def gathered(value: T) -> list[T]:
-    """What each process holds, in their order; the same list on all of them."""
+    """The values of all processes, in their order; the same list on all of them."""
     if count() == 1:
         return [value]
-    own = pickle.dumps(value)
-    sizes = multihost_utils.process_allgather(np.int32(len(own)))
-    everything = multihost_utils.process_allgather(_padded(own, int(max(sizes))))
-    return [pickle.loads(everything[k, :size].tobytes()) for k, size in enumerate(sizes)]
+    content = pickle.dumps(value)
+    sizes = multihost_utils.process_allgather(np.int32(len(content)))
+    contents = multihost_utils.process_allgather(_padded(content, int(max(sizes))))
+    return [pickle.loads(contents[k, :size].tobytes()) for k, size in enumerate(sizes)]
 
 
 def require_same(given: dict) -> None:
-    """Every process was given the same, as JSON; with another study one would wait for sums that nobody sends.
+    """Every process was given the same JSON value; with another study it would wait for sums that nobody sends.
 
     Raises:
       UserError: one was not; on all processes.
     """
     first, *others = gathered(given)
     for k, other in enumerate(others, start=1):
-        difference = first_difference(first, other)
-        require(
-            difference is None, f"process {k} is to run something else than process 0 ({difference}); start all alike"
-        )
+        if difference := first_difference(first, other):
+            raise UserError(f"process {k} is to run something else than process 0 ({difference}); start all alike")
 
 
 def together(make: Callable[[], T]) -> T:
@@ -181,10 +179,9 @@ def from_writer(make: Callable[[], T]) -> T:
     if count() == 1:
         return make()
     value = together(make if is_writer() else lambda: None)
-    own = pickle.dumps(value)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(own))))
-    everything = multihost_utils.broadcast_one_to_all(_padded(own, size) if is_writer() else _padded(b"", size))
-    return pickle.loads(everything[:size].tobytes())
+    content = pickle.dumps(value) if is_writer() else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    return pickle.loads(multihost_utils.broadcast_one_to_all(_padded(content, size))[:size].tobytes())
 
 
 def first_of(value: T | None) -> T | None:
@@ -193,13 +190,13 @@ def first_of(value: T | None) -> T | None:
 
 
 def own_share(items: Sequence[T]) -> Sequence[T]:
-    """Every so many-th of the items, which `merged` puts together again."""
+    """The items that this process works on: every count()-th."""
     return items[jax.process_index() :: count()]
 
 
-def merged(own: Sequence[T]) -> list[T]:
-    """All items, from what each process has of `own_share`."""
-    parts = gathered(list(own))
+def merged(share: Sequence[T]) -> list[T]:
+    """All items in order, from the `own_share` of each process."""
+    parts = gathered(list(share))
     return [parts[i % len(parts)][i // len(parts)] for i in range(sum(map(len, parts)))]
 
 
@@ -211,14 +208,14 @@ def on_host(arrays: Any) -> Any:
 
 
 def _padded(content: bytes, size: int) -> np.ndarray:
-    """The bytes of an array of a power of two of them, at least `size`, so that few programs are compiled."""
+    """The bytes, padded to a power of two of at least `size`, so that few programs are compiled."""
     padded = np.zeros(1 << max(size - 1, 0).bit_length(), np.uint8)
     padded[: len(content)] = np.frombuffer(content, np.uint8)
     return padded
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, as one that another process can read and raise with a text of its own."""
+    """The error, or one in its place that another process can unpickle and raise with another text."""
     try:
         return pickle.loads(pickle.dumps(type(error)(str(error))))
     except Exception:
@@ -236,10 +233,10 @@ _kept_alive: list[Any] = []
 
 @contextlib.contextmanager
 def _ending_on(number: signal.Signals, exit_code: int, text: str) -> Iterator[None]:
-    """End with this exit code and text on a signal: that of JAX, which aborts the process when another one is dead, or
+    """End with this exit code and text on a signal: JAX's own, which aborts the process when another one is dead, or
     one that comes while JAX waits.
 
-    Through the C library, for Python would run a handler of its own only after JAX, when all is over.
+    The handler is the C library's: Python would run one of its own only after JAX has returned.
     """
     library = ctypes.CDLL(None)
     library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)

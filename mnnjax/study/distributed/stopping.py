@@ -1,4 +1,4 @@
-"""A stop that was asked for: SIGTERM and SIGINT become a request that is heeded where all can be saved."""
+"""Stop requests: after SIGTERM or SIGINT a run stops at the next place where all can be saved."""
 
 import contextlib
 import os
@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 
 
 class Stopped(Exception):
-    """A stop was asked for, and all is saved."""
+    """A stop was requested, and all is saved."""
 
 
 class Interrupted(Exception):
-    """A stop was asked for in the middle of a piece of work, which is given up."""
+    """A stop was requested in the middle of a piece of work, which is given up."""
 
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[Callable[[], str | None]]:
-    """Turn the first SIGTERM or SIGINT into a request that is heeded at the end of a chunk, and say so; a second one
-    acts at once."""
+    """Turn the first SIGTERM or SIGINT into a request to stop at the end of a chunk, and print that; a second signal
+    acts at once. The function that is yielded returns the signal's name, or None."""
     received: list[str] = []
     before = {}
 
@@ -26,11 +26,11 @@ def stop_request() -> Iterator[Callable[[], str | None]]:
         received.append(signal.Signals(number).name)
         for other, old in before.items():
             signal.signal(other, old)
-        # Not by print: the signal may have come in the middle of one.
+        # Not by print: the signal may have come in the middle of a print.
         with contextlib.suppress(OSError):
             os.write(1, f"{received[0]}: saving at the end of this chunk; once more stops at once\n".encode())
 
-    # Python lets only the main thread set handlers; elsewhere nothing can ask for a stop.
+    # Python lets only the main thread set handlers; in other threads no stop can be requested.
     in_main_thread = threading.current_thread() is threading.main_thread()
     for number in (signal.SIGTERM, signal.SIGINT) if in_main_thread else ():
         before[number] = signal.signal(number, handler)

@@ -1,6 +1,5 @@
 """Certificates of a trained cell: each repetition's last two layers, in float64 on the host."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mnnjax.config import Network
+from mnnjax.jax_setup import cores
 from mnnjax.landscape import Certificate, certify
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted
@@ -17,8 +17,8 @@ SEEDS_AT_ONCE = 4
 
 
 def workers() -> int:
-    """How many certificates are computed side by side, of one process."""
-    return min(SEEDS_AT_ONCE, os.cpu_count() or 1)
+    """How many certificates one process computes side by side."""
+    return min(SEEDS_AT_ONCE, cores())
 
 
 def certify_seeds(
@@ -30,14 +30,14 @@ def certify_seeds(
     threshold: float,
     stop_requested: Callable[[], object] = lambda: None,
 ) -> list[Certificate | None]:
-    """certify_network for each seed, in all processes; None where a weight is not finite.
+    """certify_network for each seed, shared by the processes; None where a weight is not finite.
 
-    One BLAS thread a seed: the last bits then do not depend on the number of cores, and seeds, not threads that wait
-    for each other, share the cores.
+    One BLAS thread per seed: the last bits then do not depend on the number of cores, and seeds share the cores, not
+    threads that wait for each other.
 
     Args:
       params: network.MNN's, each array with the seeds on a leading axis.
-      X, y: (seeds, N, d0) and (seeds, N), or a list of a seed's own.
+      X, y: (seeds, N, d0) and (seeds, N), or lists with one entry per seed.
       threshold: outputs above it are classified as the larger label.
       stop_requested: asked before each seed.
 
@@ -45,19 +45,19 @@ def certify_seeds(
       Interrupted: stop_requested() came true between two seeds, on any process.
     """
 
-    def one(k: int) -> Certificate | None:
+    def certify_seed(k: int) -> Certificate | None:
         if stop_requested():
             raise Interrupted
-        own = {name: leaf[k] for name, leaf in params.items()}
-        if not all(np.isfinite(leaf).all() for leaf in own.values()):
+        seed_params = {name: leaf[k] for name, leaf in params.items()}
+        if not all(np.isfinite(leaf).all() for leaf in seed_params.values()):
             return None
-        return certify_network(own, network, hidden_layers, X[k], y[k], threshold)
+        return certify_network(seed_params, network, hidden_layers, X[k], y[k], threshold)
 
-    def own() -> list[Certificate | None]:
+    def certify_share() -> list[Certificate | None]:
         with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
-            return list(pool.map(one, processes.own_share(range(len(X)))))
+            return list(pool.map(certify_seed, processes.own_share(range(len(X)))))
 
-    return processes.merged(processes.together(own))
+    return processes.merged(processes.together(certify_share))
 
 
 def certify_network(params: dict, network: Network, hidden_layers: int, X, y, threshold: float) -> Certificate:

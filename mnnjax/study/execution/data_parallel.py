@@ -1,4 +1,4 @@
-"""A cell in training whose points are spread over the devices, all repetitions on the same ones."""
+"""Data-parallel training of a cell: the devices share its points, on which all repetitions train."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.cell_training import CellTraining
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.keys import seed_keys
@@ -27,12 +27,12 @@ from mnnjax.training import (
     row_devices,
 )
 
-# Rows that are evaluated at once.
+# Rows per call of an evaluation.
 EVALUATED_ROWS = 2048
 
 
-class RowTraining:
-    """The state of all repetitions of a cell, seeds on the leading axis, the same on all devices of all processes.
+class DataParallel(CellTraining):
+    """The points of a cell are shared by the devices of all processes; every device has the same state.
 
     sources: None where points are drawn.
 
@@ -41,7 +41,8 @@ class RowTraining:
     """
 
     def __init__(self, cell: Cell, sources: Sources | None):
-        self._cell, part = cell, cell.part
+        super().__init__(cell)
+        part = cell.part
         self._layout = RowLayout(cell.N, part.training.batch_size)
         devices = row_devices(jax.devices())
         sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
@@ -55,7 +56,7 @@ class RowTraining:
         else:
             blocks = _drawn_blocks(cell, data_key, self._layout)
         rounded = None if part.training.rows_precision == "same" else part.training.rows_precision
-        # A process that cannot read its rows ends the others, who would wait for them.
+        # An error of one process ends all: the others would wait for its rows.
         self._rows = processes.together(
             lambda: place_rows(self._layout, cell.d0, part.training.precision, devices, blocks, rounded)
         )
@@ -63,40 +64,24 @@ class RowTraining:
 
     @property
     def template(self):
-        """Shapes of what a checkpoint holds."""
         return jax.eval_shape(self._training.init, self._keys)
 
     def start(self, saved=None):
-        """Initial weights, or the saved state."""
         return self._training.init(self._keys) if saved is None else saved
 
     def run(self, state, epoch: int, epochs: int):
-        """Further epochs: the state after them, and their last metrics, one a repetition."""
         state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
         return state, jax.device_get(metrics)
 
-    def is_done(self, state) -> bool:
-        """Optimizers of Optax do not stop by themselves."""
-        return False
-
-    def saved(self, arrays):
-        """On the host."""
-        return jax.device_get(arrays)
+    def saved(self, state):
+        return jax.device_get(state)
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions: each process goes through its own points, part by part."""
+        # Each process goes through its own points, part by part.
         sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
         return jax.device_get(from_sums(functools.reduce(add_sums, sums), sum(points)))
 
-    def certify(self, params, stop_requested: Callable[[], object]):
-        """A certificate a repetition, as certify_seeds."""
-        cell, (X, y) = self._cell, self.points()
-        same = [X] * cell.part.repeats, [y] * cell.part.repeats
-        threshold = cell.part.problem.threshold
-        return certify_seeds(params, cell.part.network, cell.hidden_layers, *same, threshold, stop_requested)
-
     def points(self):
-        """X (N, d0) and y (N,) of all repetitions, on every host, as training has them."""
         own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
         parts = [part for parts in processes.gathered(own) for part in parts]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

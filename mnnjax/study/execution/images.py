@@ -1,4 +1,4 @@
-"""The images of a study and their whitening, which the work folder keeps: a run that goes on, perhaps on another
+"""The images of a study and their whitening, which the work folder keeps: a run that resumes, perhaps on another
 machine, trains on the same numbers."""
 
 import dataclasses
@@ -22,17 +22,17 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import WHITENING, Workdir
 
-# What decides which images there are and how they are whitened; the rest of a problem may differ.
+# The fields that decide which images there are and how they are whitened; the rest of a problem may differ.
 FIELDS = ("inputs", "split", "whitening", "whitening_images", "lower_classes", "upper_classes")
 
 
 class Sources:
-    """Opens images and whitens them, once a set.
+    """Opens images and whitens them, once per data set.
 
     Args:
       workdir: keeps the whitenings.
       data_dir: where `mnnjax data` keeps its sets; None is its default folder.
-      tell: called with one line when something takes long or is amiss.
+      tell: called with one line before something that takes long.
     """
 
     def __init__(self, workdir: Workdir, data_dir: Path | None, tell: Callable[[str], None]):
@@ -45,18 +45,17 @@ class Sources:
         Raises:
           UserError: the data are missing or damaged, or not those that the study began with.
         """
-        name = _name(problem)
-        # Problems of one whitening may have other labels.
-        key = name, problem.labels
+        # Problems with the same whitening may have different labels.
+        key = _name(problem), problem.labels
         if key not in self._open:
-            self._open[key] = self._load(problem, name)
+            self._open[key] = self._load(problem, key[0])
         return self._open[key]
 
     def shape(self, problem: Problem) -> tuple[int, int] | None:
         """(number of images, d0 after whitening); None where inputs are drawn."""
         if not problem.is_image:
             return None
-        # A study that is finished needs its data no more.
+        # A study that is finished does not need its data any more.
         recorded = processes.from_writer(lambda: _recorded_shape(self._workdir, problem))
         if recorded is not None:
             return recorded
@@ -67,7 +66,7 @@ class Sources:
         record, known = processes.from_writer(
             lambda: (_read_record(self._workdir.path, name), _any_record(self._workdir, name))
         )
-        # Each process has its own copy, or the same one.
+        # Each process reads its own copy, or a shared one.
         images = processes.together(lambda: self._open_images(problem, record, known))
         if len(set(processes.gathered(images.digest))) > 1:
             raise UserError(f"the processes have different data of {problem.inputs}; give all of them the same files")
@@ -85,7 +84,7 @@ class Sources:
         return images
 
     def _whitening(self, problem: Problem, name: str, record: dict | None, images: Images) -> Whitening:
-        """From the work folder, or made and left there."""
+        """Read from the work folder, or computed and written there."""
         if record is not None:
             whitening = _read_whitening(self._workdir, name, record)
             if whitening is not None:
@@ -98,7 +97,7 @@ class Sources:
 
         whitening = fit_whitening(read, count, images.pixels, problem.whitening, jax.local_devices())
         if record is not None and _sha256(whitening) != record["sha256"]:
-            # Checkpoints are of networks that saw the other one.
+            # Checkpoints are of networks that were trained with the other one.
             raise UserError(
                 f"{self._workdir.whitening / name}.npz is damaged, and computed anew it differs in its last digits; "
                 "restore the file, or choose another --workdir"
@@ -119,15 +118,15 @@ class Sources:
 def read_images(
     cell: Cell, sources: Sources, keys: Key[Array, " repeats"], rows: int, dtype
 ) -> tuple[Float[np.ndarray, "repeats rows d0"], Float[np.ndarray, "repeats rows"]]:
-    """X and y of a cell's N images, whitened: a repetition's own for each key, padded with rows of zeros."""
-    own = (cell.part.problem, *sources.get(cell.part.problem))
-    drawn = [draw_images(*own, key, rows, cell.N, dtype) for key in keys]
+    """X and y of a cell's N images, whitened: those of one repetition per key, padded with rows of zeros."""
+    problem = cell.part.problem
+    drawn = [draw_images(problem, *sources.get(problem), key, rows, cell.N, dtype) for key in keys]
     X, y = (np.stack(parts) for parts in zip(*drawn, strict=True))
     return X, y
 
 
 def require_data(workdir: Workdir, study: Study, data_dir: Path | None) -> None:
-    """Whether there are the data sets that the study's first look at its images wants; data_dir as in Sources.
+    """The data sets that the study whitens first are there; data_dir as in Sources.
 
     Raises:
       UserError: one is missing or damaged.
@@ -138,7 +137,7 @@ def require_data(workdir: Workdir, study: Study, data_dir: Path | None) -> None:
 
 
 def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:
-    """The shapes that the folders of a study know of its problems' images, for plan.cells; nothing else is read."""
+    """The shapes of a study's images, as its folders know them or as published, for plan.cells; no image is read."""
 
     def shape(problem: Problem) -> tuple[int, int] | None:
         recorded = _recorded_shape(workdir, problem) if problem.is_image else None
@@ -148,13 +147,12 @@ def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | No
 
 
 def recorded_cells(workdir: Workdir, study: Study) -> list[Cell]:
-    """The cells of a study, or of its shard where the work folder is one's, with the shapes that are known there.
+    """The cells of a study, or of the work folder's shard, with the shapes that are known there.
 
     Raises:
       UserError: from plan.cells.
     """
-    planned = plan.cells(study, recorded_shape(workdir))
-    return workdir.shard.of(planned) if workdir.shard else planned
+    return workdir.own_cells(plan.cells(study, recorded_shape(workdir)))
 
 
 def _recorded_shape(workdir: Workdir, problem: Problem) -> tuple[int, int] | None:
@@ -163,13 +161,13 @@ def _recorded_shape(workdir: Workdir, problem: Problem) -> tuple[int, int] | Non
 
 
 def _any_record(workdir: Workdir, name: str) -> dict | None:
-    """From whichever folder of the study has it, its own first."""
+    """Of any folder of the study, this one first."""
     records = (_read_record(folder, name) for folder in (workdir.path, *workdir.folders))
     return next((record for record in records if record is not None), None)
 
 
 def _name(problem: Problem) -> str:
-    """Names the file of a set's whitening."""
+    """The name of the files of a problem's whitening."""
     decides = json.dumps({field: getattr(problem, field) for field in FIELDS})
     return f"{problem.inputs}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}"
 

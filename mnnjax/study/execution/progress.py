@@ -1,4 +1,4 @@
-"""How a running study shows itself: a live bar on a terminal, plain lines now and then otherwise."""
+"""The progress of a running study: a live bar on a terminal, otherwise plain lines now and then."""
 
 import math
 import sys
@@ -10,13 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.workdir.checkpoint import CellCheckpoints
-from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
 from mnnjax.wording import duration
 
 SECONDS_BETWEEN_LINES = 15.0
-# The part of a study's work that is timed before it says how long the rest takes: small cells, which come first, take
-# longer for their work than large ones.
+# The part of a study's work that is timed before the time left is shown: small cells, which come first, take longer
+# for their work than large ones.
 LEAST_SHARE = 0.01
 
 
@@ -30,10 +28,10 @@ def say_nothing(text: str) -> None:
 
 
 class LineProgress:
-    """Counts the work done and says so in plain lines, at most one every 15 s while a cell trains.
+    """Counts the work done and prints plain lines, at most one every 15 s while a cell trains.
 
-    How long the rest takes is told from the work that this process did, and the time it took; the first chunk of each
-    shape, whose program is compiled in it, is left out of both.
+    The time left is computed from the work of this process and the time that it took. The first chunk of each shape is
+    left out of both, since its program is compiled then.
     """
 
     def __init__(
@@ -60,11 +58,11 @@ class LineProgress:
         pass
 
     def cell_started(self, cell: Cell, step: int) -> None:
-        """The cell goes on from a step that earlier processes came to, or from 0."""
+        """The cell begins, or resumes from a step."""
         self._advance(self._done + cell.work * step / cell.steps, timed=False)
 
     def chunk(self, cell: Cell, step: int, text: str) -> None:
-        """The cell has come to a step; `text` says what it is and how it looks."""
+        """The cell has come to a step, which `text` describes."""
         done = self._done + cell.work * step / cell.steps
         self._advance(done, timed=cell.shape in self._compiled)
         self._compiled.add(cell.shape)
@@ -81,11 +79,11 @@ class LineProgress:
         self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def message(self, text: str) -> None:
-        """Say it at once."""
+        """Print it at once."""
         self._tell(text)
 
     def _advance(self, done: float, timed: bool) -> None:
-        """So much work is done by now; timed: what came since the last call tells how fast it goes."""
+        """So much work is done by now; timed: the work since the last call counts for the time left."""
         now = self._clock()
         if timed:
             self._timed_work += done - self._come_to
@@ -99,13 +97,13 @@ class LineProgress:
 
 
 class BarProgress(LineProgress):
-    """The same as a live bar."""
+    """The same, as a live bar."""
 
     def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], console: Console):
         super().__init__(cells, finished)
         columns = (BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"))
         self._bar = Progress(*columns, console=console)
-        fraction: Any = self._done / (self._total or 1.0)  # which rich says is an int
+        fraction: Any = self._done / (self._total or 1.0)  # an int, for rich
         self._task = self._bar.add_task("", total=1.0, completed=fraction)
 
     def __enter__(self):
@@ -129,13 +127,3 @@ def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool =
     if sys.stdout.isatty():
         return BarProgress(cells, finished, Console())
     return LineProgress(cells, finished)
-
-
-def open_checkpoints(cell: Cell, workdir: Workdir, shown: LineProgress) -> CellCheckpoints:
-    """A cell's checkpoints in its study's folder; warnings are shown and logged there."""
-
-    def warn(text: str) -> None:
-        shown.message(f"warning: {text}")
-        workdir.log("warning", cell=cell.id, text=text)
-
-    return CellCheckpoints(workdir.checkpoints / cell.id, workdir.checkpoints / SET_ASIDE, warn)

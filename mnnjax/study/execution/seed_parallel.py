@@ -1,4 +1,4 @@
-"""A cell in training whose repetitions are spread over the devices, each with points of its own."""
+"""Seed-parallel training of a cell: the devices share its repetitions."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from mnnjax.config import Study
 from mnnjax.jax_setup import Device
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.cell_training import CellTraining
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.keys import seed_keys
@@ -22,8 +22,8 @@ from mnnjax.training import LEVENBERG_MARQUARDT, make_evaluation, make_training
 CPU_CACHE_BYTES = 2**19
 
 
-class SeedTraining:
-    """The state of all repetitions of a cell, seeds on the leading axis.
+class SeedParallel(CellTraining):
+    """The devices share the repetitions of a cell, each of which has its own points.
 
     sources: None where points are drawn.
 
@@ -32,61 +32,50 @@ class SeedTraining:
     """
 
     def __init__(self, cell: Cell, sources: Sources | None):
-        self._cell = cell
-        self._programs = programs = seed_programs(cell.part, *cell.shape[1:], *spread(cell))
+        super().__init__(cell)
+        self._programs = programs = seed_programs(cell.part, *cell.shape[1:], *placement(cell))
         seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))
         self._keys = programs.keys(seeds, cell.training_salt)
         if cell.part.problem.is_image:
-            # On every process those of all repetitions. One that cannot read ends the others, who would wait for it.
             assert sources is not None
-            own_keys, dtype = seed_keys(data_seeds, cell.data_salt), cell.part.training.precision
-            images = processes.together(lambda: read_images(cell, sources, own_keys, cell.N_padded, dtype))
+            data_keys, dtype = seed_keys(data_seeds, cell.data_salt), cell.part.training.precision
+            # Every process reads those of all repetitions. An error of one ends all: the others would wait for it.
+            images = processes.together(lambda: read_images(cell, sources, data_keys, cell.N_padded, dtype))
             self._X, self._y = programs.place(images)
         else:
             self._X, self._y = programs.draw(programs.keys(data_seeds, cell.data_salt), cell.N)
 
     @property
     def template(self):
-        """Shapes of what a checkpoint holds."""
         padded = jax.eval_shape(self._programs.init, self._keys)
-        own = self._cell.part.repeats
-        return jax.tree.map(lambda s: jax.ShapeDtypeStruct((own, *s.shape[1:]), s.dtype), padded)
+        repeats = self._cell.part.repeats
+        return jax.tree.map(lambda s: jax.ShapeDtypeStruct((repeats, *s.shape[1:]), s.dtype), padded)
 
     def start(self, saved=None):
-        """Initial weights, or the saved state, on the devices."""
         if saved is None:
             return self._programs.init(self._keys)
         return self._programs.place(self._programs.pad(saved))
 
     def run(self, state, epoch: int, epochs: int):
-        """Further epochs: the state after them, and their last metrics, one a repetition."""
         state, metrics = self._programs.run_epochs(state, self._keys, self._X, self._y, self._cell.N, epoch, epochs)
         return state, self.saved(metrics)
 
     def is_done(self, state) -> bool:
-        """Whether every repetition has stopped by itself."""
         return self._cell.part.training.optimizer == LEVENBERG_MARQUARDT and bool(
             processes.on_host(state.opt_state.done).all()
         )
 
-    def saved(self, arrays):
-        """On the host, without the repetitions that pad groups."""
-        return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(arrays))
+    def saved(self, state):
+        # Without the repetitions that pad groups.
+        return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(state))
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions."""
         on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.local_devices(backend="cpu")[0])
         return jax.device_get(self._programs.evaluate(*on_host, self._cell.N))
 
-    def certify(self, params, stop_requested: Callable[[], object]):
-        """A certificate a repetition, as certify_seeds."""
-        cell, (X, y) = self._cell, self.points()
-        threshold = cell.part.problem.threshold
-        return certify_seeds(params, cell.part.network, cell.hidden_layers, X, y, threshold, stop_requested)
-
     def points(self):
-        """X (repeats, N, d0) and y (repeats, N) on the host, as training has them."""
-        return tuple(leaf[:, : self._cell.N] for leaf in self.saved((self._X, self._y)))
+        X, y = self.saved((self._X, self._y))
+        return X[:, : self._cell.N], y[:, : self._cell.N]
 
 
 class Programs(NamedTuple):
@@ -104,29 +93,29 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def seed_programs(
-    part: Study, hidden_layers: int, d0: int, d1: int, rows: int, together: int, turns: int, devices: int
+    part: Study, hidden_layers: int, d0: int, d1: int, rows: int, vmap_size: int, groups_per_device: int, devices: int
 ) -> Programs:
-    """Of one shape: `together` seeds vmapped at once, `turns` such groups one after the other, on so many devices."""
+    """The programs of one shape, for seeds that are placed as Placement says."""
     training = make_training(part.problem, part.network, part.training, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
-    everywhere, own = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
-    sharding = jax.sharding.NamedSharding(mesh, own)
-    padding = together * turns * devices - part.repeats
+    everywhere, by_seed = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
+    sharding = jax.sharding.NamedSharding(mesh, by_seed)
+    padding = vmap_size * groups_per_device * devices - part.repeats
 
     def pad(arrays):
-        # The last seed once more: it does what seeds do, and nobody looks at it.
+        # The last seed once more; its results are not read.
         return jax.tree.map(lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], padding, axis=0)]), arrays)
 
     def run_epochs(state, key, X, y, N, first_epoch, epochs):
         def on_device(N, first_epoch, *seeds):
-            def one(arrays):
+            def run_seed(arrays):
                 return training.run_epochs(*arrays, N, first_epoch, epochs)
 
-            return map_groups(one, seeds, together)
+            return map_groups(run_seed, seeds, vmap_size)
 
-        specs = (everywhere,) * 2 + (own,) * 4
-        on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=own, check_vma=False)
+        specs = (everywhere,) * 2 + (by_seed,) * 4
+        on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=by_seed, check_vma=False)
         return on_all(jnp.asarray(N), jnp.asarray(first_epoch), state, key, X, y)
 
     def evaluate_all(params, X, y, N):
@@ -144,30 +133,38 @@ def seed_programs(
     )
 
 
-def map_groups(one: Callable, seeds: tuple, together: int):
-    """one(arrays) for each seed (leading axis of all arrays), `together` of them vmapped, one group after the other."""
-    if together == 1:
-        return jax.lax.map(one, seeds)
-    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, together, *leaf.shape[1:]), seeds)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(one), groups))
+def map_groups(function: Callable, seeds: tuple, vmap_size: int):
+    """function(arrays) for each seed (leading axis of all arrays), `vmap_size` seeds vmapped, group after group."""
+    if vmap_size == 1:
+        return jax.lax.map(function, seeds)
+    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, vmap_size, *leaf.shape[1:]), seeds)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(function), groups))
 
 
-def spread(cell: Cell, available: Sequence[Device] | None = None) -> tuple[int, int, int]:
-    """How many seeds are vmapped at once, how many such groups a device takes in turn, and on how many devices, of
-    those that are available (None: of all).
+class Placement(NamedTuple):
+    """Where the seeds of a cell train: how many are vmapped, how many such groups a device takes one after the other,
+    and on how many devices."""
 
-    On an accelerator each device takes its seeds at once. On a CPU a group is no more than a core's cache holds, since
+    vmap_size: int
+    groups_per_device: int
+    devices: int
+
+
+def placement(cell: Cell, available: Sequence[Device] | None = None) -> Placement:
+    """The placement of a cell's seeds on the available devices (None: all).
+
+    On an accelerator each device vmaps all its seeds. On a CPU a group is no more than a core's cache holds, since
     each epoch goes through all its data, and no more than half of the seeds. It does not depend on the number of
-    cores, and XLA's programs for two devices and for more are alike, so that neither do the last bits of the results.
+    cores, and XLA's programs for two devices and for more are alike: neither do the last bits of the results.
     """
     repeats, available = cell.part.repeats, available or jax.devices()
     on_cpu = available[0].platform == "cpu"
-    together = 1
+    vmap_size = 1
     if on_cpu:
         fit = min(CPU_CACHE_BYTES * repeats // cell.bytes_needed, repeats // 2)
-        together = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
-    groups = repeats // together
-    turns = -(-groups // len(available))
-    # Every process has a share, be it a copy of the last seed.
-    devices = -(-groups // turns) if jax.process_count() == 1 else len(available)
-    return (together, turns, devices) if on_cpu else (turns, 1, devices)
+        vmap_size = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
+    groups = repeats // vmap_size
+    per_device = -(-groups // len(available))
+    # Every process has a share, if only a copy of the last seed.
+    devices = -(-groups // per_device) if jax.process_count() == 1 else len(available)
+    return Placement(vmap_size, per_device, devices) if on_cpu else Placement(per_device, 1, devices)

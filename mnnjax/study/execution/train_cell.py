@@ -1,10 +1,8 @@
-"""Trains a cell from its last checkpoint on, evaluates and certifies it, and leaves weights and rows in the work
-folder."""
+"""Trains a cell from its latest valid checkpoint on, evaluates and certifies it, and writes its weights and rows."""
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,93 +10,60 @@ from mnnjax import landscape
 from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
-from mnnjax.study.execution import progress
-from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, RowTraining
+from mnnjax.study.execution.cell_training import CellTraining, finite_mean
+from mnnjax.study.execution.chunks import run_chunks
+from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
-from mnnjax.study.execution.progress import open_checkpoints
-from mnnjax.study.execution.seed_parallel import SeedTraining
+from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, cell_columns
-from mnnjax.study.workdir.weights import to_npz
-from mnnjax.study.workdir.workdir import Workdir
+from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, from_sums, make_stream
 
 
-def run_training_cell(
-    cell: Cell,
-    workdir: Workdir,
-    sources: Sources,
-    shown: progress.LineProgress,
-    stop_requested: Callable[[], str | None],
-) -> None:
+def run_training_cell(cell: Cell, context: Context) -> None:
     """Train what the work folder does not hold yet of a cell.
 
     Raises:
       UserError: the cell's images are missing.
-      Stopped: a stop was asked for; the state is saved.
+      Stopped: a stop was requested; the state is saved.
     """
-    began = time.monotonic()
-    training = (RowTraining if cell.by_rows else SeedTraining)(cell, sources)
-    checkpoints = open_checkpoints(cell, workdir, shown)
-    with contextlib.closing(checkpoints):
-        # The others go on from where the process that reads the checkpoints says.
-        epoch, saved = processes.from_writer(lambda: checkpoints.restore(training.template)) or (0, None)
-        workdir.log("cell_start", cell=cell.id, epoch=epoch)
-        shown.cell_started(cell, epoch)
-        state = _train(cell, training, epoch, saved, checkpoints, workdir, shown, stop_requested, began)
+    began, workdir = time.monotonic(), context.workdir
+    training = training_of(cell, context.sources)
+    with context.checkpoints(cell) as checkpoints:
+        state = run_chunks(cell, training, context, checkpoints, began)
     params = training.saved(state.params)
     evaluation = training.evaluate(params)
-    held_out = _held_out(cell, sources, params)
+    held_out = _held_out(cell, context.sources, params)
     certificates: Sequence[Certificate | None] = [None] * cell.part.repeats
     too_large = not landscape.certifiable(cell.N, *cell.last_layer)
     if not too_large:
         try:
-            certificates = training.certify(params, stop_requested)
+            certificates = training.certify(params, context.stop_requested)
         except Interrupted as error:
-            stop = processes.first_of(stop_requested())
-            workdir.log("stop", cell=cell.id, epoch=cell.part.training.total_epochs, reason=stop)
+            stop = context.stop()
+            workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
     rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
-    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_npz(params)))
+    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_bytes(dict(sorted(params.items())))))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    shown.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %{_diverged(cell, rows)}")
-    if stop := processes.first_of(stop_requested()):
+    context.progress.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %{_diverged(cell, rows)}")
+    if stop := context.stop():
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
 
 
-def _train(cell, training, epoch, saved, checkpoints, workdir, shown, stop_requested, began):
-    """The state after the last epoch; checkpoints and a stop between chunks."""
-    train = cell.part.training
-    state = training.start(saved)
-    chunks = 0
-    while epoch < train.total_epochs:
-        length = min(train.chunk_epochs, train.total_epochs - epoch)
-        state, metrics = training.run(state, epoch, length)
-        epoch, chunks = epoch + length, chunks + 1
-        if training.is_done(state):
-            epoch = train.total_epochs
-        mse, mce = (finite_mean(values) for values in metrics)
-        seconds = round(time.monotonic() - began, 3)
-        workdir.log("chunk", cell=cell.id, epoch=epoch, mse=mse, mce=mce, seconds=seconds)
-        shown.chunk(cell, epoch, f"epoch {epoch} of {train.total_epochs}, MCE {100 * mce:.2f} %")
-        stop = processes.first_of(stop_requested())
-        # At the end too: certificates can take minutes, and need not be waited for twice.
-        if stop or chunks % train.checkpoint_chunks == 0 or epoch == train.total_epochs:
-            whole = training.saved(state)
-            processes.from_writer(lambda epoch=epoch, whole=whole: checkpoints.save(epoch, whole))
-            workdir.log("checkpoint", cell=cell.id, epoch=epoch)
-        if stop:
-            workdir.log("stop", cell=cell.id, epoch=epoch, reason=stop)
-            raise Stopped(f"{stop}: saved {cell.id} at epoch {epoch} of {train.total_epochs}")
-    return state
+def training_of(cell: Cell, sources: Sources | None) -> CellTraining:
+    """The training of a cell, before its first epoch; sources: None where points are drawn."""
+    return (DataParallel if cell.data_parallel else SeedParallel)(cell, sources)
 
 
 def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | None:
-    """The MCE of each repetition on the images that were held out, and their number; None where there are none, or
-    their labels mean nothing."""
+    """The MCE of each repetition on the test images, and their number; None where there are none, or where labels are
+    random."""
     problem = cell.part.problem
     if not problem.is_image or problem.labels == "random":
         return None
@@ -126,7 +91,7 @@ def _rows(
     too_large: bool,
     held_out: tuple[np.ndarray, int] | None,
 ) -> list[dict]:
-    """One row a seed, in the order of the seeds."""
+    """One row per seed, in the order of the seeds."""
     part = cell.part
     rows = []
     for k, (seed, data_seed, certificate) in enumerate(zip(cell.seeds, cell.data_seeds, certificates, strict=True)):
@@ -151,17 +116,11 @@ def _rows(
 
 
 def _diverged(cell: Cell, rows: Sequence[dict]) -> str:
-    """How many repetitions overflowed, and from when on; '' where none did. Their MCE is finite, and says nothing."""
+    """How many repetitions overflowed, and since when; '' where none did. Their MCE is finite, but has no meaning."""
     failed = [row for row in rows if row["verdict"] == NON_FINITE]
     if not failed:
         return ""
     epochs = [row["non_finite_epoch"] for row in failed if row["non_finite_epoch"] != ""]
     since = f" (from epoch {min(epochs)} on)" if epochs else ""
-    mend = "" if cell.part.training.optimizer == LEVENBERG_MARQUARDT else "; lower train.learning_rate"
-    return f", {len(failed)} of {len(rows)} repetitions not finite{since}{mend}"
-
-
-def finite_mean(values: np.ndarray) -> float:
-    """The mean over the finite ones of values (repeats,); nan where there are none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else math.nan
+    hint = "" if cell.part.training.optimizer == LEVENBERG_MARQUARDT else "; lower train.learning_rate"
+    return f", {len(failed)} of {len(rows)} repetitions not finite{since}{hint}"

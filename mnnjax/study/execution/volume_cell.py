@@ -1,15 +1,14 @@
-"""A cell of a volume study: counts batches of draws, splitting runs or exact volumes, and saves between them."""
+"""Measures the volumes of a cell: counts batches of draws, splitting runs or exact volumes, and saves between them."""
 
-import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from threadpoolctl import threadpool_limits
 
 from mnnjax import landscape
 from mnnjax.config import Study
@@ -17,16 +16,14 @@ from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape.volumes import sampling
 from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
-from mnnjax.study.distributed.stopping import Interrupted, Stopped
-from mnnjax.study.execution import progress
-from mnnjax.study.execution import volume_results as volume_rows
+from mnnjax.study.distributed.stopping import Interrupted
+from mnnjax.study.execution import volume_results
+from mnnjax.study.execution.chunks import Work, run_chunks
+from mnnjax.study.execution.context import Context
 from mnnjax.study.execution.images import Sources, read_images
-from mnnjax.study.execution.progress import open_checkpoints
 from mnnjax.study.execution.volume_results import State
-from mnnjax.study.plan import grid as plan
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.keys import seed_keys
-from mnnjax.study.workdir.workdir import Workdir
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 TARGETS = ("suboptimal", "rank_deficient")
@@ -34,98 +31,77 @@ TARGETS = ("suboptimal", "rank_deficient")
 SPLITTING = 2**31
 
 
-def run_volume_cell(
-    cell: Cell,
-    workdir: Workdir,
-    sources: Sources,
-    shown: progress.LineProgress,
-    stop_requested: Callable[[], str | None],
-) -> None:
-    """Measure the cell's volumes, from the last checkpoint on, and leave its rows in the work folder.
+def run_volume_cell(cell: Cell, context: Context) -> None:
+    """Measure the cell's volumes, from the latest valid checkpoint on, and write its rows.
 
     Raises:
-      Stopped: a stop was asked for; the state is saved.
+      Stopped: a stop was requested; the state is saved.
     """
-    began = saved = time.monotonic()
-    checkpoints = open_checkpoints(cell, workdir, shown)
-    # Repetitions and linear programs, not threads of BLAS that wait for each other, share the cores.
-    with contextlib.closing(checkpoints), on_cpu(), threadpool_limits(limits=1, user_api="blas"):
-        measure = Measurement(cell, sources, stop_requested)
-        done, state = checkpoints.restore(_empty(cell)) or (0, _empty(cell))
-        workdir.log("cell_start", cell=cell.id, epoch=done)
-        shown.cell_started(cell, done)
-        while done < cell.steps:
-            with contextlib.suppress(Interrupted):
-                state = measure.step(state, done)
-                done += 1
-                workdir.log("chunk", cell=cell.id, epoch=done, seconds=round(time.monotonic() - began, 3))
-                shown.chunk(cell, done, f"step {done} of {cell.steps}")
-            stop = stop_requested()
-            if stop or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                saved = time.monotonic()
-                if done:
-                    checkpoints.save(done, state)
-                    workdir.log("checkpoint", cell=cell.id, epoch=done)
-            if stop:
-                workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
-                raise Stopped(f"{stop}: saved {cell.id} at step {done} of {cell.steps}")
-        if count := volume_rows.uneven(state):
-            checkpoints.warn(
+    began = time.monotonic()
+    with context.checkpoints(cell) as checkpoints, on_cpu():
+        measurement = Measurement(cell, context.sources, context.stop_requested)
+        state = run_chunks(cell, measurement, context, checkpoints, began)
+        if count := volume_results.uneven(state):
+            context.warn(
+                cell,
                 f"{cell.id}: {count} of its splitting estimates come from runs that spread by more than their mean: "
-                "their intervals may be too narrow; give more volume.particles"
+                "their intervals may be too narrow; give more volume.particles",
             )
-        rows = volume_rows.rows_of(cell, state)
-        workdir.finish_cell(cell, rows)
+        rows = volume_results.rows_of(cell, state)
+        context.workdir.finish_cell(cell, rows)
         checkpoints.delete()
-    workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
-    shown.cell_finished(cell, volume_rows.summary(rows))
+    context.workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
+    context.progress.cell_finished(cell, volume_results.summary(rows))
 
 
-def _empty(cell: Cell) -> State:
-    volume, repeats = cell.part.measurement, cell.part.repeats
-    if volume.method == "exact":
-        return {"exact": np.full((repeats, 3), np.nan)}
-    counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
-    runs = {"splitting": np.full((repeats, 3, volume.runs), np.nan)}
-    return counts | (runs if volume.method == "splitting" else {})
+class Measurement(Work):
+    """The steps of a cell, each a function of the state before it and of its number alone.
 
+    sources: None where points are drawn.
+    """
 
-class Measurement:
-    """The steps of a cell, each a function of the state before it and of its number alone."""
+    unit: ClassVar[str] = "step"
 
-    def __init__(self, cell: Cell, sources: Sources, stop_requested: Callable[[], object]):
+    def __init__(self, cell: Cell, sources: Sources | None, stop_requested: Callable[[], object]):
         self._cell = cell
-        self._part = part = cell.part
-        self._volume = part.measurement
+        self._part = cell.part
+        self._volume = cell.part.measurement
         self._stop_requested = stop_requested
         self._X: np.ndarray | None = None
         self._y: np.ndarray | None = None
         if not self._volume.redraw:
             self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
-        # The widest of the part's cells with the same d0 and rows: they share a program.
-        alike = [
-            c
-            for c in plan.cells(part, sources.shape)
-            if c.part is part and (c.d0, c.N_padded) == (cell.d0, cell.N_padded)
-        ]
-        self._units = max(c.d1 for c in alike)
 
-    def step(self, state: State, number: int) -> State:
-        """The state after one step more.
-
-        Raises:
-          Interrupted: a stop was asked for before the step was done.
-        """
+    @property
+    def template(self) -> State:
+        # The state of nothing measured.
+        repeats = self._part.repeats
         if self._volume.method == "exact":
-            return self._exact(state, number)
-        batches = -(-self._volume.samples // self._volume.batch)
-        return self._batch(state, number) if number < batches else self._split(state, number - batches)
+            return {"exact": np.full((repeats, 3), np.nan)}
+        counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
+        runs = {"splitting": np.full((repeats, 3, self._volume.runs), np.nan)}
+        return counts | (runs if self._volume.method == "splitting" else {})
+
+    def start(self, saved: State | None = None) -> State:
+        return self.template if saved is None else saved
+
+    def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
+        # Steps take from milliseconds to minutes.
+        return seconds > SECONDS_BETWEEN_CHECKPOINTS
+
+    def chunk(self, state: State, done: int) -> tuple[State, int, dict[str, float]]:
+        if self._volume.method == "exact":
+            state = self._exact(state, done)
+        else:
+            batches = -(-self._volume.samples // self._volume.batch)
+            state = self._batch(state, done) if done < batches else self._split(state, done - batches)
+        return state, done + 1, {}
 
     def _exact(self, state: State, k: int) -> State:
         volume, problem = self._volume, self._part.problem
         found = landscape.exact_volumes(
-            *self._own(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+            *self._points_of(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
         )
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
@@ -141,17 +117,18 @@ class Measurement:
         # Splitting measures V(L_eps) by itself.
         limits = (0 if volume.method == "splitting" else volume.suboptimal_samples, volume.global_samples)
         asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
-        screened_by = _screen(self._part, cell.d0, cell.N_padded, self._units)
-        X = np.zeros((len(self._keys), 1)) if self._X is None else self._padded(self._X)
+        screened_by = _screen(self._part, cell.d0, cell.N_padded, cell.d1_padded)
+        padding = (0, cell.N_padded - cell.N)
+        X = np.zeros((len(self._keys), 1)) if self._X is None else np.pad(self._X, ((0, 0), padding, (0, 0)))
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
         with sampling.blas_threads() as each:
             for k in active:
-                own = jax.tree.map(lambda a, k=k: a[k, :left], screened)
-                own_X = None if self._X is None else X[k]
-                own_y = None if self._y is None else np.pad(self._y[k], (0, cell.N_padded - cell.N))
+                draws_k = jax.tree.map(lambda a, k=k: a[k, :left], screened)
+                X_k = None if self._X is None else X[k]
+                y_k = None if self._y is None else np.pad(self._y[k], padding)
                 counts = sampling.decide(
-                    own, own_X, own_y, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
+                    draws_k, X_k, y_k, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
                     volume.output_signs, functools.partial(self._heeding_stops, each),
                 )  # fmt: skip
                 hits[k] += counts.hits
@@ -184,7 +161,7 @@ class Measurement:
         importance = self._importance(k, target)
         key = jax.random.fold_in(self._split_key(k, target), 1 + split)
         found = landscape.run_splitting(
-            key, importance, *self._own(k), self._cell.d1, rho, volume.eps,
+            key, importance, *self._points_of(k), self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
             max_linear_programs=volume.max_linear_programs,
         )  # fmt: skip
@@ -203,23 +180,21 @@ class Measurement:
         volume, rho = self._volume, self._part.network.rho
         key = jax.random.fold_in(self._split_key(k, target), 0)
         return landscape.fit_importance(
-            key, *self._own(k), self._cell.d1, rho, volume.eps,
+            key, *self._points_of(k), self._cell.d1, rho, volume.eps,
             target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
         )  # fmt: skip
 
-    def _own(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _points_of(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """X and y of repetition k, where they are not drawn anew for every draw."""
         assert self._X is not None
         assert self._y is not None
         return self._X[k], self._y[k]
 
-    def _padded(self, X: np.ndarray) -> np.ndarray:
-        return np.pad(X, ((0, 0), (0, self._cell.N_padded - self._cell.N), (0, 0)))
 
-
-def _points(cell: Cell, sources: Sources, keys) -> tuple[np.ndarray, np.ndarray]:
+def _points(cell: Cell, sources: Sources | None, keys) -> tuple[np.ndarray, np.ndarray]:
     """X (repeats, N, d0), with the constant column if the problem has one, and y (repeats, N)."""
     if cell.part.problem.is_image:
+        assert sources is not None
         X, y = read_images(cell, sources, keys, cell.N, np.float64)
     else:
         draw = make_problem(cell.part.problem, cell.N, cell.d0, cell.part.network.rho, jnp.float64)

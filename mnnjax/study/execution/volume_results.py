@@ -1,4 +1,4 @@
-"""The rows of a volume study, from what was counted, split or enumerated."""
+"""The rows of a volume study, from counts, splitting runs or exact volumes."""
 
 import dataclasses
 import math
@@ -10,15 +10,15 @@ from mnnjax import landscape
 from mnnjax.landscape.volumes import sampling
 from mnnjax.landscape.volumes.intervals import Counts, Estimate, clopper_pearson, quotient, volumes_from_counts
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.workdir.results_table import cell_columns
+from mnnjax.study.workdir.results_table import QUANTITIES, cell_columns
 
-# What is known so far, one entry a repetition: hits and draws (repeats, 3); of single splitting runs the volumes of
-# both targets and of the candidates of the first (repeats, 3, splits); exact volumes (repeats, 3).
+# What is measured so far: hits and draws (repeats, 3); per splitting run the volumes of both targets and of the first
+# target's candidates (repeats, 3, runs); exact volumes (repeats, 3).
 State = dict[str, np.ndarray]
 
 
 def rows_of(cell: Cell, state: State) -> list[dict]:
-    """One row a repetition, in the order of the seeds."""
+    """One row per repetition, in the order of the seeds."""
     volume, rows = cell.part.measurement, []
     for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
         row = cell_columns(cell) | {
@@ -36,7 +36,7 @@ def rows_of(cell: Cell, state: State) -> list[dict]:
 
 
 def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
-    """What is known of each of QUANTITIES; an estimate of nan where only an interval is."""
+    """What is known of each of QUANTITIES; the estimate is nan where only an interval is known."""
     volume = cell.part.measurement
     if volume.method == "exact":
         names = ["suboptimal", "global_minima", "rank_deficient"]
@@ -62,13 +62,13 @@ def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
 
 
 def uneven(state: State) -> int:
-    """How many estimates are made of splitting runs whose standard deviation is above their mean."""
+    """The number of estimates from splitting runs whose standard deviation is above their mean."""
     runs = state.get("splitting", np.zeros((1, 1, 2)))
     return int(np.sum(runs.std(axis=-1, ddof=1) > runs.mean(axis=-1)))
 
 
 def _below_candidates(runs: np.ndarray, candidates: np.ndarray, confidence: float) -> Estimate:
-    """V(L_eps) from splitting runs; where none of them found a minimum, at most the volume of the candidates."""
+    """V(L_eps) from splitting runs; where none found a minimum, it is at most the volume of the candidates."""
     if runs.any():
         return Estimate(*landscape.combine(runs, confidence))
     return Estimate(0.0, 0.0, min(landscape.combine(candidates, confidence)[2], 1.0))
@@ -76,14 +76,9 @@ def _below_candidates(runs: np.ndarray, candidates: np.ndarray, confidence: floa
 
 def summary(rows: Sequence[dict]) -> str:
     """Means over the repetitions, for people."""
-    names = {
-        "suboptimal": "V(L_eps)",
-        "candidates": "candidates",
-        "global_minima": "V(G)",
-        "rank_deficient": "rank deficient",
-    }
+    names = ("V(L_eps)", "candidates", "V(G)", "rank deficient")
     means = []
-    for name, shown in names.items():
+    for name, shown in zip(QUANTITIES, names, strict=False):
         values = [row[name] for row in rows if name in row]
         means += [f"{shown} {sum(values) / len(values):.2g}"] if values else []
     return ", ".join(means)

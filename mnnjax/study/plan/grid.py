@@ -1,4 +1,4 @@
-"""From a study to its cells, and from cells to shape buckets: what is to run, before anything runs."""
+"""The cells of a study, and the shapes that share a compiled program: what is to run, before anything runs."""
 
 import dataclasses
 import itertools
@@ -11,17 +11,23 @@ from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
 
-# Of the rows that are computed, a smaller fraction than this may be padding, over all cells of one width.
+# The fraction of the computed rows that may be padding, over all cells of one width.
 MAX_PADDING = 0.25
 # The same where a step's cost grows with the cube of N.
 MAX_PADDING_CUBIC = 0.08
-# Of exact volumes (landscape/arrangement.py).
+# Of exact volumes (landscape/volumes).
 MOST_EXACT_INPUTS = 3
+# Pilot runs of splitting per target, about.
+PILOTS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One problem shape of a study; `N_padded >= N` is the number of rows that its program computes."""
+    """One problem shape of a study.
+
+    N_padded, d1_padded: the rows, and the units of a volume's draws, that its program computes: those of the largest
+      cell that shares the program.
+    """
 
     part: Study
     hidden_layers: int
@@ -29,10 +35,11 @@ class Cell:
     d1: int
     N: int
     N_padded: int
+    d1_padded: int
 
     @property
     def id(self) -> str:
-        """Names the cell in files and tables."""
+        """The name of the cell in files and tables."""
         return f"{self.part.name}.h{self.hidden_layers}.d{self.d0}x{self.d1}.N{self.N}"
 
     @property
@@ -43,19 +50,19 @@ class Cell:
 
     @property
     def seeds(self) -> list[int]:
-        """One a repetition, counted from the study's."""
+        """One per repetition, counted from the study's seed."""
         return [self.part.seed + k for k in range(self.part.repeats)]
 
     @property
     def data_seeds(self) -> list[int]:
-        """The seed that each repetition's X and y are drawn from."""
+        """The seed of each repetition's X and y."""
         sets = self.part.problem.data_sets or self.part.repeats
         return [self.part.seed + k % sets for k in range(self.part.repeats)]
 
     @property
     def data_salt(self) -> int:
-        """Folded into a repetition's seed to draw the data: equal for cells that share N and d0, whatever is trained
-        on them, so that networks and optimizers are compared on the same problems."""
+        """Folded into a repetition's seed to draw the data: equal for cells of equal N and d0, so that networks and
+        optimizers are compared on the same problems."""
         return zlib.crc32(f"data d0={self.d0} N={self.N}".encode())
 
     @property
@@ -65,13 +72,13 @@ class Cell:
         return zlib.crc32(f"training {shape}".encode())
 
     @property
-    def by_rows(self) -> bool:
+    def data_parallel(self) -> bool:
         """Whether the devices share the cell's points, and not its repetitions."""
-        return _shares_rows(self.part)
+        return _is_data_parallel(self.part)
 
     @property
     def batch_rows(self) -> int:
-        """Rows of a repetition's training step; of the rows that are shared, see training.RowLayout."""
+        """Rows of a repetition's training step; where devices share the rows, see training.RowLayout."""
         return min(self.part.training.batch_size or self.N_padded, self.N_padded)
 
     @property
@@ -82,15 +89,13 @@ class Cell:
     @property
     def shape(self) -> tuple:
         """Cells with equal shape share one compiled program."""
-        if self.part.volume is not None and self.part.volume.method == "sampling":
-            # Draws of fewer neurons are padded to those of the widest.
-            return (self.part.name, self.hidden_layers, self.d0, self.N_padded)
-        return (self.part.name, self.hidden_layers, self.d0, self.d1, self.N_padded)
+        sampled = self.part.volume is not None and self.part.volume.method == "sampling"
+        return (self.part.name, self.hidden_layers, self.d0, self.d1_padded if sampled else self.d1, self.N_padded)
 
     @property
     def steps(self) -> int:
-        """What the cell's progress is counted in: epochs; of volumes, batches of draws over all repetitions and then
-        splitting runs, or, where they are exact, repetitions."""
+        """The units of the cell's progress: epochs; of volumes, batches of draws of all repetitions, then splitting
+        runs; of exact volumes, repetitions."""
         volume = self.part.volume
         if volume is None:
             return self.part.training.total_epochs
@@ -101,35 +106,40 @@ class Cell:
 
     @property
     def work(self) -> float:
-        """Arithmetic of training the cell, or of its volumes, up to a factor."""
-        volume = self.part.volume
+        """Arithmetic of training the cell, or of its volumes, in multiplications of training, up to a factor."""
+        volume, repeats = self.part.volume, self.part.repeats
         if volume is None:
             epoch = float(self.N_padded) * self.parameters
             if self.gram_entries:
-                # At most, for a seed stops when it is done: a factorization, and two products of the same size a layer.
+                # At most, since a seed stops when it is done: a factorization, and per layer two products of its size.
                 epoch = self.N_padded**3 / 12 + self.N_padded**2 * (self.d0 + self.d1) * self.hidden_layers
-            return epoch * self.part.repeats * self.part.training.total_epochs
+            return epoch * repeats * self.part.training.total_epochs
+        # From here on as measured.
         if volume.method == "exact":
-            # Measured: a multiset takes as long as this much training.
-            return 5e5 * self.multisets(self.d1) * self.part.repeats
-        # Measured too, N = 8 to 96: the N^3 of a factorization is not seen yet beside what surrounds it.
-        draws = volume.samples + (volume.particles * volume.runs * self.d1 if volume.method == "splitting" else 0)
-        return 1e3 * (self.N**2 + 1000) * draws * self.part.repeats
+            return 2e5 * 1.5**self.d1 * self.multisets(self.d1) * repeats
+        splits = volume.method == "splitting"
+        # At N = 8 to 96 the N^3 of a factorization is not seen yet beside what surrounds it.
+        draws = volume.samples + (2 * volume.particles * (volume.runs + PILOTS) * self.d1 if splits else 0)
+        limits = (0 if splits else volume.suboptimal_samples, volume.global_samples)
+        programs = sum(volume.samples if limit is None else min(limit, volume.samples) for limit in limits)
+        programs += volume.runs * volume.max_linear_programs if splits else 0
+        program = 3e7 + 3e4 * self.N * self.d0 * self.d1
+        return (1e3 * (self.N**2 + 1000) * draws + program * programs) * repeats
 
     def multisets(self, d1: int) -> int:
-        """Ways to give so many neurons a region each, whichever neuron has which: what exact volumes go through."""
+        """The number of multisets of d1 regions, one region per neuron, which exact volumes go through."""
         regions = 2 * sum(math.comb(self.N - 1, k) for k in range(self.d0 + self.part.problem.constant_input))
         return math.comb(regions + d1 - 1, d1)
 
     @property
     def last_layer(self) -> tuple[int, int]:
-        """Inputs and units of the last hidden layer, which a certificate is of."""
+        """Inputs and units of the last hidden layer, which is certified."""
         inputs = self.d0 if self.hidden_layers == 1 else self.d1
         return inputs + self.part.network.bias, self.d1
 
     @property
     def gram_entries(self) -> int:
-        """Of the N x N system that Levenberg-Marquardt forms; 0 where it forms none."""
+        """Entries of the N x N system that Levenberg-Marquardt forms; 0 where it forms none."""
         fits = (
             _is_levenberg_marquardt(self.part)
             and self.N_padded <= levenberg_marquardt_options(self.part.training).gram_rows
@@ -138,9 +148,8 @@ class Cell:
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes that an epoch of all repetitions goes through, each with points of its own, about: the points, the
-        activations and their gradients, parameters with gradients and two optimizer moments. What a device holds is
-        memory.memory_per_device."""
+        """Bytes that an epoch of all repetitions goes through, about: points, activations with gradients, and
+        parameters with gradients and two optimizer moments. What a device holds is memory.memory_per_device."""
         points = self.N_padded * (self.d0 + 1)
         numbers = 3 * self.batch_rows * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self.gram_entries
         return self.part.repeats * (points + numbers) * self.itemsize
@@ -152,8 +161,8 @@ ImageShape = Callable[[Problem], tuple[int, int] | None]
 def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     """All cells of a study and of those in `also`, in the order in which they run.
 
-    image_shape: a problem's (number of images, d0), None where inputs are drawn; as published where nothing else is
-      known, and then whitening may drop some of d0.
+    image_shape: a problem's (number of images, d0), None where inputs are drawn; by default as published, of which
+      whitening may drop some of d0.
 
     Raises:
       UserError: a grid value leaves a cell without points, or asks for more points than the images have.
@@ -161,13 +170,13 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     return [cell for part in study.parts for cell in _part_cells(part, image_shape)]
 
 
-def check(study: Study) -> list[Cell]:
-    """The cells of a study that can be trained, as far as can be known before its data are.
+def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
+    """The cells of a study that can run, as far as is known before its data are read; image_shape as in `cells`.
 
     Raises:
-      UserError: from cells, there is no such optimizer, exact volumes of too many inputs, or basins without volumes.
+      UserError: from cells; an unknown optimizer, exact volumes of too many inputs, or basins without volumes.
     """
-    planned = cells(study)
+    planned = cells(study, image_shape)
     for part in study.parts:
         if part.figure == "basins" and not any(_gives_volumes(other, part) for other in study.parts):
             raise UserError(
@@ -194,10 +203,10 @@ def _gives_volumes(other: Study, part: Study) -> bool:
     return exact and other.network.rho == part.network.rho
 
 
-def by_shape(some: Iterable[Cell]) -> dict[tuple, list[Cell]]:
-    """The cells of each shape, which share one compiled program, in the order of the first of them."""
+def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
+    """The cells of each shape, which share one compiled program, in the order of their first cells."""
     found: dict[tuple, list[Cell]] = {}
-    for cell in some:
+    for cell in planned:
         found.setdefault(cell.shape, []).append(cell)
     return found
 
@@ -207,17 +216,22 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     if part.problem.grows or part.network.d0_d1_over_N:
         shapes = _growing_shapes(part, rows, width)
     else:
-        input_widths = _or_own(part.problem.d0, width)
+        input_widths = _or_images(part.problem.d0, width)
         shapes = [(d0, d1, _points(part, d0, d1, rows)) for d0 in input_widths for d1 in part.network.d1 or (d0,)]
     result = []
     for hidden_layers in part.network.depths:
         for d0, d1, sizes in shapes:
-            if _shares_rows(part):
+            if _is_data_parallel(part):
                 padded = {N: N for N in sizes}
             else:
                 padded = _pad(sizes, MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING)
-            result += [Cell(part, hidden_layers, d0, d1, N, padded[N]) for N in sizes]
-    return result
+            result += [Cell(part, hidden_layers, d0, d1, N, padded[N], d1) for N in sizes]
+    if part.volume is None:
+        return result
+    widest: dict[tuple[int, int], int] = {}
+    for cell in result:
+        widest[cell.d0, cell.N_padded] = max(cell.d1, widest.get((cell.d0, cell.N_padded), 0))
+    return [dataclasses.replace(cell, d1_padded=widest[cell.d0, cell.N_padded]) for cell in result]
 
 
 def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tuple[int, int, list[int]]]:
@@ -226,14 +240,14 @@ def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tu
     if problem.d0_d1_over_N:
         raise UserError("problem.d0_d1_over_N: N would be computed from a d1 that is computed from N; give N")
     shapes = []
-    for N in _or_own(problem.N, rows):
-        # The small number keeps a ratio that was computed from whole numbers whole.
+    for N in _or_images(problem.N, rows):
+        # 1e-9: a ratio of whole numbers gives a whole number again.
         if problem.d0_over_N is not None:
             input_widths = (math.ceil(problem.d0_over_N * N - 1e-9),)
         elif problem.d0_over_sqrt_N_log_N is not None:
             input_widths = (math.ceil(problem.d0_over_sqrt_N_log_N * math.sqrt(N) * math.log(N) - 1e-9),)
         else:
-            input_widths = _or_own(problem.d0, width)
+            input_widths = _or_images(problem.d0, width)
         for d0 in input_widths:
             if d0 < (1 if problem.constant_input else 2):
                 raise UserError(f"problem.d0: it would be {d0} at N = {N} ({part.name}); leave that N out")
@@ -244,18 +258,18 @@ def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tu
     return shapes
 
 
-def _or_own(given: tuple[int, ...], own: int | None) -> tuple[int, ...]:
-    """What a config gives; where it gives nothing, what its images have."""
+def _or_images(given: tuple[int, ...], of_images: int | None) -> tuple[int, ...]:
+    """The sizes of a config; where it gives none, that of its images."""
     if given:
         return given
-    assert own is not None
-    return (own,)
+    assert of_images is not None
+    return (of_images,)
 
 
 def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, ...] = ()) -> list[int]:
     ratios = part.problem.d0_d1_over_N
-    # The small number keeps floor(d0 d1 / (d0 d1 / N)) at N when the ratio was computed from N.
-    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or [*_or_own(given or part.problem.N, rows)]
+    # 1e-9: a ratio that was computed from N gives N again.
+    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or [*_or_images(given or part.problem.N, rows)]
     where = f"{part.name}: at d0 = {d0}, d1 = {d1}"
     if min(sizes) < 1:
         raise UserError(f"problem.d0_d1_over_N: {max(ratios)} leaves no points ({where}); give smaller values")
@@ -270,7 +284,7 @@ def _is_levenberg_marquardt(part: Study) -> bool:
     return part.train is not None and part.train.optimizer == LEVENBERG_MARQUARDT
 
 
-def _shares_rows(part: Study) -> bool:
+def _is_data_parallel(part: Study) -> bool:
     return part.train is not None and part.train.parallel == "data"
 
 

@@ -8,5 +8,5 @@ from jaxtyping import Array, Key
 
 
 def seed_keys(seeds: Sequence[int], salt: int) -> Key[Array, " repeats"]:
-    """A repetition's key: its seed with the salt (plan.Cell) of what is drawn from it."""
+    """One key per repetition: its seed with a salt of Cell folded in."""
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))

@@ -1,4 +1,4 @@
-"""A shard of a study: some of its cells, which a machine trains by itself in a folder of their own."""
+"""A shard of a study: some of its cells, which one machine trains in a folder of its own."""
 
 import dataclasses
 import re
@@ -9,7 +9,7 @@ from mnnjax.study.plan.grid import Cell
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Every `count`-th cell of a study from number `index` on: its cells train in a folder of their own."""
+    """Every `count`-th cell of a study, from number `index` on."""
 
     index: int
     count: int
@@ -19,7 +19,7 @@ class Shard:
         """From I/N.
 
         Raises:
-          UserError: it is something else, or I is not one of 0 to N - 1.
+          UserError: it has another form, or I is not one of 0 to N - 1.
         """
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         shard = cls(*map(int, match.groups())) if match else None
@@ -29,7 +29,7 @@ class Shard:
 
     @classmethod
     def of_folder(cls, name: str) -> "Shard | None":
-        """The shard whose folder has that name."""
+        """The shard whose folder has that name, if any."""
         match = re.fullmatch(r"shard-([0-9]{1,9})-of-([0-9]{1,9})", name)
         shard = cls(*map(int, match.groups())) if match else None
         return shard if shard is not None and shard.index < shard.count and shard.folder == name else None
@@ -43,5 +43,5 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def of(self, planned: list[Cell]) -> list[Cell]:
-        """Its cells, of all cells of a study."""
+        """The shard's cells, from all cells of a study."""
         return planned[self.index :: self.count]

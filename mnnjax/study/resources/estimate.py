@@ -1,68 +1,50 @@
-"""What a study will take, before it runs: memory a cell, and time as measured on the machine at hand.
+"""What a study will take, before it runs: memory per cell, and time as measured on the machine at hand.
 
-The costliest shapes are timed, as real programs on random points; the others are scaled from them (scaling.py), and so
-are those that do not fit this machine even when they are cut to be timed. Nothing is written, and no image is read.
+The costliest cell of each kind is timed, as real programs on random points (timing.py); the others are scaled from it
+(extrapolate.py), and so are those that do not fit this machine. Nothing is written, and no image is read.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 
 from mnnjax import landscape
 from mnnjax.jax_setup import Device
-from mnnjax.study.plan import grid as plan
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.resources import time_training as probes
-from mnnjax.study.resources import time_volumes as volume_probes
-from mnnjax.study.resources.extrapolate import Timed, Work
+from mnnjax.study.plan.grid import Cell, by_shape
+from mnnjax.study.resources import timing
+from mnnjax.study.resources.extrapolate import Timed, scaled
 from mnnjax.study.resources.memory import memory_on_host, memory_per_device
-from mnnjax.study.resources.memory_check import Misfit, misfit
+from mnnjax.study.resources.memory_check import MemoryShortage, memory_shortage
 from mnnjax.training import LEVENBERG_MARQUARDT
-from mnnjax.wording import NEVER, counted, duration
+from mnnjax.wording import NEVER, duration, plural, size
 
-# Seconds in which shapes are timed, of each kind of work.
+# Seconds in which cells are timed, per kind of work.
 TRAINING_SECONDS, CERTIFICATE_SECONDS, VOLUME_SECONDS = 11.0, 4.0, 18.0
-# As measured: what a checkpoint takes, and the evaluation and files at the end of a cell.
-CHECKPOINT_SECONDS, END_SECONDS = 0.035, 0.15
-# And a process, until it is at its first cell and from the last one to its report.
-PROCESS_SECONDS = 5.0
+# As measured: a checkpoint, the evaluation and files at the end of a cell, a process's start and its report.
+CHECKPOINT_SECONDS, END_SECONDS, PROCESS_SECONDS = 0.035, 0.15, 5.0
+KINDS = ("training", "volumes", "certificates", "saving")
 
 
 @dataclasses.dataclass(frozen=True)
 class Timers:
-    """What is timed; tests put others in their place. Each takes a cell.
+    """What times the work of a cell, for all repetitions; tests put others in their place."""
 
-    epoch: an epoch of all repetitions. certificates: those of all repetitions. volumes: those of all repetitions.
-    """
-
-    epoch: Callable[[Cell], Timed] = probes.time_epoch
-    certificates: Callable[[Cell], Timed] = probes.time_certificates
-    volumes: Callable[[Cell], Timed] = volume_probes.time_volumes
+    training: Callable[[Cell], Timed] = timing.time_steps
+    volumes: Callable[[Cell], Timed] = timing.time_steps
+    certificates: Callable[[Cell], Timed] = timing.time_certificates
 
 
 @dataclasses.dataclass(frozen=True)
 class CellEstimate:
-    """Bytes of each device and of the host; seconds of training or of volumes, of certificates, and of checkpoints and
-    files.
-
-    lacks: where the cell does not fit this machine.
-    """
+    """Bytes of each device and of the host; seconds of each of KINDS; shortage: None where the cell fits."""
 
     cell: Cell
     device_bytes: int
     host_bytes: int
-    training: float
-    volumes: float
-    certificates: float
-    saving: float
-    lacks: Misfit | None = None
-
-    @property
-    def seconds(self) -> float:
-        """All but compiling, in seconds: cells of one shape share their programs."""
-        return self.training + self.volumes + self.certificates + self.saving
+    seconds: dict[str, float]
+    shortage: MemoryShortage | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Estimate:
     """Of some cells.
 
     compiling: seconds of the programs of a shape, from an empty cache, for training and for volumes.
-    timed: the ids of the cells that were timed, for each kind of work.
+    timed: the ids of the cells that were timed, per kind of work.
     devices: in words.
     """
 
@@ -80,23 +62,22 @@ class Estimate:
     devices: str
 
     @property
-    def shapes(self) -> dict[tuple, list[Cell]]:
+    def shapes(self) -> list[list[Cell]]:
         """The cells of each shape to compile."""
-        return plan.by_shape(own.cell for own in self.cells)
+        return list(by_shape(each.cell for each in self.cells).values())
 
     @property
     def totals(self) -> dict[str, float]:
         """Seconds by kind of work, and of all."""
-        names = ("training", "volumes", "certificates", "saving")
-        kinds: dict[str, float] = {name: sum(getattr(own, name) for own in self.cells) for name in names}
-        kinds["compiling"] = sum(self.compiling[_running(alike[0])] for alike in self.shapes.values())
+        kinds = {kind: sum(each.seconds[kind] for each in self.cells) for kind in KINDS}
+        kinds["compiling"] = sum(self.compiling[_steps(alike[0])] for alike in self.shapes)
         kinds["starting and report"] = PROCESS_SECONDS
         return kinds | {"total": sum(kinds.values())}
 
-    def of(self, some: Sequence[Cell]) -> "Estimate":
+    def of(self, cells: Sequence[Cell]) -> "Estimate":
         """The part that belongs to some of the cells."""
-        ids = {cell.id for cell in some}
-        return dataclasses.replace(self, cells=tuple(own for own in self.cells if own.cell.id in ids))
+        ids = {cell.id for cell in cells}
+        return dataclasses.replace(self, cells=tuple(each for each in self.cells if each.cell.id in ids))
 
 
 def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
@@ -106,47 +87,44 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
       UserError: the processes cannot share the rows of a cell.
     """
     devices = jax.devices()
-    lacks = {cell.id: misfit(cell, devices) for cell in planned}
+    shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
+
+    def fits(cell: Cell) -> bool:
+        return shortages[cell.id] is None
+
+    def fits_when_cut(cell: Cell) -> bool:
+        return memory_shortage(timing.cut(cell), devices) is None
+
     trained = [cell for cell in planned if cell.part.volume is None]
     certified = [cell for cell in trained if landscape.certifiable(cell.N, *cell.last_layer)]
+    measured = [cell for cell in planned if cell.part.volume is not None]
     found = {
-        "training": Work(
-            probes.epoch_model, _training_kind, probes.step_size, timers.epoch, TRAINING_SECONDS,
-            often=lambda cell: cell.part.training.total_epochs,
-            timeable=lambda cell: misfit(probes.cut(probes.on_random_points(cell)), devices) is None,
-        ).scaled(trained),
-        "certificates": Work(
-            probes.certificate_model, probes.certificate_kind, probes.certificate_size, timers.certificates,
-            CERTIFICATE_SECONDS, timeable=lambda cell: lacks[cell.id] is None,
-        ).scaled(certified),
-        "volumes": Work(
-            volume_probes.volume_model, lambda cell: cell.part.name, lambda cell: float(cell.N), timers.volumes,
-            VOLUME_SECONDS, timeable=lambda cell: lacks[cell.id] is None,
-        ).scaled([cell for cell in planned if cell.part.volume is not None]),
-    }  # fmt: skip
-    cells = tuple(
-        CellEstimate(
-            cell,
-            memory_per_device(cell, devices),
-            memory_on_host(cell, devices),
-            saving=_saving(cell),
-            lacks=lacks[cell.id],
-            **{name: scaled.seconds.get(cell.id, 0.0) for name, scaled in found.items()},
-        )
-        for cell in planned
+        "training": scaled(
+            trained, timing.steps_model, timing.training_kind, timers.training, TRAINING_SECONDS, fits_when_cut
+        ),
+        "volumes": scaled(
+            measured, timing.steps_model, lambda cell: cell.part.name, timers.volumes, VOLUME_SECONDS, fits
+        ),
+        "certificates": scaled(
+            certified, timing.certificate_model, timing.certificate_kind, timers.certificates, CERTIFICATE_SECONDS, fits
+        ),
+    }
+
+    def of_cell(cell: Cell) -> CellEstimate:
+        seconds = {kind: times.seconds.get(cell.id, 0.0) for kind, times in found.items()}
+        memory = memory_per_device(cell, devices), memory_on_host(cell, devices)
+        return CellEstimate(cell, *memory, seconds | {"saving": _saving(cell)}, shortages[cell.id])
+
+    return Estimate(
+        tuple(map(of_cell, planned)),
+        {kind: times.compiling for kind, times in found.items()},
+        {kind: times.timed for kind, times in found.items() if times.timed},
+        _name(devices),
     )
-    compiling = {name: found[name].compiling for name in ("training", "volumes")}
-    timed = {name: scaled.timed for name, scaled in found.items() if scaled.timed}
-    return Estimate(cells, compiling, timed, _name(devices))
 
 
-def _running(cell: Cell) -> str:
+def _steps(cell: Cell) -> str:
     return "training" if cell.part.volume is None else "volumes"
-
-
-def _training_kind(cell: Cell) -> Hashable:
-    train = cell.part.training
-    return train.optimizer, train.precision, train.batch_size is None, train.parallel
 
 
 def _saving(cell: Cell) -> float:
@@ -160,13 +138,15 @@ def _saving(cell: Cell) -> float:
 
 def _name(devices: Sequence[Device]) -> str:
     kind = "CPU" if devices[0].platform == "cpu" else devices[0].device_kind
-    return f"{len(devices)} {kind} device" + ("s" if len(devices) > 1 else "")
+    return plural(len(devices), f"{kind} device")
 
 
-def describe(whole: Estimate, own: Sequence[Cell] | None = None) -> str:
-    """The estimate as a table: cells, shapes to compile, and totals. own: some of the cells, a shard's, which alone are
-    listed; the totals are then given of both."""
-    listed = whole if own is None else whole.of(own)
+def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
+    """The estimate as a table: cells, shapes to compile, and totals.
+
+    shard: the cells of a shard, which alone are listed; the totals are then given of both.
+    """
+    listed = whole if shard is None else whole.of(shard)
     planned = [each.cell for each in listed.cells]
     lines = [
         f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per point':>9} {'a device':>10} {'host':>9} "
@@ -176,70 +156,65 @@ def describe(whole: Estimate, own: Sequence[Cell] | None = None) -> str:
         cell = each.cell
         lines.append(
             f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
-            f"{_bytes(each.device_bytes):>10} {_bytes(each.host_bytes):>9} {duration(each.seconds):>10}"
+            f"{size(each.device_bytes):>10} {size(each.host_bytes):>9} {duration(sum(each.seconds.values())):>10}"
         )
     lines += ["", f"{'shapes to compile':<40} {'cells':>8}"]
-    lines += [f"{_shape_name(cells):<40} {len(cells):>8}" for cells in listed.shapes.values()]
+    for alike in listed.shapes:
+        cell = alike[0]
+        name = f"{cell.part.name}.h{cell.hidden_layers}.d{cell.d0}x{max(c.d1 for c in alike)}, {cell.N_padded} rows"
+        lines.append(f"{name:<40} {len(alike):>8}")
     rows, padded = sum(c.N for c in planned), sum(c.N_padded for c in planned)
     padding = f"{100 * (1 - rows / padded):.1f} % of rows are padding" if padded else "no rows"
     lines += [
         "",
-        f"{counted(len(planned), 'cell')}, {counted(sum(c.part.repeats for c in planned), 'repetition')}, "
-        f"{counted(len(listed.shapes), 'shape')} to compile, {padding}",
-        _totals("these cells" if own is not None else "all cells", listed),
+        f"{plural(len(planned), 'cell')}, {plural(sum(c.part.repeats for c in planned), 'repetition')}, "
+        f"{plural(len(listed.shapes), 'shape')} to compile, {padding}",
+        _totals("all cells" if shard is None else "these cells", listed),
     ]
-    if own is not None:
-        lines.append(_totals(f"the whole study ({counted(len(whole.cells), 'cell')})", whole))
-    return "\n".join([*lines, *_remarks(listed), *_misfits(listed)])
+    if shard is not None:
+        lines.append(_totals(f"the whole study ({plural(len(whole.cells), 'cell')})", whole))
+    return "\n".join([*lines, *_remarks(listed), *_shortages(listed)])
 
 
-def _misfits(found: Estimate) -> list[str]:
-    """A line about the cells that do not fit this machine, where there are some."""
-    some = [each for each in found.cells if each.lacks is not None]
-    if not some:
-        return []
-    worst = max(some, key=lambda each: each.lacks.needed if each.lacks else 0)
-    others = f"; nor do {len(some) - 1} smaller ones" if len(some) > 1 else ""
-    return [f"does not fit this machine: {worst.cell.id} {worst.lacks}{others}; `run` would refuse"]
-
-
-def _totals(of: str, found: Estimate) -> str:
+def _totals(cells: str, found: Estimate) -> str:
     """One line: what some cells take."""
     kinds = found.totals
     parts = [f"{name} {duration(value)}" for name, value in kinds.items() if name != "total" and value]
     most = max((each.host_bytes for each in found.cells), default=0)
     about = "about " if kinds["total"] < NEVER else ""
-    total = f"{of} on {found.devices}: {about}{duration(kinds['total'])} ({', '.join(parts)})"
-    return f"{total}, at most {_bytes(most)} of the host"
+    total = f"{cells} on {found.devices}: {about}{duration(kinds['total'])} ({', '.join(parts)})"
+    return f"{total}, at most {size(most)} of the host"
 
 
 def _remarks(found: Estimate) -> list[str]:
     """What the numbers are, and are not."""
-    parts = [own.cell.part for own in found.cells]
+    parts = [each.cell.part for each in found.cells]
     images = any(part.problem.is_image for part in parts)
-    certified = any(own.certificates for own in found.cells)
+    certified = any(each.seconds["certificates"] for each in found.cells)
+    optimizers = {part.train.optimizer for part in parts if part.train is not None}
+    remarks = {
+        "Certificates are of untrained networks: they may take a few times as long, or as short, where training ends "
+        "otherwise.": certified,
+        "Levenberg-Marquardt ends early where all repetitions are done: its time is an upper bound.":
+            LEVENBERG_MARQUARDT in optimizers,
+        "Volumes end early where intervals are narrow enough: their time is an upper bound.":
+            any(part.volume is not None and part.volume.relative_width for part in parts),
+        "Images: d0 as published; whitening may drop some. Reading and whitening them is not counted.": images,
+        "The rank of images is taken to be in doubt, which certificates take longest for.": images and certified,
+    }  # fmt: skip
     return [
-        *(f"timed just now, {name}: {', '.join(ids)}" for name, ids in found.timed.items()),
+        *(f"timed just now, {kind}: {', '.join(ids)}" for kind, ids in found.timed.items()),
         "The other times are scaled from these by their arithmetic. Whatever else the machine does makes all longer; "
         "compiling is from an empty cache, and shorter from the second run on.",
-        *(text for said, text in (
-            (certified, "Certificates are of random networks: they may take a few times as long, or as short, where "
-             "training ends otherwise."),
-            (any(part.train is not None and part.train.optimizer == LEVENBERG_MARQUARDT for part in parts),
-             "Levenberg-Marquardt ends early where all repetitions are done: its time is an upper bound."),
-            (any(part.volume is not None and part.volume.relative_width for part in parts),
-             "Volumes end early where intervals are narrow enough: their time is an upper bound."),
-            (images, "Images: d0 as published; whitening may drop some. Reading and whitening them is not counted."),
-            (images and certified, "The rank of images is taken to be in doubt, which certificates take longest for."),
-        ) if said),
-    ]  # fmt: skip
+        *(text for text, holds in remarks.items() if holds),
+    ]
 
 
-def _shape_name(cells: list[Cell]) -> str:
-    cell = cells[0]
-    width = f"d{cell.d0}x{max(c.d1 for c in cells)}"
-    return f"{cell.part.name}.h{cell.hidden_layers}.{width}, {cell.N_padded} rows"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.0f} MiB" if count < 10 * 2**30 else f"{count / 2**30:.0f} GiB"
+def _shortages(found: Estimate) -> list[str]:
+    """A line about the cells that do not fit this machine, where there are some."""
+    short = {each.cell.id: each.shortage for each in found.cells if each.shortage is not None}
+    if not short:
+        return []
+    worst = max(short, key=lambda name: short[name].needed)
+    others = f"; nor do {len(short) - 1} smaller ones" if len(short) > 1 else ""
+    return [f"does not fit this machine: {worst} {short[worst]}{others}; `run` would refuse"]

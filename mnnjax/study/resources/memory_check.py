@@ -1,5 +1,4 @@
-"""Whether cells fit into the memory of the devices and of the machine, and the points of any cell: told before anything
-runs."""
+"""Whether cells, or their points, fit into the memory of the devices and of the machine: checked before they run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,120 +10,119 @@ from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
-from mnnjax.study.resources.memory import PROCESS_BYTES, memory_by_rows, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import PROCESS_BYTES, memory_data_parallel, memory_on_host, memory_per_device
 from mnnjax.training import row_devices
+from mnnjax.wording import size
 
-# Of the points of a cell that are handed out: on the devices, part by part on the host, and put together.
+# Copies of the points of a cell that are handed out: on the devices, part by part on the host, and put together.
 POINT_COPIES = 3
-# What is counted (memory.py) is an upper bound; programs were measured to take down to this part of it.
+# memory.py counts an upper bound; programs were measured to take down to this part of it.
 LEAST_PART = 2 / 3
-# Of a container: its limit, what is used of it, and what for; in the second version of such groups, and in the first.
+# A container's limit, what is used of it, and for what: control groups of version 2, and of version 1.
 CGROUPS = (
     tuple(f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")),
     tuple(f"/sys/fs/cgroup/memory/memory.{name}" for name in ("limit_in_bytes", "usage_in_bytes", "stat")),
 )
 
 
-class Misfit(NamedTuple):
-    """Of a cell that does not fit: bytes that it takes of a device or of the machine, at most, bytes that there are,
-    and whether it is a device's rows of X that do not."""
+class MemoryShortage(NamedTuple):
+    """Of a cell that does not fit: the bytes that it needs of a device or of the machine, at most; the bytes that are
+    free; whether it is a device's rows of X that do not fit."""
 
     needed: int
     free: int
     of_rows: bool
 
     def __str__(self) -> str:
-        return f"wants {_gigabytes(self.needed)}, {_gigabytes(self.free)} are free"
+        return f"needs {size(self.needed)}, {size(self.free)} are free"
 
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
-    """Every cell fits into the memory of the devices, and of this machine; a machine's CPU devices share its memory.
+    """Every cell fits into the memory of the devices and of this machine.
 
     devices: all that train, of all processes.
 
     Raises:
-      UserError: one does not; says what would do.
+      UserError: one does not; says what would fit.
     """
     for cell in planned:
-        found = misfit(cell, devices)
-        if found is None:
+        shortage = memory_shortage(cell, devices)
+        if shortage is None:
             continue
-        if found.of_rows:
-            raise UserError(_of_rows(cell, devices, found))
-        least = _gigabytes(round(LEAST_PART * found.needed))
+        if shortage.of_rows:
+            raise UserError(_rows_error(cell, devices, shortage))
+        least = size(round(LEAST_PART * shortage.needed))
         smaller = "problem.N" if cell.part.volume is None else "volume.batch or problem.N"
         raise UserError(
-            f"{cell.id}: needs {least} to {_gigabytes(found.needed)} of memory, and {_gigabytes(found.free)} are free; "
-            f"take a smaller {smaller}, fewer repeats, or a larger machine"
+            f"{cell.id}: needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are "
+            f"free; take a smaller {smaller}, fewer repeats, or a larger machine"
         )
 
 
-def misfit(cell: Cell, devices: Sequence[Device]) -> Misfit | None:
-    """What a cell lacks; None where it fits, or may fit, or the system does not say.
+def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | None:
+    """What a cell lacks; None where it fits, or may fit, or the system does not tell.
 
-    Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted.
+    Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted. The CPU
+    devices of a machine share its memory.
     """
-    shared = row_devices(devices) if cell.by_rows else devices
-    own = sum(device.process_index == jax.process_index() for device in shared)
     places = [(memory_on_host(cell, devices), free_memory(), False)]
-    if cell.by_rows or not _on_cpu():
-        places.insert(0, (memory_per_device(cell, devices), available(own), cell.by_rows))
-    known = [Misfit(needed, free, of_rows) for needed, free, of_rows in places if free is not None]
-    return next((place for place in known if place.needed * (1 if place.of_rows else LEAST_PART) > place.free), None)
+    if cell.data_parallel or not _on_cpu():
+        shared = row_devices(devices) if cell.data_parallel else devices
+        places.insert(0, (memory_per_device(cell, devices), available(_count_local(shared)), cell.data_parallel))
+    for needed, free, of_rows in places:
+        if free is not None and needed * (1 if of_rows else LEAST_PART) > free:
+            return MemoryShortage(needed, free, of_rows)
+    return None
 
 
-def _of_rows(cell: Cell, devices: Sequence[Device], found: Misfit) -> str:
-    """How many devices would do for rows that they share."""
+def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage) -> str:
+    """The message for rows that do not fit: how many devices would do."""
     shared = row_devices(devices)
-    own = sum(device.process_index == jax.process_index() for device in shared)
-    on_cpu = _on_cpu()
+    local = _count_local(shared)
     # More devices of one machine's CPU have no more memory among them: machines are what counts.
-    each = own if on_cpu else 1
-    counts = [k for k in range(each, ROW_BLOCKS + 1, each) if ROW_BLOCKS % k == 0]
-    enough = next((k for k in counts if memory_by_rows(cell, k) <= found.free), None)
-    unit = f"machines such as this one ({own} CPU devices each)" if on_cpu else "such devices"
-    mend = f"{enough // each} {unit} would do" if enough else f"not even {max(counts) // each} {unit} would do"
-    halved = cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32"
+    step, unit = (local, f"machines such as this one ({local} CPU devices each)") if _on_cpu() else (1, "such devices")
+    counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
+    enough = next((k for k in counts if memory_data_parallel(cell, k) <= shortage.free), None)
+    hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
+    if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
+        hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
     return (
-        f"{cell.id}: each of {len(shared)} devices needs {_gigabytes(found.needed)} for its rows of X and the "
-        f"training, and has {_gigabytes(found.free)}; {mend}"
-        + ("; --train.rows_precision bfloat16 takes half of the rows' memory" if halved else "")
-        + "; or take a smaller problem.N"
+        f"{cell.id}: each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the "
+        f"training, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
     )
 
 
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
     """All points of a cell fit into the memory of this process, on their way from the devices that draw them.
 
-    weights: the file that has the trained weights, which can be read without the points.
+    weights: the file of the trained weights, which can be read without the points.
 
     Raises:
       UserError: they do not.
     """
-    sets, rows = (1, cell.N) if cell.by_rows else (cell.part.repeats, cell.N_padded)
-    size = sets * rows * (cell.d0 + 1) * cell.itemsize
-    own = len([device for device in devices if device.process_index == jax.process_index()])
-    places = [(POINT_COPIES * size, free_memory()), (size // own, None if _on_cpu() else available(own))]
+    sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
+    points = sets * rows * (cell.d0 + 1) * cell.itemsize
+    local = _count_local(devices)
+    places = [(POINT_COPIES * points, free_memory()), (points // local, None if _on_cpu() else available(local))]
     for needed, most in places:
         if most is not None and needed > most:
             raise UserError(
-                f"{cell.id}: its points need {_gigabytes(needed)} of memory, and there are {_gigabytes(most)}; take a "
+                f"{cell.id}: its points need {size(needed)} of memory, and there are {size(most)}; take a "
                 f"larger machine, or the weights alone: numpy.load({weights!r})"
             )
 
 
-def available(own: int) -> int | None:
-    """Bytes that each of this process's `own` devices has; None where the system does not say."""
+def available(local: int) -> int | None:
+    """Bytes that each of this process's `local` devices has; None where the system does not tell."""
     device = jax.local_devices()[0]
     if device.platform != "cpu":
-        statistics = device.memory_stats() or {}
-        return statistics.get("bytes_limit")
+        return (device.memory_stats() or {}).get("bytes_limit")
     free = free_memory()
-    return None if free is None else max(free - PROCESS_BYTES, 0) // own
+    return None if free is None else max(free - PROCESS_BYTES, 0) // local
 
 
 def free_memory() -> int | None:
-    """Bytes that the system can give to this process; None where it does not say."""
+    """Bytes that the system can give to this process; None where it does not tell."""
     limits = []
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -142,13 +140,13 @@ def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
         counts = dict(line.split() for line in statistics.read_text().splitlines())
     except (OSError, ValueError):  # no such group, or "max"
         return None
-    # Files that were read count as used, and are let go when memory is wanted.
+    # Cached files count as used, and are dropped when memory is needed.
     return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))
+
+
+def _count_local(devices: Sequence[Device]) -> int:
+    return sum(device.process_index == jax.process_index() for device in devices)
 
 
 def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -1,5 +1,4 @@
-"""Whether the file of a finished cell's rows is whole: a full disk, or a copy that broke off, may have left less of it
-than was written."""
+"""Whether the file of a finished cell's rows is whole: a full disk, or an interrupted copy, may leave only a part."""
 
 import csv
 import io
@@ -8,8 +7,7 @@ from mnnjax.study.plan.grid import Cell
 
 
 def damage(content: bytes, cell: Cell) -> str | None:
-    """What is wrong with a file that should hold a cell's rows, one a repetition in the order of the seeds; None where
-    it is whole. Older versions had fewer columns."""
+    """What is wrong with a file that should hold a cell's rows, one per seed and in their order; None: it is whole."""
     if not content:
         return "it is empty"
     try:

@@ -1,7 +1,7 @@
 """Checkpoints of the cell in training, through Orbax, with a digest for each leaf.
 
 Orbax loads a file with a flipped byte without complaint, and a killed machine can leave a step empty or cut short. So
-each step carries the SHA-256 of every leaf; a step that does not load, does not match, or holds another kind of state
+each step carries the SHA-256 of every leaf. A step that does not load, does not match, or holds another kind of state
 is set aside with a warning, and the step before it is used.
 """
 
@@ -9,7 +9,7 @@ import contextlib
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,9 +19,10 @@ import orbax.checkpoint as ocp
 from mnnjax.errors import first_difference, first_line
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.weights import forms
 
 STEPS_KEPT = 2
-# Of several processes this one alone saves, and need not meet the others for it.
+# Of several processes this one alone saves, without waiting for the others.
 _ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 
@@ -34,32 +35,32 @@ class OtherStateError(Exception):
 
 
 class CellCheckpoints:
-    """The steps of one cell, in a folder of their own; a step's number is the number of epochs done.
+    """The checkpoints of one cell, in a folder of their own; the name of each is the number of steps done.
 
     Args:
       directory: the cell's folder.
-      set_aside: where steps that cannot be used are moved.
+      set_aside: where checkpoints that cannot be used are moved.
       warn: called with one line for each of them.
     """
 
     def __init__(self, directory: AnyPath, set_aside: AnyPath, warn: Callable[[str], None]):
         self._directory = storage.absolute(directory)
         self._set_aside = set_aside
-        self.warn = warn
+        self._warn = warn
         self._manager: ocp.CheckpointManager | None = None
 
-    def save(self, epochs_done: int, state: Any) -> None:
-        """Keep the state, a pytree of arrays; returns when it is on disk."""
+    def save(self, steps_done: int, state: Any) -> None:
+        """Write the state, a pytree of arrays; returns when it is on disk."""
         leaves = _named_leaves(state)
         digests = {name: _digest(leaf) for name, leaf in leaves.items()}
         self._open().save(
-            epochs_done,
+            steps_done,
             args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), digests=ocp.args.JsonSave(digests)),
             force=True,
         )
 
     def restore(self, template: Any) -> tuple[int, Any] | None:
-        """The newest sound step as (epochs done, state of NumPy leaves), or None: start afresh.
+        """The latest valid checkpoint as (steps done, state of NumPy leaves); None: start from the beginning.
 
         template: a pytree like the state, of arrays or jax.ShapeDtypeStruct.
         """
@@ -72,7 +73,7 @@ class CellCheckpoints:
             except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file.
                 self._set_step_aside(step, f"is damaged ({type(error).__name__}: {first_line(error)[:200]})")
         if steps:
-            self.warn(f"no checkpoint that can be used is left of {self._directory.name}; it starts afresh")
+            self._warn(f"{self._directory.name} has no valid checkpoint left; it starts from the beginning")
         return None
 
     def delete(self) -> None:
@@ -81,7 +82,7 @@ class CellCheckpoints:
         storage.remove_tree(self._directory)
 
     def close(self) -> None:
-        """Let go of what Orbax holds; a later call opens it again."""
+        """Release what Orbax holds; a later call opens it again."""
         if self._manager is not None:
             self._manager.close()
             self._manager = None
@@ -105,11 +106,11 @@ class CellCheckpoints:
     def _load(self, step: int, template: Any) -> Any:
         manager = self._open()
         wanted = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
-        # Before it is restored: Orbax fails over other leaves with errors of its own, and converts other types.
+        # Before it is restored: Orbax has errors of its own for other leaves, and converts other types.
         with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
             directory: Any = self._directory / str(step) / "state"
             held = handler.metadata(directory).tree
-        if difference := first_difference(_forms(held), _forms(wanted)):
+        if difference := first_difference(forms(held), forms(wanted)):
             raise OtherStateError(difference)
         loaded = manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
@@ -122,36 +123,31 @@ class CellCheckpoints:
 
     def _set_step_aside(self, step: int, why: str) -> None:
         if not (self._directory / str(step)).exists():
-            # A save that was cut off: in a bucket it has its final name from the start, and Orbax has removed it.
+            # An interrupted save: in a bucket it has its final name from the start, and Orbax has removed it.
             return
         self.close()
         name = f"{self._directory.name}.{step}"
         target = storage.free_name(self._set_aside / name)
         storage.move(self._directory / str(step), target)
-        self.warn(f"checkpoint {name} {why}; set aside as {target}")
+        self._warn(f"checkpoint {name} {why}; set aside as {target}")
 
 
 @functools.cache
 def _drop_late_answers() -> None:
-    """Where a write fails, as on a full disk, Orbax closes its event loop at once, and TensorStore's threads answer it
-    later: Python would print a traceback for each answer, beside the one line that says what is wrong."""
-    plain = sys.unraisablehook
+    """Hide the tracebacks of answers that come after Orbax has closed its event loop, as it does when a write fails on
+    a full disk: one line says what is wrong."""
+    default_hook = sys.unraisablehook
 
     def hook(unraisable) -> None:
         error = unraisable.exc_value
         if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
-            plain(unraisable)
+            default_hook(unraisable)
 
     sys.unraisablehook = hook
 
 
 def _named_leaves(tree: Any, convert: Callable = np.asarray) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): convert(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
-def _forms(leaves: Mapping[str, Any]) -> dict[str, str]:
-    """The type and shape of each leaf, as text: an array's, or what Orbax knows of one."""
-    return {name: f"{np.dtype(leaf.dtype)}{list(leaf.shape)}" for name, leaf in leaves.items()}
 
 
 def _digest(leaf: np.ndarray) -> str:

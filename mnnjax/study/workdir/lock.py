@@ -1,4 +1,7 @@
-"""One process at a time works in a folder: on a disk by a file lock, in a bucket by a lease."""
+"""One process at a time works in a folder: it holds a file lock on a disk, or a lease in a bucket.
+
+flock is used as it is: it is freed when its holder is killed, and the file names the holder for those who are refused.
+"""
 
 import contextlib
 import fcntl
@@ -16,7 +19,7 @@ LOCK = "lock"
 
 
 class StudyError(RuntimeError):
-    """The study cannot go on, through no fault of its config: one line that says why (exit code 1)."""
+    """The study cannot go on, for a reason outside of its config: one line that says why (exit code 1)."""
 
 
 def _owner() -> str:
@@ -32,7 +35,7 @@ def _refuse(owner: str, where: object) -> UserError:
 
 @contextlib.contextmanager
 def hold_file(folder: Path) -> Iterator[None]:
-    """Hold a local folder's lock; the system frees it when the process ends, however it ends.
+    """Hold a local folder's lock; the system frees it when the process ends, also by kill -9.
 
     Raises:
       UserError: another process holds it, or the folder cannot be made or written.
@@ -57,10 +60,10 @@ def hold_file(folder: Path) -> Iterator[None]:
 
 
 def open_store(url: str) -> Any:
-    """A bucket's folder (gs://BUCKET/NAME/) as a TensorStore key-value store, which writes on conditions.
+    """A bucket's folder (gs://BUCKET/NAME/) as a TensorStore key-value store, which has conditional writes.
 
     Raises:
-      UserError: the name cannot be one of a bucket.
+      UserError: the name is not valid for a bucket.
     """
     import tensorstore
 
@@ -79,21 +82,21 @@ def hold_lease(
     renew: float,
     expire: float,
 ) -> Iterator[Callable[[], None]]:
-    """Hold the lease of a folder: an object that its owner renews; whoever sees it go unrenewed for long takes it.
+    """Hold the lease of a folder: an object that its owner renews; another process takes it when it is not renewed.
 
-    No two clocks are compared: a waiting process measures with its own how long the object stays the same. Writes are
-    on the condition that nobody wrote in between, so of two that come at the same moment one is refused.
+    No two clocks are compared: a waiting process measures by its own clock how long the object stays the same. A write
+    has the condition that nobody wrote in between, so of two processes at the same moment one is refused.
 
     Args:
       store: a TensorStore key-value store.
       where: the folder's name, for messages.
-      tell: called with a line before it waits.
+      tell: called with a line before a wait.
       also: called after every renewal, in another thread.
-      renew, expire: seconds between renewals, and without one until the lease is anybody's.
+      renew, expire: seconds between renewals, and without a renewal until another process may take the lease.
 
     Yields:
-      A function that raises StudyError when another process has taken the lease, which it only can if this one was cut
-      off or stood still for longer than `expire`.
+      A function that raises StudyError when another process has taken the lease, which it can only if this one was
+      disconnected or stopped for longer than `expire`.
 
     Raises:
       UserError: another process is at work there, or the bucket cannot be used.
@@ -109,7 +112,7 @@ def hold_lease(
 
     def keep() -> None:
         while not ended.wait(renew) and not lease.lost:
-            # A renewal that fails is tried again; if it fails for too long, another process may take over.
+            # A renewal that fails is tried again. If it fails for too long, another process may take over.
             with contextlib.suppress(Exception):
                 lease.renew()
                 also()
@@ -121,13 +124,13 @@ def hold_lease(
     finally:
         ended.set()
         thread.join()
-        # Where this fails, it expires.
+        # If this fails, the lease expires.
         with contextlib.suppress(Exception):
             lease.give_back()
 
 
 class _Lease:
-    """The object: its owner, a token that tells owners of the same name apart, and the number of renewals."""
+    """The object: its owner's name, a token (names may be equal), and the number of renewals."""
 
     def __init__(self, store: Any, where: str):
         self._store, self._where = store, where
@@ -158,7 +161,7 @@ class _Lease:
     def check(self) -> None:
         if self.lost:
             raise StudyError(
-                f"another process took over {self._where} while this one was cut off from it; nothing is lost: see "
+                f"another process took over {self._where} while this one was disconnected; nothing is lost: see "
                 "mnnjax status"
             )
 
@@ -171,7 +174,7 @@ class _Lease:
         return self._store.read(LOCK).result()
 
     def _write(self, seen: Any) -> bool:
-        """Unless it has changed since it was seen."""
+        """Write the lease; False where it has changed since it was seen."""
         content = f"{_owner()}\n{self._token}\n{self._renewals}\n".encode()
         self._renewals += 1
         return self._store.write(LOCK, content, if_equal=seen.stamp.generation).result().generation != b""

@@ -1,13 +1,14 @@
-"""Where a work folder lies: on a disk, or in a bucket (gs://...). All that differs between the two is here.
+"""The place of a work folder: a disk, or a bucket (gs://...). All that differs between the two is here.
 
-Both are paths with pathlib's methods (etils.epath where it is a bucket). A disk has renames, file locks and appending.
-A bucket has none of them, but an object is there as a whole or not at all, and can be written on the condition that it
-is still the one that was read; it has no folders either, only names with slashes.
+Both are paths with pathlib's methods (etils.epath for a bucket). A disk has renames, file locks and appending. A bucket
+has none of them, and no folders but names with slashes. Its objects are written as a whole, and can be written on the
+condition that they have not changed since they were read.
 """
 
 import concurrent.futures
 import contextlib
 import importlib.util
+import itertools
 import logging
 import math
 import os
@@ -22,7 +23,7 @@ from typing import TypeVar
 from mnnjax.errors import UserError, first_line, told_error
 from mnnjax.study.workdir import lock
 
-# etils would else open gs:// with TensorFlow wherever that is installed. It reads this once, for all of a process.
+# Otherwise etils opens gs:// with TensorFlow where that is installed. It reads this once per process.
 os.environ.setdefault("EPATH_USE_TF", "false")
 from etils import epath
 
@@ -31,13 +32,13 @@ T = TypeVar("T")
 
 # Seconds between two writes of a log that cannot be appended to.
 LOG_SECONDS = 15.0
-# Seconds between two renewals of a lease, and without one until it is anybody's.
+# Seconds between two renewals of a lease, and without a renewal until it expires.
 RENEW_SECONDS, EXPIRE_SECONDS = 15.0, 60.0
 _THREADS = 16
 
 
 def open_path(where: str | os.PathLike) -> AnyPath:
-    """The path that a user, or a caller, names: a local one, or gs://BUCKET/NAME.
+    """The path for an address: a local one, or gs://BUCKET/NAME.
 
     Raises:
       UserError: another kind of address, or the extra that reads gs:// is not installed.
@@ -46,7 +47,7 @@ def open_path(where: str | os.PathLike) -> AnyPath:
     if not text:
         raise UserError("a work folder with an empty name; give a folder or gs://BUCKET/NAME")
     if text.startswith("gs:/") and not text.startswith("gs://"):
-        raise UserError(f"{text}: a slash was lost on the way (pathlib.Path does that); give gs://BUCKET/NAME as text")
+        raise UserError(f"{text}: a slash is missing (pathlib.Path drops one); give gs://BUCKET/NAME as text")
     if "://" not in text:
         return Path(text).expanduser()
     if not text.startswith("gs://"):
@@ -55,9 +56,9 @@ def open_path(where: str | os.PathLike) -> AnyPath:
         raise UserError(f"{text}: gs:// needs the extra gcs; pip install -e '.[gcs]'")
     import fsspec.config
 
-    # What it logs as an error it also raises.
+    # gcsfs also raises what it logs as an error.
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
-    # Listings are kept for ever otherwise, and other machines write here too.
+    # Otherwise listings are cached for ever, and other machines write here too.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     return epath.Path(text)
 
@@ -68,21 +69,21 @@ def is_remote(path: AnyPath) -> bool:
 
 
 def absolute(path: AnyPath) -> AnyPath:
-    """The path from the root, whatever folder the process goes to; a bucket's is."""
+    """The absolute path; that of a bucket is absolute."""
     return path if is_remote(path) else path.absolute()
 
 
 def resolve(path: AnyPath) -> AnyPath:
-    """The one name of a folder that has several."""
+    """The path without links."""
     return path if is_remote(path) else path.resolve()
 
 
 @contextlib.contextmanager
 def clear_errors(path: AnyPath) -> Iterator[None]:
-    """A folder that may not be read, or a bucket that does not answer, or not to us, is the user's to mend.
+    """Turn the errors of a folder that cannot be read, or of a bucket that does not answer or refuses, into UserError.
 
     Raises:
-      UserError: in place of what the system raises, or gcsfs, or what it uses.
+      UserError: in place of what the system, gcsfs or what it uses raises.
     """
     try:
         yield
@@ -101,13 +102,13 @@ def clear_errors(path: AnyPath) -> Iterator[None]:
 
 
 def make_folder(path: AnyPath) -> None:
-    """Make a folder, and those above it, where it is missing; a bucket needs none."""
+    """Make a folder and those above it where they are missing; a bucket needs none."""
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def write_atomically(path: AnyPath, content: str | bytes, shared: bool = False) -> None:
-    """Write a file so that a reader, or a run after a crash, sees the old content or the new one, never a part.
+    """Write a file so that a reader, or a run after a crash, sees the old content or the new one, never a part of it.
 
     shared: other processes may write the same file at the same time.
     """
@@ -129,16 +130,16 @@ def write_atomically(path: AnyPath, content: str | bytes, shared: bool = False) 
 
 
 def names(folder: AnyPath) -> list[str]:
-    """What lies in a folder, in order; nothing where there is none."""
+    """The names in a folder, in order; none where there is no folder."""
     try:
-        # A folder that was made in a bucket by hand is an object in itself.
+        # A folder that was made in a bucket by hand is an object itself.
         return sorted(path.name for path in folder.iterdir() if path != folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def each(function: Callable[[AnyPath], T], paths: Sequence[AnyPath]) -> list[T]:
-    """function(path) of every path; in a bucket several at a time, since it takes a while to answer."""
+    """function(path) of every path; in a bucket several at a time, since each takes a while."""
     if not paths or not is_remote(paths[0]):
         return [function(path) for path in paths]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
@@ -146,7 +147,7 @@ def each(function: Callable[[AnyPath], T], paths: Sequence[AnyPath]) -> list[T]:
 
 
 def move(source: AnyPath, target: AnyPath) -> None:
-    """Move a file or folder to a place that is free, in a folder that is made."""
+    """Move a file or folder to a free name, in a folder that is made if it is missing."""
     make_folder(target.parent)
     if not is_remote(source):
         shutil.move(source, target)
@@ -161,13 +162,13 @@ def move(source: AnyPath, target: AnyPath) -> None:
 
 
 def free_name(path: AnyPath) -> AnyPath:
-    """A path that nothing lies at: with the first number at its end for which that is so."""
-    numbered: Iterator[AnyPath] = (path.with_name(f"{path.name}.{k}") for k in range(10**6))
-    return next(one for one in numbered if not one.exists())
+    """The path with the first number at its end that is not taken."""
+    numbered: Iterator[AnyPath] = (path.with_name(f"{path.name}.{k}") for k in itertools.count())
+    return next(candidate for candidate in numbered if not candidate.exists())
 
 
 def remove_tree(path: AnyPath) -> None:
-    """Remove a folder with all that is in it; as good as it goes."""
+    """Remove a folder with all that is in it, as far as possible."""
     if isinstance(path, Path):
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -184,8 +185,8 @@ def _files(path: AnyPath) -> Iterator[AnyPath]:
 
 
 class LineLog:
-    """A file that lines are added to. On a disk each is written at once; in a bucket, where the whole object is written
-    anew, at most every LOG_SECONDS: a killed process may lose the last of them."""
+    """A file that lines are added to. On a disk each is written at once. In a bucket the whole object is written anew,
+    at most every LOG_SECONDS: a killed process may lose the last lines."""
 
     def __init__(self, path: AnyPath):
         self._path = path
@@ -209,15 +210,15 @@ class LineLog:
             file.write(line.encode() + b"\n")
 
     def read(self) -> bytes:
-        """All that is on the disk, or in the bucket."""
+        """The content on the disk or in the bucket."""
         return self._path.read_bytes() if self._path.exists() else b""
 
     def flush(self) -> None:
-        """Write what is not written yet; any thread may."""
+        """Write what is not written yet; any thread may call this."""
         with self._writing:
             if not self._changed or self._content is None:
                 return
-            # Before the content is taken: a line that another thread adds meanwhile then counts as a change.
+            # Before the content is read: a line that another thread adds meanwhile then counts as a change.
             self._changed, self._written = False, time.monotonic()
             try:
                 self._path.write_bytes(self._content)
@@ -249,7 +250,7 @@ def sole_user(folder: AnyPath, log: LineLog, tell: Callable[[str], None]) -> Ite
         try:
             yield check
         finally:
-            # Where another process is at work now, the log is its own.
+            # Where another process has taken over, the log belongs to it.
             with contextlib.suppress(lock.StudyError):
                 check()
                 log.flush()

@@ -1,22 +1,12 @@
-"""Weights."""
+"""Arrays as the bytes of a file: the trained weights of a cell, and what the command line writes."""
 
 import io
 from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float
-
-
-def to_npz(params: Mapping[str, Float[np.ndarray, "repeats ..."]]) -> bytes:
-    """A cell's parameters, each with the repetitions as leading axis, as an .npz: the same bytes for the same values,
-    for NumPy writes no times."""
-    return to_bytes({name: np.asarray(params[name]) for name in sorted(params)})
-
 
 Arrays = dict[str, np.ndarray]
-
-
 # What may be written: arrays, and single numbers of NumPy's.
 Writable = Mapping[str, np.ndarray | np.generic]
 
@@ -27,3 +17,8 @@ def to_bytes(arrays: Writable) -> bytes:
     # Type checkers take a name for that of savez's own option, allow_pickle.
     np.savez(content, **cast(Any, arrays))
     return content.getvalue()
+
+
+def forms(arrays: Mapping[str, Any]) -> dict[str, str]:
+    """The type and shape of each array, or of what stands for one, as text."""
+    return {name: f"{np.dtype(array.dtype)}{list(array.shape)}" for name, array in arrays.items()}

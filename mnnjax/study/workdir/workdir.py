@@ -1,7 +1,7 @@
-"""A study's results as files: one CSV a finished cell, written by rename, and results.csv made of them all.
+"""A study's results as files: one CSV per finished cell, written by rename, and results.csv made of them all.
 
-Nothing in these files depends on when or in how many goes the study ran: times live in metrics.jsonl. What the columns
-mean is told in results_table.py.
+Nothing in these files depends on when, or in how many runs, the study was computed: times are in metrics.jsonl.
+results_table.py says what the columns mean.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
 
 CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
-# What a run that died at its very beginning may leave; and what other shards are just making.
+# What a run that died at its very beginning may leave, and what other shards may be writing now.
 _OWN_NAMES = re.compile(r"lock|config\.json\..*part")
 
 
 class Workdir:
     """The files of one study: config.json, cells/, results.csv, metrics.jsonl, checkpoints/, whitening/, report.html.
 
-    A shard's folder is such a folder too, inside that of its study. A cell that any folder of the study holds is
-    finished for all of them.
+    A shard has such a folder too, inside that of its study. A cell that any folder of the study holds is finished for
+    all of them.
 
     Args:
       path: local, or gs://BUCKET/NAME; of a study, or of a shard.
@@ -42,7 +42,7 @@ class Workdir:
     def __init__(self, path: AnyPath | str, shard: Shard | None = None):
         path = storage.open_path(path)
         inside = Shard.of_folder(path.name)
-        # Elsewhere it is a name like any other.
+        # Outside of a study it is a name like any other.
         if inside is not None and not (path.parent / CONFIG).exists():
             inside = None
         if inside is not None and shard is not None:
@@ -58,21 +58,31 @@ class Workdir:
         self.whitening = self.path / WHITENING
         self._log = storage.LineLog(self.metrics)
         self._check_lock: Callable[[], None] = lambda: None
-        # Of cells that were asked for: their file and its content; or files that are damaged, and how.
+        self._forget()
+
+    def _forget(self) -> None:
+        """Read the folders anew from now on: other processes may have changed them."""
+        # Per cell that was asked for: its file and content; or damaged files, and what is wrong with each.
         self._whole: dict[str, tuple[AnyPath, bytes]] = {}
         self._damaged: dict[str, dict[AnyPath, str]] = {}
+        for name in ("folders", "_files"):
+            self.__dict__.pop(name, None)
+
+    def own_cells(self, planned: list[Cell]) -> list[Cell]:
+        """Of all cells of the study those that belong to this folder: a shard's, or all."""
+        return self.shard.of(planned) if self.shard else planned
 
     # Whether the folder may be used, and by whom.
 
     def check(self, study: Study) -> None:
-        """The folder is this study's, or free for it; writes nothing.
+        """The folder is this study's, or free for it; nothing is written.
 
         Raises:
-          UserError: it belongs to another study (names the first field that differs), or holds other things.
+          UserError: it belongs to another study (names the first field that differs), or holds other files.
         """
         with storage.clear_errors(self.home):
             for folder in dict.fromkeys((self.home, self.path)):
-                # Before config.json is looked for: another shard may be about to write it, and all that follows it.
+                # Listed before config.json is looked for: another shard may be about to write it and more.
                 strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if (folder / CONFIG).exists():
                     require_same_study(folder, study, "choose another --workdir, or restore that field")
@@ -80,22 +90,23 @@ class Workdir:
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
     def claim(self, study: Study) -> None:
-        """Make the folder this study's, after `check`; for a shard, the study's folder too. What decides no result may
-        have another value from then on."""
+        """Write config.json, after `check`; for a shard, in the study's folder too. Fields that decide no result may
+        have changed since it was written."""
         for folder in dict.fromkeys((self.home, self.path)):
             if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
-                # Other shards may be at the same.
+                # Other shards may write it at the same time.
                 self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
         self.check(study)
 
     @contextlib.contextmanager
     def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Make the folder, and keep other processes from working in it; `tell` is called before it has to wait.
+        """Make the folder, and keep other processes from working in it; `tell` is called before a wait.
 
         Raises:
           UserError: another process is at work in it, or it cannot be used.
         """
         with storage.sole_user(self.path, self._log, tell) as self._check_lock:
+            self._forget()
             yield
 
     def study(self) -> Study:
@@ -108,43 +119,37 @@ class Workdir:
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
-        """All folders of the study: its own, and those of its shards; as they are when this is asked for first.
+        """All folders of the study: its own, and those of its shards; read once.
 
         Raises:
           UserError: one holds another study.
         """
         shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
-        some = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
-        begun = [f for f, there in zip(some, storage.each(lambda f: (f / CONFIG).exists(), some), strict=True) if there]
+        own = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
+        begun = [f for f, there in zip(own, storage.each(lambda f: (f / CONFIG).exists(), own), strict=True) if there]
         if begun:
-            study, mend = read_study(self.home), f"move that folder out of {self.home}"
-            storage.each(lambda folder: require_same_study(folder, study, mend), begun)
+            study, hint = read_study(self.home), f"move that folder out of {self.home}"
+            storage.each(lambda folder: require_same_study(folder, study, hint), begun)
         return list(dict.fromkeys((self.home, *begun, self.path)))
 
     # Finished cells.
 
     def finished(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those of the cells whose rows any folder of the study holds, whole (cell_file.damage), as `folders` were when
-        this was asked first."""
+        """Those of the cells whose rows any folder of the study holds, undamaged (cell_file); each is read once."""
         cells = list(cells)
-        self._look_at(cells)
+        self._read_cells(cells)
         return [cell for cell in cells if cell.id in self._whole]
 
-    def is_finished(self, cell: Cell) -> bool:
-        """Whether it is one of them; many are read faster by `finished`."""
-        return bool(self.finished([cell]))
-
     def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
-        """Files that do not hold the rows that they should, of cells that are therefore not finished; and what is wrong
-        with each."""
+        """The damaged files of cells that are therefore not finished, and what is wrong with each."""
         cells = list(cells)
-        self._look_at(cells)
+        self._read_cells(cells)
         missing = [cell.id for cell in cells if cell.id not in self._whole]
         return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
 
     def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
-        """Move those of this folder out of the way, for their cells to be trained again; a line about every one. Other
-        folders may belong to processes that are at work."""
+        """Move the damaged files of this folder out of the way, with one line about each. Other folders may belong
+        to processes that are at work: theirs stay."""
         self._check_lock()
         lines = []
         for file, why in self.damaged(cells).items():
@@ -157,8 +162,7 @@ class Workdir:
         return lines
 
     def finish_cell(self, cell: Cell, rows: Sequence[dict], weights: bytes | None = None) -> None:
-        """Keep a finished cell's rows, and before them, so that no finished cell lacks them, its trained weights: an
-        .npz (weights.to_npz)."""
+        """Write the trained weights of a cell (weights.to_bytes), and then its rows, which make it finished."""
         self._check_lock()
         if weights is not None:
             self.write(self.path / CELLS / f"{cell.id}.npz", weights)
@@ -167,18 +171,18 @@ class Workdir:
         self._whole[cell.id] = file, content.encode()
 
     def weights_file(self, cell: Cell) -> AnyPath:
-        """Where a finished cell's trained weights lie; those of older versions have no such file."""
+        """Where a finished cell's trained weights lie."""
         return self._whole[cell.id][0].parent / f"{cell.id}.npz"
 
     def rows(self, cells: Iterable[Cell]) -> list[dict]:
-        """The rows of the finished ones among the cells, in that order; each a dictionary of strings."""
+        """The rows of the finished cells, in the order of the cells; each a dictionary of strings."""
         return [row for cell in self.finished(cells) for row in _from_csv(self._whole[cell.id][1])]
 
     def collect(self, cells: Iterable[Cell]) -> None:
-        """Write results.csv from the finished ones among the cells, in that order."""
+        """Write results.csv from the rows of the finished cells."""
         self.write(self.results, _to_csv(self.rows(cells)))
 
-    def _look_at(self, cells: Sequence[Cell]) -> None:
+    def _read_cells(self, cells: Sequence[Cell]) -> None:
         """Read the files of those cells that were not read before."""
         new = [cell for cell in cells if cell.id not in self._whole and cell.id not in self._damaged]
         pairs = [(cell, file) for cell in new for file in self._files.get(cell.id, ())]
@@ -192,10 +196,10 @@ class Workdir:
 
     @functools.cached_property
     def _files(self) -> dict[str, list[AnyPath]]:
-        """Where a cell's rows may lie, in whatever folder, the own one first."""
+        """The files that may hold a cell's rows, in any folder of the study, this one first."""
         found: dict[str, list[AnyPath]] = {}
-        some = [folder / CELLS for folder in dict.fromkeys((self.path, *self.folders))]
-        for folder, names in zip(some, storage.each(storage.names, some), strict=True):
+        folders = [folder / CELLS for folder in dict.fromkeys((self.path, *self.folders))]
+        for folder, names in zip(folders, storage.each(storage.names, folders), strict=True):
             for name in names:
                 if name.endswith(".csv"):
                     found.setdefault(name[:-4], []).append(folder / name)
@@ -204,7 +208,7 @@ class Workdir:
     # What is written.
 
     def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
-        """Write a file of the folder, as storage.write_atomically does."""
+        """Write a file of the folder (storage.write_atomically)."""
         storage.make_folder(path.parent)
         storage.write_atomically(path, content, shared)
 
@@ -218,7 +222,7 @@ class Workdir:
         self._log.add(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **values}))
 
     def read_log(self) -> list[dict]:
-        """The whole lines of metrics.jsonl: a killed process, or a copy that broke off, may have left half of one."""
+        """The complete lines of metrics.jsonl: a killed process, or an interrupted copy, may have left half of one."""
         entries = []
         for line in self._log.read().decode(errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
@@ -226,8 +230,8 @@ class Workdir:
         return [entry for entry in entries if isinstance(entry, dict) and "event" in entry]
 
 
-class Elsewhere(Workdir):
-    """A study's folder, for those of its processes that do not write: they read nothing there, and leave nothing."""
+class NonWritingWorkdir(Workdir):
+    """A study's folder, for processes that leave nothing there; those of a run get from the writer what it found."""
 
     @contextlib.contextmanager
     def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:

@@ -13,9 +13,8 @@ from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.problems import make_problem
 from mnnjax.study import load_trained
-from mnnjax.study.execution import data_parallel as row_training
-from mnnjax.study.execution import train_cell
-from mnnjax.study.execution.data_parallel import RowTraining
+from mnnjax.study.execution import data_parallel, train_cell
+from mnnjax.study.execution.data_parallel import DataParallel
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.keys import seed_keys
@@ -36,12 +35,14 @@ DIGITS = Study("digits", Problem("digits", "classes", data_sets=1), Network(d1=(
 def _little_compilation():
     """Two devices of the eight, and one program for runs that are alike."""
     two = jax.devices()[:2]
-    make = functools.cache(row_training.make_row_training)
+    make = functools.cache(data_parallel.make_row_training)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "devices", lambda *options: two)
         patch.setattr(jax, "local_devices", lambda **options: two)
-        patch.setattr(row_training, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1])))
-        patch.setattr(row_training, "make_problem", functools.cache(row_training.make_problem))
+        patch.setattr(
+            data_parallel, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1]))
+        )
+        patch.setattr(data_parallel, "make_problem", functools.cache(data_parallel.make_problem))
         yield
 
 
@@ -104,7 +105,7 @@ def points_of(study: Study, workdir: Path, monkeypatch, devices: int = 2) -> tup
     own = jax.devices()[:devices]
     with monkeypatch.context() as patch:
         patch.setattr(jax, "devices", lambda *options: own)
-        parts = list(RowTraining(cell, sources)._parts())
+        parts = list(DataParallel(cell, sources)._parts())
     X, y, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     assert weights.sum() == cell.N
     assert not X[weights == 0].any()

@@ -11,7 +11,7 @@ import pytest
 from mnnjax import landscape
 from mnnjax.config import Network, Train
 from mnnjax.network import MNN
-from mnnjax.study.execution.seed_parallel import seed_programs, spread
+from mnnjax.study.execution.seed_parallel import placement, seed_programs
 from mnnjax.study.resources.memory import certificate_bytes, memory_on_host, memory_per_device
 from mnnjax.training import RowLayout, make_row_training, row_devices
 from mnnjax.training.rows import AXIS, Rows
@@ -42,9 +42,9 @@ BY_SEEDS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", BY_SEEDS, ids=["full_batch", "two_layers", "mini_batch", "levenberg_marquardt"])
 def test_memory_of_training_by_seeds_is_that_of_its_program(cell):
-    together, turns, devices = spread(cell)
-    programs = seed_programs(cell.part, *cell.shape[1:], together, turns, devices)
-    count, dtype = together * turns * devices, jnp.dtype(cell.part.train.precision)
+    vmap_size, groups, devices = placement(cell)
+    programs = seed_programs(cell.part, *cell.shape[1:], vmap_size, groups, devices)
+    count, dtype = vmap_size * groups * devices, jnp.dtype(cell.part.train.precision)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
     X, y = (jax.ShapeDtypeStruct((count, cell.N_padded, *rest), dtype) for rest in ((cell.d0,), ()))
     state = jax.eval_shape(programs.init, keys)

@@ -58,7 +58,7 @@ def test_another_state_is_not_called_damaged(tmp_path, checkpoints, warnings, te
     assert aside.startswith("checkpoint cell.5 was written by another version of mnnjax, or for other shapes (")
     assert difference in aside
     assert aside.endswith(f"; set aside as {tmp_path}/set_aside/cell.5.0")
-    assert afresh == "no checkpoint that can be used is left of cell; it starts afresh"
+    assert afresh == "cell has no valid checkpoint left; it starts from the beginning"
     # It is still there for whoever has that version.
     again = CellCheckpoints(tmp_path / "again", tmp_path / "set_aside", warnings.append)
     (tmp_path / "again").mkdir()

@@ -77,17 +77,11 @@ def test_a_file_that_is_not_whole_is_noticed(finished, harm):
     assert damage(harm(content), FIRST)
 
 
-def test_the_files_of_older_versions_are_whole(finished):
-    """They had fewer columns."""
-    content = csv_of(finished).read_bytes()
-    assert damage(b"".join(line.rsplit(b",", 4)[0] + b"\n" for line in lines_of(content)), FIRST) is None
-
-
 @pytest.mark.parametrize("harm", ["empty", "half a line"])
 def test_a_damaged_cell_is_set_aside_and_trained_again(copy, finished, harm, capsys):
     file = csv_of(copy)
     file.write_bytes(DAMAGES[harm](file.read_bytes()))
-    assert not Workdir(copy).is_finished(FIRST)
+    assert not Workdir(copy).finished([FIRST])
     first, *others = status(copy).splitlines()
     assert first.startswith("part: 1 of 2 cells finished (")
     assert first.endswith("left: 1 cell, 3 repetitions")
@@ -168,26 +162,14 @@ def test_a_config_of_something_else(copy, change, words):
     assert words in str(error.value)
 
 
-def test_a_config_of_an_older_version_lacks_fields(copy):
-    values = to_dict(STUDY)
-    for name in ("figure", "also", "volume"):
-        del values[name]
-    for name in ("decay_to", "optimizer_options", "rows_precision"):
-        del values["train"][name]
-    (copy / "config.json").write_text(json.dumps(values))
-    assert status(copy).startswith("part: 2 of 2 cells finished")
-    run_study(STUDY, copy)
-    assert ended(copy) == [FIRST.id, SECOND.id]
-
-
 @pytest.mark.parametrize("verb", ["status", "report"])
 @pytest.mark.parametrize("what", ["nothing", "a file", "inside a file", "empty", "other things", "shards"])
 def test_folders_that_hold_no_study(tmp_path, finished, verb, what, capsys):
     folder = tmp_path / "w"
     words = {
-        "nothing": "holds no study (it is not there)",
+        "nothing": "holds no study (it does not exist)",
         "a file": "holds no study (it is a file)",
-        "inside a file": "holds no study (it is not there)",
+        "inside a file": "holds no study (it does not exist)",
         "empty": "holds no study (it is empty)",
         "other things": "holds no study (no config.json)",
         "shards": "holds shards, and not the config.json of their study; copy that of shard-0-of-2 there",

@@ -184,7 +184,7 @@ def test_lines_of_a_log_are_not_lost_between_its_writes(remote, monkeypatch):
     ("address", "says"),
     [
         ("s3://bucket/run", "give a local folder or gs://BUCKET/NAME"),
-        (str(Path("gs://bucket/run")), "a slash was lost"),
+        (str(Path("gs://bucket/run")), "a slash is missing"),
         ("gs://bucket/run", r"needs the extra gcs; pip install -e '\.\[gcs\]'"),
     ],
 )

@@ -1,0 +1,78 @@
+"""The loop of training and of volumes: a chunk of work, a checkpoint, a look at stop requests."""
+
+import abc
+import contextlib
+import time
+from typing import Any, ClassVar
+
+from mnnjax.study.distributed import processes
+from mnnjax.study.distributed.stopping import Interrupted, Stopped
+from mnnjax.study.execution.context import Context
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.workdir.checkpoint import CellCheckpoints
+
+
+class Work(abc.ABC):
+    """What a cell does in Cell.steps steps: seed_parallel.py, data_parallel.py or volume_cell.py."""
+
+    unit: ClassVar[str]
+    """A step, in a word."""
+
+    @property
+    @abc.abstractmethod
+    def template(self) -> Any:
+        """A pytree of the shapes and types of what a checkpoint holds."""
+
+    @abc.abstractmethod
+    def start(self, saved: Any = None) -> Any:
+        """The state at first, or the one that was saved."""
+
+    @abc.abstractmethod
+    def chunk(self, state: Any, done: int) -> tuple[Any, int, dict[str, float]]:
+        """Further steps after the first `done`: the state after them, how many are done then, and losses for the log.
+
+        Raises:
+          Interrupted: a stop was requested; the chunk is given up.
+        """
+
+    @abc.abstractmethod
+    def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
+        """Whether the state is saved now; chunks, seconds: since it was saved last."""
+
+    def saved(self, state: Any) -> Any:
+        """A state, or a part of one, on the host, as a checkpoint holds it."""
+        return state
+
+
+def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:
+    """The state after all steps, from the latest valid checkpoint on.
+
+    began: by time.monotonic(), when the cell was begun.
+
+    Raises:
+      Stopped: a stop was requested; the state is saved.
+    """
+    workdir = context.workdir
+    # The other processes go on from where the one that reads the checkpoints says.
+    done, saved = processes.from_writer(lambda: checkpoints.restore(work.template)) or (0, None)
+    workdir.log("cell_start", cell=cell.id, epoch=done)
+    context.progress.cell_started(cell, done)
+    state = work.start(saved)
+    chunks, saved_at = 0, began
+    while done < cell.steps:
+        with contextlib.suppress(Interrupted):
+            state, done, losses = work.chunk(state, done)
+            chunks += 1
+            workdir.log("chunk", cell=cell.id, epoch=done, **losses, seconds=round(time.monotonic() - began, 3))
+            mce = f", MCE {100 * losses['mce']:.2f} %" if losses else ""
+            context.progress.chunk(cell, done, f"{work.unit} {done} of {cell.steps}{mce}")
+        stop = context.stop()
+        if done and (stop or work.checkpoint_due(done, chunks, time.monotonic() - saved_at)):
+            chunks, saved_at = 0, time.monotonic()
+            whole = work.saved(state)
+            processes.from_writer(lambda done=done, whole=whole: checkpoints.save(done, whole))
+            workdir.log("checkpoint", cell=cell.id, epoch=done)
+        if stop:
+            workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
+            raise Stopped(f"{stop}: saved {cell.id} at {work.unit} {done} of {cell.steps}")
+    return state

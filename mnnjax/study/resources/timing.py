@@ -1,0 +1,205 @@
+"""Seconds of a cell on this machine: models of the arithmetic, up to a factor, and timings of real programs on random
+points, from which extrapolate.py learns the factor."""
+
+import contextlib
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from threadpoolctl import threadpool_limits
+
+from mnnjax.config import Problem, Train
+from mnnjax.jax_setup import on_cpu
+from mnnjax.study.distributed.stopping import Interrupted
+from mnnjax.study.execution.chunks import Work
+from mnnjax.study.execution.seed_parallel import placement
+from mnnjax.study.execution.train_cell import training_of
+from mnnjax.study.execution.volume_cell import Measurement
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.resources.extrapolate import Timed
+from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
+from mnnjax.training import LEVENBERG_MARQUARDT
+
+# Measured on two cores: seconds of a step whatever its size, multiplications of training per second on a device, and
+# those of a certificate's factorizations on a core.
+STEP_SECONDS, RATE, FACTOR_RATE = 2e-5, 1.5e10, 3e9
+# A cell is cut until a timing should take no longer than this, and no more memory.
+CALL_SECONDS, CERTIFICATE_SECONDS, MOST_BYTES = 0.3, 1.0, 2**29
+# Timings are repeated until they took so long together, or so often; volumes are given up after MOST_SECONDS.
+TIMED_SECONDS, MOST_CALLS, MOST_SECONDS = 0.5, 10, 10.0
+# Exact volumes are timed on so many multisets at most; splitting with so many particles at least.
+MOST_MULTISETS, LEAST_PARTICLES = 500, 64
+# After more steps of Levenberg-Marquardt runs could be done, whose steps take no time.
+LEVENBERG_MARQUARDT_STEPS = 6
+
+
+def steps_model(cell: Cell) -> float:
+    """Seconds of training all repetitions, or of their volumes, up to a factor."""
+    arithmetic = cell.work / RATE / jax.device_count()
+    if cell.part.volume is not None:
+        return arithmetic
+    groups = 1 if cell.data_parallel else placement(cell).groups_per_device
+    return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
+
+
+def training_kind(cell: Cell) -> tuple[str, str, bool, str, int]:
+    """Cells of one kind train at similar rates."""
+    train = cell.part.training
+    return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
+
+
+def time_steps(cell: Cell) -> Timed:
+    """Seconds of training all repetitions, or of their volumes, and to compile all programs of the shape.
+
+    All draws of volumes are counted, also where intervals may be narrow enough before.
+    """
+    small = cut(cell)
+    deadline = time.monotonic() + MOST_SECONDS
+
+    def begin() -> Work:
+        if cell.part.volume is not None:
+            return Measurement(small, None, lambda: time.monotonic() > deadline)
+        training = training_of(small, None)
+        training.evaluate(training.saved(training.start().params))
+        return training
+
+    try:
+        on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
+        with on_host, threadpool_limits(limits=1, user_api="blas"):
+            seconds, compiling = _time(small, begin)
+    except Interrupted:
+        return Timed(steps_model(cell))
+    return Timed(seconds * steps_model(cell) / steps_model(small), compiling)
+
+
+def _time(cell: Cell, begin: Callable[[], Work]) -> Timed:
+    """Seconds of all steps; to compile: how much longer they take at first, with `begin`."""
+
+    def run() -> float:
+        # Anew each time: a used state is given away, and Levenberg-Marquardt would soon be done.
+        state, done = jax.block_until_ready(work.start()), 0
+        began = time.monotonic()
+        while done < cell.steps:
+            state, done, _ = work.chunk(state, done)
+        return time.monotonic() - began
+
+    began = time.monotonic()
+    work = begin()
+    run()
+    first = time.monotonic() - began
+    seconds = _median(run)
+    return Timed(seconds, max(first - seconds, 0.0))
+
+
+def _median(call: Callable[[], float]) -> float:
+    """The median of the seconds that calls return."""
+    times: list[float] = []
+    while not times or (sum(times) < TIMED_SECONDS and len(times) < MOST_CALLS):
+        times.append(call())
+    return statistics.median(times)
+
+
+def _changed(cell: Cell, **changes: Any) -> Cell:
+    """The cell with other fields of its study."""
+    part = dataclasses.replace(cell.part, also=(), figure="none", **changes)
+    return dataclasses.replace(cell, part=part)
+
+
+def _on_random_points(cell: Cell) -> Cell:
+    problem = cell.part.problem
+    if not problem.is_image:
+        return cell
+    drawn = Problem(
+        label_values=problem.label_values, data_sets=problem.data_sets, d0=(cell.d0,), N=problem.N or (cell.N,)
+    )
+    return _changed(cell, problem=drawn)
+
+
+def cut(cell: Cell) -> Cell:
+    """The cell on random points, so small that all of its steps take little time and memory."""
+    return (_cut_training if cell.part.volume is None else _cut_volumes)(_on_random_points(cell))
+
+
+def _cut_training(cell: Cell) -> Cell:
+    """Fewer repetitions, points, points per batch and epochs."""
+    devices = len(jax.devices())
+
+    def is_large() -> bool:
+        return memory_per_device(cell, jax.devices()) * devices > MOST_BYTES
+
+    while steps_model(cell) / cell.steps > CALL_SECONDS or is_large():
+        train, repeats = cell.part.training, cell.part.repeats
+        batch = train.batch_size or cell.N
+        if not cell.data_parallel and repeats > devices:
+            cell = _changed(cell, repeats=-(-repeats // 2))
+        elif 4 * batch <= cell.N or (train.batch_size is None and cell.N >= 512):
+            cell = dataclasses.replace(cell, N=cell.N // 2, N_padded=cell.N // 2)
+        elif is_large() and batch >= 512:
+            cell = _changed(cell, train=dataclasses.replace(train, batch_size=batch // 128 * 64))
+        else:
+            break
+    train = cell.part.training
+    most = LEVENBERG_MARQUARDT_STEPS if train.optimizer == LEVENBERG_MARQUARDT else train.chunk_epochs
+    epochs = max(1, min(most, train.chunk_epochs, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    return _changed(cell, train=dataclasses.replace(train, epochs=epochs, decay_epochs=0, chunk_epochs=epochs))
+
+
+def _cut_volumes(cell: Cell) -> Cell:
+    """One repetition with fewer draws, particles and runs; of exact volumes, fewer neurons."""
+    cell, volume = _changed(cell, repeats=1), cell.part.measurement
+    if volume.method == "exact":
+        d1 = max(k for k in range(1, cell.d1 + 1) if k == 1 or cell.multisets(k) <= MOST_MULTISETS)
+        return dataclasses.replace(cell, d1=d1)
+    share = min(CALL_SECONDS / steps_model(cell), 1.0)
+    draws = min(max(int(volume.samples * share) // 16, 1) * 16, volume.batch)
+    limits = {
+        name: None if (limit := getattr(volume, name)) is None else math.ceil(limit * draws / volume.samples)
+        for name in ("suboptimal_samples", "global_samples")
+    }
+    particles = min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles)
+    programs = math.ceil(volume.max_linear_programs * particles / volume.particles)
+    few = dataclasses.replace(
+        volume, samples=draws, batch=draws, relative_width=None, runs=2, particles=particles,
+        max_linear_programs=programs, **limits,
+    )  # fmt: skip
+    return _changed(cell, volume=few)
+
+
+def certificate_model(cell: Cell) -> float:
+    """Seconds of the certificates of all repetitions, up to a factor."""
+    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
+    side = min(N, d0 * d1)
+    work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
+    work += 30 * N * d0 * d1 * side * in_doubt
+    return math.ceil(cell.part.repeats / certificates_at_once(cell)) * work / FACTOR_RATE
+
+
+def certificate_kind(cell: Cell) -> tuple[bool, bool]:
+    """What decides how a certificate goes: whether A o X has as many columns as rows, and whether its rank is computed
+    exactly."""
+    inputs, d1 = cell.last_layer
+    return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
+
+
+def time_certificates(cell: Cell) -> Timed:
+    """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
+    small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
+    sizes, factor = (small.d0, small.d1), 1.0
+    while certificate_model(small) > CERTIFICATE_SECONDS and min(small.d0, small.d1) > 4:
+        # The ratio of weights and points stays.
+        factor *= 0.9
+        (d0, d1), N = (max(1, round(size * factor)) for size in sizes), max(1, round(cell.N * factor**2))
+        small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+    training = training_of(small, None)
+    params = training.saved(training.start().params)
+
+    def certify() -> float:
+        began = time.monotonic()
+        training.certify(params, lambda: None)
+        return time.monotonic() - began
+
+    return Timed(_median(certify) * certificate_model(cell) / certificate_model(small))
