@@ -1,21 +1,23 @@
-"""Findings."""
+"""A claim, what was measured, and whether they agree."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-from mnnjax.report.common.training_rows import Cell
+from mnnjax.report.common.rows import Cell
 from mnnjax.wording import of
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
 
 
+# From this many parameters per point on, Figure 5.1's claim expects an error of 0.
 ABOVE = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A claim set against the measurement. `measured` and `because` hold one sentence an entry."""
+    """A claim beside the measurement: the criterion, the numbers and the status. `measured` and `because` hold one
+    sentence per entry."""
 
     claim: str
     measured: tuple[str, ...]
@@ -34,9 +36,9 @@ def overall(met: int, failed: int, undecided: int) -> Status:
 
 
 def non_finite_sentence(cells: Sequence[Cell], count: int | None = None) -> tuple[str, ...]:
-    """How many repetitions are left out of means and ranges (count; by default the cells' own); nothing if none is."""
+    """How many repetitions (count; by default those of the cells that are non-finite) are left out; none if none is."""
     count = sum(c.non_finite for c in cells) if count is None else count
     total = sum(len(c.rows) for c in cells)
     if not count:
         return ()
-    return (f"{of(count, total, 'repetition')} ended non-finite: in the counts, but in no mean, range or best.",)
+    return (f"{of(count, total, 'repetition')} ended non-finite: counted, but excluded from means, ranges and bests.",)

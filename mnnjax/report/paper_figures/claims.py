@@ -1,4 +1,4 @@
-"""What the paper's section 5 claims, what was measured, and whether they agree by a criterion that is written out."""
+"""The claims of the paper's section 5."""
 
 import dataclasses
 import math
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.report.common.findings import ABOVE, Finding, non_finite_sentence, overall
-from mnnjax.report.common.training_rows import Cell, Curve, Row, curves
+from mnnjax.report.common.rows import Cell, Curve, Row, curves
 from mnnjax.wording import of, percent, plural, ratio, scientific
 
 # Figure 5.1: "about zero", and how far from parameters = N a cell must lie to decide anything.
 ZERO_MCE, BELOW = 0.005, 0.7
 # Figure 5.2: the ranges that the paper's panels show.
-NEURAL_INPUT_RANGE, MSE_RANGE, FAR_SMALLER = (1e-3, 1e0), (1e-31, 1e-7), 1e-3
+NEURAL_INPUT_RANGE, MSE_RANGE, FAR_SMALLER = (1e-3, 1.0), (1e-31, 1e-7), 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class CurveJudgement:
+class Judgement:
     """Figure 5.1's criterion for one depth and width; fractions, nan where there is no such cell."""
 
     curve: Curve
@@ -43,8 +43,12 @@ class CurveJudgement:
         return f"{plural(self.curve.hidden_layers, 'hidden layer')}, {self.curve.label}"
 
 
-def judge_curve(curve: Curve) -> CurveJudgement:
-    """Figure 5.1's criterion for one depth and width. A cell without any finite repetition fails."""
+def judge(cells: Sequence[Cell]) -> list[Judgement]:
+    """The criterion for every depth and width. A cell without any finite repetition fails."""
+    return [_judge(curve) for curve in curves(cells)]
+
+
+def _judge(curve: Curve) -> Judgement:
     above = [c for c in curve.cells if c.parameters_per_point >= ABOVE]
     below = [c for c in curve.cells if c.parameters_per_point <= BELOW]
     # "not (mean <= limit)", so that a mean of nan is a failure.
@@ -57,11 +61,11 @@ def judge_curve(curve: Curve) -> CurveJudgement:
             f"{of(len(not_zero), len(above), 'cell')} at {ABOVE} or above not within 0.5 %, worst {_at(worst)}"
         )
     if not_large:
-        best = min(not_large, key=lambda c: (not math.isnan(c.mean_mce), c.mean_mce))
+        lowest = min(not_large, key=lambda c: (not math.isnan(c.mean_mce), c.mean_mce))
         failures.append(
-            f"{of(len(not_large), len(below), 'cell')} at {BELOW} or below not above 0.5 %, lowest {_at(best)}"
+            f"{of(len(not_large), len(below), 'cell')} at {BELOW} or below not above 0.5 %, lowest {_at(lowest)}"
         )
-    return CurveJudgement(
+    return Judgement(
         curve=curve,
         zero_from=_zero_from(curve),
         zero_repetitions=sum(c.zero_mce for c in above),
@@ -87,17 +91,16 @@ def _at(cell: Cell) -> str:
     return f"{mean} at parameters / N = {ratio(cell.parameters_per_point)} (N = {cell.N})"
 
 
-def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
-    """Figure 5.1 against its claim, and the judgement of every depth and width."""
-    judgements = [judge_curve(curve) for curve in curves(cells)]
+def figure_5_1(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
+    """Figure 5.1 against its claim."""
     holds, fails, undecided = ([j for j in judgements if j.verdict == v] for v in ("holds", "fails", "undecided"))
     starts = [j.zero_from for j in judgements if math.isfinite(j.zero_from)]
     above, zero = sum(j.repetitions_above for j in judgements), sum(j.zero_repetitions for j in judgements)
     floors = [j.smallest_mean_below for j in judgements if math.isfinite(j.smallest_mean_below)]
-    reach = f"; where this begins lies from {ratio(min(starts))} to {ratio(max(starts))}" if starts else ""
+    reach = f", which lies between {ratio(min(starts))} and {ratio(max(starts))}" if starts else ""
     measured = (
-        f"(a) In {of(len(starts), len(judgements), 'curve')} (depth and width) the mean MCE is at or below 0.5 % in "
-        f"every cell from some parameters / N on{reach}.",
+        f"(a) In {of(len(starts), len(judgements), 'curve')} (depth and width) the mean MCE stays at or below 0.5 % "
+        f"from some parameters / N on{reach}.",
         f"(b) With parameters / N >= {ABOVE}, {of(zero, above, 'repetition')} have MCE exactly 0.",
         f"(c) With parameters / N <= {BELOW}, the smallest mean MCE of a cell is "
         f"{percent(min(floors)) if floors else 'unknown (no such cell)'}.",
@@ -109,7 +112,7 @@ def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
         *(f"Fails, {j.name}: {'; '.join(j.failures)}." for j in fails),
         *(f"Undecided, {j.name}: no cell with parameters / N {' nor '.join(j.missing)}." for j in undecided),
     )
-    finding = Finding(
+    return Finding(
         claim="The training error is about zero as soon as (about) the number of parameters exceeds N.",
         measured=measured,
         criterion=f"For every depth and width: mean MCE <= 0.5 % in all cells with parameters / N >= {ABOVE}, "
@@ -117,7 +120,6 @@ def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
         status=overall(len(holds), len(fails), len(undecided)),
         because=because,
     )
-    return finding, judgements
 
 
 def is_plottable(row: Row) -> bool:
@@ -129,19 +131,15 @@ def figure_5_2(cells: Sequence[Cell]) -> Finding:
     """Figure 5.2 against its claim; a non-finite repetition does not satisfy it."""
     rows = [row for cell in cells for row in cell.rows]
     kept = [row for row in rows if is_plottable(row)]
-    n, (low_input, high_input), (low_mse, high_mse) = len(rows), NEURAL_INPUT_RANGE, MSE_RANGE
-    small_input = sum(r.min_abs_neural_input < low_input for r in kept)
-    large_mse = sum(r.mse > high_mse for r in kept)
-    met = sum(r.mse <= high_mse and r.min_abs_neural_input >= low_input for r in kept)
+    n, smallest, largest = len(rows), NEURAL_INPUT_RANGE[0], MSE_RANGE[1]
+    small_input = sum(r.min_abs_neural_input < smallest for r in kept)
+    large_mse = sum(r.mse > largest for r in kept)
+    met = sum(r.mse <= largest and r.min_abs_neural_input >= smallest for r in kept)
     far = sum(r.mse < FAR_SMALLER * r.min_abs_neural_input for r in kept)
     measured = (
-        f"Smallest neural input min |w . x|: {_range([r.min_abs_neural_input for r in kept])}; below 1e-3 in "
-        f"{of(small_input, n, 'repetition')}, of these exactly 0 in {sum(r.min_abs_neural_input == 0 for r in kept)}; "
-        f"above 1 in {sum(r.min_abs_neural_input > high_input for r in kept)}.",
-        f"Final MSE: {_range([r.mse for r in kept])}; above 1e-7 in {of(large_mse, n, 'repetition')}, "
-        f"below 1e-31 in {sum(r.mse < low_mse for r in kept)}, of these exactly 0 in {sum(r.mse == 0 for r in kept)}.",
-        f"Far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
-        *non_finite_sentence(cells, len(rows) - len(kept)),
+        f"Smallest neural input min |w . x|: {_range([r.min_abs_neural_input for r in kept])}; final MSE: "
+        f"{_range([r.mse for r in kept])}; far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
+        *non_finite_sentence(cells, n - len(kept)),
     )
     because = (
         f"Agrees in {of(met, n, 'repetition')}; {small_input} have min |w . x| < 1e-3, {large_mse} have MSE > 1e-7, "

@@ -1,23 +1,24 @@
-"""Tables."""
+"""Tables of Figures 5.1 and 5.2."""
 
 import math
 import statistics
 from collections.abc import Sequence
 
-from mnnjax.report.common.tables import _MCE, _MEANS_NOTE, _NON_FINITE, _SHAPE, SIZES, Column, Table, Value, _shape
-from mnnjax.report.common.training_rows import Cell, Row
-from mnnjax.report.paper_figures.claims import CurveJudgement, is_plottable
+from mnnjax.report.common.rows import Cell
+from mnnjax.report.common.tables import MCE, MEANS_NOTE, NON_FINITE, SHAPE, SIZES, Column, Table, mce, shape
+from mnnjax.report.paper_figures.claims import Judgement, is_plottable
+from mnnjax.study.workdir.results_table import Value
 from mnnjax.wording import integer, percent, ratio, scientific
 
 
 def figure_5_1(cells: Sequence[Cell]) -> Table:
-    """One row a cell: what Figure 5.1 draws."""
-    rows = ((*_shape(c), c.mean_mce, c.std_mce, c.zero_mce, c.worst_mce, c.non_finite) for c in cells)
-    return Table((*_SHAPE, *_MCE, _NON_FINITE), tuple(rows), _MEANS_NOTE)
+    """One row per cell: what Figure 5.1 draws."""
+    rows = tuple((*shape(c), *mce(c), c.non_finite) for c in cells)
+    return Table((*SHAPE, *MCE, NON_FINITE), rows, MEANS_NOTE)
 
 
-def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
-    """One row a depth and width: the numbers that decide whether Figure 5.1's claim holds."""
+def figure_5_1_criterion(judgements: Sequence[Judgement]) -> Table:
+    """One row per depth and width: the numbers that decide whether Figure 5.1's claim holds."""
     columns = (
         Column("hidden_layers", "hidden layers", integer),
         *SIZES[:2],
@@ -39,7 +40,7 @@ def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
 
 
 def figure_5_2(cells: Sequence[Cell]) -> Table:
-    """One row a cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
+    """One row per cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
     spread = ("min", "median", "max")
     columns = (
         *SIZES,
@@ -52,13 +53,15 @@ def figure_5_2(cells: Sequence[Cell]) -> Table:
         Column("mse_below_1e-31", "MSE below 1e-31", integer),
         Column("mse_zero", "MSE exactly 0", integer),
         Column("non_differentiable", "verdict non_differentiable", integer),
-        _NON_FINITE,
+        NON_FINITE,
     )
-    return Table(columns, tuple(map(_figure_5_2_row, cells)), "Non-finite repetitions enter no other count.")
+    return Table(
+        columns, tuple(map(_figure_5_2_row, cells)), "Non-finite repetitions are excluded from the other counts."
+    )
 
 
 def _figure_5_2_row(cell: Cell) -> tuple[Value, ...]:
-    kept: list[Row] = [row for row in cell.rows if is_plottable(row)]
+    kept = [row for row in cell.rows if is_plottable(row)]
     inputs = [row.min_abs_neural_input for row in kept]
     losses = [row.mse for row in kept]
     return (

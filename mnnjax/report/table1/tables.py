@@ -3,40 +3,24 @@ points."""
 
 import collections
 import dataclasses
-import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
-from mnnjax.config import Problem, Study
-from mnnjax.report.common.grouping import grouped
-from mnnjax.report.common.settings import inputs_name
-from mnnjax.report.common.tables import Column, Table, Value
-from mnnjax.report.common.training_rows import Cell, Row
-from mnnjax.report.common.training_rows import cells as gather_cells
-from mnnjax.report.common.volume_rows import VolumeRow
-from mnnjax.study.workdir.results_table import TOO_LARGE
+from mnnjax.config import Problem
+from mnnjax.report.common.rows import Cell
+from mnnjax.report.common.tables import Column, Table, table_of
+from mnnjax.report.table1.analysis import (
+    PAPER,
+    PaperRow,
+    data_name,
+    held_out,
+    is_of_the_paper,
+    paper_row,
+    residuals,
+    verdict,
+)
+from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import integer, percent, points, ratio, scientific
-
-
-@dataclasses.dataclass(frozen=True)
-class PaperRow:
-    """A row of the paper's Table 1, as printed there; the MCE is a fraction."""
-
-    data: str
-    mce: float
-    d0: int
-    d1: int
-    N: int
-    parameters_per_point: float
-
-
-MNIST = PaperRow("MNIST", 0.0, 784, 89, 70_000, 0.999)
-CIFAR = PaperRow("CIFAR-10", 0.0, 3072, 16, 50_000, 0.983)
-IMAGENET = PaperRow("ImageNet 64x64", 0.001, 12_288, 105, 1_280_000, 1.008)
-PAPER = (MNIST, CIFAR, IMAGENET)
-
-_OF_THE_PAPER = {"mnist": MNIST, "cifar10": CIFAR, "imagenet64": IMAGENET}
-_STAND_INS = {"patches32": CIFAR, "patches64": IMAGENET}
 
 _VERDICT_WORDS = {
     "suboptimal_dlm": "suboptimal local minimum", "non_differentiable": "non-differentiable point",
@@ -44,37 +28,8 @@ _VERDICT_WORDS = {
 }  # fmt: skip
 
 
-def paper_row(problem: Problem, cell: Cell) -> PaperRow | None:
-    """The paper's row that the cell stands beside: of the same data, or of the data whose shape it has."""
-    images = _OF_THE_PAPER | _STAND_INS
-    if problem.is_image:
-        return images.get(problem.inputs)
-    # ImageNet's N is beyond most machines, so its width alone counts.
-    return next((row for row in PAPER if row.d0 == cell.d0 and (row.N == cell.N or row is IMAGENET)), None)
-
-
-def is_of_the_paper(problem: Problem) -> bool:
-    """Whether the points and their labels are those of a row of the paper, and no stand-in."""
-    return problem.inputs in _OF_THE_PAPER and problem.labels == "classes"
-
-
-def data_name(problem: Problem) -> str:
-    """'MNIST'; 'patches 32x32x3 with random labels'."""
-    if problem.labels == "classes":
-        return inputs_name(problem)
-    return f"{inputs_name(problem)} with {'random labels' if problem.labels == 'random' else 'labels of a teacher'}"
-
-
-def without_a_row(study: Study, rows: Iterable[Row | VolumeRow]) -> str | None:
-    """The first part with this figure and with rows, none of which has the data or the shape of a row of the paper."""
-    by_part = grouped((row for row in rows if isinstance(row, Row)), lambda row: row.study)
-    parts = [part for part in study.parts if part.figure == "table1" and part.name in by_part]
-    apart = (p.name for p in parts if not any(paper_row(p.problem, cell) for cell in gather_cells(by_part[p.name])))
-    return next(apart, None)
-
-
 def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
-    """One row a cell with the paper's row beside it; whole: then the paper's table."""
+    """One row per cell with the paper's row beside it; whole: followed by the paper's table."""
     columns = (
         Column("data", "ours", str, "data", style="words"),
         Column("paper_data", "paper", str, "data", style="words paper"),
@@ -95,32 +50,29 @@ def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
         Column("parameters", "ours", integer, "parameters"),
         Column("parameters_per_point", "ours / N", ratio, "parameters"),
         Column("paper_parameters_per_point", "paper / N", ratio, "parameters", style="paper"),
+        Column("claim", "claim"),
         Column("repetitions", "", None),
         Column("non_finite", "non-finite", integer if any(c.non_finite for c in cells) else None, "repetitions"),
     )
-    beside = [paper_row(problem, cell) for cell in cells]
     stand_in = not is_of_the_paper(problem)
-    rows = [_ours(problem, cell) | _theirs(row, stand_in) for cell, row in zip(cells, beside, strict=True)]
+    rows = [
+        _ours(problem, cell) | _theirs(paper_row(problem, cell), stand_in) | {"claim": verdict(problem, cell)}
+        for cell in cells
+    ]
     rows += [_theirs(row, False) for row in PAPER] if whole else []
     note = (
-        "Mean, best and worst are over the finite repetitions; is 0 in: how many of all. The paper gives one MCE a "
-        "data set. "
-        "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1), ours count the "
+        "Non-finite repetitions are excluded from mean, best and worst. The paper gives one MCE per data set. "
+        "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1); ours count the "
         "parameters that were trained, on the d0 directions that whitening kept."
     )
     if whole:
-        note += " No row of the paper's has the data or the shape of ours: below, its whole table."
-    return _table(columns, rows, note)
+        note += " No row of the paper has our data or shape; its whole table is below ours."
+    return table_of(columns, rows, note)
 
 
 def _hidden_layers(cells: Sequence[Cell]) -> Column:
-    """On the page only where there is more than the one layer of the paper's rows."""
+    """On the page only where it is not 1 throughout, as in the paper."""
     return Column("hidden_layers", "hidden layers", integer if any(c.hidden_layers > 1 for c in cells) else None)
-
-
-def _table(columns: Sequence[Column], rows: Iterable[Mapping[str, Value]], note: str) -> Table:
-    """Of rows that name their values by the columns' keys; a value that a row lacks is an empty field."""
-    return Table(tuple(columns), tuple(tuple(row.get(column.key) for column in columns) for row in rows), note)
 
 
 def _ours(problem: Problem, cell: Cell) -> dict[str, Value]:
@@ -151,26 +103,10 @@ def _theirs(row: PaperRow | None, stand_in: bool) -> dict[str, Value]:
     return values | {"paper_data": f"stand-in for {row.data}"} if stand_in else values
 
 
-def residuals(cells: Sequence[Cell]) -> list[float]:
-    """The first-order residuals of the finite repetitions that have one."""
-    return [r.first_order_residual for c in cells for r in c.finite if math.isfinite(r.first_order_residual)]
-
-
-def held_out(cells: Sequence[Cell]) -> list[Row]:
-    """The finite repetitions that were tried on held-out points."""
-    return [r for c in cells for r in c.finite if r.held_out_N and math.isfinite(r.held_out_mce)]
-
-
-def held_out_points(row: Row) -> int:
-    """How many held-out points a repetition was tried on."""
-    assert row.held_out_N is not None
-    return row.held_out_N
-
-
 def end(problem: Problem, cells: Sequence[Cell]) -> Table:
-    """One row a cell: what is known of the points that training reached."""
+    """One row per cell: what is known of the points that training reached."""
     found = sorted({row.verdict for cell in cells for row in cell.rows})
-    # An older study has no residuals, and not every study holds points out.
+    # Columns without a number are in the file only.
     residual = scientific if residuals(cells) else None
     share, number = (percent, integer) if held_out(cells) else (None, None)
     columns = (
@@ -206,24 +142,20 @@ def end(problem: Problem, cells: Sequence[Cell]) -> Table:
             "a small value alone proves no minimum."
         )
     note += " Medians and means are over the finite repetitions, std with n - 1."
-    rows = [_ours(problem, c) | _end(c) | {name: _count(c, name) for name in found} for c in cells]
-    return _table(columns, rows, note)
-
-
-def _count(cell: Cell, verdict: str) -> int:
-    return sum(row.verdict == verdict for row in cell.rows)
+    rows = [_ours(problem, c) | _end(c) | {name: c.count(name) for name in found} for c in cells]
+    return table_of(columns, rows, note)
 
 
 def _end(cell: Cell) -> dict[str, Value]:
     """Verdicts in words, residuals, held-out MCE."""
-    values: dict[str, Value] = {"verdicts": verdict_words(cell)}
+    values: dict[str, Value] = {"verdicts": _verdict_words(cell)}
     if sizes := residuals([cell]):
         values |= {
             "median_first_order_residual": statistics.median(sizes),
             "max_first_order_residual": max(sizes),
         }
     if rows := held_out([cell]):
-        mce, N = [row.held_out_mce for row in rows], held_out_points(rows[0])
+        mce, N = [row.held_out_mce for row in rows], rows[0].held_out_N or 0
         values |= {
             "mean_held_out_mce": statistics.fmean(mce),
             "std_held_out_mce": statistics.stdev(mce) if len(mce) > 1 else None,
@@ -236,7 +168,7 @@ def _end(cell: Cell) -> dict[str, Value]:
     return values
 
 
-def verdict_words(cell: Cell) -> str:
+def _verdict_words(cell: Cell) -> str:
     """'global minimum 3, not converged 1'; without a count where every repetition was too large for a certificate."""
     counts = collections.Counter(row.verdict for row in cell.rows)
     if set(counts) == {TOO_LARGE}:

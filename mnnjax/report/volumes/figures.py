@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from mnnjax import theory
 from mnnjax.report.common.figure_style import DASHED, GREY, Picture, apart, draw, grid_of_panels, legend_above, look
-from mnnjax.report.common.volume_rows import NAMES, Measure, VolumeCell, VolumeCurve
-from mnnjax.report.volumes.claims import THEOREMS, log_line, log_lines
+from mnnjax.report.common.rows import NAMES, Cell, Curve, Measure
+from mnnjax.report.volumes.analysis import THEOREMS, log_line, log_lines
 from mnnjax.wording import plural, significant
 
 TITLES = {
@@ -73,7 +73,7 @@ def kind_of(measure: Measure | None) -> Kind:
     return "down" if math.isfinite(measure.high) else "unknown"
 
 
-def volumes(curves: Sequence[VolumeCurve], redrawn: bool) -> tuple[Picture, ...]:
+def volumes(curves: Sequence[Curve], redrawn: bool) -> tuple[Picture, ...]:
     """The picture of a volume study, if there is anything to draw; `redrawn`: a row is the mean over X and y, not one
     data set."""
     marks = {quantity: _marks(curves, quantity) for quantity in NAMES}
@@ -98,7 +98,7 @@ def volumes(curves: Sequence[VolumeCurve], redrawn: bool) -> tuple[Picture, ...]
     return (picture,)
 
 
-def volume_panels(curves: Sequence[VolumeCurve]) -> Figure:
+def volume_panels(curves: Sequence[Curve]) -> Figure:
     """One panel a quantity that was measured."""
     marks = {quantity: _marks(curves, quantity) for quantity in NAMES}
     shown = [quantity for quantity in NAMES if _is_drawn(marks[quantity])]
@@ -112,7 +112,7 @@ def volume_panels(curves: Sequence[VolumeCurve]) -> Figure:
     return figure
 
 
-def _marks(curves: Sequence[VolumeCurve], quantity: str) -> list[list[Mark]]:
+def _marks(curves: Sequence[Curve], quantity: str) -> list[list[Mark]]:
     """For each curve, the marks of its data sets: side by side around their N."""
     sizes = sorted({cell.N for curve in curves for cell in curve.cells})
     result = []
@@ -122,7 +122,8 @@ def _marks(curves: Sequence[VolumeCurve], quantity: str) -> list[list[Mark]]:
             left, width = _slot(sizes, cell.N, index, len(curves))
             for k, row in enumerate(cell.rows):
                 measure = row.measured.get(quantity)
-                if measure or (quantity == "ratio" and row.has_unknown_ratio):
+                # Neither end of a ratio may be known though both volumes are.
+                if measure or (quantity == "ratio" and {"suboptimal", "global_minima"} <= set(row.measured)):
                     marks.append(Mark(kind_of(measure), left + width * (k + 0.5) / len(cell.rows), measure))
         result.append(marks)
     return result
@@ -143,7 +144,7 @@ def _is_drawn(marks: Sequence[Sequence[Mark]]) -> bool:
     return any(mark.kind in ("point", *ARROWS) for some in marks for mark in some)
 
 
-def _panel(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Sequence[Sequence[Mark]]) -> None:
+def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[Sequence[Mark]]) -> None:
     sizes = sorted({cell.N for curve in curves for cell in curve.cells})
     panel.set_yscale("log")
     _limits(panel, curves, quantity, [mark for some in marks for mark in some])
@@ -178,7 +179,7 @@ def _panel(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Seq
     panel.set_xlabel("N (training points)")
 
 
-def _limits(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Sequence[Mark]) -> None:
+def _limits(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[Mark]) -> None:
     drawn = [mark for mark in marks if mark.kind in ("point", *ARROWS)]
     values = [mark.y for mark in drawn]
     values += [value for curve in curves for value in _theorem(curve, quantity)]
@@ -194,7 +195,7 @@ def _limits(panel: Axes, curves: Sequence[VolumeCurve], quantity: str, marks: Se
     panel.set_ylim(low / 10 ** (below * decades), high * 10 ** (above * decades))
 
 
-def _theorem(curve: VolumeCurve, quantity: str) -> list[float]:
+def _theorem(curve: Curve, quantity: str) -> list[float]:
     """The dashed line at the curve's cells; empty where there is none."""
     lines = log_lines(curve.cells) if quantity in THEOREMS else None
     # Floats end at e^-745.
@@ -217,7 +218,7 @@ def _xy(marks: Sequence[Mark]) -> tuple[list[float], list[float]]:
     return [mark.x for mark in marks], [mark.y for mark in marks]
 
 
-def _legend(curves: Sequence[VolumeCurve], kinds: set[str], dashed: bool) -> list[Line2D]:
+def _legend(curves: Sequence[Curve], kinds: set[str], dashed: bool) -> list[Line2D]:
     looks = [look(index) for index in range(len(curves))]
     handles = [
         Line2D([], [], color=color, marker=marker, label=curve.label)
@@ -248,8 +249,8 @@ def _arrow_sentences(marks: dict[str, list[list[Mark]]]) -> list[str]:
     return sentences
 
 
-def _line_sentences(curves: Sequence[VolumeCurve], shown: set[str]) -> list[str]:
-    cells: list[VolumeCell] = [cell for curve in curves for cell in curve.cells]
+def _line_sentences(curves: Sequence[Curve], shown: set[str]) -> list[str]:
+    cells: list[Cell] = [cell for curve in curves for cell in curve.cells]
     row = cells[0].rows[0]
     largest = max(cells, key=lambda cell: cell.N)
     if not shown & set(THEOREMS):
@@ -264,8 +265,8 @@ def _line_sentences(curves: Sequence[VolumeCurve], shown: set[str]) -> list[str]
         sentences = [f"Theorems 6 and 10 have no line at eps = 0 ({gamma})."]
     else:
         sentences = ["Theorems 6 and 10 have no line at d0 = 1."]
-    if "global_minima" in shown and largest.inputs >= 2:
-        log = theory.log_volume_global(largest.N, largest.inputs)
+    if "global_minima" in shown and largest.rows[0].coordinates >= 2:
+        log = theory.log_volume_global(largest.N, largest.rows[0].coordinates)
         sentences.append(
             f"Theorem 9's expression for V(G), exp(-2 N log N), leading order as well, lies far below what is drawn: "
             f"e^({significant(log)}) at N = {largest.N}."

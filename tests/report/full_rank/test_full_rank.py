@@ -6,21 +6,22 @@ import math
 import numpy as np
 import pytest
 
-from mnnjax.report.common.volume_rows import volume_cells
-from mnnjax.report.full_rank import analysis as full_rank
+from mnnjax.report.common.rows import cells as gather_cells
+from mnnjax.report.full_rank import claims
 from mnnjax.report.full_rank import figures as full_rank_figures
+from mnnjax.report.full_rank.analysis import judge
 from tests.report.volumes_by_hand import RANKS, drawn, parsed, rank_row, rank_rows
 
 
 def rank_finding(tmp_path, rows, part=RANKS):
-    cells = volume_cells(parsed(tmp_path / "parsed", part, rows))
-    return full_rank.finding(cells, full_rank.judge(cells))
+    cells = gather_cells(parsed(tmp_path / "parsed", part, rows))
+    return claims.finding(cells, judge(cells))
 
 
 def test_heat_maps_hold_the_probabilities(tmp_path):
     rows = rank_rows()
     del rows[-1]  # d1 = 40, N = 20
-    cells = volume_cells(parsed(tmp_path / "parsed", RANKS, rows))
+    cells = gather_cells(parsed(tmp_path / "parsed", RANKS, rows))
     figure = full_rank_figures.rank_panels(RANKS, cells)
     maps = [panel for panel in figure.axes if panel.collections and panel.get_ylabel() == "d1 (hidden units)"]
     rank, global_minima = (np.ma.filled(panel.collections[0].get_array(), math.nan) for panel in maps)
@@ -76,5 +77,5 @@ def test_more_rows_than_columns_have_no_full_rank(tmp_path):
 
 def test_a_constant_input_is_one_more_column_a_unit(tmp_path):
     part = dataclasses.replace(RANKS, problem=dataclasses.replace(RANKS.problem, constant_input=True))
-    (cell,) = volume_cells(parsed(tmp_path / "w", part, [rank_row(part, 5, 10, 900)]))
+    (cell,) = gather_cells(parsed(tmp_path / "w", part, [rank_row(part, 5, 10, 900)]))
     assert cell.columns_per_point == 2.5
