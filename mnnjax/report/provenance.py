@@ -9,7 +9,7 @@ import datetime
 import itertools
 from collections.abc import Mapping, Sequence
 
-from mnnjax.report.common.tables import Column, Table
+from mnnjax.report.common.tables import Column, Table, table_of
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
@@ -183,8 +183,7 @@ def table(invocations: Sequence[Invocation]) -> Table:
         if any(len(i.ends) > 1 for i in invocations)
         else "",
     ]
-    rows = tuple(tuple(getattr(i, column.key) for column in columns) for i in invocations)
-    return Table(columns, rows, " ".join(filter(None, notes)))
+    return table_of(columns, invocations, " ".join(filter(None, notes)))
 
 
 def total(invocations: Sequence[Invocation]) -> str:

@@ -26,6 +26,8 @@ class Column:
     """How the page writes a value; None: the column is in the file only."""
     group: str = ""
     """Heading that neighbouring columns share, above their own."""
+    of: Callable[[Any], Value] | None = None
+    """The value of what a row is about; by default its attribute `key`."""
     count: str = ""
     """Key of the column whose value the page writes behind that of this one, as in count_text."""
     count_text: str = " ({})"
@@ -85,23 +87,26 @@ def _text(column: Column, row: Mapping[str, Any]) -> str:
     return text if count is None else text + column.count_text.format(integer(count))
 
 
-def table_of(columns: Sequence[Column], rows: Iterable[Mapping[str, Value]], note: str) -> Table:
-    """A table of rows that name their values by the columns' keys; a value that a row lacks is an empty field."""
-    return Table(tuple(columns), tuple(tuple(row.get(column.key) for column in columns) for row in rows), note)
+def table_of(columns: Iterable[Column], subjects: Iterable[Any], note: str) -> Table:
+    """A table with one row per subject, by the columns' `of`."""
+    columns = tuple(columns)
+    rows = (tuple(c.of(subject) if c.of else getattr(subject, c.key) for c in columns) for subject in subjects)
+    return Table(columns, tuple(rows), note)
 
 
 SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
+REPETITIONS = Column("repetitions", "repetitions", integer, of=lambda cell: len(cell.rows))
 SHAPE = (
     Column("hidden_layers", "hidden layers", integer),
     *SIZES,
     Column("parameters", "parameters", integer),
     Column("parameters_per_point", "parameters / N", ratio),
-    Column("repetitions", "repetitions", integer),
+    REPETITIONS,
 )
 MCE = (
     Column("mean_mce", "mean MCE", percent),
     Column("std_mce", "std of MCE", percent),
-    Column("zero_mce_repetitions", "with MCE 0", integer),
+    Column("zero_mce_repetitions", "with MCE 0", integer, of=lambda cell: cell.zero_mce),
     Column("worst_mce", "worst MCE", percent),
 )
 NON_FINITE = Column("non_finite", "non-finite", integer)
@@ -111,47 +116,36 @@ MEANS_NOTE = (
 )
 
 
-def shape(cell: Cell) -> tuple[Value, ...]:
-    """The values of SHAPE."""
-    sizes = (cell.hidden_layers, cell.d0, cell.d1, cell.N)
-    return (*sizes, cell.parameters, cell.parameters_per_point, len(cell.rows))
-
-
-def mce(cell: Cell) -> tuple[Value, ...]:
-    """The values of MCE."""
-    return (cell.mean_mce, cell.std_mce, cell.zero_mce, cell.worst_mce)
+def verdict_columns(cells: Sequence[Cell]) -> list[Column]:
+    """How many repetitions ended in each verdict that occurs."""
+    found = sorted({row.verdict for cell in cells for row in cell.rows})
+    return [Column(v, v.replace("_", " "), integer, of=lambda cell, v=v: cell.count(v)) for v in found]
 
 
 def verdicts(cells: Sequence[Cell]) -> Table:
-    """One row per cell: how many repetitions ended in each verdict that occurs."""
-    found = sorted({row.verdict for cell in cells for row in cell.rows})
-    columns = [Column(name, name.replace("_", " "), integer) for name in found]
-    rows = ((*shape(cell), *map(cell.count, found)) for cell in cells)
+    """One row per cell: the verdicts of its repetitions."""
     note = "What certificates prove of the points that training reached; not converged: nothing could be proven."
-    if TOO_LARGE in found:
+    if any(cell.count(TOO_LARGE) for cell in cells):
         note += " Not certified: too large for a certificate."
-    return Table((*SHAPE, *columns), tuple(rows), note)
+    return table_of((*SHAPE, *verdict_columns(cells)), cells, note)
 
 
 def plain(cells: Sequence[Cell]) -> Table:
     """One row per cell, for a training study that is no figure of the paper."""
+
+    def median(name: str) -> Callable[[Cell], float]:
+        def of(cell: Cell) -> float:
+            finite = [value for row in cell.finite if math.isfinite(value := getattr(row, name))]
+            return statistics.median(finite) if finite else math.nan
+
+        return of
+
     columns = (
-        *SHAPE, *MCE, Column("median_mse", "median MSE", scientific),
-        Column("median_min_abs_neural_input", "median min |w . x|", scientific), NON_FINITE,
+        *SHAPE, *MCE, Column("median_mse", "median MSE", scientific, of=median("mse")),
+        Column("median_min_abs_neural_input", "median min |w . x|", scientific, of=median("min_abs_neural_input")),
+        NON_FINITE,
     )  # fmt: skip
-    rows = (
-        (
-            *shape(c), *mce(c), _median([r.mse for r in c.finite]),
-            _median([r.min_abs_neural_input for r in c.finite]), c.non_finite,
-        )
-        for c in cells
-    )  # fmt: skip
-    return Table(columns, tuple(rows), MEANS_NOTE)
-
-
-def _median(values: list[float]) -> float:
-    finite = [v for v in values if math.isfinite(v)]
-    return statistics.median(finite) if finite else math.nan
+    return table_of(columns, cells, MEANS_NOTE)
 
 
 def data_sets(cells: Sequence[Cell]) -> Table:
@@ -159,37 +153,30 @@ def data_sets(cells: Sequence[Cell]) -> Table:
     rows = [row for cell in cells for row in cell.rows]
     columns = (
         *SIZES, Column("method", "method"), Column("data_seed", "data seed"),
-        *measured_columns([row.measured for row in rows]),
+        *measured_columns(rows, lambda row, quantity: row.measured.get(quantity)),
     )  # fmt: skip
-    values = [
-        {column.key: getattr(row, column.key) for column in columns[:5]} | measured_values(row.measured) for row in rows
-    ]
-    return table_of(columns, values, "low, high: 95 % interval. A dash: not measured, or V(G) had no hit.")
+    return table_of(columns, rows, "low, high: 95 % interval. A dash: not measured, or V(G) had no hit.")
 
 
-def measure_columns(key: str, name: str, counted: bool = True, exact: bool = False) -> list[Column]:
-    """Of an estimate and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
-    columns = [Column(key, "exact" if exact else "estimate", significant, name)]
-    columns += [Column(f"{key}_{end}", end, None if exact else significant, name) for end in ("low", "high")]
-    return columns + [Column(f"{key}_{end}", end, integer, name) for end in ("hits", "draws") if counted]
+def measure_columns(
+    key: str, name: str, of: Callable[[Any], Measure | None], counted: bool = True, exact: bool = False
+) -> list[Column]:
+    """Of a measure and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
+
+    def end(attribute: str) -> Callable[[Any], Value]:
+        return lambda subject: getattr(of(subject), attribute, None)
+
+    columns = [Column(key, "exact" if exact else "estimate", significant, name, end("estimate"))]
+    columns += [Column(f"{key}_{e}", e, None if exact else significant, name, end(e)) for e in ("low", "high")]
+    return columns + [Column(f"{key}_{e}", e, integer, name, end(e)) for e in ("hits", "draws") if counted]
 
 
-def measured_columns(rows: Sequence[Mapping[str, Measure | None]]) -> list[Column]:
-    """Of the quantities that were measured in any of the rows."""
+def measured_columns(subjects: Sequence[Any], of: Callable[[Any, str], Measure | None]) -> list[Column]:
+    """Of the quantities of which any of the subjects has a measure, of(subject, quantity)."""
     columns = []
     for quantity, name in NAMES.items():
-        measures = [measure for row in rows if (measure := row.get(quantity))]
+        measures = [measure for subject in subjects if (measure := of(subject, quantity))]
         if measures:
-            counted = any(m.draws is not None for m in measures)
-            columns += measure_columns(quantity, name, counted, exact=all(m.low == m.high for m in measures))
+            counted, exact = any(m.draws is not None for m in measures), all(m.low == m.high for m in measures)
+            columns += measure_columns(quantity, name, lambda subject, q=quantity: of(subject, q), counted, exact)
     return columns
-
-
-def measured_values(row: Mapping[str, Measure | None]) -> dict[str, Value]:
-    """The values of measured_columns, by key."""
-    values: dict[str, Value] = {}
-    for key, measure in row.items():
-        if measure:
-            ends = {f"{key}_{end}": getattr(measure, end) for end in ("low", "high", "hits", "draws")}
-            values |= {key: measure.estimate} | ends
-    return values

@@ -20,12 +20,12 @@ class Judgement:
     """Figure 5.1's criterion for one depth and width; fractions, nan where there is no such cell."""
 
     curve: Curve
-    zero_from: float
+    zero_from_parameters_per_point: float
     """The smallest parameters / N at and above which every cell has mean MCE <= 0.5 %."""
-    zero_repetitions: int
+    zero_mce_repetitions_above: int
     repetitions_above: int
-    worst_mean_above: float
-    smallest_mean_below: float
+    worst_mean_mce_above: float
+    smallest_mean_mce_below: float
     failures: tuple[str, ...]
     missing: tuple[str, ...]
     """Sides (parameters / N >= 1.5, <= 0.7) that have no cell."""
@@ -67,11 +67,11 @@ def _judge(curve: Curve) -> Judgement:
         )
     return Judgement(
         curve=curve,
-        zero_from=_zero_from(curve),
-        zero_repetitions=sum(c.zero_mce for c in above),
+        zero_from_parameters_per_point=_zero_from(curve),
+        zero_mce_repetitions_above=sum(c.zero_mce for c in above),
         repetitions_above=sum(len(c.rows) for c in above),
-        worst_mean_above=max((c.mean_mce for c in above if c.finite), default=math.nan),
-        smallest_mean_below=min((c.mean_mce for c in below if c.finite), default=math.nan),
+        worst_mean_mce_above=max((c.mean_mce for c in above if c.finite), default=math.nan),
+        smallest_mean_mce_below=min((c.mean_mce for c in below if c.finite), default=math.nan),
         failures=tuple(failures),
         missing=tuple(s for s, side in ((f">= {ABOVE}", above), (f"<= {BELOW}", below)) if not side),
     )
@@ -94,9 +94,9 @@ def _at(cell: Cell) -> str:
 def figure_5_1(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
     """Figure 5.1 against its claim."""
     holds, fails, undecided = ([j for j in judgements if j.verdict == v] for v in ("holds", "fails", "undecided"))
-    starts = [j.zero_from for j in judgements if math.isfinite(j.zero_from)]
-    above, zero = sum(j.repetitions_above for j in judgements), sum(j.zero_repetitions for j in judgements)
-    floors = [j.smallest_mean_below for j in judgements if math.isfinite(j.smallest_mean_below)]
+    starts = [s for j in judgements if math.isfinite(s := j.zero_from_parameters_per_point)]
+    above, zero = sum(j.repetitions_above for j in judgements), sum(j.zero_mce_repetitions_above for j in judgements)
+    floors = [mean for j in judgements if math.isfinite(mean := j.smallest_mean_mce_below)]
     reach = f", which lies between {ratio(min(starts))} and {ratio(max(starts))}" if starts else ""
     measured = (
         f"(a) In {of(len(starts), len(judgements), 'curve')} (depth and width) the mean MCE stays at or below 0.5 % "

@@ -2,50 +2,44 @@
 
 from collections.abc import Sequence
 
-from mnnjax.report.common.rows import NAMES, Curve
-from mnnjax.report.common.tables import SIZES, Column, Table, measured_columns, measured_values, table_of
+from mnnjax.report.common.rows import NAMES, Cell, Curve
+from mnnjax.report.common.tables import SIZES, Column, Table, measured_columns, table_of
 from mnnjax.report.volumes.analysis import Fit
-from mnnjax.study.workdir.results_table import Value
 from mnnjax.wording import integer, ratio, significant
 
 
 def cells(curves: Sequence[Curve]) -> Table:
     """One row per cell: what the picture of volumes draws, over the data sets."""
-    shown = [(curve.label, cell, {q: cell.pooled(q) for q in NAMES}) for curve in curves for cell in curve.cells]
+    labels = {(cell.d0, cell.d1, cell.N): curve.label for curve in curves for cell in curve.cells}
+    shown = [cell for curve in curves for cell in curve.cells]
     columns = (
-        Column("curve", "curve"), *SIZES, Column("columns_per_point", "columns of A o X / N", ratio),
-        Column("data_sets", "data sets", integer), *measured_columns([pooled for *_, pooled in shown]),
+        Column("curve", "curve", of=lambda cell: labels[cell.d0, cell.d1, cell.N]), *SIZES,
+        Column("columns_per_point", "columns of A o X / N", ratio),
+        Column("data_sets", "data sets", integer, of=lambda cell: len(cell.rows)), *measured_columns(shown, Cell.pooled),
     )  # fmt: skip
-    rows = [
-        {
-            "curve": label, "d0": cell.d0, "d1": cell.d1, "N": cell.N, "columns_per_point": cell.columns_per_point,
-            "data_sets": len(cell.rows),
-        } | measured_values(pooled)
-        for label, cell, pooled in shown
-    ]  # fmt: skip
     counted = " hits and draws are summed." if any(column.key.endswith("_draws") for column in columns) else ""
     note = (
         "Means over the data sets; low and high are the smallest and the largest end of their 95 % intervals;"
         f"{counted} A dash: not measured, or no mean since a data set has no estimate."
     )
-    return table_of(columns, rows, note)
+    return table_of(columns, shown, note)
 
 
 def exponents(fits: Sequence[Fit]) -> Table:
     """One row per fit of volumes against N^(3/4) (d0 d1)^(1/4)."""
     columns = (
-        Column("quantity", "quantity"),
-        Column("curve", "curve"),
-        Column("N_from", "N from", integer),
-        Column("N_to", "to", integer),
-        Column("cells", "cells", integer),
-        Column("cells_left_out", "left out", integer),
-        Column("data_sets", "data sets", integer),
+        Column("quantity", "quantity", of=lambda fit: NAMES[fit.quantity]),
+        Column("curve", "curve", of=lambda fit: fit.curve.label),
+        Column("N_from", "N from", integer, of=lambda fit: min((cell.N for cell in fit.cells), default=None)),
+        Column("N_to", "to", integer, of=lambda fit: max((cell.N for cell in fit.cells), default=None)),
+        Column("cells", "cells", integer, of=lambda fit: len(fit.cells)),
+        Column("cells_left_out", "left out", integer, of=lambda fit: len(fit.left_out)),
+        Column("data_sets", "data sets", integer, of=lambda fit: fit.points),
         Column("exponent", "estimate", significant, "exponent"),
-        Column("exponent_low", "low", significant, "exponent"),
-        Column("exponent_high", "high", significant, "exponent"),
-        Column("gamma_smallest", "smallest", significant, "gamma_eps"),
-        Column("gamma_largest", "largest", significant, "gamma_eps"),
+        Column("exponent_low", "low", significant, "exponent", lambda fit: fit.low),
+        Column("exponent_high", "high", significant, "exponent", lambda fit: fit.high),
+        Column("gamma_smallest", "smallest", significant, "gamma_eps", lambda fit: min(fit.gammas, default=None)),
+        Column("gamma_largest", "largest", significant, "gamma_eps", lambda fit: max(fit.gammas, default=None)),
         Column("verdict", "claim"),
     )
     note = (
@@ -56,13 +50,4 @@ def exponents(fits: Sequence[Fit]) -> Table:
         "5 at the sizes of the fit: leading order, no bound. "
         "Not judged: d0 d1 < N, and the candidates, about which the theorems say nothing."
     )
-    return Table(columns, tuple(map(_exponent, fits)), note)
-
-
-def _exponent(fit: Fit) -> tuple[Value, ...]:
-    sizes = [cell.N for cell in fit.cells]
-    gammas = (min(fit.gammas), max(fit.gammas)) if fit.gammas else (None, None)
-    return (
-        NAMES[fit.quantity], fit.curve.label, min(sizes, default=None), max(sizes, default=None), len(sizes),
-        len(fit.left_out), fit.points, fit.exponent, fit.low, fit.high, *gammas, fit.verdict,
-    )  # fmt: skip
+    return table_of(columns, fits, note)
