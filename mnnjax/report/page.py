@@ -88,7 +88,7 @@ def render(title: str, folders: Sequence[Folder]) -> str:
         folders=folders,
         sections=_sections(folders),
         runs=RUNS,
-        invocations=provenance.table(provenance.condensed(_invocations(folders))),
+        invocations=provenance.table(_invocations(folders)),
     )
 
 

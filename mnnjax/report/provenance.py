@@ -3,10 +3,8 @@
 This is the one part of the report that depends on more than results.
 """
 
-import collections
 import dataclasses
 import datetime
-import itertools
 from collections.abc import Mapping, Sequence
 
 from mnnjax.report.common.tables import Column, Table, table_of
@@ -16,14 +14,12 @@ from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import duration, integer, plural
 
 FINISHED, STOPPED, LOST, OPEN = "finished", "stopped", "lost", "no end in the log"
-# With more invocations than this, the page joins those of one command on one machine.
-MOST_ROWS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Invocation:
-    """One call of `mnnjax run` in one folder, from its start to its last event; or several of one command on one
-    machine, one after the other. None: not in the log, whose line with the start may be lost."""
+    """One call of `mnnjax run` in one folder, from its start to its last event. None: not in the log, whose line with
+    the start may be lost."""
 
     folder: str
     """The work folder's name."""
@@ -47,15 +43,9 @@ class Invocation:
     """These, and the ones that ended meanwhile."""
     cells: int | None
     """Cells of the study."""
-    ends: tuple[str, ...]
-    """How each ended: FINISHED; STOPPED by a stop request; LOST, with no end in the log; OPEN, the same of a folder's
-    last invocation, which may still be running."""
-
-    @property
-    def ended(self) -> str:
-        """'finished'; 'stopped 80, lost 19, finished 1' of several."""
-        counts = collections.Counter(self.ends)
-        return self.ends[0] if len(self.ends) == 1 else ", ".join(f"{how} {n}" for how, n in counts.items())
+    ended: str
+    """FINISHED; STOPPED by a stop request; LOST, with no end in the log; OPEN, the same of a folder's last invocation,
+    which may still be running."""
 
 
 def invocations(path: AnyPath) -> list[Invocation]:
@@ -103,7 +93,7 @@ def _invocation(folder: str, shard: str | None, events: Sequence[Mapping], is_la
         seconds=max(0, round((last - first).total_seconds())),
         finished_before=before,
         finished_after=None if before is None else before + done,
-        ends=(end,),
+        ended=end,
     )
 
 
@@ -131,27 +121,6 @@ def _utc(text: str) -> str:
     return _time(text).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def condensed(invocations: Sequence[Invocation]) -> list[Invocation]:
-    """The same in fewer rows where there are many: a preemptible machine can be taken away a hundred times."""
-    if len(invocations) <= MOST_ROWS:
-        return list(invocations)
-    return [_joined(list(alike)) for _, alike in itertools.groupby(invocations, key=_setting)]
-
-
-def _setting(i: Invocation) -> tuple:
-    return (i.folder, i.shard, i.command, i.mnnjax, i.python, i.jax, i.jaxlib, i.machine, i.seed)
-
-
-def _joined(alike: Sequence[Invocation]) -> Invocation:
-    return dataclasses.replace(
-        alike[0],
-        seconds=sum(i.seconds for i in alike),
-        finished_after=alike[-1].finished_after,
-        cells=alike[-1].cells,
-        ends=tuple(end for i in alike for end in i.ends),
-    )
-
-
 def table(invocations: Sequence[Invocation]) -> Table:
     """One row per invocation."""
     several = len({(i.folder, i.shard) for i in invocations}) > 1
@@ -173,15 +142,12 @@ def table(invocations: Sequence[Invocation]) -> Table:
         Column("jax", "jax"),
         Column("jaxlib", "", None),
     )
-    ends = {end for i in invocations for end in i.ends}
+    ends = {i.ended for i in invocations}
     notes = [
         "Ran: from the start to the last event in the log.",
         "Lost: killed, or ended by an error; the log has no end." if LOST in ends else "",
         "No end in the log: lost, or still running." if OPEN in ends else "",
         "A dash: not in the log." if any(i.machine is None for i in invocations) else "",
-        "With counts: several invocations of one command on one machine; runs.csv has one row for each."
-        if any(len(i.ends) > 1 for i in invocations)
-        else "",
     ]
     return table_of(columns, invocations, " ".join(filter(None, notes)))
 

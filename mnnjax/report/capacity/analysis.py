@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import scipy.stats
@@ -15,6 +16,7 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
+from mnnjax.report.common.findings import ABOVE
 from mnnjax.report.common.rows import Cell, Curve, Row, cells, curves, grouped, rows_of
 
 GLOBAL = "global_minimum"
@@ -37,6 +39,12 @@ class Group:
         """From d0 d1 / N to parameters / N."""
         d0, d1 = self.curve.widths
         return self.curve.parameters / (d0 * d1)
+
+    @property
+    def verdict(self) -> Literal["holds", "fails", "undecided"]:
+        """Of Figure 5.1's claim: by where the interval of the threshold lies."""
+        low, high = (self.parameters_per_weight * end for end in (self.rise.threshold.low, self.rise.threshold.high))
+        return "holds" if high <= ABOVE else "fails" if low > ABOVE else "undecided"
 
     @property
     def size(self) -> float:

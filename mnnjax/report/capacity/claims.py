@@ -12,8 +12,7 @@ from mnnjax.wording import EMPTY, integer, of, plural, significant
 
 def finding(groups: Sequence[Group]) -> Finding:
     """Where the threshold lies, and what the optimizers share."""
-    limits = [[end * g.parameters_per_weight for end in (g.rise.threshold.low, g.rise.threshold.high)] for g in groups]
-    met, failed = sum(high <= ABOVE for _, high in limits), sum(low > ABOVE for low, _ in limits)
+    status, numbers = overall((group.verdict for group in groups), "curve")
     measured = [_threshold_sentence(name, group) for name, group in by_name(groups).items()]
     measured += [*_paired_sentences(groups), *_few_weights_sentence(groups), *_dependence_sentence(groups)]
     return Finding(
@@ -24,11 +23,8 @@ def finding(groups: Sequence[Group]) -> Finding:
         criterion="An optimizer and d agree with Figure 5.1 when the 95 % interval of the threshold, at which half of "
         f"the seeds end in a certified global minimum, lies at or below parameters / N = {ABOVE}; they do not when it "
         "lies above, and cannot be judged otherwise.",
-        status=overall(met, failed, len(groups) - met - failed),
-        because=(
-            f"Of {plural(len(groups), 'curve')} (optimizer and d), {met} agree with Figure 5.1, {failed} do not, "
-            f"{len(groups) - met - failed} cannot be judged.",
-        ),
+        status=status,
+        because=(numbers,),
         whose="Question",
     )
 

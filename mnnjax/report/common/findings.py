@@ -1,11 +1,12 @@
 """A claim, what was measured, and whether they agree."""
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from mnnjax.report.common.rows import Cell
-from mnnjax.wording import of
+from mnnjax.wording import of, plural
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
 
@@ -28,11 +29,16 @@ class Finding:
     """What stands beside the claim."""
 
 
-def overall(met: int, failed: int, undecided: int) -> Status:
-    """The status of a claim from how many of its cases meet the criterion, fail it, or cannot be judged."""
-    if met:
-        return "agrees in part" if failed or undecided else "agrees"
-    return "does not agree" if failed else "cannot be judged"
+def overall(verdicts: Iterable[str], cases: str) -> tuple[Status, str]:
+    """The status of a claim from the verdicts of its cases ("holds", "fails", "undecided"), and a sentence of their
+    numbers; cases: what they are."""
+    counts = collections.Counter(verdicts)
+    holds, fails, undecided = (counts[verdict] for verdict in ("holds", "fails", "undecided"))
+    total = plural(holds + fails + undecided, cases)
+    sentence = f"Of {total}, {holds} meet the criterion, {fails} do not, {undecided} cannot be judged."
+    if holds:
+        return "agrees in part" if fails or undecided else "agrees", sentence
+    return "does not agree" if fails else "cannot be judged", sentence
 
 
 def non_finite_sentence(cells: Sequence[Cell], count: int | None = None) -> tuple[str, ...]:

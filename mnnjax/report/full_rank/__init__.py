@@ -7,7 +7,6 @@ from mnnjax.report.common.rows import Row, cells, rows_of
 from mnnjax.report.common.section import Section
 from mnnjax.report.common.tables import data_sets
 from mnnjax.report.full_rank import claims, figures, tables
-from mnnjax.report.full_rank.analysis import judge
 
 _TITLE = "How often a random region has rank N"
 
@@ -15,7 +14,7 @@ _TITLE = "How often a random region has rank N"
 def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
     """The section of a part with this figure; without a claim where no rank was measured."""
     shown = cells(rows_of(part, rows))
-    judgements = judge(shown)
+    judgements = claims.judge(shown)
     if not judgements:
         return Section(_TITLE, (("", "Every data set", data_sets(shown)),))
     return Section(

@@ -1,22 +1,89 @@
-"""The later work's claim (arXiv 2305.19510) against what was measured."""
+"""The probability that a random region's Jacobian has rank N, against the later work's claim (arXiv 2305.19510)."""
 
+import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from mnnjax.report.common.findings import Finding, overall
-from mnnjax.report.common.rows import Cell
-from mnnjax.report.full_rank.analysis import HIGH, Judgement, against_columns, from_which
+from mnnjax.report.common.rows import Cell, Measure, grouped
 from mnnjax.wording import of, plural, ratio, significant
+
+# "With high probability", and up to how many columns "a little more than N" reaches: this times N log(N / 0.05).
+HIGH, LITTLE = 0.95, 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """The criterion for one input width and number of points."""
+
+    d0: int
+    N: int
+    limit: float
+    """2 log(N / 0.05), in columns / N."""
+    start: float
+    """The smallest columns / N from which on every cell has an estimate of at least 0.95; nan where there is none."""
+    surely: float
+    """The same, with the whole interval at 0.95 or above."""
+    furthest: float
+    """The largest columns / N of a cell, and the estimate there."""
+    last: float
+    verdict: Literal["holds", "fails", "undecided"]
+
+
+def full_rank_measure(cell: Cell) -> Measure | None:
+    """P(rank(A o X) = N): one minus the volume of the other regions."""
+    deficient = cell.pooled("rank_deficient")
+    if deficient is None or not deficient.is_known:
+        return None
+    hits = None if deficient.hits is None or deficient.draws is None else deficient.draws - deficient.hits
+    return Measure(1 - deficient.estimate, 1 - deficient.high, 1 - deficient.low, hits, deficient.draws)
+
+
+def judge(cells: Sequence[Cell]) -> list[Judgement]:
+    """The criterion for every d0 and N, from the cells by rising d1."""
+    groups = grouped(sorted(cells, key=lambda cell: (cell.d0, cell.N, cell.d1)), lambda cell: (cell.d0, cell.N))
+    pairs = {sizes: _against_columns(group) for sizes, group in groups.items()}
+    return [_judge(*sizes, measured) for sizes, measured in pairs.items() if measured]
+
+
+def _against_columns(cells: Sequence[Cell]) -> list[tuple[float, Measure]]:
+    """(columns / N, P(rank = N)) of those that have it."""
+    return [(cell.columns_per_point, measure) for cell in cells if (measure := full_rank_measure(cell))]
+
+
+def _judge(d0: int, N: int, measured: Sequence[tuple[float, Measure]]) -> Judgement:
+    limit = LITTLE * math.log(N / (1 - HIGH))
+    surely = _from_which([(x, m.low) for x, m in measured])
+    fails = any(x >= limit and m.high < HIGH for x, m in measured)
+    return Judgement(
+        d0=d0,
+        N=N,
+        limit=limit,
+        start=_from_which([(x, m.estimate) for x, m in measured]),
+        surely=surely,
+        furthest=measured[-1][0],
+        last=measured[-1][1].estimate,
+        verdict="fails" if fails else "holds" if surely <= limit else "undecided",
+    )
+
+
+def _from_which(values: Sequence[tuple[float, float]]) -> float:
+    """The smallest x from which on every p of the pairs (x, p) is at least 0.95; nan where there is none."""
+    falling = sorted(values, key=lambda pair: (-pair[0], pair[1]))
+    kept = list(itertools.takewhile(lambda pair: pair[1] >= HIGH, falling))
+    return kept[-1][0] if kept else math.nan
 
 
 def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
     """The later work's claim against what was measured."""
-    pairs = against_columns(cells)
+    pairs = _against_columns(cells)
     few = [measure for x, measure in pairs if x < 1]
     impossible = [measure for measure in few if not measure.estimate <= 0]
-    start = from_which([(x, measure.estimate) for x, measure in pairs])
+    start = _from_which([(x, measure.estimate) for x, measure in pairs])
     unsure = sum(measure.low < HIGH <= measure.high for x, measure in pairs if x >= 1)
-    holds, fails, undecided = ([j for j in judgements if j.verdict == v] for v in ("holds", "fails", "undecided"))
+    status, numbers = overall((judgement.verdict for judgement in judgements), "case")
     beyond = sum(x >= start for x, _ in pairs)
     largest = significant(max((measure.estimate for measure in few), default=math.nan))
     measured = [
@@ -30,14 +97,9 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         f"open whether P(rank = N) is {HIGH}.",
         *_global_sentence(cells),
     ]
-    because = [
-        f"Of {plural(len(judgements), 'pair')} (d0, N), {len(holds)} meet the criterion, {len(fails)} fail, "
-        f"{len(undecided)} cannot be judged."
-    ]
+    because = [numbers]
     if impossible:
         because.append(f"In {plural(len(impossible), 'cell')} with fewer columns than points P is not 0: impossible.")
-    because += [f"Fails, {_at(j)}." for j in fails]
-    because += [f"Undecided, {_at(j)}." for j in undecided]
     return Finding(
         claim="A random region's Jacobian A o X has rank N with high probability once d0 d1 exceeds N by a little "
         "(mild overparameterization), for d0 = 1 once d1 exceeds N log N up to constants.",
@@ -47,16 +109,9 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         f"of a unit, the constant one included). It fails where a cell with at least that many columns has P below "
         f"{HIGH} with its whole interval, and cannot be judged otherwise. With fewer columns than points P must be "
         "exactly 0.",
-        status="does not agree" if impossible else overall(len(holds), len(fails), len(undecided)),
+        status="does not agree" if impossible else status,
         because=tuple(because),
         whose="Later work's claim",
-    )
-
-
-def _at(j: Judgement) -> str:
-    return (
-        f"d0 = {j.d0}, N = {j.N}: P = {significant(j.last)} at the most columns / N, {ratio(j.furthest)}; "
-        f"2 log(N / 0.05) = {ratio(j.limit)}"
     )
 
 
@@ -64,7 +119,7 @@ def _global_sentence(cells: Sequence[Cell]) -> tuple[str, ...]:
     known = [(c.columns_per_point, c.mean("global_minima")) for c in cells if not math.isnan(c.mean("global_minima"))]
     if not known:
         return ()
-    start = from_which(known)
+    start = _from_which(known)
     zero = max((x for x, p in known if p == 0), default=None)
     return (
         f"A random region holds a global minimum with a probability from {significant(min(p for _, p in known))} to "

@@ -16,7 +16,7 @@ from mnnjax.config import Study
 from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks, thinned
 from mnnjax.report.common.rows import Cell, Measure
 from mnnjax.report.common.settings import signs
-from mnnjax.report.full_rank.analysis import full_rank_measure
+from mnnjax.report.full_rank.claims import full_rank_measure
 from mnnjax.wording import plural
 
 _COLORS = "viridis"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mnnjax.report.common.rows import Cell
 from mnnjax.report.common.tables import SIZES, Column, Table, measure_columns, table_of
-from mnnjax.report.full_rank.analysis import Judgement, full_rank_measure
+from mnnjax.report.full_rank.claims import Judgement, full_rank_measure
 from mnnjax.wording import integer, ratio, significant
 
 

@@ -6,13 +6,12 @@ from mnnjax.config import Study
 from mnnjax.report.common.rows import Row, cells, rows_of
 from mnnjax.report.common.section import Section
 from mnnjax.report.table1 import claims, tables
-from mnnjax.report.table1.analysis import first_without_paper_row
 
 
 def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
     """The section of a part with this figure; the first one without a row of the paper shows the paper's table."""
     shown = cells(rows_of(part, rows))
-    whole = part.name == first_without_paper_row(study, rows)
+    whole = part.name == claims.first_without_paper_row(study, rows)
     return Section(
         title="Table 1. Error with as many parameters as points",
         finding=claims.finding(part.problem, shown),

@@ -1,7 +1,6 @@
 """Table 1: our cells beside the paper's rows, and where training ended: certificates, first-order residual, held-out
 points."""
 
-import collections
 import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 from mnnjax.config import Problem
 from mnnjax.report.common.rows import Cell
 from mnnjax.report.common.tables import REPETITIONS, SIZES, Column, Table, table_of, verdict_columns
-from mnnjax.report.table1.analysis import (
+from mnnjax.report.table1.claims import (
     PAPER,
     PaperRow,
     data_name,
@@ -22,11 +21,6 @@ from mnnjax.report.table1.analysis import (
 )
 from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import integer, percent, points, ratio, scientific
-
-_VERDICT_WORDS = {
-    "suboptimal_dlm": "suboptimal local minimum", "non_differentiable": "non-differentiable point",
-    "non_finite": "non-finite", TOO_LARGE: "not certified (size)",
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +67,7 @@ def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
     return table_of(columns, lines, note)
 
 
-def _ours(
-    key: str, heading: str, show=str, group: str = "", of: Callable[[Cell], Value] | None = None, **more
-) -> Column:
+def _ours(key: str, heading: str, show: Any = str, group: str = "", of: Any = None, **more) -> Column:
     value = of or (lambda cell: getattr(cell, key))
     return Column(key, heading, show, group, lambda line: value(line.cell) if line.cell else None, **more)
 
@@ -105,8 +97,7 @@ def end(problem: Problem, cells: Sequence[Cell]) -> Table:
         Column("parameters", "", None),
         Column("parameters_per_point", "", None),
         REPETITIONS,
-        Column("verdicts", "verdicts", of=_verdict_words, style="words"),
-        *(dataclasses.replace(column, show=None) for column in verdict_columns(cells)),
+        *verdict_columns(cells),
         Column("median_first_order_residual", "median", residual, "|(A o X) e| / N", _residual(statistics.median)),
         Column("max_first_order_residual", "max", residual, "|(A o X) e| / N", _residual(max)),
         Column("mean_mce", "mean", percent, "training MCE"),
@@ -124,7 +115,7 @@ def end(problem: Problem, cells: Sequence[Cell]) -> Table:
         "Verdicts: what certificates prove of the points that training reached; not converged: nothing could be proven."
     )
     if any(cell.count(TOO_LARGE) for cell in cells):
-        note += " Not certified (size): N and the number of parameters are too large for a certificate."
+        note += " Not certified: N and the number of parameters are too large for a certificate."
     if residual:
         note += (
             " |(A o X) e| / N, the first-order residual: zero at every differentiable local minimum (Lemma 2); "
@@ -153,12 +144,3 @@ def _held_out(summary: Callable[[Any], float], least: int = 1, counted: bool = F
 
 def _held_out_points(cell: Cell) -> int | None:
     return next((row.held_out_N for row in held_out([cell])), None)
-
-
-def _verdict_words(cell: Cell) -> str:
-    """'global minimum 3, not converged 1'; without a count where every repetition was too large for a certificate."""
-    counts = collections.Counter(row.verdict for row in cell.rows)
-    if set(counts) == {TOO_LARGE}:
-        return _VERDICT_WORDS[TOO_LARGE]
-    named = ((_VERDICT_WORDS.get(name, name.replace("_", " ")), count) for name, count in sorted(counts.items()))
-    return ", ".join(f"{name} {integer(count)}" for name, count in named)

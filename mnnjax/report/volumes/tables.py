@@ -15,7 +15,8 @@ def cells(curves: Sequence[Curve]) -> Table:
     columns = (
         Column("curve", "curve", of=lambda cell: labels[cell.d0, cell.d1, cell.N]), *SIZES,
         Column("columns_per_point", "columns of A o X / N", ratio),
-        Column("data_sets", "data sets", integer, of=lambda cell: len(cell.rows)), *measured_columns(shown, Cell.pooled),
+        Column("data_sets", "data sets", integer, of=lambda cell: len(cell.rows)),
+        *measured_columns(shown, Cell.pooled),
     )  # fmt: skip
     counted = " hits and draws are summed." if any(column.key.endswith("_draws") for column in columns) else ""
     note = (
