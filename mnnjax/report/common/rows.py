@@ -38,7 +38,7 @@ class Measure(Estimate):
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One repetition of one cell, with names and meanings of results_table.py: of training, or with `method` of
-    measuring volumes. Numbers that the file lacks are nan."""
+    measuring volumes. An MCE is a fraction. Numbers that the file lacks are nan."""
 
     study: str
     hidden_layers: int
@@ -82,8 +82,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """All repetitions of one problem shape, at least one. Numbers about the MCE are fractions, over the finite
-    repetitions only, and nan where there is none."""
+    """All repetitions of one problem shape, at least one."""
 
     hidden_layers: int
     d0: int
@@ -118,29 +117,32 @@ class Cell:
 
     @functools.cached_property
     def mce(self) -> tuple[float, ...]:
-        """Of every finite repetition."""
+        """Of every finite repetition; fractions."""
         return tuple(row.mce for row in self.finite)
 
     @property
     def mean_mce(self) -> float:
+        """Over the finite repetitions, a fraction; nan where there is none."""
         return statistics.fmean(self.mce) if self.mce else math.nan
 
     @property
     def std_mce(self) -> float:
-        """Sample standard deviation (n - 1); nan with fewer than two finite repetitions."""
+        """Sample standard deviation (n - 1) of fractions; nan with fewer than two finite repetitions."""
         return statistics.stdev(self.mce) if len(self.mce) > 1 else math.nan
 
     @property
     def best_mce(self) -> float:
+        """The smallest, a fraction; nan where no repetition is finite."""
         return min(self.mce, default=math.nan)
 
     @property
     def worst_mce(self) -> float:
+        """The largest, a fraction; nan where no repetition is finite."""
         return max(self.mce, default=math.nan)
 
     @property
     def zero_mce(self) -> int:
-        """The number of repetitions without a single misclassified point."""
+        """The number of repetitions whose MCE is the fraction 0."""
         return self.mce.count(0)
 
     def count(self, verdict: str) -> int:
@@ -186,6 +188,7 @@ class Curve:
 
     @property
     def hidden_layers(self) -> int:
+        """Of its first cell."""
         return self.cells[0].hidden_layers
 
     @property
@@ -195,6 +198,7 @@ class Curve:
 
     @property
     def parameters(self) -> int:
+        """Of its first cell."""
         return self.cells[0].parameters
 
 

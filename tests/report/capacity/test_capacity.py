@@ -143,7 +143,7 @@ def test_page(tmp_path, few_resamples):
     assert separated["threshold"] == "nan"
     assert "With d0 d1 < N, where Lemma 2's equations" in page
     assert "0 of 80 seeds end in a certified global minimum (none is expected)" in page
-    assert "Of 4 curves (optimizer and d), 3 agree with Figure 5.1, 1 do not, 0 cannot be judged." in page
+    assert "Of 4 curves, 3 meet the criterion, 1 do not, 0 cannot be judged." in page
     assert "Compared with the others in the section capacity." in page
 
 

@@ -9,13 +9,16 @@ import pytest
 from mnnjax.report.common.rows import cells as gather_cells
 from mnnjax.report.full_rank import claims
 from mnnjax.report.full_rank import figures as full_rank_figures
-from mnnjax.report.full_rank.analysis import judge
 from tests.report.volumes_by_hand import RANKS, drawn, parsed, rank_row, rank_rows
+
+
+def rank_judgements(tmp_path, rows, part=RANKS):
+    return claims.judge(gather_cells(parsed(tmp_path / "judged", part, rows)))
 
 
 def rank_finding(tmp_path, rows, part=RANKS):
     cells = gather_cells(parsed(tmp_path / "parsed", part, rows))
-    return claims.finding(cells, judge(cells))
+    return claims.finding(cells, claims.judge(cells))
 
 
 def test_heat_maps_hold_the_probabilities(tmp_path):
@@ -46,7 +49,9 @@ def test_full_rank_agrees(tmp_path):
     finding = rank_finding(tmp_path, rank_rows(d40N10=1000, d40N20=1000))
     # 16 and 8 columns a point; 2 log(N / 0.05) is 10.6 and 12.0.
     assert finding.status == "agrees in part"
-    assert any("Undecided, d0 = 4, N = 10: P = 1 at the most columns / N, 16.000" in s for s in finding.because)
+    small, large = rank_judgements(tmp_path, rank_rows(d40N10=1000, d40N20=1000))
+    assert (small.N, small.verdict, small.furthest, small.last) == (10, "undecided", 16.0, 1.0)
+    assert (large.N, large.verdict, large.surely) == (20, "holds", 8.0)
     assert "P(rank = N) is at least 0.95 in all 2 cells with columns / N >= 8.000." in finding.measured
     assert "With fewer columns than points, the largest P(rank = N) of 2 cells is 0." in finding.measured
     part = dataclasses.replace(RANKS, problem=dataclasses.replace(RANKS.problem, N=(20,)))
@@ -58,7 +63,8 @@ def test_full_rank_fails_or_stays_open(tmp_path):
     rows = [row for row in rank_rows(d40N10=700) if row["N"] == 10]
     finding = rank_finding(tmp_path / "fails", rows)
     assert finding.status == "does not agree"
-    assert any("Fails, d0 = 4, N = 10: P = 0.7" in sentence for sentence in finding.because)
+    (judgement,) = rank_judgements(tmp_path / "fails", rows)
+    assert (judgement.verdict, judgement.last) == ("fails", pytest.approx(0.7))
     assert rank_finding(tmp_path / "open", [row for row in rows if row["d1"] < 40]).status == "cannot be judged"
     # An interval that straddles 0.95 decides nothing.
     straddling = [rank_row(RANKS, 40, 10, 19, draws=20)]
