@@ -7,8 +7,8 @@ Reproduces: no figure of the paper; Figure 5.1 asks when the error vanishes, thi
 Expect:     Levenberg-Marquardt: none of 480 with d^2/N <= 1.03; half of the repetitions at d^2/N = 1.09 to 1.16
             (d = 10), 1.092 (1.085 to 1.099; d = 15), 1.074 (1.068 to 1.079; d = 20) and 1.05 to 1.08
             (d = 30), 29 or 30 of 30 from 1.10 on at d = 20 and 30. Four repetitions at d = 30 have an MSE of zero to
-            rounding and no certificate. Adam: MCE 0 in nearly all (d >= 20: 837 of 840 with d^2/N >= 1), but its MSE is not at a minimum yet: 22 of 1920
-            certified, all at d^2/N >= 1.7. (results/capacity)
+            rounding and no certificate. Adam: MCE 0 in nearly all (d >= 20: 837 of 840 with d^2/N >= 1), but its MSE is
+            not at a minimum yet: 22 of 1920 certified, all at d^2/N >= 1.7. (results/capacity)
 Time:       23 minutes on two cores of an AMD EPYC. --small: 15 seconds.
 """
 
