@@ -124,7 +124,9 @@ def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
 
 def _folder(path: AnyPath, planned: int | None) -> Folder:
     study, rows = Workdir(path).study(), read_rows(Workdir(path).results)
-    unfinished = planned is not None and len(rows) < planned
+    progress, unfinished = plural(len(rows), "repetition"), False
+    if planned is not None and len(rows) < planned:
+        progress, unfinished = f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished", True
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
     missing = [name for name, count in counts.items() if not count]
     strangers = len(rows) - sum(counts.values())
@@ -134,9 +136,7 @@ def _folder(path: AnyPath, planned: int | None) -> Folder:
     return Folder(
         name=storage.resolve(path).name,
         studies=tuple(counts),
-        progress=f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished"
-        if planned is not None and unfinished
-        else plural(len(rows), "repetition"),
+        progress=progress,
         unfinished=unfinished,
         remarks=tuple(remarks),
         sections=tuple(

@@ -5,10 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mnnjax.report.basins.analysis import NO_ERROR, Outcome, by_shape, shape_label
-from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, look
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, look
 from mnnjax.wording import plural
 
 _SIDES = (
@@ -57,11 +56,8 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
         panel.set_xlabel(f"exact volume {symbol}")
         panel.set_ylabel(f"share of runs: {name}")
     _ends(panels["ends"], groups)
-    handles = [
-        Line2D([], [], color=color, marker=marker, linestyle="none", label=shape_label(shape))
-        for shape, (color, marker) in zip(groups, map(look, range(len(groups))), strict=True)
-    ]
-    legend_above(figure, [*handles, Line2D([], [], color=GREY, **DASHED, label="frequency = volume")])
+    handles = [line(shape_label(shape), *look(index), linestyle="none") for index, shape in enumerate(groups)]
+    legend_above(figure, [*handles, line("frequency = volume", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 

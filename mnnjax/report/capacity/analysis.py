@@ -17,7 +17,7 @@ from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
 from mnnjax.report.common.findings import ABOVE
-from mnnjax.report.common.rows import Cell, Curve, Row, cells, curves, grouped, rows_of
+from mnnjax.report.common.rows import Cell, Curve, Row, cells, grouped, network_curves, rows_of
 
 GLOBAL = "global_minimum"
 # A root mean square residual of so many units of rounding, at labels of size 1, is zero to rounding.
@@ -98,7 +98,7 @@ def gather(study: Study, rows: Sequence[Row]) -> list[Group]:
     """The groups of all parts with this figure that have rows, in the order (part, d0, d1)."""
     groups = []
     for part in (part for part in study.parts if part.figure == "capacity"):
-        for curve in curves(cells(rows_of(part, rows))):
+        for curve in network_curves(cells(rows_of(part, rows))):
             # Curves are by rising N.
             rising = [(per_point(cell), solved(cell)) for cell in reversed(curve.cells)]
             x, found = zip(*rising, strict=True)

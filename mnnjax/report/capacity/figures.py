@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from mnnjax.report.capacity.analysis import Group, by_name, per_point, solved
 from mnnjax.report.capacity.logistic_fit import Interval
-from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look
+from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, line, look
 
 _DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
 
@@ -55,19 +55,13 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
         panel.set_ylim(-0.04, 1.04)
     figure.supxlabel("d0 d1 / N", fontsize=15)
     figure.supylabel("fraction of seeds in a global minimum", fontsize=15)
-    handles = [
-        Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=labels[widths])
-        for widths, (color, marker) in looks.items()
-    ]
+    handles = [line(labels[widths], *looks[widths], markeredgecolor="white") for widths in looks]
     legend_above(figure, [*handles, *_references()])
     return figure
 
 
 def _references() -> list[Line2D]:
-    return [
-        Line2D([], [], color=GREY, **DASHED, label="parameters = N"),
-        Line2D([], [], color=GREY, **_DOTTED, label="d0 d1 = N"),
-    ]
+    return [line("parameters = N", **DASHED), line("d0 d1 = N", **_DOTTED)]
 
 
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
@@ -95,7 +89,7 @@ def threshold_panel(groups: Sequence[Group]) -> Figure:
     named, handles = by_name(groups), []
     for index, (name, with_name) in enumerate(named.items()):
         color, marker = look(index)
-        handles.append(Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=name))
+        handles.append(line(name, color, marker, markeredgecolor="white"))
         # Shifted sideways, so that optimizers do not hide each other.
         shift = 1 + 0.03 * (index - (len(named) - 1) / 2)
         for group in with_name:

@@ -4,11 +4,14 @@ import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from mnnjax.wording import integer
@@ -93,6 +96,11 @@ def apart(values: Sequence[float], least: float) -> list[float]:
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the curve with this number."""
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+
+
+def line(label: str, color: str = GREY, marker: str | Path = "", **style: Any) -> Line2D:
+    """A legend's entry."""
+    return Line2D([], [], color=color, marker=marker, label=label, **style)
 
 
 def log_ticks(panels: Sequence[Axes], low: float, high: float) -> None:

@@ -262,16 +262,17 @@ def cells(rows: Iterable[Row]) -> list[Cell]:
     return [Cell(*shape, tuple(group)) for shape, group in sorted(grouped(rows, lambda row: row.shape).items())]
 
 
-def curves(
-    cells: Iterable[Cell], key: Callable[[Cell], Any] | None = None, label: Callable[[Any], str] | None = None
-) -> list[Curve]:
-    """Cells gathered by a key, in its order, and labelled by it; by default by (hidden layers, d0, d1)."""
-    key, label = key or (lambda cell: (cell.hidden_layers, cell.d0, cell.d1)), label or _network_label
+def curves(cells: Iterable[Cell], key: Callable[[Cell], Any], label: Callable[[Any], str]) -> list[Curve]:
+    """Cells gathered by a key, in its order, and labelled by it."""
     groups = grouped(sorted(cells, key=lambda cell: cell.N), key)
     return [Curve(label(value), tuple(group)) for value, group in sorted(groups.items())]
 
 
-def _network_label(shape: tuple[int, int, int]) -> str:
-    """'d = 20', or 'd0 = 20, d1 = 5'."""
-    _, d0, d1 = shape
-    return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
+def network_curves(cells: Iterable[Cell]) -> list[Curve]:
+    """Cells gathered by network shape: 'd = 20', or 'd0 = 20, d1 = 5', first those of one hidden layer."""
+
+    def label(shape: tuple[int, int, int]) -> str:
+        _, d0, d1 = shape
+        return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
+
+    return curves(cells, lambda cell: (cell.hidden_layers, cell.d0, cell.d1), label)

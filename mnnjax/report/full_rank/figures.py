@@ -10,10 +10,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mnnjax.config import Study
-from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks, thinned
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    GREY,
+    MARKERS,
+    Picture,
+    draw,
+    legend_above,
+    line,
+    log_ticks,
+    thinned,
+)
 from mnnjax.report.common.rows import Cell, Measure
 from mnnjax.report.common.settings import signs
 from mnnjax.report.full_rank.claims import full_rank_measure
@@ -77,11 +86,8 @@ def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
         figure.colorbar(_heat_map(left, group, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
         right.set_title(title + where)
         _against_columns(right, group, measure_of, looks)
-    handles = [
-        Line2D([], [], color=color, marker=marker, markeredgecolor="white", linewidth=1.2, label=f"N = {N}")
-        for N, (color, marker) in looks.items()
-    ]
-    legend_above(figure, [*thinned(handles), Line2D([], [], color=GREY, **DASHED, label="columns = N")])
+    handles = [line(f"N = {N}", *looks[N], markeredgecolor="white", linewidth=1.2) for N in sizes]
+    legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 

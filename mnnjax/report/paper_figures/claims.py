@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.report.common.findings import ABOVE, Finding, non_finite_sentence, overall
-from mnnjax.report.common.rows import Cell, Curve, Row, curves
+from mnnjax.report.common.rows import Cell, Curve, Row, network_curves
 from mnnjax.wording import of, percent, ratio, scientific
 
 # Figure 5.1: "about zero", and how far from parameters = N a cell must lie to decide anything.
@@ -32,7 +32,7 @@ class Judgement:
 
 def judge(cells: Sequence[Cell]) -> list[Judgement]:
     """The criterion for every depth and width. A cell without any finite repetition fails."""
-    return [_judge(curve) for curve in curves(cells)]
+    return [_judge(curve) for curve in network_curves(cells)]
 
 
 def _judge(curve: Curve) -> Judgement:

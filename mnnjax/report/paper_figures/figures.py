@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.report.common.figure_style import (
@@ -18,11 +17,12 @@ from mnnjax.report.common.figure_style import (
     draw,
     grid_of_panels,
     legend_above,
+    line,
     log_ticks,
     look,
     thinned,
 )
-from mnnjax.report.common.rows import Cell, Curve, Row, curves, grouped
+from mnnjax.report.common.rows import Cell, Curve, Row, grouped, network_curves
 from mnnjax.report.paper_figures.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
 from mnnjax.wording import of, plural
 
@@ -35,7 +35,7 @@ _SIDES = (
 
 def figure_5_1(cells: Sequence[Cell]) -> tuple[Picture, Picture]:
     """Mean MCE against N, and against parameters / N: one panel per depth, one line per width."""
-    by_depth = grouped(curves(cells), lambda curve: curve.hidden_layers)
+    by_depth = grouped(network_curves(cells), lambda curve: curve.hidden_layers)
     unseen = sum(not cell.finite for cell in cells)
     left_out = f" Not drawn: {plural(unseen, 'cell')} without a finite repetition." if unseen else ""
     dashed = "Dashed: the number of parameters equals N"
@@ -90,7 +90,7 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
     _error_axes(panels, all_curves, scaled)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
-    shown = [*(handles[w] for w in widths), Line2D([], [], color=GREY, **DASHED, label="parameters = N")]
+    shown = [*(handles[w] for w in widths), line("parameters = N", **DASHED)]
     legend_above(figure, shown)
     return figure
 
@@ -105,8 +105,10 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
     # Against parameters / N the widths lie upon each other, and so would their bands.
     if not scaled:
         panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
-    (line,) = panel.plot(x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False)
-    return line
+    (drawn_line,) = panel.plot(
+        x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False
+    )
+    return drawn_line
 
 
 def _error_axes(panels: Sequence[Axes], all_curves: Sequence[Curve], scaled: bool) -> None:

@@ -13,7 +13,16 @@ from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mnnjax import theory
-from mnnjax.report.common.figure_style import DASHED, GREY, Picture, apart, draw, grid_of_panels, legend_above, look
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    Picture,
+    apart,
+    draw,
+    grid_of_panels,
+    legend_above,
+    line,
+    look,
+)
 from mnnjax.report.common.rows import NAMES, Curve, Measure
 from mnnjax.report.volumes.analysis import THEOREMS, log_line, log_lines
 from mnnjax.wording import plural, significant
@@ -152,8 +161,8 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
         dashes = {"marker": "_", "markersize": 13, "markeredgewidth": 2.4}
         middle = [left + width / 2 for left, width in slots]
         panel.plot(middle, means, color=color, linewidth=1.6, **dashes, gid="means")
-        line = _theorem(curve, quantity)
-        panel.plot([cell.N for cell in curve.cells][: len(line)], line, color=color, **DASHED, gid="theorem")
+        theorem = _theorem(curve, quantity)
+        panel.plot([cell.N for cell in curve.cells][: len(theorem)], theorem, color=color, **DASHED, gid="theorem")
     left, right = sizes[0] - 0.55 * _gap(sizes, sizes[0]), sizes[-1] + 0.55 * _gap(sizes, sizes[-1])
     panel.set_xlim(left, right)
     # A number of four digits takes a ninth of a panel.
@@ -197,17 +206,14 @@ def _value_ticks(panel: Axes, low: float, high: float) -> None:
 
 
 def _legend(curves: Sequence[Curve], kinds: set[str], dashed: bool) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=color, marker=marker, label=curve.label)
-        for curve, (color, marker) in zip(curves, map(look, range(len(curves))), strict=True)
-    ]
-    arrow = {"color": GREY, "linestyle": "none", "markersize": 14, "markerfacecolor": "none", "markeredgewidth": 1.4}
+    handles = [line(curve.label, *look(index)) for index, curve in enumerate(curves)]
+    arrow = {"linestyle": "none", "markersize": 14, "markerfacecolor": "none", "markeredgewidth": 1.4}
     if "down" in kinds:
-        handles.append(Line2D([], [], marker=_centred("down"), label="no hit: at most this", **arrow))
+        handles.append(line("no hit: at most this", marker=_centred("down"), **arrow))
     if "up" in kinds:
-        handles.append(Line2D([], [], marker=_centred("up"), label="at least this", **arrow))
+        handles.append(line("at least this", marker=_centred("up"), **arrow))
     if dashed:
-        handles.append(Line2D([], [], color=GREY, **DASHED, label="leading order, no bound at finite N"))
+        handles.append(line("leading order, no bound at finite N", **DASHED))
     return handles
 
 
