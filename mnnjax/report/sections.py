@@ -58,8 +58,8 @@ def section_of(study: Study, part: Study, rows: Sequence[Row]) -> Section:
 
 
 def _volume_counts(part: Study, rows: Sequence[Row]) -> list[str]:
-    each = "points drawn anew for every draw" if part.measurement.redraw else "one data set (X, y)"
-    return [f"{plural(len(rows), 'repetition')} in {plural(len(cells(rows)), 'cell')}, each of {each}."]
+    points = "points drawn anew for every draw" if part.measurement.redraw else "each of one data set (X, y)"
+    return [f"{plural(len(rows), 'repetition')} in {plural(len(cells(rows)), 'cell')}, {points}."]
 
 
 def _training_counts(rows: Sequence[Row]) -> list[str]:

@@ -27,11 +27,13 @@ def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
     no_error = sum(o.verdicts.get(NO_ERROR, 0) for o in outcomes)
     held, possible = sum(o.holds_volume for o in outcomes), sum(o.could_hold_volume for o in outcomes)
     measured = []
-    if outcomes:
+    shapes = by_shape(outcomes)
+    if len(shapes) > 1:
         measured += [
             f"{shape_label(shape)}: {_means(group)}; rank correlation {_correlation(group)}."
-            for shape, group in by_shape(outcomes).items()
+            for shape, group in shapes.items()
         ]
+    if outcomes:
         measured += [
             f"Over {plural(len(outcomes), 'data set')}: {_means(outcomes)}; rank correlation {_correlation(outcomes)}.",
             *_ratio(outcomes),

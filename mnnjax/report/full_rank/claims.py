@@ -94,7 +94,7 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         if few
         else "No cell has fewer columns than points.",
         f"In {of(unsure, len(pairs) - len(few), 'cell')} with at least as many columns as points, the interval leaves "
-        f"open whether P(rank = N) is {HIGH}.",
+        f"open whether P(rank = N) is at least {HIGH}.",
         *_global_sentence(cells),
     ]
     because = [numbers]

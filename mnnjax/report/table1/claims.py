@@ -92,12 +92,12 @@ def finding(problem: Problem, cells: Sequence[Cell]) -> Finding:
     """Table 1 against its claim, row by row."""
     status, numbers = overall((verdict(problem, cell) for cell in cells), "row")
     total = sum(len(c.rows) for c in cells)
-    per_point = sorted(c.parameters_per_point for c in cells)
+    per_point = [ratio(end([c.parameters_per_point for c in cells])) for end in (min, max)]
     return Finding(
         claim="The training MCE is 0 % (ImageNet: 0.1 %) with about as many parameters as points.",
         measured=(
-            f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0, with parameters / N from "
-            f"{ratio(per_point[0])} to {ratio(per_point[-1])}.",
+            f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0; parameters / N: "
+            f"{' to '.join(dict.fromkeys(per_point))}.",
             *non_finite_sentence(cells),
         ),
         criterion="A row agrees when every repetition has MCE 0 (ImageNet 64x64 itself: MCE <= 0.1 %, as in the paper) "

@@ -14,7 +14,7 @@ def finding(curves: Sequence[Curve], fits: Sequence[Fit]) -> Finding:
     judged = [fit for fit in fits if fit.verdict != "not judged"]
     status, numbers = overall((fit.verdict for fit in judged), "exponent")
     without = sum(math.isnan(fit.exponent) for fit in judged)
-    few = f"Without a fit: {without}, with fewer than {LEAST_SIZES} different N that have no zero or gap."
+    few = f"{without} have no fit: it needs {LEAST_SIZES} different N without a zero or missing estimate."
     return Finding(
         claim="Theorems 6 and 10: V(L_eps) and V(L_eps) / V(G) fall exponentially in N^(3/4) (d0 d1)^(1/4), with an "
         "exponent of at least gamma_eps, to leading order, once d0 d1 exceeds N up to logarithms.",

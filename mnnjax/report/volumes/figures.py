@@ -254,4 +254,4 @@ def _undrawn_sentence(curves: Sequence[Curve], marks: dict[str, list[list[Mark]]
         known = sum(quantity in m or (quantity == "ratio" and {"suboptimal", "global_minima"} <= m) for m in measured)
         undrawn = known - sum(map(len, marks[quantity]))
         parts += [f"{name} of {plural(undrawn, 'data set')}"] if undrawn else []
-    return f"Not drawn, as it is 0, infinite or unknown: {'; '.join(parts)}." if parts else ""
+    return f"Not drawn, since 0, infinite or unknown: {'; '.join(parts)}." if parts else ""

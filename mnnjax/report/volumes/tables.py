@@ -47,7 +47,7 @@ def exponents(fits: Sequence[Fit]) -> Table:
         "log(volume) = constant - exponent N^(3/4) (d0 d1)^(1/4), natural logarithm, least squares over all data sets; "
         "low, high: 95 % t-interval. Cells with an estimate that is 0 or missing are left out; with fewer than 3 "
         "different N there is no fit. Where an estimate was 0, the exponent is of the cells with hits alone: it tends "
-        "to be too small, which its interval does not cover, and the claim never fails. gamma_eps of Definition "
+        "to be too small, which its interval does not cover, so that the claim cannot fail. gamma_eps of Definition "
         "5 at the sizes of the fit: leading order, no bound. "
         "Not judged: d0 d1 < N, and the candidates, about which the theorems say nothing."
     )

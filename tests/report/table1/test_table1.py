@@ -48,7 +48,7 @@ def test_counts_points_and_judges_rows(tmp_path):
     assert status_of(page) == "does not agree"
     assert (few["claim"], many["claim"]) == ("fails", "undecided")
     assert "Of 2 rows, 0 meet the criterion, 1 do not, 1 cannot be judged." in page
-    assert "4 of 6 repetitions have MCE 0, with parameters / N from 1.013 to 1.447." in page
+    assert "4 of 6 repetitions have MCE 0; parameters / N: 1.013 to 1.447." in page
     assert float(many["mean_mce"]) == 0
 
     page, _, _ = write(tmp_path / "many", study_of(DIGITS), [row for row in rows if row["d1"] == 40])
