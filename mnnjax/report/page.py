@@ -1,4 +1,4 @@
-"""The report: sections made of a claim, pictures and tables, as files and as one HTML page that needs nothing else."""
+"""The report: one section per study, as files and as one HTML page that needs no other file."""
 
 import base64
 import collections
@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
-from mnnjax.config import Study, UserError
-from mnnjax.report import provenance as runs
-from mnnjax.report.common.tables import Table
-from mnnjax.report.common.training_rows import read_rows
-from mnnjax.report.provenance import Go
-from mnnjax.report.sections import Section, file_stems, of_part, rows_of
+from mnnjax.config import UserError
+from mnnjax.report import provenance
+from mnnjax.report.common.rows import read_rows, rows_of
+from mnnjax.report.common.section import Section
+from mnnjax.report.provenance import Invocation
+from mnnjax.report.sections import section_of
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import of, plural, unbroken
 
-# The table of goes, in the folder of tables; no study's files have this name.
+# The table of invocations, in the folder of tables; no study's files have this name.
 RUNS = "runs"
 
 
@@ -29,29 +29,30 @@ class Folder:
     """A work folder as the page shows it."""
 
     name: str
+    studies: tuple[str, ...]
+    """The names of its study's parts; the first is that of the study."""
     progress: str
     unfinished: bool
     remarks: tuple[str, ...]
     sections: tuple[Section, ...]
-    goes: tuple[Go, ...]
+    invocations: tuple[Invocation, ...]
 
     @property
     def time(self) -> str:
-        """How long its goes took in all."""
-        return runs.total(self.goes)
+        """Total run time of its invocations."""
+        return provenance.total(self.invocations)
 
 
 def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPath | str, int] | None = None) -> AnyPath:
     """Write report.html and the folder report/ (pictures, tables) into the first work folder.
 
-    The same results give the same pictures and tables, byte for byte; the page and report/runs.csv tell the time and
-    the machines as well, and are the same where the logs are. Files of an earlier report that this one does not have
-    are left alone.
+    The same results give the same pictures and tables, byte for byte; report.html and report/runs.csv also depend on
+    the logs. Files of an earlier report that this one lacks stay where they are.
 
     Args:
       workdirs: folders that `mnnjax run` made; their studies may still be running.
-      planned_rows: for a folder (as it is named in `workdirs`) how many rows its results.csv will have in the end; a
-        folder that has fewer is called unfinished, and a folder that is not named is not judged.
+      planned_rows: for a folder (as it is named in `workdirs`) how many rows its results.csv will have in the end. A
+        folder with fewer is shown as unfinished.
 
     Returns:
       The path of report.html.
@@ -67,22 +68,15 @@ def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPat
     planned = {storage.resolve(storage.open_path(path)): count for path, count in (planned_rows or {}).items()}
     # A folder named twice is shown once.
     paths = list({storage.resolve(path): path for path in map(storage.open_path, workdirs)}.values())
-    studies = [Workdir(path).study() for path in paths]
-    stems = _stems(paths, studies)
-    folders = [
-        _folder(path, study, planned.get(storage.resolve(path)), own)
-        for path, study, own in zip(paths, studies, stems, strict=True)
-    ]
-    goes = runs.table([go for folder in folders for go in folder.goes])
-    _write_files(paths[0] / "report", [section for folder in folders for section in folder.sections], goes)
+    folders = _with_stems([_folder(path, planned.get(storage.resolve(path))) for path in paths])
+    _write_files(paths[0] / "report", folders)
     html = paths[0] / "report.html"
-    storage.write_atomically(html, render(" + ".join(dict.fromkeys(study.name for study in studies)), folders))
+    storage.write_atomically(html, render(" + ".join(dict.fromkeys(folder.studies[0] for folder in folders)), folders))
     return html
 
 
 def render(title: str, folders: Sequence[Folder]) -> str:
     """The HTML page, with its pictures inside."""
-    goes = runs.condensed([go for folder in folders for go in folder.goes])
     source = importlib.resources.files("mnnjax.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -92,37 +86,47 @@ def render(title: str, folders: Sequence[Folder]) -> str:
     return environment.from_string(source).render(
         title=title,
         folders=folders,
-        sections=[section for folder in folders for section in folder.sections],
+        sections=_sections(folders),
         runs=RUNS,
-        goes=runs.table(goes),
+        invocations=provenance.table(_invocations(folders)),
     )
 
 
-def _stems(paths: Sequence[AnyPath], studies: Sequence[Study]) -> list[dict[str, str]]:
-    """For each folder, study name -> file name; folder names, then numbers, are put before names that meet.
+def _sections(folders: Sequence[Folder]) -> list[Section]:
+    return [section for folder in folders for section in folder.sections]
+
+
+def _invocations(folders: Sequence[Folder]) -> list[Invocation]:
+    return [invocation for folder in folders for invocation in folder.invocations]
+
+
+def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
+    """The folders with names for the files of their sections: folder names are put before the names of studies that
+    several folders have, and numbers behind names whose files would meet.
 
     Names meet in lower case, since some file systems do not tell cases apart.
     """
-    names = collections.Counter(part.name.lower() for study in studies for part in study.parts)
-    taken = {RUNS}
-    result = []
-    for path, study in zip(paths, studies, strict=True):
-        own = {}
-        for part in study.parts:
-            folder = re.sub(r"[^\w-]", "_", storage.resolve(path).name)
-            wanted = part.name if names[part.name.lower()] == 1 else f"{folder}_{part.name}"
-            stem, number = wanted, 2
-            while file_stems(stem, part) & taken:
-                stem, number = f"{wanted}_{number}", number + 1
-            taken |= file_stems(stem, part)
-            own[part.name] = stem
-        result.append(own)
+    names = collections.Counter(name.lower() for folder in folders for name in folder.studies)
+    taken, result = {RUNS}, []
+    for folder in folders:
+        sections = []
+        for section in folder.sections:
+            prefix = "" if names[section.stem.lower()] == 1 else re.sub(r"[^\w-]", "_", folder.name) + "_"
+            wanted, number = prefix + section.stem, 2
+            section = dataclasses.replace(section, stem=wanted)
+            while section.files & taken:
+                section, number = dataclasses.replace(section, stem=f"{wanted}_{number}"), number + 1
+            taken |= section.files
+            sections.append(section)
+        result.append(dataclasses.replace(folder, sections=tuple(sections)))
     return result
 
 
-def _folder(path: AnyPath, study: Study, planned: int | None, stems: Mapping[str, str]) -> Folder:
-    rows = read_rows(Workdir(path).results, study)
-    unfinished = planned is not None and len(rows) < planned
+def _folder(path: AnyPath, planned: int | None) -> Folder:
+    study, rows = Workdir(path).study(), read_rows(Workdir(path).results)
+    progress, unfinished = plural(len(rows), "repetition"), False
+    if planned is not None and len(rows) < planned:
+        progress, unfinished = f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished", True
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
     missing = [name for name, count in counts.items() if not count]
     strangers = len(rows) - sum(counts.values())
@@ -131,22 +135,25 @@ def _folder(path: AnyPath, study: Study, planned: int | None, stems: Mapping[str
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
     return Folder(
         name=storage.resolve(path).name,
-        progress=f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished"
-        if planned is not None and unfinished
-        else plural(len(rows), "repetition"),
+        studies=tuple(counts),
+        progress=progress,
         unfinished=unfinished,
         remarks=tuple(remarks),
-        sections=tuple(of_part(study, part, stems[part.name], rows) for part in study.parts if counts[part.name]),
-        goes=tuple(runs.goes(path)),
+        sections=tuple(
+            dataclasses.replace(section_of(study, part, rows), stem=part.name)
+            for part in study.parts
+            if counts[part.name]
+        ),
+        invocations=tuple(provenance.invocations(path)),
     )
 
 
-def _write_files(folder: AnyPath, sections: Sequence[Section], goes: Table) -> None:
-    storage.make_folder(folder)
-    for section in sections:
+def _write_files(path: AnyPath, folders: Sequence[Folder]) -> None:
+    storage.make_folder(path)
+    for section in _sections(folders):
         for picture in section.pictures:
-            storage.write_atomically(folder / f"{section.stem}{picture.suffix}.png", picture.png)
-            storage.write_atomically(folder / f"{section.stem}{picture.suffix}.svg", picture.svg)
+            storage.write_atomically(path / f"{section.stem}{picture.suffix}.png", picture.png)
+            storage.write_atomically(path / f"{section.stem}{picture.suffix}.svg", picture.svg)
         for suffix, _, table in section.tables:
-            storage.write_atomically(folder / f"{section.stem}{suffix}.csv", table.to_csv())
-    storage.write_atomically(folder / f"{RUNS}.csv", goes.to_csv())
+            storage.write_atomically(path / f"{section.stem}{suffix}.csv", table.to_csv())
+    storage.write_atomically(path / f"{RUNS}.csv", provenance.table(_invocations(folders)).to_csv())

@@ -1,6 +1,5 @@
 """Work folders made by hand, and what a reader sees of the page on them."""
 
-import csv
 import html
 import json
 import math
@@ -8,7 +7,7 @@ import re
 
 from mnnjax.config import Network, Problem, Study, to_dict
 from mnnjax.report import write_report
-from mnnjax.study.workdir.results_table import COLUMNS, VOLUME_COLUMNS
+from mnnjax.study.workdir.results_table import _to_csv
 
 GAUSSIAN = Problem(d0=(4,), N=(10,))
 
@@ -16,29 +15,33 @@ GAUSSIAN = Problem(d0=(4,), N=(10,))
 def make_row(part, d, N, seed, mce=0.0, mse=1e-12, u=1e-2, verdict="not_certified", hidden_layers=1, d0=None, **more):
     """A row of a training study, of width d."""
     d0 = d0 or d
-    return {
-        "study": part, "cell": f"{part}.h{hidden_layers}.d{d0}x{d}.N{N}", "hidden_layers": hidden_layers, "d0": d0,
-        "d1": d, "N": N, "rho": 0.0, "parameters": d0 * d + (hidden_layers - 1) * d * d + d, "seed": seed, "mse": mse,
-        "mce": mce, "min_abs_neural_input": u, "verdict": verdict,
+    parameters = d0 * d + (hidden_layers - 1) * d * d + d
+    return common_columns(part, hidden_layers, d0, d, N, seed) | {
+        "parameters": parameters, "mse": mse, "mce": mce, "min_abs_neural_input": u, "verdict": verdict,
     } | more  # fmt: skip
 
 
-def make_workdir(path, study, rows, columns=None):
+def common_columns(part, hidden_layers, d0, d1, N, seed):
+    """The columns that are never empty."""
+    return {
+        "study": part, "cell": f"{part}.h{hidden_layers}.d{d0}x{d1}.N{N}", "inputs": "gaussian", "labels": "random",
+        "hidden_layers": hidden_layers, "d0": d0, "d1": d1, "N": N, "rho": 0.0, "bias": False,
+        "parameters": d0 * d1 + d1, "seed": seed, "data_seed": seed,
+    }  # fmt: skip
+
+
+def make_workdir(path, study, rows):
     """A folder with these results; without the file where `rows` is None."""
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(to_dict(study)))
     if rows is not None:
-        some = (*COLUMNS, *VOLUME_COLUMNS) if any(row.get("method") for row in rows) else COLUMNS
-        with open(path / "results.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, columns or some, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({k: repr(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        (path / "results.csv").write_text(_to_csv(rows))
     return path
 
 
-def report(path, study, rows, columns=None):
+def report(path, study, rows):
     """The page as text of a workdir made of these rows."""
-    return text_of(write_report([make_workdir(path, study, rows, columns)]))
+    return text_of(write_report([make_workdir(path, study, rows)]))
 
 
 def text_of(page):

@@ -129,20 +129,6 @@ def test_rows_of_no_known_study_are_mentioned(tmp_path):
     assert "Not shown: 1 row of results.csv that name no study" in page
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_older_results_lack_columns(tmp_path, bias):
-    """Parameters are then those of the network that config.json describes."""
-    columns = ["study", "cell", "d0", "d1", "N", "hidden_layers", "rho", "seed", "mse", "mce", "min_abs_neural_input"]
-    study = Study("old", GAUSSIAN, Network(hidden_layers=(2,), bias=bias), figure="fig5_1")
-    path = make_workdir(tmp_path / "w", study, [make_row("old", 4, 10, 0, hidden_layers=2, d0=3)], columns)
-    page = text_of(write_report([path]))
-    (line,) = read_csv(path / "report" / "old.csv")
-    # W1 is 4 x 3, W2 is 4 x 4, z has 4 numbers; biases 4, 4 and 1.
-    assert int(line["parameters"]) == 12 + 16 + 4 + (9 if bias else 0)
-    assert line["std_mce"] == "nan"
-    assert "Verdicts of 1 repetition: not recorded 1." in page
-
-
 @pytest.mark.slow
 def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     study, rows = figure_5_1(as_claimed)
@@ -165,7 +151,7 @@ def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
         assert text_of(page).count(heading) == 2  # in the contents, and where it stands
 
 
-def test_the_commonest_reasons_of_not_converged_are_counted(tmp_path):
+def test_the_most_common_reasons_of_not_converged_are_counted(tmp_path):
     outside = "the minimum lies outside: neuron {} would change sign at point {}"
     far = "the nearest minimum lies {} of the weights' norm away"
     reasons = [outside.format(3, 17), outside.format(4, 1) + "; 2 neurons are at zero", far.format(1.2e-05), ""]
@@ -173,10 +159,10 @@ def test_the_commonest_reasons_of_not_converged_are_counted(tmp_path):
     rows += [make_row("s", 4, 10, 4, verdict="global_minimum", reason="a proof with 5 digits")]
     text = report(tmp_path / "w", Study("s", GAUSSIAN), rows)
     assert (
-        "Commonest reasons of not_converged: the minimum lies outside: neuron ... would change sign at point ... (2); "
-        "the nearest minimum lies ... of the weights' norm away (1)." in text
+        "Most common reasons of not_converged: the minimum lies outside: neuron ... would change sign at point ... (2);"
+        " the nearest minimum lies ... of the weights' norm away (1)." in text
     )
-    assert "Commonest" not in report(tmp_path / "v", Study("s", GAUSSIAN), rows[-1:])
+    assert "Most common" not in report(tmp_path / "v", Study("s", GAUSSIAN), rows[-1:])
 
 
 @pytest.mark.slow

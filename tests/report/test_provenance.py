@@ -6,8 +6,7 @@ import json
 import pytest
 
 from mnnjax.config import Study
-from mnnjax.report import provenance as runs
-from mnnjax.report import write_report
+from mnnjax.report import provenance, write_report
 from mnnjax.study.workdir.results_table import read_csv
 from tests.report.by_hand import GAUSSIAN, make_row, make_workdir, text_of
 
@@ -47,7 +46,7 @@ def written(*paths):
     return read_csv(paths[0] / "report" / "runs.csv"), page.rpartition("How this was made ")[2]
 
 
-def test_how_every_go_ended(tmp_path):
+def test_how_every_invocation_ended(tmp_path):
     path = make_log(
         tmp_path / "w",
         *(start(0), cell(50), event(60, "stop", cell="b", reason="SIGTERM")),
@@ -65,22 +64,14 @@ def test_how_every_go_ended(tmp_path):
     assert {(line["mnnjax"], line["jax"], line["jaxlib"]) for line in lines} == {("0.1.0", "0.10.2", "0.10.1")}
     assert {(line["folder"], line["shard"], line["command"]) for line in lines} == {("w", "", MACHINE["command"])}
 
-    assert page.startswith("Time in all: 1.6 h in 4 goes. ")
-    assert "Lost: it ended without a word, killed or by an error. No end in the log: lost, or still running." in page
+    assert page.startswith("Total time: 1.6 h in 4 invocations. ")
+    assert "Lost: killed, or ended by an error; the log has no end. No end in the log: lost, or still running." in page
     assert "mnnjax run configs/digits.py --small 2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu 2026-11-24 18:50" in page
     assert "2026-11-24 18:53 1.5 h 1 3 of 3 finished 0 0.1.0 0.10.2" in page
     assert "work folder" not in page
 
 
-def test_logs_of_older_versions_and_damaged_ones(tmp_path):
-    old = json.dumps({"time": "2026-11-24T20:49:00+0200", "event": "start", "cells": 3, "finished": 0}) + "\n"
-    whole = make_log(tmp_path / "old", old, cell(0), event(10, "end"))
-    (line,), page = written(whole)
-    told = {"folder", "started", "seconds", "finished_before", "finished_after", "cells", "ended"}
-    assert {name for name, value in line.items() if value} == told
-    assert "A dash: not in the log" in page
-    assert "2026-11-24 18:49 70 s" in page
-
+def test_damaged_logs(tmp_path):
     # A start of which half a line is left, and one that was lost with the whole beginning.
     lines = (
         cell(5),
@@ -92,15 +83,15 @@ def test_logs_of_older_versions_and_damaged_ones(tmp_path):
         cell(50)[:9],
     )
     (first, second, third), _ = written(make_log(tmp_path / "damaged", *lines))
-    assert [go["ended"] for go in (first, second, third)] == ["stopped", "finished", "no end in the log"]
-    assert [go["seconds"] for go in (first, second, third)] == ["5", "5", "0"]
+    assert [line["ended"] for line in (first, second, third)] == ["stopped", "finished", "no end in the log"]
+    assert [line["seconds"] for line in (first, second, third)] == ["5", "5", "0"]
     assert (first["machine"], first["finished_after"], third["finished_after"]) == ("", "", "0")
 
 
 def test_no_log(tmp_path):
     lines, page = written(make_log(tmp_path / "w"))
     assert lines == []
-    assert page == "Time in all: no log (metrics.jsonl) tells. File in the folder report : runs.csv"
+    assert page == "Total time: unknown (no metrics.jsonl). File in the folder report : runs.csv"
 
 
 def test_shards_and_several_folders(tmp_path):
@@ -113,8 +104,8 @@ def test_shards_and_several_folders(tmp_path):
     names = [(line["folder"], line["shard"], line["seconds"]) for line in lines]
     assert names == [("one", "", "3"), ("one", "0/2", "20"), ("one", "1/2", "19"), ("two", "", "100")]
     assert lines[3]["machine"] == "2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu, first of 3 processes"
-    assert "Time in all, one : 42 s in 3 goes in 3 folders, which may have run side by side." in page
-    assert "Time in all, two : 2 min in 1 go." in page
+    assert "Total time, one : 42 s in 3 invocations in 3 folders, which may have run side by side." in page
+    assert "Total time, two : 2 min in 1 invocation." in page
     assert "work folder shard command" in page
     assert (first / "results.csv").read_bytes() == before
 
@@ -123,21 +114,20 @@ def test_shards_and_several_folders(tmp_path):
 
 
 def test_a_machine_that_is_taken_away_a_hundred_times(tmp_path):
+    """The table is then folded up."""
     lines = []
     for k in range(100):
         lines += [start(100 * k, k, 101), cell(100 * k + 30, f"c{k}")]
         lines += [event(100 * k + 36, "stop")] if k % 4 else []
     lines += [start(10_000, 100, 101, cores=8), cell(10_010, "last"), event(10_020, "end")]
     path = make_log(tmp_path / "w", *lines)
-    some, page = written(path)
-    assert len(some) == 101
-    assert "58 min 0 100 of 101 lost 25, stopped 75" in page
-    assert "8 cores of AMD EPYC" in page
+    rows, page = written(path)
+    assert len(rows) == 101
     assert "20 s 100 101 of 101 finished" in page
-    assert "in 101 goes." in page
-    assert "runs.csv has them one by one" in page
-    few = runs.goes(path)[:20]
-    assert runs.condensed(few) == few
+    assert "in 101 invocations." in page
+    folded = "<details>\n<summary>Invocations of mnnjax run</summary>"
+    assert folded in (path / "report.html").read_text()
+    assert folded not in write_report([make_log(tmp_path / "few", *lines[:5])]).read_text()
 
 
 @pytest.mark.parametrize(
@@ -151,5 +141,5 @@ def test_a_machine_that_is_taken_away_a_hundred_times(tmp_path):
     ],
 )
 def test_machines_in_words(tmp_path, values, words):
-    (go,) = runs.goes(make_log(tmp_path / "w", start(0, **values)))
-    assert go.machine == words
+    (found,) = provenance.invocations(make_log(tmp_path / "w", start(0, **values)))
+    assert found.machine == words

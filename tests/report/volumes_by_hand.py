@@ -3,8 +3,8 @@
 import math
 
 from mnnjax.config import Network, Problem, Study, Train, Volume
-from mnnjax.report.common.training_rows import read_rows
-from tests.report.by_hand import make_row, make_workdir
+from mnnjax.report.common.rows import read_rows
+from tests.report.by_hand import common_columns, make_row, make_workdir
 
 SIZES = (8, 12, 16, 20)
 VOLUMES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
@@ -38,10 +38,9 @@ BASINS = Study(
 
 def volume_row(part, d0, d1, N, seed=0, **measured):
     """A row of a volume study; a measure is (estimate, low, high) or (estimate, low, high, hits, draws)."""
-    row = {
-        "study": part.name, "cell": f"{part.name}.h1.d{d0}x{d1}.N{N}", "hidden_layers": 1, "d0": d0, "d1": d1, "N": N,
-        "rho": part.network.rho, "bias": part.problem.constant_input, "seed": seed, "data_seed": seed,
-        "method": part.volume.method, "eps": part.volume.eps,
+    row = common_columns(part.name, 1, d0, d1, N, seed) | {
+        "rho": part.network.rho, "bias": part.problem.constant_input, "method": part.volume.method,
+        "eps": part.volume.eps,
     }  # fmt: skip
     for quantity, values in measured.items():
         ends = ("", "_low", "_high", "_hits", "_draws")
@@ -59,7 +58,7 @@ def exactly(value):
 
 
 def parsed(path, study, rows):
-    return read_rows(make_workdir(path, study, rows) / "results.csv", study)
+    return read_rows(make_workdir(path, study, rows) / "results.csv")
 
 
 def linear_shapes(k):

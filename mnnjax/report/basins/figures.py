@@ -5,10 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from mnnjax.report.basins.analysis import NO_ERROR, Basin, by_shape, shape_label
-from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, look
+from mnnjax.report.basins.analysis import NO_ERROR, Outcome, by_shape, shape_label
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, look
 from mnnjax.wording import plural
 
 _SIDES = (
@@ -16,15 +15,15 @@ _SIDES = (
     ("global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
 )
 _ENDS = (
-    ("sub-optimal, MCE > 0", PALETTE[1], lambda b: b.frequency("suboptimal_dlm")),
-    ("sub-optimal, MCE 0", "#F2B48C", lambda b: b.frequency(NO_ERROR)),
-    ("global", PALETTE[0], lambda b: b.frequency("global_minimum")),
-    ("non-differentiable", "#B9B9B9", lambda b: b.frequency("non_differentiable")),
-    ("unresolved", "#E9E9E9", lambda b: b.unresolved / b.runs),
+    ("sub-optimal, MCE > 0", PALETTE[1], lambda o: o.frequency("suboptimal_dlm")),
+    ("sub-optimal, MCE 0", "#F2B48C", lambda o: o.frequency(NO_ERROR)),
+    ("global", PALETTE[0], lambda o: o.frequency("global_minimum")),
+    ("non-differentiable", "#B9B9B9", lambda o: o.frequency("non_differentiable")),
+    ("unresolved", "#E9E9E9", lambda o: o.unresolved / o.runs),
 )
 
 
-def basins(some: Sequence[Basin], without_volume: int) -> Picture:
+def basins(outcomes: Sequence[Outcome], without_volume: int) -> Picture:
     """The picture of a training study whose data sets have exact volumes."""
     left_out = f" Not drawn: {plural(without_volume, 'data set')} without an exact volume." if without_volume else ""
     return Picture(
@@ -36,13 +35,13 @@ def basins(some: Sequence[Basin], without_volume: int) -> Picture:
         "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
         "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
         f"{left_out}",
-        **draw(lambda: basin_panels(some)),
+        **draw(lambda: basin_panels(outcomes)),
     )
 
 
-def basin_panels(some: Sequence[Basin]) -> Figure:
+def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
     """Two scatter panels, and below them the shares of all ends."""
-    groups = by_shape(some)
+    groups = by_shape(outcomes)
     heights = (5.0, 1.6 + 0.45 * len(groups))
     figure = Figure(figsize=(13.2, 0.9 + sum(heights)))
     panels = figure.subplot_mosaic([["left", "right"], ["ends", "ends"]], height_ratios=heights)
@@ -57,26 +56,23 @@ def basin_panels(some: Sequence[Basin]) -> Figure:
         panel.set_xlabel(f"exact volume {symbol}")
         panel.set_ylabel(f"share of runs: {name}")
     _ends(panels["ends"], groups)
-    handles = [
-        Line2D([], [], color=color, marker=marker, linestyle="none", label=shape_label(shape))
-        for shape, (color, marker) in zip(groups, map(look, range(len(groups))), strict=True)
-    ]
-    legend_above(figure, [*handles, Line2D([], [], color=GREY, **DASHED, label="frequency = volume")])
+    handles = [line(shape_label(shape), *look(index), linestyle="none") for index, shape in enumerate(groups)]
+    legend_above(figure, [*handles, line("frequency = volume", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
 
-def _dots(panel: Axes, group: Sequence[Basin], verdict: str, volume: str, color: str, marker: str) -> None:
-    x = [getattr(b, volume) for b in group]
-    low, high = zip(*(b.interval(verdict) for b in group), strict=True)
-    closed, opened = zip(*(b.open_interval(verdict) for b in group), strict=True)
+def _dots(panel: Axes, group: Sequence[Outcome], verdict: str, volume: str, color: str, marker: str) -> None:
+    x = [getattr(o, volume) for o in group]
+    low, high = zip(*(o.interval(verdict) for o in group), strict=True)
+    closed, opened = zip(*(o.open_interval(verdict) for o in group), strict=True)
     panel.vlines(x, closed, opened, color=color, alpha=0.18, linewidth=5, gid="open")
     panel.vlines(x, low, high, color=color, alpha=0.6, linewidth=1.4, gid="intervals")
     style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
     panel.plot(x, closed, **style, zorder=3, gid="point")
 
 
-def _ends(panel: Axes, groups: dict[tuple[int, int, int], list[Basin]]) -> None:
+def _ends(panel: Axes, groups: dict[tuple[int, int, int], list[Outcome]]) -> None:
     left = [0.0] * len(groups)
     for name, color, share in _ENDS:
         width = [sum(map(share, group)) / len(group) for group in groups.values()]

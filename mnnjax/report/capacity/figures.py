@@ -1,4 +1,4 @@
-"""The fraction of seeds that end in a certified global minimum against d0 d1 / N; threshold and width against d."""
+"""The fraction of seeds that end in a certified global minimum against d0 d1 / N; the threshold against d."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from scipy.special import expit
 
-from mnnjax.report.capacity.analysis import Group, by_name, narrowing, per_point, solved
+from mnnjax.report.capacity.analysis import Group, by_name, per_point, solved
 from mnnjax.report.capacity.logistic_fit import Interval
-from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, look
+from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, line, look
 
 _DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
 
@@ -23,52 +23,45 @@ def capacity(groups: Sequence[Group]) -> tuple[Picture, Picture]:
     return (
         Picture(
             suffix="",
-            alt="Fraction of seeds that end in a certified global minimum against d0 d1 / N, one panel an optimizer",
+            alt="Fraction of seeds that end in a certified global minimum against d0 d1 / N, one panel per optimizer",
             caption="Fraction of seeds that end in a certified global minimum; bars: 95 % intervals (Clopper and "
             "Pearson). Curves: logistic fits; thin: joined points, where there is no such fit. Dashed: the number of "
             "parameters equals N, in the colour of each width; dotted: d0 d1 = N.",
             **draw(lambda: fraction_panels(groups)),
         ),
         Picture(
-            suffix="_width",
-            alt="Threshold in d0 d1 / N (left) and width of the rise (right) against d, one colour an optimizer",
-            caption="Left: d0 d1 / N at which half of the seeds end in a certified global minimum; right: the width in "
-            "d0 d1 / N from 25 % to 75 %. Bars: 95 % intervals; a bar without a marker: only the interval is known; a "
-            "triangle alone: a bound, pointing to where the value lies. Dashed, left: the number of parameters equals "
-            "N; dotted: d0 d1 = N. Lines, right: the weighted fit of a power of d.",
-            **draw(lambda: width_panels(groups)),
+            suffix="_threshold",
+            alt="Threshold in d0 d1 / N against d, one colour per optimizer",
+            caption="d0 d1 / N at which half of the seeds end in a certified global minimum. Bars: 95 % intervals; a "
+            "bar without a marker: only the interval is known; a triangle alone: a bound, pointing to where the value "
+            "lies. Dashed: the number of parameters equals N; dotted: d0 d1 = N.",
+            **draw(lambda: threshold_panel(groups)),
         ),
     )
 
 
 def fraction_panels(groups: Sequence[Group]) -> Figure:
-    """One panel an optimizer, one colour a network shape."""
-    some = by_name(groups)
+    """One panel per optimizer, one colour per network shape."""
+    named = by_name(groups)
     looks = {w: look(i) for i, w in enumerate(sorted({g.curve.widths for g in groups}))}
-    figure, panels = grid_of_panels(len(some), 6.5, 5, above=0.6, shared=True)
+    figure, panels = grid_of_panels(len(named), 6.5, 5, above=0.6, shared=True)
     labels = {}
-    for panel, (name, own) in zip(panels, some.items(), strict=True):
+    for panel, (name, with_name) in zip(panels, named.items(), strict=True):
         panel.set_title(name)
         panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
-        for group in own:
+        for group in with_name:
             labels[group.curve.widths] = group.curve.label
             _fractions(panel, group, *looks[group.curve.widths])
         panel.set_ylim(-0.04, 1.04)
     figure.supxlabel("d0 d1 / N", fontsize=15)
     figure.supylabel("fraction of seeds in a global minimum", fontsize=15)
-    handles = [
-        Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=labels[widths])
-        for widths, (color, marker) in looks.items()
-    ]
+    handles = [line(labels[widths], *looks[widths], markeredgecolor="white") for widths in looks]
     legend_above(figure, [*handles, *_references()])
     return figure
 
 
 def _references() -> list[Line2D]:
-    return [
-        Line2D([], [], color=GREY, **DASHED, label="parameters = N"),
-        Line2D([], [], color=GREY, **_DOTTED, label="d0 d1 = N"),
-    ]
+    return [line("parameters = N", **DASHED), line("d0 d1 = N", **_DOTTED)]
 
 
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
@@ -85,42 +78,29 @@ def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
         panel.plot(x, [f.estimate for f in found], color=color, linewidth=0.8, zorder=2, gid="joined")
 
 
-def width_panels(groups: Sequence[Group]) -> Figure:
-    """Threshold and width against d, one colour an optimizer."""
-    figure = Figure(figsize=(13, 5.6))
-    left, right = figure.subplots(1, 2)
+def threshold_panel(groups: Sequence[Group]) -> Figure:
+    """The threshold against d, one colour per optimizer."""
+    figure = Figure(figsize=(8, 5.6))
+    panel = figure.subplots()
     sizes = sorted({g.size for g in groups})
     scales = [1 / next(g.parameters_per_weight for g in groups if g.size == size) for size in sizes]
-    left.axhline(1, color=GREY, zorder=1, **_DOTTED)
-    left.plot(sizes, scales, color=GREY, zorder=1, **DASHED)
-    some = by_name(groups)
-    handles = []
-    for index, (name, own) in enumerate(some.items()):
+    panel.axhline(1, color=GREY, zorder=1, **_DOTTED)
+    panel.plot(sizes, scales, color=GREY, zorder=1, **DASHED)
+    named, handles = by_name(groups), []
+    for index, (name, with_name) in enumerate(named.items()):
         color, marker = look(index)
-        handles.append(Line2D([], [], color=color, marker=marker, markeredgecolor="white", label=name))
+        handles.append(line(name, color, marker, markeredgecolor="white"))
         # Shifted sideways, so that optimizers do not hide each other.
-        shift = 1 + 0.03 * (index - (len(some) - 1) / 2)
-        for group in own:
-            _interval(left, shift * group.size, group.rise.threshold, color, marker)
-            _interval(right, shift * group.size, group.rise.width, color, marker)
-        power = narrowing(own)
-        if power:
-            ends = [g.size for g in own if math.isfinite(g.rise.width.estimate)]
-            ends = np.array([min(ends), max(ends)])
-            right.plot(ends, power.factor * ends**power.exponent, color=color, alpha=0.6, gid="power")
-    for panel in (left, right):
-        panel.set_xscale("log")
-        panel.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
-        panel.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
-        panel.xaxis.set_minor_locator(NullLocator())
-        square = all(g.curve.widths[0] == g.curve.widths[1] for g in groups)
-        panel.set_xlabel("d = d0 = d1" if square else "sqrt(d0 d1)")
-    left.set_ylabel("threshold in d0 d1 / N")
-    right.set_ylabel("width in d0 d1 / N (25 % to 75 %)")
-    right.set_yscale("log")
-    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    right.yaxis.set_minor_formatter(NullFormatter())
+        shift = 1 + 0.03 * (index - (len(named) - 1) / 2)
+        for group in with_name:
+            _interval(panel, shift * group.size, group.rise.threshold, color, marker)
+    panel.set_xscale("log")
+    panel.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
+    panel.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+    panel.xaxis.set_minor_locator(NullLocator())
+    square = all(g.curve.widths[0] == g.curve.widths[1] for g in groups)
+    panel.set_xlabel("d = d0 = d1" if square else "sqrt(d0 d1)")
+    panel.set_ylabel("threshold in d0 d1 / N")
     legend_above(figure, [*handles, *_references()])
     return figure
 

@@ -1,9 +1,9 @@
-"""Where a fraction rises through one half, and how steeply: a logistic curve by maximum likelihood."""
+"""Where a fraction rises through one half: a logistic curve by maximum likelihood."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import numpy as np
 import scipy.stats
@@ -17,9 +17,9 @@ from mnnjax.landscape.volumes.intervals import clopper_pearson
 _QUARTILES = math.log(9)
 # Twice the log-likelihood ratio that a 95 % interval allows (Wilks).
 _ALLOWED = float(scipy.stats.chi2.ppf(0.95, 1))
-# Widths below and above these multiples of the range of x are taken for 0 and for infinity.
+# From p = 1/4 to 3/4 a curve takes a width between these multiples of the range of x; others count as 0 and infinity.
 _NARROWEST, _WIDEST = 1e-6, 10.0
-# A logistic that explains the counts with at most this probability is no description of them.
+# A logistic whose p-value is at most this does not describe the counts.
 MISFIT, _RESAMPLES = 0.01, 199
 
 
@@ -44,7 +44,6 @@ class Rise:
       most one x between, so that every steep enough curve fits; "never", "always": all 0, all 1; "flat": p does not
       rise with x. Only a fitted curve gives estimates.
     threshold: the x with p = 1/2; without an estimate where it would lie outside the x that were measured.
-    width: in x, from p = 1/4 to p = 3/4; without an estimate where the threshold has none.
     bracket: the largest x whose own 95 % interval (Clopper and Pearson) lies below 1/2, and the smallest whose lies
       above: between these the threshold lies whatever the curve, if it rises. Infinite where there is none.
     p_value: of a deviance as large as the measured one, were the curve true (parametric bootstrap, 199 resamples); nan
@@ -53,31 +52,18 @@ class Rise:
 
     kind: Kind
     threshold: Interval
-    width: Interval
     bracket: tuple[float, float]
     p_value: float
     slope: float
     middle: float
 
 
-class Power(NamedTuple):
-    """width = factor size^exponent, from so many widths; low, high: the 95 % interval of the exponent."""
-
-    exponent: float
-    low: float
-    high: float
-    factor: float
-    widths: int
-
-
 def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> Rise:
     """The logistic of greatest binomial likelihood, among those that do not fall.
 
-    The 95 % intervals are those of the profile likelihood: the values at which the best curve has a log-likelihood of
-    at most 1.92 below the greatest. They hold under separation too, where there is no maximum whose curvature could be
-    asked; there they are made as wide as they must be without the logistic form: the threshold lies in the bracket, the
-    width is at most the distance from the last 0 to the first 1. Where the logistic is a misfit the threshold has the
-    bracket alone.
+    The threshold's 95 % interval is that of the profile likelihood: the values at which the best curve has a
+    log-likelihood of at most 1.92 below the greatest. It also holds under separation, where the likelihood has no
+    maximum; there it is made as wide as the bracket, which needs no logistic form. For a misfit it is the bracket.
 
     Args:
       x: rising, all different; at least one.
@@ -86,7 +72,7 @@ def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> R
     likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
     kind, slope, middle, peak = likelihood.maximum()
     bracket, p_value = _bracket(x, hits, draws), math.nan
-    threshold, width = Interval(math.nan, -math.inf, math.inf), Interval(math.nan, 0.0, math.inf)
+    threshold = Interval(math.nan, -math.inf, math.inf)
     if kind == "fitted":
         p_value = _p_value(likelihood, slope, middle, peak)
         kind = "misfit" if p_value <= MISFIT else kind
@@ -94,39 +80,11 @@ def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> R
         threshold = Interval(math.nan, *bracket)
     elif kind != "flat":
         threshold = Interval(math.nan, *likelihood.middles(middle, peak))
-    if kind == "fitted":
-        width = Interval(math.nan, *likelihood.widths(slope, peak))
-        if x[0] <= middle <= x[-1]:
-            threshold = dataclasses.replace(threshold, estimate=middle)
-            width = dataclasses.replace(width, estimate=_QUARTILES / slope)
+    if kind == "fitted" and x[0] <= middle <= x[-1]:
+        threshold = dataclasses.replace(threshold, estimate=middle)
     if kind == "separated":
         threshold = Interval(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
-        none, every = likelihood.x[likelihood.hits == 0], likelihood.x[likelihood.hits == likelihood.draws]
-        span = float(every[0] - none[-1]) if none.size and every.size else math.inf
-        width = Interval(math.nan, 0.0, max(likelihood.widths(slope, peak)[1], span))
-    return Rise(kind, threshold, width, bracket, p_value, slope, middle)
-
-
-def fit_power(sizes: Sequence[float], widths: Sequence[Interval]) -> Power | None:
-    """log width on log size, weighted by the intervals of the widths; None with fewer than two sizes.
-
-    A standard error of log width is (log high - log low) / (2 * 1.96), so every width needs 0 < low and high < inf.
-    The interval is normal; where the widths scatter about the line by more than their errors, it is wider by that
-    factor (Birge).
-    """
-    if len(set(sizes)) < 2:
-        return None
-    z = float(scipy.stats.norm.ppf(0.975))
-    u, v = np.log(sizes), np.log([width.estimate for width in widths])
-    weights = np.array([2 * z / math.log(width.high / width.low) for width in widths]) ** 2
-    center_u, center_v = np.average(u, weights=weights), np.average(v, weights=weights)
-    spread = float(weights @ (u - center_u) ** 2)
-    exponent = float(weights @ ((u - center_u) * (v - center_v))) / spread
-    factor = math.exp(center_v - exponent * center_u)
-    misfit = float(weights @ (v - center_v - exponent * (u - center_u)) ** 2)
-    birge = math.sqrt(max(1.0, misfit / (len(u) - 2))) if len(u) > 2 else 1.0
-    half = z * birge / math.sqrt(spread)
-    return Power(exponent, exponent - half, exponent + half, factor, len(u))
+    return Rise(kind, threshold, bracket, p_value, slope, middle)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,17 +156,6 @@ class _Likelihood:
             return (last, math.inf) if middle > last else (-math.inf, first)
         low = -math.inf if excess(first) <= 0 else _zero(excess, first, inside)
         return low, math.inf if excess(last) <= 0 else _zero(excess, inside, last)
-
-    def widths(self, slope: float, peak: float) -> tuple[float, float]:
-        """The profile interval of the width."""
-        wide, narrow = self.slopes
-
-        def excess(b: float) -> float:
-            return 2 * (peak - self.value(b, self.best_middle(b))) - _ALLOWED
-
-        inside = min(max(slope, wide), narrow)
-        low = 0.0 if excess(narrow) <= 0 else _QUARTILES / _root(lambda b: -excess(b), inside, narrow)
-        return low, math.inf if excess(wide) <= 0 else _QUARTILES / _root(excess, wide, inside)
 
 
 def _root(falling: Callable[[float], float], low: float, high: float) -> float:

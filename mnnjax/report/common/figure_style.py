@@ -4,11 +4,14 @@ import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from mnnjax.wording import integer
@@ -60,10 +63,8 @@ def draw(make: Callable[[], Figure]) -> dict[str, bytes]:
 
 
 def grid_of_panels(count: int, width: float, height: float, above: float, shared: bool = False) -> tuple[Figure, list]:
-    """A figure with so many panels of about width x height inches, and `above` for its legend.
-
-    At most two stand side by side, which can be read in a small window; shared: their axes are the same.
-    """
+    """A figure with `count` panels of about width x height inches, at most two side by side, and `above` inches for its
+    legend; shared: all panels have the same axes."""
     columns = min(count, 2)
     lines = math.ceil(count / columns)
     figure = Figure(figsize=(max(7.5, width * columns), height * lines + above))
@@ -73,7 +74,7 @@ def grid_of_panels(count: int, width: float, height: float, above: float, shared
             panel.label_outer(remove_inner_ticks=True)
     for surplus in grid.flat[count:]:
         surplus.set_visible(False)
-        # Nothing stands below the panel over it.
+        # The panel above it is the lowest of its column.
         grid[-2, -1].xaxis.set_tick_params(bottom=True, labelbottom=True)
     return figure, list(grid.flat[:count])
 
@@ -84,7 +85,7 @@ def thinned(values: Sequence, most: int = 9) -> Sequence:
 
 
 def apart(values: Sequence[float], least: float) -> list[float]:
-    """Those of the rising values that lie at least so far beyond the one kept before; the first is kept."""
+    """The first of the rising values, and those at least `least` above the last one that was kept."""
     kept: list[float] = []
     for value in values:
         if not kept or value >= kept[-1] + least:
@@ -95,6 +96,11 @@ def apart(values: Sequence[float], least: float) -> list[float]:
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the curve with this number."""
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+
+
+def line(label: str, color: str = GREY, marker: str | Path = "", **style: Any) -> Line2D:
+    """A legend's entry."""
+    return Line2D([], [], color=color, marker=marker, label=label, **style)
 
 
 def log_ticks(panels: Sequence[Axes], low: float, high: float) -> None:
@@ -111,7 +117,7 @@ def log_ticks(panels: Sequence[Axes], low: float, high: float) -> None:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
-    """A legend over the panels that is read line by line, with as many columns as the figure has room for."""
+    """A legend above the panels, read line by line, with as many columns as fit."""
     room = 72 * figure.get_figwidth()
     columns = next(n for n in range(len(handles), 0, -1) if n == 1 or _legend_width(handles, n) < room)
     by_column = [handle for first in range(columns) for handle in handles[first::columns]]
@@ -119,6 +125,6 @@ def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
 
 
 def _legend_width(handles: Sequence[Artist], columns: int) -> float:
-    """In points, about: of a character, and of what stands before a label."""
+    """In points, estimated from the lengths of the labels."""
     longest = [max(len(str(handle.get_label())) for handle in handles[first::columns]) for first in range(columns)]
     return sum(7.5 * length + 58 for length in longest)

@@ -1,21 +1,24 @@
-"""Findings."""
+"""A claim, what was measured, and whether they agree."""
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from mnnjax.report.common.training_rows import Cell
-from mnnjax.wording import of
+from mnnjax.report.common.rows import Cell
+from mnnjax.wording import of, plural
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
 
 
+# From this many parameters per point on, Figure 5.1's claim expects an error of 0.
 ABOVE = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A claim set against the measurement. `measured` and `because` hold one sentence an entry."""
+    """A claim beside the measurement: the criterion, the numbers and the status. `measured` and `because` hold one
+    sentence per entry."""
 
     claim: str
     measured: tuple[str, ...]
@@ -26,17 +29,22 @@ class Finding:
     """What stands beside the claim."""
 
 
-def overall(met: int, failed: int, undecided: int) -> Status:
-    """The status of a claim from how many of its cases meet the criterion, fail it, or cannot be judged."""
-    if met:
-        return "agrees in part" if failed or undecided else "agrees"
-    return "does not agree" if failed else "cannot be judged"
+def overall(verdicts: Iterable[str], cases: str) -> tuple[Status, str]:
+    """The status of a claim from the verdicts of its cases ("holds", "fails", "undecided"), and a sentence of their
+    numbers; cases: what they are."""
+    counts = collections.Counter(verdicts)
+    holds, fails, undecided = (counts[verdict] for verdict in ("holds", "fails", "undecided"))
+    total = plural(holds + fails + undecided, cases)
+    sentence = f"Of {total}, {holds} meet the criterion, {fails} do not, {undecided} cannot be judged."
+    if holds:
+        return "agrees in part" if fails or undecided else "agrees", sentence
+    return "does not agree" if fails else "cannot be judged", sentence
 
 
 def non_finite_sentence(cells: Sequence[Cell], count: int | None = None) -> tuple[str, ...]:
-    """How many repetitions are left out of means and ranges (count; by default the cells' own); nothing if none is."""
+    """How many repetitions (count; by default those of the cells that are non-finite) are left out; none if none is."""
     count = sum(c.non_finite for c in cells) if count is None else count
     total = sum(len(c.rows) for c in cells)
     if not count:
         return ()
-    return (f"{of(count, total, 'repetition')} ended non-finite: in the counts, but in no mean, range or best.",)
+    return (f"{of(count, total, 'repetition')} ended non-finite: counted, but excluded from means, ranges and bests.",)

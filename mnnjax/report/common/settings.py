@@ -1,4 +1,4 @@
-"""A study's settings, one phrase an entry, as they stand under its heading."""
+"""A study's settings, one phrase per entry, as shown under its heading."""
 
 import itertools
 from collections.abc import Sequence
@@ -65,14 +65,14 @@ def of_volumes(part: Study) -> tuple[str, ...]:
 
 
 def signs(part: Study) -> str:
-    """What z may be where a region is asked for a global minimum."""
+    """Which z a global minimum of a region may have."""
     if part.measurement.output_signs == "random":
         return "z frozen at random signs, drawn with W"
     return "with any z (Definition 4)"
 
 
 def inputs_name(problem: Problem) -> str:
-    """The inputs as people call them."""
+    """The inputs' name for people."""
     return _NAMES.get(problem.inputs, problem.inputs)
 
 
@@ -103,12 +103,13 @@ def _split(problem: Problem) -> str:
 def _classes(problem: Problem) -> str:
     if not problem.lower_classes and not problem.upper_classes:
         return "the lower half against the upper half"
-    return " against ".join(_runs(some) or "all others" for some in (problem.lower_classes, problem.upper_classes))
+    sides = problem.lower_classes, problem.upper_classes
+    return " against ".join(_runs(classes) or "all others" for classes in sides)
 
 
 def _runs(numbers: Sequence[int]) -> str:
-    """'0-4, 7': neighbours are named by the first and the last."""
+    """'0-4, 7'."""
     # A number less its rank is the same throughout a run.
     runs = itertools.groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0])
-    ends = [(some[0][1], some[-1][1]) for some in (list(run) for _, run in runs)]
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ends)
+    classes = [[number for _, number in run] for _, run in runs]
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in classes)

@@ -6,14 +6,12 @@ import io
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mnnjax.report.common.training_rows import Cell
-from mnnjax.study.workdir.results_table import TOO_LARGE
+from mnnjax.report.common.rows import NAMES, Cell, Measure
+from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import EMPTY, integer, percent, ratio, scientific, significant
-
-Value = int | float | str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +23,21 @@ class Column:
     heading: str
     """Name on the page."""
     show: Callable[[Any], str] | None = str
-    """How the page writes the values, of a type of this column's own; None: the column is in the file only."""
+    """How the page writes a value; None: the column is in the file only."""
     group: str = ""
     """Heading that neighbouring columns share, above their own."""
+    of: Callable[[Any], Value] | None = None
+    """The value of what a row is about; by default its attribute `key`."""
     count: str = ""
-    """Key of the column whose value the page writes behind this one's."""
+    """Key of the column whose value the page writes behind that of this one, as in count_text."""
     count_text: str = " ({})"
-    """How it writes that value."""
     style: str = ""
-    """CSS classes on the page: words (lines may be broken), long (words that need room), paper (not measured here);
-    text is added by itself."""
+    """CSS classes on the page: words (lines may be broken), long (words that need room), paper (not measured here)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of plain values, one a column; None is an empty field."""
+    """Rows of plain values, one per column; None is an empty field."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
@@ -60,8 +58,8 @@ class Table:
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """(heading, how many columns of the page stand under it), from left to right; none if no column has one."""
-        groups = [(name, len(list(some))) for name, some in itertools.groupby(c.group for c in self.page_columns)]
+        """(heading, number of columns below it), from left to right; empty if no column has one."""
+        groups = [(name, len(list(below))) for name, below in itertools.groupby(c.group for c in self.page_columns)]
         return groups if any(name for name, _ in groups) else []
 
     @property
@@ -76,80 +74,109 @@ class Table:
 
     @property
     def shown(self) -> list[list[str]]:
-        """The rows as text, one entry a column of the page."""
-        by_key = {column.key: n for n, column in enumerate(self.columns)}
-        return [[self._text(column, row, by_key) for column in self.page_columns] for row in self.rows]
+        """The rows as text, one entry per column of the page."""
+        keys = [column.key for column in self.columns]
+        rows = [dict(zip(keys, row, strict=True)) for row in self.rows]
+        return [[_text(column, row) for column in self.page_columns] for row in rows]
 
-    @staticmethod
-    def _text(column: Column, row: tuple[Value, ...], by_key: Mapping[str, int]) -> str:
-        value = row[by_key[column.key]]
-        if value is None:
-            return EMPTY
-        count = row[by_key[column.count]] if column.count else None
-        show = column.show or str
-        return show(value) + ("" if count is None else column.count_text.format(integer(int(count))))
+
+def _text(column: Column, row: Mapping[str, Any]) -> str:
+    if row[column.key] is None:
+        return EMPTY
+    text, count = (column.show or str)(row[column.key]), row.get(column.count)
+    return text if count is None else text + column.count_text.format(integer(count))
+
+
+def table_of(columns: Iterable[Column], subjects: Iterable[Any], note: str) -> Table:
+    """A table with one row per subject, by the columns' `of`."""
+    columns = tuple(columns)
+    rows = (tuple(c.of(subject) if c.of else getattr(subject, c.key) for c in columns) for subject in subjects)
+    return Table(columns, tuple(rows), note)
 
 
 SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
-_SHAPE = (
+REPETITIONS = Column("repetitions", "repetitions", integer, of=lambda cell: len(cell.rows))
+SHAPE = (
     Column("hidden_layers", "hidden layers", integer),
     *SIZES,
     Column("parameters", "parameters", integer),
     Column("parameters_per_point", "parameters / N", ratio),
-    Column("repetitions", "repetitions", integer),
+    REPETITIONS,
 )
-_MCE = (
+MCE = (
     Column("mean_mce", "mean MCE", percent),
     Column("std_mce", "std of MCE", percent),
-    Column("zero_mce_repetitions", "with MCE 0", integer),
+    Column("zero_mce_repetitions", "with MCE 0", integer, of=lambda cell: cell.zero_mce),
     Column("worst_mce", "worst MCE", percent),
 )
-_NON_FINITE = Column("non_finite", "non-finite", integer)
-_MEANS_NOTE = (
-    "Repetitions count all; mean, std (sample, n - 1) and worst are over the finite ones. "
+NON_FINITE = Column("non_finite", "non-finite", integer)
+MEANS_NOTE = (
+    "Non-finite repetitions are counted, but excluded from mean, std (sample, n - 1) and worst. "
     "The MCE is a fraction in the CSV file, in % here."
 )
 
 
-def _shape(cell: Cell) -> tuple[Value, ...]:
-    sizes = (cell.hidden_layers, cell.d0, cell.d1, cell.N)
-    return (*sizes, cell.parameters, cell.parameters_per_point, len(cell.rows))
+def verdict_columns(cells: Sequence[Cell]) -> list[Column]:
+    """How many repetitions ended in each verdict that occurs."""
+    found = sorted({row.verdict for cell in cells for row in cell.rows})
+    return [Column(v, v.replace("_", " "), integer, of=lambda cell, v=v: cell.count(v)) for v in found]
 
 
 def verdicts(cells: Sequence[Cell]) -> Table:
-    """One row a cell: how many repetitions ended in each verdict that occurs."""
-    found = sorted({row.verdict for cell in cells for row in cell.rows})
-    columns = [Column(name, name.replace("_", " "), integer) for name in found]
-    rows = ((*_shape(c), *(sum(row.verdict == name for row in c.rows) for name in found)) for c in cells)
+    """One row per cell: the verdicts of its repetitions."""
     note = "What certificates prove of the points that training reached; not converged: nothing could be proven."
-    if TOO_LARGE in found:
+    if any(cell.count(TOO_LARGE) for cell in cells):
         note += " Not certified: too large for a certificate."
-    return Table((*_SHAPE, *columns), tuple(rows), note)
+    return table_of((*SHAPE, *verdict_columns(cells)), cells, note)
 
 
 def plain(cells: Sequence[Cell]) -> Table:
-    """One row a cell, for a study that is no figure of the paper."""
+    """One row per cell, for a training study that is no figure of the paper."""
+
+    def median(name: str) -> Callable[[Cell], float]:
+        def of(cell: Cell) -> float:
+            finite = [value for row in cell.finite if math.isfinite(value := getattr(row, name))]
+            return statistics.median(finite) if finite else math.nan
+
+        return of
+
     columns = (
-        *_SHAPE, *_MCE, Column("median_mse", "median MSE", scientific),
-        Column("median_min_abs_neural_input", "median min |w . x|", scientific), _NON_FINITE,
+        *SHAPE, *MCE, Column("median_mse", "median MSE", scientific, of=median("mse")),
+        Column("median_min_abs_neural_input", "median min |w . x|", scientific, of=median("min_abs_neural_input")),
+        NON_FINITE,
     )  # fmt: skip
-    rows = (
-        (
-            *_shape(c), c.mean_mce, c.std_mce, c.zero_mce, c.worst_mce, _median([r.mse for r in c.finite]),
-            _median([r.min_abs_neural_input for r in c.finite]), c.non_finite,
-        )
-        for c in cells
+    return table_of(columns, cells, MEANS_NOTE)
+
+
+def data_sets(cells: Sequence[Cell]) -> Table:
+    """One row per data set, for a study of volumes."""
+    rows = [row for cell in cells for row in cell.rows]
+    columns = (
+        *SIZES, Column("method", "method"), Column("data_seed", "data seed"),
+        *measured_columns(rows, lambda row, quantity: row.measured.get(quantity)),
     )  # fmt: skip
-    return Table(columns, tuple(rows), _MEANS_NOTE)
+    return table_of(columns, rows, "low, high: 95 % interval. A dash: not measured, or V(G) had no hit.")
 
 
-def _median(values: list[float]) -> float:
-    kept = [v for v in values if math.isfinite(v)]
-    return statistics.median(kept) if kept else math.nan
+def measure_columns(
+    key: str, name: str, of: Callable[[Any], Measure | None], counted: bool = True, exact: bool = False
+) -> list[Column]:
+    """Of a measure and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
+
+    def end(attribute: str) -> Callable[[Any], Value]:
+        return lambda subject: getattr(of(subject), attribute, None)
+
+    columns = [Column(key, "exact" if exact else "estimate", significant, name, end("estimate"))]
+    columns += [Column(f"{key}_{e}", e, None if exact else significant, name, end(e)) for e in ("low", "high")]
+    return columns + [Column(f"{key}_{e}", e, integer, name, end(e)) for e in ("hits", "draws") if counted]
 
 
-def measure_columns(key: str, name: str, counted: bool = True, exact: bool = False) -> list[Column]:
-    """Of an estimate and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
-    columns = [Column(key, "exact" if exact else "estimate", significant, name)]
-    columns += [Column(f"{key}_{end}", end, None if exact else significant, name) for end in ("low", "high")]
-    return columns + [Column(f"{key}_{end}", end, integer, name) for end in ("hits", "draws") if counted]
+def measured_columns(subjects: Sequence[Any], of: Callable[[Any, str], Measure | None]) -> list[Column]:
+    """Of the quantities of which any of the subjects has a measure, of(subject, quantity)."""
+    columns = []
+    for quantity, name in NAMES.items():
+        measures = [measure for subject in subjects if (measure := of(subject, quantity))]
+        if measures:
+            counted, exact = any(m.draws is not None for m in measures), all(m.low == m.high for m in measures)
+            columns += measure_columns(quantity, name, lambda subject, q=quantity: of(subject, q), counted, exact)
+    return columns

@@ -1,1 +1,28 @@
-"""How often A o X has full rank."""
+"""How often a random region's Jacobian has full rank."""
+
+from collections.abc import Sequence
+
+from mnnjax.config import Study
+from mnnjax.report.common.rows import Row, cells, rows_of
+from mnnjax.report.common.section import Section
+from mnnjax.report.common.tables import data_sets
+from mnnjax.report.full_rank import claims, figures, tables
+
+_TITLE = "How often a random region has rank N"
+
+
+def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
+    """The section of a part with this figure; without a claim where no rank was measured."""
+    shown = cells(rows_of(part, rows))
+    judgements = claims.judge(shown)
+    if not judgements:
+        return Section(_TITLE, (("", "Every data set", data_sets(shown)),))
+    return Section(
+        title=_TITLE,
+        finding=claims.finding(shown, judgements),
+        pictures=(figures.full_rank(part, shown),),
+        tables=(
+            ("_criterion", "The criterion, for every d0 and N", tables.criterion(judgements)),
+            ("", "Every cell", tables.cells(shown)),
+        ),
+    )

@@ -10,27 +10,36 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mnnjax.config import Study
-from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, draw, legend_above, log_ticks, thinned
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    GREY,
+    MARKERS,
+    Picture,
+    draw,
+    legend_above,
+    line,
+    log_ticks,
+    thinned,
+)
+from mnnjax.report.common.rows import Cell, Measure
 from mnnjax.report.common.settings import signs
-from mnnjax.report.common.volume_rows import Measure, VolumeCell
-from mnnjax.report.full_rank.analysis import full_rank_measure
+from mnnjax.report.full_rank.claims import full_rank_measure
 from mnnjax.wording import plural
 
 _COLORS = "viridis"
 _MISSING = "#E4E4E4"
-# A map with no more cells a side has its numbers written on it.
+# A map of at most so many rows and columns shows its numbers.
 _FEW = 8
-# With more points than this in a panel they are drawn smaller.
+# A panel with more points draws them smaller.
 _MANY = 60
-# Where P(rank = N) is 0 for sure it is not drawn on and on.
+# Columns / N below this are not drawn: P(rank = N) is 0 for sure.
 _LEFT = 0.4
 
 
-def full_rank(part: Study, cells: Sequence[VolumeCell]) -> Picture:
-    """The picture of a study of ranks; one line of panels for each d0 where it has several."""
+def full_rank(part: Study, cells: Sequence[Cell]) -> Picture:
+    """The picture of a study of ranks; one row of panels per d0."""
     any_global = any(cell.measures("global_minima") for cell in cells)
     sentences = [
         f"P(rank = N): share of weight space with rank(A o X) = N{'; below it' if any_global else '.'}",
@@ -52,36 +61,33 @@ def full_rank(part: Study, cells: Sequence[VolumeCell]) -> Picture:
     )
 
 
-def _points_sentence(part: Study, cells: Sequence[VolumeCell]) -> str:
+def _points_sentence(part: Study, cells: Sequence[Cell]) -> str:
     most = max(len(cell.rows) for cell in cells)
     if part.measurement.redraw:
         return "Points and labels are drawn anew for every draw."
-    return f"Means over {plural(most, 'data set')}." if most > 1 else "One data set a cell."
+    return f"Means over {plural(most, 'data set')}." if most > 1 else "One data set per cell."
 
 
-def rank_panels(part: Study, cells: Sequence[VolumeCell]) -> Figure:
+def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
     """A heat map and a panel against columns / N for P(rank = N), and where measured for P(holds a global minimum)."""
     fixed = sorted({cell.d0 for cell in cells}) if len(part.problem.d0) > 1 else []
     groups = [[cell for cell in cells if cell.d0 == d0] for d0 in fixed] or [list(cells)]
     shown: list[tuple[str, Callable]] = [("P(rank = N)", full_rank_measure)]
     if any(cell.measures("global_minima") for cell in cells):
         shown.append(("P(holds a global minimum)", lambda cell: cell.pooled("global_minima")))
-    lines = [(title, measure_of, some) for some in groups for title, measure_of in shown]
+    lines = [(title, measure_of, group) for group in groups for title, measure_of in shown]
     figure = Figure(figsize=(13.2, 4.9 * len(lines) + 0.5))
     panels = figure.subplots(len(lines), 2, squeeze=False)
     sizes = sorted({cell.N for cell in cells})
     looks = dict(zip(sizes, zip(_colors(len(sizes)), itertools.cycle(MARKERS), strict=False), strict=True))
-    for (left, right), (title, measure_of, some) in zip(panels, lines, strict=True):
-        where = f", d0 = {some[0].d0}" if fixed else ""
+    for (left, right), (title, measure_of, group) in zip(panels, lines, strict=True):
+        where = f", d0 = {group[0].d0}" if fixed else ""
         left.set_title(title + where)
-        figure.colorbar(_heat_map(left, some, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
+        figure.colorbar(_heat_map(left, group, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
         right.set_title(title + where)
-        _against_columns(right, some, measure_of, looks)
-    handles = [
-        Line2D([], [], color=color, marker=marker, markeredgecolor="white", linewidth=1.2, label=f"N = {N}")
-        for N, (color, marker) in looks.items()
-    ]
-    legend_above(figure, [*thinned(handles), Line2D([], [], color=GREY, **DASHED, label="columns = N")])
+        _against_columns(right, group, measure_of, looks)
+    handles = [line(f"N = {N}", *looks[N], markeredgecolor="white", linewidth=1.2) for N in sizes]
+    legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
@@ -90,7 +96,7 @@ def _colors(count: int) -> np.ndarray:
     return matplotlib.colormaps["plasma"](np.linspace(0, 0.8, count))
 
 
-def _heat_map(panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, grows: bool):
+def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: bool):
     sizes, widths = sorted({c.N for c in cells}), sorted({c.d1 for c in cells})
     grid = np.full((len(widths), len(sizes)), np.nan)
     for cell in cells:
@@ -103,7 +109,7 @@ def _heat_map(panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, gr
     mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), cmap=_COLORS, norm=Normalize(0, 1), rasterized=True)
     if max(grid.shape) <= _FEW:
         _write_on(panel, sizes, widths, grid)
-    inputs = {cell.N: cell.inputs for cell in cells}
+    inputs = {cell.N: cell.rows[0].coordinates for cell in cells}
     border = [(N, N / inputs[N]) for N in sizes]
     if not grows:
         # d0 is fixed, so the line is straight and goes on to the edges.
@@ -134,15 +140,13 @@ def _write_on(panel: Axes, sizes: Sequence[int], widths: Sequence[int], grid: np
             panel.text(N, d1, f"{grid[i, j]:.2g}", ha="center", va="center", color=color, fontsize=12)
 
 
-def _against_columns(
-    panel: Axes, cells: Sequence[VolumeCell], measure_of: Callable, looks: Mapping[int, tuple]
-) -> None:
+def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, looks: Mapping[int, tuple]) -> None:
     measured = [(cell, measure) for cell in cells if (measure := measure_of(cell))]
     for N, (color, marker) in looks.items():
-        some = sorted((c.columns_per_point, m.estimate, m.low, m.high) for c, m in measured if c.N == N)
-        if not some:
+        points = sorted((c.columns_per_point, m.estimate, m.low, m.high) for c, m in measured if c.N == N)
+        if not points:
             continue
-        x, p, low, high = zip(*some, strict=True)
+        x, p, low, high = zip(*points, strict=True)
         panel.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.4, gid="intervals")
         style = {"color": color, "marker": marker, "markersize": 6 if len(measured) <= _MANY else 4, "linewidth": 1.2}
         panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, gid="point")

@@ -1,4 +1,4 @@
-"""What the paper's section 5 claims, what was measured, and whether they agree by a criterion that is written out."""
+"""The claims of the paper's section 5."""
 
 import dataclasses
 import math
@@ -6,70 +6,48 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.report.common.findings import ABOVE, Finding, non_finite_sentence, overall
-from mnnjax.report.common.training_rows import Cell, Curve, Row, curves
-from mnnjax.wording import of, percent, plural, ratio, scientific
+from mnnjax.report.common.rows import Cell, Curve, Row, network_curves
+from mnnjax.wording import of, percent, ratio, scientific
 
 # Figure 5.1: "about zero", and how far from parameters = N a cell must lie to decide anything.
 ZERO_MCE, BELOW = 0.005, 0.7
 # Figure 5.2: the ranges that the paper's panels show.
-NEURAL_INPUT_RANGE, MSE_RANGE, FAR_SMALLER = (1e-3, 1e0), (1e-31, 1e-7), 1e-3
+NEURAL_INPUT_RANGE, MSE_RANGE, FAR_SMALLER = (1e-3, 1.0), (1e-31, 1e-7), 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class CurveJudgement:
+class Judgement:
     """Figure 5.1's criterion for one depth and width; fractions, nan where there is no such cell."""
 
     curve: Curve
-    zero_from: float
+    zero_from_parameters_per_point: float
     """The smallest parameters / N at and above which every cell has mean MCE <= 0.5 %."""
-    zero_repetitions: int
+    zero_mce_repetitions_above: int
     repetitions_above: int
-    worst_mean_above: float
-    smallest_mean_below: float
-    failures: tuple[str, ...]
-    missing: tuple[str, ...]
-    """Sides (parameters / N >= 1.5, <= 0.7) that have no cell."""
-
-    @property
-    def verdict(self) -> Literal["holds", "fails", "undecided"]:
-        """Fails with a cell that is not as claimed; undecided where a side has no cell."""
-        if self.failures:
-            return "fails"
-        return "undecided" if self.missing else "holds"
-
-    @property
-    def name(self) -> str:
-        """'1 hidden layer, d = 20'."""
-        return f"{plural(self.curve.hidden_layers, 'hidden layer')}, {self.curve.label}"
+    worst_mean_mce_above: float
+    smallest_mean_mce_below: float
+    verdict: Literal["holds", "fails", "undecided"]
+    """Fails with a cell that is not as claimed; undecided where a side (parameters / N >= 1.5, <= 0.7) has no cell."""
 
 
-def judge_curve(curve: Curve) -> CurveJudgement:
-    """Figure 5.1's criterion for one depth and width. A cell without any finite repetition fails."""
+def judge(cells: Sequence[Cell]) -> list[Judgement]:
+    """The criterion for every depth and width. A cell without any finite repetition fails."""
+    return [_judge(curve) for curve in network_curves(cells)]
+
+
+def _judge(curve: Curve) -> Judgement:
     above = [c for c in curve.cells if c.parameters_per_point >= ABOVE]
     below = [c for c in curve.cells if c.parameters_per_point <= BELOW]
     # "not (mean <= limit)", so that a mean of nan is a failure.
-    not_zero = [c for c in above if not c.mean_mce <= ZERO_MCE]
-    not_large = [c for c in below if not c.mean_mce > ZERO_MCE]
-    failures = []
-    if not_zero:
-        worst = max(not_zero, key=lambda c: (math.isnan(c.mean_mce), c.mean_mce))
-        failures.append(
-            f"{of(len(not_zero), len(above), 'cell')} at {ABOVE} or above not within 0.5 %, worst {_at(worst)}"
-        )
-    if not_large:
-        best = min(not_large, key=lambda c: (not math.isnan(c.mean_mce), c.mean_mce))
-        failures.append(
-            f"{of(len(not_large), len(below), 'cell')} at {BELOW} or below not above 0.5 %, lowest {_at(best)}"
-        )
-    return CurveJudgement(
+    fails = any(not c.mean_mce <= ZERO_MCE for c in above) or any(not c.mean_mce > ZERO_MCE for c in below)
+    return Judgement(
         curve=curve,
-        zero_from=_zero_from(curve),
-        zero_repetitions=sum(c.zero_mce for c in above),
+        zero_from_parameters_per_point=_zero_from(curve),
+        zero_mce_repetitions_above=sum(c.zero_mce for c in above),
         repetitions_above=sum(len(c.rows) for c in above),
-        worst_mean_above=max((c.mean_mce for c in above if c.finite), default=math.nan),
-        smallest_mean_below=min((c.mean_mce for c in below if c.finite), default=math.nan),
-        failures=tuple(failures),
-        missing=tuple(s for s, side in ((f">= {ABOVE}", above), (f"<= {BELOW}", below)) if not side),
+        worst_mean_mce_above=max((c.mean_mce for c in above if c.finite), default=math.nan),
+        smallest_mean_mce_below=min((c.mean_mce for c in below if c.finite), default=math.nan),
+        verdict="fails" if fails else "holds" if above and below else "undecided",
     )
 
 
@@ -82,42 +60,29 @@ def _zero_from(curve: Curve) -> float:
     return smallest
 
 
-def _at(cell: Cell) -> str:
-    mean = f"mean MCE {percent(cell.mean_mce)}" if cell.finite else "no finite repetition"
-    return f"{mean} at parameters / N = {ratio(cell.parameters_per_point)} (N = {cell.N})"
-
-
-def figure_5_1(cells: Sequence[Cell]) -> tuple[Finding, list[CurveJudgement]]:
-    """Figure 5.1 against its claim, and the judgement of every depth and width."""
-    judgements = [judge_curve(curve) for curve in curves(cells)]
-    holds, fails, undecided = ([j for j in judgements if j.verdict == v] for v in ("holds", "fails", "undecided"))
-    starts = [j.zero_from for j in judgements if math.isfinite(j.zero_from)]
-    above, zero = sum(j.repetitions_above for j in judgements), sum(j.zero_repetitions for j in judgements)
-    floors = [j.smallest_mean_below for j in judgements if math.isfinite(j.smallest_mean_below)]
-    reach = f"; where this begins lies from {ratio(min(starts))} to {ratio(max(starts))}" if starts else ""
+def figure_5_1(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
+    """Figure 5.1 against its claim."""
+    status, numbers = overall((j.verdict for j in judgements), "curve")
+    starts = [s for j in judgements if math.isfinite(s := j.zero_from_parameters_per_point)]
+    above, zero = sum(j.repetitions_above for j in judgements), sum(j.zero_mce_repetitions_above for j in judgements)
+    floors = [mean for j in judgements if math.isfinite(mean := j.smallest_mean_mce_below)]
+    reach = f", which lies between {ratio(min(starts))} and {ratio(max(starts))}" if starts else ""
     measured = (
-        f"(a) In {of(len(starts), len(judgements), 'curve')} (depth and width) the mean MCE is at or below 0.5 % in "
-        f"every cell from some parameters / N on{reach}.",
+        f"(a) In {of(len(starts), len(judgements), 'curve')} (depth and width) the mean MCE stays at or below 0.5 % "
+        f"from some parameters / N on{reach}.",
         f"(b) With parameters / N >= {ABOVE}, {of(zero, above, 'repetition')} have MCE exactly 0.",
         f"(c) With parameters / N <= {BELOW}, the smallest mean MCE of a cell is "
         f"{percent(min(floors)) if floors else 'unknown (no such cell)'}.",
         *non_finite_sentence(cells),
     )
-    because = (
-        f"{of(len(holds), len(judgements), 'curve')} meet the criterion, {len(fails)} fail, "
-        f"{len(undecided)} cannot be judged.",
-        *(f"Fails, {j.name}: {'; '.join(j.failures)}." for j in fails),
-        *(f"Undecided, {j.name}: no cell with parameters / N {' nor '.join(j.missing)}." for j in undecided),
-    )
-    finding = Finding(
+    return Finding(
         claim="The training error is about zero as soon as (about) the number of parameters exceeds N.",
         measured=measured,
         criterion=f"For every depth and width: mean MCE <= 0.5 % in all cells with parameters / N >= {ABOVE}, "
         f"and > 0.5 % in all cells with parameters / N <= {BELOW}.",
-        status=overall(len(holds), len(fails), len(undecided)),
-        because=because,
+        status=status,
+        because=(numbers,),
     )
-    return finding, judgements
 
 
 def is_plottable(row: Row) -> bool:
@@ -129,31 +94,28 @@ def figure_5_2(cells: Sequence[Cell]) -> Finding:
     """Figure 5.2 against its claim; a non-finite repetition does not satisfy it."""
     rows = [row for cell in cells for row in cell.rows]
     kept = [row for row in rows if is_plottable(row)]
-    n, (low_input, high_input), (low_mse, high_mse) = len(rows), NEURAL_INPUT_RANGE, MSE_RANGE
-    small_input = sum(r.min_abs_neural_input < low_input for r in kept)
-    large_mse = sum(r.mse > high_mse for r in kept)
-    met = sum(r.mse <= high_mse and r.min_abs_neural_input >= low_input for r in kept)
+    n, smallest, largest = len(rows), NEURAL_INPUT_RANGE[0], MSE_RANGE[1]
+    small_input = sum(r.min_abs_neural_input < smallest for r in kept)
+    large_mse = sum(r.mse > largest for r in kept)
+    met = sum(r.mse <= largest and r.min_abs_neural_input >= smallest for r in kept)
     far = sum(r.mse < FAR_SMALLER * r.min_abs_neural_input for r in kept)
     measured = (
-        f"Smallest neural input min |w . x|: {_range([r.min_abs_neural_input for r in kept])}; below 1e-3 in "
-        f"{of(small_input, n, 'repetition')}, of these exactly 0 in {sum(r.min_abs_neural_input == 0 for r in kept)}; "
-        f"above 1 in {sum(r.min_abs_neural_input > high_input for r in kept)}.",
-        f"Final MSE: {_range([r.mse for r in kept])}; above 1e-7 in {of(large_mse, n, 'repetition')}, "
-        f"below 1e-31 in {sum(r.mse < low_mse for r in kept)}, of these exactly 0 in {sum(r.mse == 0 for r in kept)}.",
-        f"Far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
-        *non_finite_sentence(cells, len(rows) - len(kept)),
+        f"Smallest neural input min |w . x|: {_range([r.min_abs_neural_input for r in kept])}; final MSE: "
+        f"{_range([r.mse for r in kept])}; far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
+        *non_finite_sentence(cells, n - len(kept)),
     )
-    because = (
-        f"Agrees in {of(met, n, 'repetition')}; {small_input} have min |w . x| < 1e-3, {large_mse} have MSE > 1e-7, "
-        f"{n - len(kept)} are non-finite (a repetition can be counted in the first two at once).",
+    status, numbers = overall(["holds"] * met + ["fails"] * (n - met), "repetition")
+    reasons = (
+        f"{small_input} have min |w . x| < 1e-3, {large_mse} have MSE > 1e-7, {n - len(kept)} are non-finite "
+        "(a repetition can be counted in the first two at once)."
     )
     return Finding(
         claim="Smallest neural input between 1e-3 and 1, final MSE between 1e-31 and 1e-7, far smaller: "
         "training converged to differentiable local minima.",
         measured=measured,
         criterion="Every repetition has MSE <= 1e-7 and min |w . x| >= 1e-3.",
-        status=overall(met, n - met, 0),
-        because=because,
+        status=status,
+        because=(numbers, reasons),
     )
 
 

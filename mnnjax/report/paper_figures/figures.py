@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.report.common.figure_style import (
@@ -18,12 +17,12 @@ from mnnjax.report.common.figure_style import (
     draw,
     grid_of_panels,
     legend_above,
+    line,
     log_ticks,
     look,
     thinned,
 )
-from mnnjax.report.common.grouping import grouped
-from mnnjax.report.common.training_rows import Cell, Curve, Row, curves
+from mnnjax.report.common.rows import Cell, Curve, Row, grouped, network_curves
 from mnnjax.report.paper_figures.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
 from mnnjax.wording import of, plural
 
@@ -34,16 +33,16 @@ _SIDES = (
 )
 
 
-def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
-    """Mean MCE against N, and against parameters / N: one panel a depth, one line a width."""
-    by_depth = grouped(curves(cells), lambda curve: curve.hidden_layers)
+def figure_5_1(cells: Sequence[Cell]) -> tuple[Picture, Picture]:
+    """Mean MCE against N, and against parameters / N: one panel per depth, one line per width."""
+    by_depth = grouped(network_curves(cells), lambda curve: curve.hidden_layers)
     unseen = sum(not cell.finite for cell in cells)
     left_out = f" Not drawn: {plural(unseen, 'cell')} without a finite repetition." if unseen else ""
     dashed = "Dashed: the number of parameters equals N"
-    return [
+    return (
         Picture(
             suffix="",
-            alt="Final training MCE against the number of points N, one line a width, one panel a depth",
+            alt="Final training MCE against the number of points N, one line per width, one panel per depth",
             caption="Mean of the final training MCE over the finite repetitions; shaded: one standard deviation to "
             f"each side, cut at 0 and 100 %. {dashed}, in the colour of each width; to its left the claim expects 0."
             f"{left_out}",
@@ -51,11 +50,11 @@ def figure_5_1(cells: Sequence[Cell]) -> list[Picture]:
         ),
         Picture(
             suffix="_scaled",
-            alt="Final training MCE against parameters per point, one line a width, one panel a depth",
+            alt="Final training MCE against parameters per point, one line per width, one panel per depth",
             caption=f"The same means against parameters / N. {dashed}; to its right the claim expects 0.{left_out}",
             **draw(lambda: _error_panels(by_depth, scaled=True)),
         ),
-    ]
+    )
 
 
 def figure_5_2(cells: Sequence[Cell]) -> Picture:
@@ -67,7 +66,7 @@ def figure_5_2(cells: Sequence[Cell]) -> Picture:
         suffix="",
         alt="Smallest neural input (left) and final MSE (right) of every repetition against d, logarithmic",
         caption="Left: the smallest absolute neural input over all units and points; right: the MSE; both at the "
-        "end of training. Dots are shifted sideways so that they do not hide each other. "
+        "end of training. Dots are shifted sideways so that all can be seen. "
         + ("Every repetition is drawn." if len(kept) == len(rows) else f"Not drawn, non-finite: {left_out}."),
         **draw(lambda: _convergence_panels(cells)),
     )
@@ -75,22 +74,23 @@ def figure_5_2(cells: Sequence[Cell]) -> Picture:
 
 def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
     figure, panels = grid_of_panels(len(by_depth), 5.6, 3.9 if scaled else 4.4, above=0.9, shared=True)
-    widths = sorted({c.widths for some in by_depth.values() for c in some})
+    all_curves = [curve for group in by_depth.values() for curve in group]
+    widths = sorted({curve.widths for curve in all_curves})
     looks = {w: look(i) for i, w in enumerate(widths)}
     handles = {}
-    for panel, (depth, some) in zip(panels, sorted(by_depth.items()), strict=True):
+    for panel, (depth, group) in zip(panels, sorted(by_depth.items()), strict=True):
         panel.set_title(plural(depth, "hidden layer"))
-        for curve in some:
+        for curve in group:
             color, marker = looks[curve.widths]
             handles[curve.widths] = _error_line(panel, curve, scaled, color, marker)
             if not scaled:
                 panel.axvline(curve.parameters, color=color, zorder=1, **DASHED)
         if scaled:
             panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    _error_axes(panels, [c for some in by_depth.values() for c in some], scaled)
+    _error_axes(panels, all_curves, scaled)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
-    shown = [*(handles[w] for w in widths), Line2D([], [], color=GREY, **DASHED, label="parameters = N")]
+    shown = [*(handles[w] for w in widths), line("parameters = N", **DASHED)]
     legend_above(figure, shown)
     return figure
 
@@ -105,15 +105,17 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
     # Against parameters / N the widths lie upon each other, and so would their bands.
     if not scaled:
         panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
-    (line,) = panel.plot(x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False)
-    return line
+    (drawn_line,) = panel.plot(
+        x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False
+    )
+    return drawn_line
 
 
-def _error_axes(panels: Sequence[Axes], some: Sequence[Curve], scaled: bool) -> None:
-    ratios = [cell.parameters_per_point for curve in some for cell in curve.cells]
-    sizes = [cell.N for curve in some for cell in curve.cells]
+def _error_axes(panels: Sequence[Axes], all_curves: Sequence[Curve], scaled: bool) -> None:
+    ratios = [cell.parameters_per_point for curve in all_curves for cell in curve.cells]
+    sizes = [cell.N for curve in all_curves for cell in curve.cells]
     # The dashed lines belong to the picture even where no cell lies beside them.
-    values = [*ratios, 1] if scaled else [*sizes, *(curve.parameters for curve in some)]
+    values = [*ratios, 1] if scaled else [*sizes, *(curve.parameters for curve in all_curves)]
     low, high = min(values), max(values)
     panel = panels[0]
     if scaled and high / low < 8:
@@ -146,7 +148,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
     widths = sorted({cell.d0 for cell in cells})
     by_width = {d: [row for c in cells if c.d0 == d for row in c.rows if is_plottable(row)] for d in widths}
     step = min((b - a for a, b in itertools.pairwise(widths)), default=widths[0] / 2)
-    values = [value(row) for some in by_width.values() for row in some]
+    values = [value(row) for group in by_width.values() for row in group]
     low = min([*(v for v in values if v > 0), paper[0]])
     high = max([*values, paper[1]])
     room = max(1.0, 0.07 * math.log10(high / low))
@@ -159,7 +161,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
         (d + 0.6 * step * ((k * 0.6180339887) % 1 - 0.5), row) for d in widths for k, row in enumerate(by_width[d])
     ]
     _scatter(panel, points, value)
-    medians = [(d, statistics.median(map(value, some))) for d, some in by_width.items() if some]
+    medians = [(d, statistics.median(map(value, group))) for d, group in by_width.items() if group]
     if medians:
         d, median = zip(*medians, strict=True)
         left, right = ([x + sign * 0.36 * step for x in d] for sign in (-1, 1))

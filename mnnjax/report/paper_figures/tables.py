@@ -1,26 +1,27 @@
-"""Tables."""
+"""Tables of Figures 5.1 and 5.2."""
 
+import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mnnjax.report.common.tables import _MCE, _MEANS_NOTE, _NON_FINITE, _SHAPE, SIZES, Column, Table, Value, _shape
-from mnnjax.report.common.training_rows import Cell, Row
-from mnnjax.report.paper_figures.claims import CurveJudgement, is_plottable
+from mnnjax.report.common.rows import Cell
+from mnnjax.report.common.tables import MCE, MEANS_NOTE, NON_FINITE, REPETITIONS, SHAPE, SIZES, Column, Table, table_of
+from mnnjax.report.paper_figures.claims import Judgement, is_plottable
 from mnnjax.wording import integer, percent, ratio, scientific
 
 
 def figure_5_1(cells: Sequence[Cell]) -> Table:
-    """One row a cell: what Figure 5.1 draws."""
-    rows = ((*_shape(c), c.mean_mce, c.std_mce, c.zero_mce, c.worst_mce, c.non_finite) for c in cells)
-    return Table((*_SHAPE, *_MCE, _NON_FINITE), tuple(rows), _MEANS_NOTE)
+    """One row per cell: what Figure 5.1 draws."""
+    return table_of((*SHAPE, *MCE, NON_FINITE), cells, MEANS_NOTE)
 
 
-def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
-    """One row a depth and width: the numbers that decide whether Figure 5.1's claim holds."""
+def figure_5_1_criterion(judgements: Sequence[Judgement]) -> Table:
+    """One row per depth and width: the numbers that decide whether Figure 5.1's claim holds."""
     columns = (
-        Column("hidden_layers", "hidden layers", integer),
-        *SIZES[:2],
+        Column("hidden_layers", "hidden layers", integer, of=lambda j: j.curve.hidden_layers),
+        Column("d0", "d0", integer, of=lambda j: j.curve.widths[0]),
+        Column("d1", "d1", integer, of=lambda j: j.curve.widths[1]),
         Column("zero_from_parameters_per_point", "(a) MCE stays at 0.5 % or below from parameters / N =", ratio),
         Column("zero_mce_repetitions_above", "(b) with MCE exactly 0 at parameters / N >= 1.5", integer),
         Column("repetitions_above", "of", integer),
@@ -28,46 +29,38 @@ def figure_5_1_criterion(judgements: Sequence[CurveJudgement]) -> Table:
         Column("smallest_mean_mce_below", "(c) smallest mean MCE at parameters / N <= 0.7", percent),
         Column("verdict", "claim"),
     )
-    rows = (
-        (
-            j.curve.hidden_layers, *j.curve.widths, j.zero_from, j.zero_repetitions, j.repetitions_above,
-            j.worst_mean_above, j.smallest_mean_below, j.verdict,
-        )
-        for j in judgements
-    )  # fmt: skip
-    return Table(columns, tuple(rows), "A dash: no cell there, no finite repetition, or (a) no such value.")
+    return table_of(columns, judgements, "A dash: no cell there, no finite repetition, or (a) no such value.")
 
 
 def figure_5_2(cells: Sequence[Cell]) -> Table:
-    """One row a cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
-    spread = ("min", "median", "max")
+    """One row per cell: min |w . x| and MSE at the end of training, over the repetitions where both are finite."""
+    inputs, losses = "min_abs_neural_input", "mse"
     columns = (
         *SIZES,
-        Column("repetitions", "repetitions", integer),
-        *(Column(f"{s}_min_abs_neural_input", f"{s} of min |w . x|", scientific) for s in spread),
-        *(Column(f"{s}_mse", f"{s} of MSE", scientific) for s in spread),
-        Column("min_abs_neural_input_below_1e-3", "min |w . x| below 1e-3", integer),
-        Column("min_abs_neural_input_zero", "min |w . x| exactly 0", integer),
-        Column("mse_above_1e-7", "MSE above 1e-7", integer),
-        Column("mse_below_1e-31", "MSE below 1e-31", integer),
-        Column("mse_zero", "MSE exactly 0", integer),
-        Column("non_differentiable", "verdict non_differentiable", integer),
-        _NON_FINITE,
+        REPETITIONS,
+        *(_column(f"{s.__name__}_{inputs}", f"{s.__name__} of min |w . x|", inputs, s) for s in _SPREAD),
+        *(_column(f"{s.__name__}_mse", f"{s.__name__} of MSE", losses, s) for s in _SPREAD),
+        _column(
+            "min_abs_neural_input_below_1e-3", "min |w . x| below 1e-3", inputs, lambda u: sum(v < 1e-3 for v in u)
+        ),
+        _column("min_abs_neural_input_zero", "min |w . x| exactly 0", inputs, lambda u: u.count(0)),
+        _column("mse_above_1e-7", "MSE above 1e-7", losses, lambda mse: sum(v > 1e-7 for v in mse)),
+        _column("mse_below_1e-31", "MSE below 1e-31", losses, lambda mse: sum(v < 1e-31 for v in mse)),
+        _column("mse_zero", "MSE exactly 0", losses, lambda mse: mse.count(0)),
+        _column("non_differentiable", "verdict non_differentiable", "verdict", lambda v: v.count("non_differentiable")),
+        dataclasses.replace(NON_FINITE, of=lambda cell: sum(not is_plottable(row) for row in cell.rows)),
     )
-    return Table(columns, tuple(map(_figure_5_2_row, cells)), "Non-finite repetitions enter no other count.")
+    return table_of(columns, cells, "Non-finite repetitions are excluded from the other counts.")
 
 
-def _figure_5_2_row(cell: Cell) -> tuple[Value, ...]:
-    kept: list[Row] = [row for row in cell.rows if is_plottable(row)]
-    inputs = [row.min_abs_neural_input for row in kept]
-    losses = [row.mse for row in kept]
-    return (
-        cell.d0, cell.d1, cell.N, len(cell.rows), *_spread(inputs), *_spread(losses),
-        sum(u < 1e-3 for u in inputs), inputs.count(0), sum(mse > 1e-7 for mse in losses),
-        sum(mse < 1e-31 for mse in losses), losses.count(0),
-        sum(row.verdict == "non_differentiable" for row in kept), len(cell.rows) - len(kept),
-    )  # fmt: skip
+_SPREAD = (min, statistics.median, max)
 
 
-def _spread(values: list[float]) -> tuple[float, float, float]:
-    return (min(values), statistics.median(values), max(values)) if values else (math.nan, math.nan, math.nan)
+def _column(key: str, heading: str, name: str, summary: Callable[[list], float]) -> Column:
+    """A summary of a number of the repetitions that Figure 5.2 can show; nan of none."""
+
+    def of(cell: Cell) -> float:
+        values = [getattr(row, name) for row in cell.rows if is_plottable(row)]
+        return math.nan if summary in _SPREAD and not values else summary(values)
+
+    return Column(key, heading, scientific if summary in _SPREAD else integer, of=of)

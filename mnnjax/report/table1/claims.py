@@ -1,21 +1,15 @@
-"""Table 1 against the paper's claim, row by row."""
+"""Table 1's cells against the paper's rows."""
 
-import statistics
+import dataclasses
+import math
 from collections.abc import Sequence
+from typing import Literal
 
-from mnnjax.config import Problem
+from mnnjax.config import Problem, Study
 from mnnjax.report.common.findings import Finding, non_finite_sentence, overall
-from mnnjax.report.common.training_rows import Cell, Row
-from mnnjax.report.table1.tables import (
-    IMAGENET,
-    data_name,
-    held_out,
-    held_out_points,
-    is_of_the_paper,
-    paper_row,
-    residuals,
-)
-from mnnjax.wording import integer, of, percent, plural, points, ratio, scientific
+from mnnjax.report.common.rows import Cell, Row, cells, rows_of
+from mnnjax.report.common.settings import inputs_name
+from mnnjax.wording import of, ratio
 
 # "About as many parameters as points": the paper's own rows reach 1.008.
 AS_MANY = 1.1
@@ -23,93 +17,91 @@ AS_MANY = 1.1
 ROUNDING = 1e-6
 
 
+@dataclasses.dataclass(frozen=True)
+class PaperRow:
+    """A row of the paper's Table 1, as printed there; the MCE is a fraction."""
+
+    data: str
+    mce: float
+    d0: int
+    d1: int
+    N: int
+    parameters_per_point: float
+
+
+MNIST = PaperRow("MNIST", 0.0, 784, 89, 70_000, 0.999)
+CIFAR = PaperRow("CIFAR-10", 0.0, 3072, 16, 50_000, 0.983)
+IMAGENET = PaperRow("ImageNet 64x64", 0.001, 12_288, 105, 1_280_000, 1.008)
+PAPER = (MNIST, CIFAR, IMAGENET)
+
+_OF_THE_PAPER = {"mnist": MNIST, "cifar10": CIFAR, "imagenet64": IMAGENET}
+_STAND_INS = {"patches32": CIFAR, "patches64": IMAGENET}
+
+
+def paper_row(problem: Problem, cell: Cell) -> PaperRow | None:
+    """The paper's row that the cell stands beside: of the same data, or of the data whose shape it has."""
+    images = _OF_THE_PAPER | _STAND_INS
+    if problem.is_image:
+        return images.get(problem.inputs)
+    # ImageNet's N is beyond most machines, so its width alone counts.
+    return next((row for row in PAPER if row.d0 == cell.d0 and (row.N == cell.N or row is IMAGENET)), None)
+
+
+def is_of_the_paper(problem: Problem) -> bool:
+    """Whether the points and their labels are those of a row of the paper, and no stand-in."""
+    return problem.inputs in _OF_THE_PAPER and problem.labels == "classes"
+
+
+def data_name(problem: Problem) -> str:
+    """'MNIST'; 'patches 32x32x3 with random labels'."""
+    if problem.labels == "classes":
+        return inputs_name(problem)
+    return f"{inputs_name(problem)} with {'random labels' if problem.labels == 'random' else 'labels of a teacher'}"
+
+
+def first_without_paper_row(study: Study, rows: Sequence[Row]) -> str | None:
+    """The first part with this figure and with rows, none of which has the data or the shape of a row of the paper."""
+    for part in study.parts:
+        shown = cells(rows_of(part, rows)) if part.figure == "table1" else []
+        if shown and not any(paper_row(part.problem, cell) for cell in shown):
+            return part.name
+    return None
+
+
+def verdict(problem: Problem, cell: Cell) -> Literal["holds", "fails", "undecided"]:
+    """Holds when all repetitions reach the MCE that the paper prints for the data (0 but for ImageNet), with few
+    parameters; one that reaches it with more of them says nothing about the claim."""
+    imagenet = is_of_the_paper(problem) and paper_row(problem, cell) is IMAGENET
+    limit = IMAGENET.mce * (1 + ROUNDING) if imagenet else 0.0
+    if sum(mce <= limit for mce in cell.mce) < len(cell.rows):
+        return "fails"
+    return "holds" if cell.parameters_per_point <= AS_MANY else "undecided"
+
+
+def residuals(cells: Sequence[Cell]) -> list[float]:
+    """The first-order residuals of the finite repetitions that have one."""
+    return [r.first_order_residual for c in cells for r in c.finite if math.isfinite(r.first_order_residual)]
+
+
+def held_out(cells: Sequence[Cell]) -> list[Row]:
+    """The finite repetitions that were tested on held-out points."""
+    return [r for c in cells for r in c.finite if r.held_out_N and math.isfinite(r.held_out_mce)]
+
+
 def finding(problem: Problem, cells: Sequence[Cell]) -> Finding:
-    """A row agrees when all its repetitions reach the MCE that the paper prints for the data, with few parameters; one
-    that reaches it with more of them says nothing about the claim."""
-    agreeing = [c for c in cells if _reached(problem, c) == len(c.rows) and c.parameters_per_point <= AS_MANY]
-    beside = [c for c in cells if _reached(problem, c) == len(c.rows) and c.parameters_per_point > AS_MANY]
+    """Table 1 against its claim, row by row."""
+    status, numbers = overall((verdict(problem, cell) for cell in cells), "row")
     total = sum(len(c.rows) for c in cells)
-    per_point = sorted(c.parameters_per_point for c in cells)
-    measured = (
-        f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0; "
-        f"parameters / N: {_from_to([ratio(value) for value in per_point])}.",
-        *_held_out_sentence(held_out(cells)),
-        *_residual_sentence(residuals(cells)),
-        *non_finite_sentence(cells),
-    )
-    because = (
-        f"Rows that agree: {integer(len(agreeing))} of {integer(len(cells))}.",
-        *(_sentence(problem, c, c in agreeing, c in beside) for c in cells),
-    )
+    per_point = [ratio(end([c.parameters_per_point for c in cells])) for end in (min, max)]
     return Finding(
         claim="The training MCE is 0 % (ImageNet: 0.1 %) with about as many parameters as points.",
-        measured=measured,
-        criterion="A row agrees when every repetition has MCE 0 (ImageNet 64x64 itself: MCE <= 0.1 %, what the paper "
-        "reports) and parameters / N <= 1.1; it cannot be judged when every repetition has, with more parameters.",
-        status=overall(len(agreeing), len(cells) - len(agreeing) - len(beside), len(beside)),
-        because=because,
+        measured=(
+            f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0; parameters / N: "
+            f"{' to '.join(dict.fromkeys(per_point))}.",
+            *non_finite_sentence(cells),
+        ),
+        criterion="A row agrees when every repetition has MCE 0 (ImageNet 64x64 itself: MCE <= 0.1 %, as in the paper) "
+        f"and parameters / N <= {AS_MANY}; it cannot be judged when every repetition has, with more parameters.",
+        status=status,
+        because=(numbers,),
     )
-
-
-def _limit(problem: Problem, cell: Cell) -> float:
-    """The MCE that a repetition may have: the paper's own is above 0 for ImageNet alone."""
-    return IMAGENET.mce if is_of_the_paper(problem) and paper_row(problem, cell) is IMAGENET else 0.0
-
-
-def _reached(problem: Problem, cell: Cell) -> int:
-    limit = _limit(problem, cell)
-    return sum(mce <= limit * (1 + ROUNDING) for mce in cell.mce)
-
-
-def _sentence(problem: Problem, cell: Cell, agrees: bool, beside: bool) -> str:
-    limit, row = _limit(problem, cell), paper_row(problem, cell)
-    few = of(_reached(problem, cell), len(cell.rows), "repetition")
-    theirs = f" (paper: {integer(row.N)})" if row and row.N != cell.N else ""
-    worst = points(cell.worst_mce, cell.N)
-    count = "" if worst is None else f" ({plural(worst, 'point')})"
-    per_point = ratio(cell.parameters_per_point)
-    judgement = "agrees" if agrees else "does not agree"
-    if beside:
-        judgement = f"cannot be judged, since parameters / N = {per_point} is above {AS_MANY}"
-    return (
-        f"{data_name(problem)}{_relation(problem, cell)}, {plural(cell.hidden_layers, 'hidden layer')}, "
-        f"d1 = {integer(cell.d1)}, N = {integer(cell.N)}{theirs}: {judgement}: "
-        f"{few} with MCE {f'<= {percent(limit)}' if limit else '0'}, mean {percent(cell.mean_mce)}, "
-        f"worst {percent(cell.worst_mce)}{count}, parameters / N = {per_point}."
-    )
-
-
-def _relation(problem: Problem, cell: Cell) -> str:
-    row = paper_row(problem, cell)
-    if row is None:
-        return ", not in the paper's table"
-    return "" if is_of_the_paper(problem) else f", stand-in for {row.data}"
-
-
-def _held_out_sentence(rows: Sequence[Row]) -> tuple[str, ...]:
-    if not rows:
-        return ()
-    ordered = [_held_out(row) for row in sorted(rows, key=lambda row: row.held_out_mce)]
-    mean = percent(statistics.fmean(row.held_out_mce for row in rows))
-    return (f"Test error, the MCE on held-out points: {_from_to(ordered)}; mean {mean}.",)
-
-
-def _held_out(row: Row) -> str:
-    N = held_out_points(row)
-    count = points(row.held_out_mce, N)
-    return percent(row.held_out_mce) + ("" if count is None else f" ({of(count, N, 'point')})")
-
-
-def _residual_sentence(values: Sequence[float]) -> tuple[str, ...]:
-    if not values:
-        return ()
-    ordered, median = [scientific(value) for value in sorted(values)], scientific(statistics.median(values))
-    return (
-        f"First-order residual |(A o X) e| / N (zero at every differentiable local minimum): {_from_to(ordered)}; "
-        f"median {median}.",
-    )
-
-
-def _from_to(ordered: Sequence[str]) -> str:
-    """'from 1.0e-07 to 2.0e-06', or '1.0e-07' where all are written alike."""
-    return ordered[0] if ordered[0] == ordered[-1] else f"from {ordered[0]} to {ordered[-1]}"

@@ -1,245 +1,146 @@
 """Table 1: our cells beside the paper's rows, and where training ended: certificates, first-order residual, held-out
 points."""
 
-import collections
 import dataclasses
-import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from mnnjax.config import Problem, Study
-from mnnjax.report.common.grouping import grouped
-from mnnjax.report.common.settings import inputs_name
-from mnnjax.report.common.tables import Column, Table, Value
-from mnnjax.report.common.training_rows import Cell, Row
-from mnnjax.report.common.training_rows import cells as gather_cells
-from mnnjax.report.common.volume_rows import VolumeRow
-from mnnjax.study.workdir.results_table import TOO_LARGE
+from mnnjax.config import Problem
+from mnnjax.report.common.rows import Cell
+from mnnjax.report.common.tables import REPETITIONS, SIZES, Column, Table, table_of, verdict_columns
+from mnnjax.report.table1.claims import (
+    PAPER,
+    PaperRow,
+    data_name,
+    held_out,
+    is_of_the_paper,
+    paper_row,
+    residuals,
+    verdict,
+)
+from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import integer, percent, points, ratio, scientific
 
 
 @dataclasses.dataclass(frozen=True)
-class PaperRow:
-    """A row of the paper's Table 1, as printed there; the MCE is a fraction."""
+class _Line:
+    """A cell and the paper's row beside it."""
 
-    data: str
-    mce: float
-    d0: int
-    d1: int
-    N: int
-    parameters_per_point: float
-
-
-MNIST = PaperRow("MNIST", 0.0, 784, 89, 70_000, 0.999)
-CIFAR = PaperRow("CIFAR-10", 0.0, 3072, 16, 50_000, 0.983)
-IMAGENET = PaperRow("ImageNet 64x64", 0.001, 12_288, 105, 1_280_000, 1.008)
-PAPER = (MNIST, CIFAR, IMAGENET)
-
-_OF_THE_PAPER = {"mnist": MNIST, "cifar10": CIFAR, "imagenet64": IMAGENET}
-_STAND_INS = {"patches32": CIFAR, "patches64": IMAGENET}
-
-_VERDICT_WORDS = {
-    "suboptimal_dlm": "suboptimal local minimum", "non_differentiable": "non-differentiable point",
-    "non_finite": "non-finite", TOO_LARGE: "not certified (size)",
-}  # fmt: skip
-
-
-def paper_row(problem: Problem, cell: Cell) -> PaperRow | None:
-    """The paper's row that the cell stands beside: of the same data, or of the data whose shape it has."""
-    images = _OF_THE_PAPER | _STAND_INS
-    if problem.is_image:
-        return images.get(problem.inputs)
-    # ImageNet's N is beyond most machines, so its width alone counts.
-    return next((row for row in PAPER if row.d0 == cell.d0 and (row.N == cell.N or row is IMAGENET)), None)
-
-
-def is_of_the_paper(problem: Problem) -> bool:
-    """Whether the points and their labels are those of a row of the paper, and no stand-in."""
-    return problem.inputs in _OF_THE_PAPER and problem.labels == "classes"
-
-
-def data_name(problem: Problem) -> str:
-    """'MNIST'; 'patches 32x32x3 with random labels'."""
-    if problem.labels == "classes":
-        return inputs_name(problem)
-    return f"{inputs_name(problem)} with {'random labels' if problem.labels == 'random' else 'labels of a teacher'}"
-
-
-def without_a_row(study: Study, rows: Iterable[Row | VolumeRow]) -> str | None:
-    """The first part with this figure and with rows, none of which has the data or the shape of a row of the paper."""
-    by_part = grouped((row for row in rows if isinstance(row, Row)), lambda row: row.study)
-    parts = [part for part in study.parts if part.figure == "table1" and part.name in by_part]
-    apart = (p.name for p in parts if not any(paper_row(p.problem, cell) for cell in gather_cells(by_part[p.name])))
-    return next(apart, None)
+    cell: Cell | None
+    row: PaperRow | None
+    stand_in: bool
 
 
 def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
-    """One row a cell with the paper's row beside it; whole: then the paper's table."""
+    """One row per cell with the paper's row beside it; whole: followed by the paper's table."""
     columns = (
-        Column("data", "ours", str, "data", style="words"),
-        Column("paper_data", "paper", str, "data", style="words paper"),
-        Column("mean_mce", "mean", percent, "MCE (points)"),
-        Column("best_mce", "best", percent, "MCE (points)", count="best_misclassified"),
-        Column("best_misclassified", "", None),
-        Column("worst_mce", "worst", percent, "MCE (points)", count="worst_misclassified"),
-        Column("worst_misclassified", "", None),
-        Column("zero_mce_repetitions", "is 0 in", integer, "MCE (points)", count="repetitions", count_text=" of {}"),
-        Column("paper_mce", "paper", percent, "MCE (points)", style="paper"),
-        _hidden_layers(cells),
-        Column("d0", "ours", integer, "d0"),
-        Column("paper_d0", "paper", integer, "d0", style="paper"),
-        Column("d1", "ours", integer, "d1"),
-        Column("paper_d1", "paper", integer, "d1", style="paper"),
-        Column("N", "ours", integer, "N"),
-        Column("paper_N", "paper", integer, "N", style="paper"),
-        Column("parameters", "ours", integer, "parameters"),
-        Column("parameters_per_point", "ours / N", ratio, "parameters"),
-        Column("paper_parameters_per_point", "paper / N", ratio, "parameters", style="paper"),
-        Column("repetitions", "", None),
-        Column("non_finite", "non-finite", integer if any(c.non_finite for c in cells) else None, "repetitions"),
-    )
-    beside = [paper_row(problem, cell) for cell in cells]
-    stand_in = not is_of_the_paper(problem)
-    rows = [_ours(problem, cell) | _theirs(row, stand_in) for cell, row in zip(cells, beside, strict=True)]
-    rows += [_theirs(row, False) for row in PAPER] if whole else []
+        _ours("data", "ours", str, "data", lambda cell: data_name(problem), style="words"),
+        Column("paper_data", "paper", str, "data", _paper_data, style="words paper"),
+        _ours("mean_mce", "mean", percent, "MCE (points)"),
+        _ours("best_mce", "best", percent, "MCE (points)", count="best_misclassified"),
+        _ours("best_misclassified", "", None, of=lambda cell: points(cell.best_mce, cell.N)),
+        _ours("worst_mce", "worst", percent, "MCE (points)", count="worst_misclassified"),
+        _ours("worst_misclassified", "", None, of=lambda cell: points(cell.worst_mce, cell.N)),
+        _ours("zero_mce_repetitions", "is 0 in", integer, "MCE (points)", lambda cell: cell.zero_mce,
+              count="repetitions", count_text=" of {}"),
+        _theirs("mce", "paper", percent, "MCE (points)"),
+        _ours("hidden_layers", "hidden layers", _depth(cells)),
+        *(column for size in ("d0", "d1", "N")
+          for column in (_ours(size, "ours", integer, size), _theirs(size, "paper", integer, size))),
+        _ours("parameters", "ours", integer, "parameters"),
+        _ours("parameters_per_point", "ours / N", ratio, "parameters"),
+        _theirs("parameters_per_point", "paper / N", ratio, "parameters"),
+        _ours("claim", "claim", of=lambda cell: verdict(problem, cell)),
+        _ours("repetitions", "", None, of=lambda cell: len(cell.rows)),
+        _ours("non_finite", "non-finite", integer if any(c.non_finite for c in cells) else None, "repetitions"),
+    )  # fmt: skip
+    lines = [_Line(cell, paper_row(problem, cell), not is_of_the_paper(problem)) for cell in cells]
+    lines += [_Line(None, row, False) for row in PAPER] if whole else []
     note = (
-        "Mean, best and worst are over the finite repetitions; is 0 in: how many of all. The paper gives one MCE a "
-        "data set. "
-        "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1), ours count the "
+        "Non-finite repetitions are excluded from mean, best and worst. The paper gives one MCE per data set. "
+        "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1); ours count the "
         "parameters that were trained, on the d0 directions that whitening kept."
     )
     if whole:
-        note += " No row of the paper's has the data or the shape of ours: below, its whole table."
-    return _table(columns, rows, note)
+        note += " No row of the paper has our data or shape; its whole table is below ours."
+    return table_of(columns, lines, note)
 
 
-def _hidden_layers(cells: Sequence[Cell]) -> Column:
-    """On the page only where there is more than the one layer of the paper's rows."""
-    return Column("hidden_layers", "hidden layers", integer if any(c.hidden_layers > 1 for c in cells) else None)
+def _ours(key: str, heading: str, show: Any = str, group: str = "", of: Any = None, **more) -> Column:
+    value = of or (lambda cell: getattr(cell, key))
+    return Column(key, heading, show, group, lambda line: value(line.cell) if line.cell else None, **more)
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Mapping[str, Value]], note: str) -> Table:
-    """Of rows that name their values by the columns' keys; a value that a row lacks is an empty field."""
-    return Table(tuple(columns), tuple(tuple(row.get(column.key) for column in columns) for row in rows), note)
+def _theirs(key: str, heading: str, show, group: str) -> Column:
+    return Column(f"paper_{key}", heading, show, group, lambda line: getattr(line.row, key, None), style="paper")
 
 
-def _ours(problem: Problem, cell: Cell) -> dict[str, Value]:
-    return {
-        "data": data_name(problem),
-        "mean_mce": cell.mean_mce,
-        "best_mce": cell.best_mce,
-        "best_misclassified": points(cell.best_mce, cell.N),
-        "worst_mce": cell.worst_mce,
-        "worst_misclassified": points(cell.worst_mce, cell.N),
-        "hidden_layers": cell.hidden_layers,
-        "d0": cell.d0,
-        "d1": cell.d1,
-        "N": cell.N,
-        "parameters": cell.parameters,
-        "parameters_per_point": cell.parameters_per_point,
-        "repetitions": len(cell.rows),
-        "zero_mce_repetitions": cell.zero_mce,
-        "non_finite": cell.non_finite,
-    }
+def _paper_data(line: _Line) -> str | None:
+    return line.row and f"{'stand-in for ' if line.stand_in else ''}{line.row.data}"
 
 
-def _theirs(row: PaperRow | None, stand_in: bool) -> dict[str, Value]:
-    """A row of the paper, and whether the data beside it are a stand-in for its own."""
-    if row is None:
-        return {}
-    values = {f"paper_{name}": value for name, value in dataclasses.asdict(row).items()}
-    return values | {"paper_data": f"stand-in for {row.data}"} if stand_in else values
-
-
-def residuals(cells: Sequence[Cell]) -> list[float]:
-    """The first-order residuals of the finite repetitions that have one."""
-    return [r.first_order_residual for c in cells for r in c.finite if math.isfinite(r.first_order_residual)]
-
-
-def held_out(cells: Sequence[Cell]) -> list[Row]:
-    """The finite repetitions that were tried on held-out points."""
-    return [r for c in cells for r in c.finite if r.held_out_N and math.isfinite(r.held_out_mce)]
-
-
-def held_out_points(row: Row) -> int:
-    """How many held-out points a repetition was tried on."""
-    assert row.held_out_N is not None
-    return row.held_out_N
+def _depth(cells: Sequence[Cell]) -> Callable[[int], str] | None:
+    """The number of hidden layers is on the page only where it is not 1 throughout, as in the paper."""
+    return integer if any(cell.hidden_layers > 1 for cell in cells) else None
 
 
 def end(problem: Problem, cells: Sequence[Cell]) -> Table:
-    """One row a cell: what is known of the points that training reached."""
-    found = sorted({row.verdict for cell in cells for row in cell.rows})
-    # An older study has no residuals, and not every study holds points out.
+    """One row per cell: what is known of the points that training reached."""
+    # Columns without a number are in the file only.
     residual = scientific if residuals(cells) else None
     share, number = (percent, integer) if held_out(cells) else (None, None)
     columns = (
-        Column("data", "data", style="words"),
-        _hidden_layers(cells),
-        Column("d0", "d0", integer),
-        Column("d1", "d1", integer),
-        Column("N", "N", integer),
+        Column("data", "data", of=lambda cell: data_name(problem), style="words"),
+        Column("hidden_layers", "hidden layers", _depth(cells)),
+        *SIZES,
         Column("parameters", "", None),
         Column("parameters_per_point", "", None),
-        Column("repetitions", "repetitions", integer),
-        Column("verdicts", "verdicts", style="words"),
-        *(Column(name, "", None) for name in found),
-        Column("median_first_order_residual", "median", residual, "|(A o X) e| / N"),
-        Column("max_first_order_residual", "max", residual, "|(A o X) e| / N"),
+        REPETITIONS,
+        *verdict_columns(cells),
+        Column("median_first_order_residual", "median", residual, "|(A o X) e| / N", _residual(statistics.median)),
+        Column("max_first_order_residual", "max", residual, "|(A o X) e| / N", _residual(max)),
         Column("mean_mce", "mean", percent, "training MCE"),
-        Column("mean_held_out_mce", "mean", share, "held-out MCE"),
-        Column("std_held_out_mce", "std", share, "held-out MCE"),
-        Column("best_held_out_mce", "best (points)", share, "held-out MCE", count="best_held_out_misclassified"),
-        Column("best_held_out_misclassified", "", None),
-        Column("worst_held_out_mce", "worst (points)", share, "held-out MCE", count="worst_held_out_misclassified"),
-        Column("worst_held_out_misclassified", "", None),
-        Column("held_out_N", "points", number, "held-out MCE"),
-    )
+        Column("mean_held_out_mce", "mean", share, "held-out MCE", _held_out(statistics.fmean)),
+        Column("std_held_out_mce", "std", share, "held-out MCE", _held_out(statistics.stdev, least=2)),
+        Column("best_held_out_mce", "best (points)", share, "held-out MCE", _held_out(min),
+               count="best_held_out_misclassified"),
+        Column("best_held_out_misclassified", "", None, of=_held_out(min, counted=True)),
+        Column("worst_held_out_mce", "worst (points)", share, "held-out MCE", _held_out(max),
+               count="worst_held_out_misclassified"),
+        Column("worst_held_out_misclassified", "", None, of=_held_out(max, counted=True)),
+        Column("held_out_N", "points", number, "held-out MCE", _held_out_points),
+    )  # fmt: skip
     note = (
         "Verdicts: what certificates prove of the points that training reached; not converged: nothing could be proven."
     )
-    if TOO_LARGE in found:
-        note += " Not certified (size): N and the number of parameters are too large for a certificate."
+    if any(cell.count(TOO_LARGE) for cell in cells):
+        note += " Not certified: N and the number of parameters are too large for a certificate."
     if residual:
         note += (
             " |(A o X) e| / N, the first-order residual: zero at every differentiable local minimum (Lemma 2); "
             "a small value alone proves no minimum."
         )
     note += " Medians and means are over the finite repetitions, std with n - 1."
-    rows = [_ours(problem, c) | _end(c) | {name: _count(c, name) for name in found} for c in cells]
-    return _table(columns, rows, note)
+    return table_of(columns, cells, note)
 
 
-def _count(cell: Cell, verdict: str) -> int:
-    return sum(row.verdict == verdict for row in cell.rows)
+def _residual(summary: Callable[[list[float]], float]) -> Callable[[Cell], Value]:
+    return lambda cell: summary(values) if (values := residuals([cell])) else None
 
 
-def _end(cell: Cell) -> dict[str, Value]:
-    """Verdicts in words, residuals, held-out MCE."""
-    values: dict[str, Value] = {"verdicts": verdict_words(cell)}
-    if sizes := residuals([cell]):
-        values |= {
-            "median_first_order_residual": statistics.median(sizes),
-            "max_first_order_residual": max(sizes),
-        }
-    if rows := held_out([cell]):
-        mce, N = [row.held_out_mce for row in rows], held_out_points(rows[0])
-        values |= {
-            "mean_held_out_mce": statistics.fmean(mce),
-            "std_held_out_mce": statistics.stdev(mce) if len(mce) > 1 else None,
-            "best_held_out_mce": min(mce),
-            "best_held_out_misclassified": points(min(mce), N),
-            "worst_held_out_mce": max(mce),
-            "worst_held_out_misclassified": points(max(mce), N),
-            "held_out_N": N,
-        }
-    return values
+def _held_out(summary: Callable[[Any], float], least: int = 1, counted: bool = False) -> Callable[[Cell], Value]:
+    """A summary of the held-out MCE; counted: as a number of points."""
+
+    def of(cell: Cell) -> Value:
+        rows = held_out([cell])
+        if len(rows) < least:
+            return None
+        value = summary([row.held_out_mce for row in rows])
+        return points(value, rows[0].held_out_N or 0) if counted else value
+
+    return of
 
 
-def verdict_words(cell: Cell) -> str:
-    """'global minimum 3, not converged 1'; without a count where every repetition was too large for a certificate."""
-    counts = collections.Counter(row.verdict for row in cell.rows)
-    if set(counts) == {TOO_LARGE}:
-        return _VERDICT_WORDS[TOO_LARGE]
-    named = ((_VERDICT_WORDS.get(name, name.replace("_", " ")), count) for name, count in sorted(counts.items()))
-    return ", ".join(f"{name} {integer(count)}" for name, count in named)
+def _held_out_points(cell: Cell) -> int | None:
+    return next((row.held_out_N for row in held_out([cell])), None)

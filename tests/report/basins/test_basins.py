@@ -8,17 +8,13 @@ import pytest
 import scipy.stats
 
 from mnnjax.config import Volume
-from mnnjax.report.basins import analysis as basins
+from mnnjax.report.basins import analysis, claims
 from mnnjax.report.basins.figures import basin_panels
-from mnnjax.report.common.training_rows import Row
-from mnnjax.report.common.volume_rows import VolumeRow
 from tests.report.volumes_by_hand import BASINS, POINTS, VOLUMES, basin_rows, drawn, parsed, run_row
 
 
 def joined(path, study, rows):
-    both = parsed(path, study, rows)
-    runs, volumes = ([row for row in both if isinstance(row, kind)] for kind in (Row, VolumeRow))
-    return basins.join(study, study, [row for row in runs if row.study == study.name], volumes)
+    return analysis.join(study, study, parsed(path, study, rows))
 
 
 def test_minima_without_an_error_count_for_neither_volume(tmp_path):
@@ -27,11 +23,11 @@ def test_minima_without_an_error_count_for_neither_volume(tmp_path):
     bad = [row for row in rows if row.get("verdict") == "suboptimal_dlm"]
     for row, mce in zip(bad, (0.0, 0.0, 0.25, 0.5, ""), strict=True):
         row["region_mce"] = mce
-    (basin,), _ = joined(tmp_path / "w", BASINS, rows)
-    assert basin.frequency("suboptimal_dlm") == 0.3
-    assert basin.frequency(basins.NO_ERROR) == 0.2
-    assert basin.unresolved == 0
-    assert any("2 of 10 runs" in sentence for sentence in basins.finding([basin], 0).measured)
+    (outcome,), _ = joined(tmp_path / "w", BASINS, rows)
+    assert outcome.frequency("suboptimal_dlm") == 0.3
+    assert outcome.frequency(analysis.NO_ERROR) == 0.2
+    assert outcome.unresolved == 0
+    assert any("2 of 10 runs" in sentence for sentence in claims.finding([outcome], 0).measured)
 
 
 def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
@@ -39,19 +35,19 @@ def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
     rows[1]["verdict"], rows[2]["verdict"] = "non_finite", "non_differentiable"
     rows = [row for row in rows if not (row["study"] == "exact" and row["data_seed"] == 5)]
     rows += [run_row(BASINS, 3, 4, 0, 0, "global_minimum")]  # of a shape without volumes
-    some, without_volume = joined(tmp_path / "w", BASINS, rows)
-    assert ([b.data_seed for b in some], without_volume) == (["0", "1", "2", "3", "4"], 2)
-    assert [b.suboptimal for b in some] == list(VOLUMES[:5])
-    first, second = some[:2]
+    outcomes, without_volume = joined(tmp_path / "w", BASINS, rows)
+    assert ([o.data_seed for o in outcomes], without_volume) == ([0, 1, 2, 3, 4], 2)
+    assert [o.suboptimal for o in outcomes] == list(VOLUMES[:5])
+    first, second = outcomes[:2]
     assert (first.runs, first.unresolved, first.verdicts["suboptimal_dlm"]) == (10, 3, 1)
     assert second.frequency("suboptimal_dlm") == 0.3
     assert second.open_interval("suboptimal_dlm") == (0.3, 0.5)
     exact = scipy.stats.binomtest(3, 10).proportion_ci(0.95, method="exact")
     assert second.interval("suboptimal_dlm") == pytest.approx((exact.low, exact.high))
 
-    left, middle, _ = basin_panels(some).axes
-    assert drawn(left, "point") == [(b.suboptimal, b.frequency("suboptimal_dlm")) for b in some]
-    assert drawn(middle, "point") == [(b.global_minima, b.frequency("global_minimum")) for b in some]
+    left, middle, _ = basin_panels(outcomes).axes
+    assert drawn(left, "point") == [(o.suboptimal, o.frequency("suboptimal_dlm")) for o in outcomes]
+    assert drawn(middle, "point") == [(o.global_minima, o.frequency("global_minimum")) for o in outcomes]
     opened = next(bars for bars in left.collections if bars.get_gid() == "open").get_segments()
     assert np.array(opened)[1, :, 1] == pytest.approx([0.3, 0.5])
 
@@ -61,16 +57,16 @@ def test_how_many_times_the_volume_the_frequency_is(tmp_path):
     """Beside the interval of linear propagation of errors, which for so many data sets is the same."""
     volumes = np.random.default_rng(0).uniform(0.05, 0.45, 300).tolist()
     rows = basin_rows(lambda V: 2 * V, volumes, runs=100)
-    some, _ = joined(tmp_path / "w", BASINS, rows)
-    frequencies = np.array([b.frequency("suboptimal_dlm") for b in some])
-    ratio, low, high = basins.mean_ratio(some)
+    outcomes, _ = joined(tmp_path / "w", BASINS, rows)
+    frequencies = np.array([o.frequency("suboptimal_dlm") for o in outcomes])
+    ratio, low, high = analysis.mean_ratio(outcomes)
     assert ratio == pytest.approx(frequencies.mean() / np.mean(volumes))
     error = (frequencies - ratio * np.array(volumes)).std(ddof=1) / np.sqrt(300) / np.mean(volumes)
     # The percentiles of 9999 resamples have a standard error of 2.4 % of it.
     assert (ratio - low, high - ratio) == pytest.approx((1.96 * error, 1.96 * error), rel=0.1)
-    (told,) = (s for s in basins.finding(some, 0).measured if s.startswith("The mean frequency is "))
+    (told,) = (s for s in claims.finding(outcomes, 0).measured if s.startswith("The mean frequency is "))
     assert float(told.split()[4]) == pytest.approx(ratio, rel=1e-2)
-    assert basins.mean_ratio(some[:4]) is None
+    assert analysis.mean_ratio(outcomes[:4]) is None
 
 
 def test_volumes_of_other_points_are_not_joined(tmp_path):
@@ -81,10 +77,10 @@ def test_volumes_of_other_points_are_not_joined(tmp_path):
         "eps": dataclasses.replace(BASINS.also[0], volume=Volume(method="exact", eps=0.2)),
     }.items():
         study = dataclasses.replace(BASINS, also=(also,))
-        some, without_volume = joined(
+        outcomes, without_volume = joined(
             tmp_path / name, study, [r | ({"eps": also.volume.eps} if "eps" in r else {}) for r in rows]
         )
-        assert (some, without_volume) == ([], 6)
+        assert (outcomes, without_volume) == ([], 6)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +98,11 @@ def test_basins_status(tmp_path, frequency, unresolved, count, status):
     for row in rows:
         if row["study"] == "basins" and row["seed"] // 6 >= 100 - unresolved:
             row["verdict"] = "not_converged"
-    some, without_volume = joined(tmp_path / "w", BASINS, rows)
-    assert basins.finding(some, without_volume).status == status
+    outcomes, without_volume = joined(tmp_path / "w", BASINS, rows)
+    assert claims.finding(outcomes, without_volume).status == status
 
 
 def test_rank_correlation_of_few_data_sets_has_an_exact_p_value(tmp_path):
-    some, _ = joined(tmp_path / "w", BASINS, basin_rows(lambda V: V, VOLUMES[:4], runs=100))
-    assert basins.rank_correlation(some) == pytest.approx((1, 2 / math.factorial(4)))
-    assert basins.rank_correlation(some[:2]) is None
+    outcomes, _ = joined(tmp_path / "w", BASINS, basin_rows(lambda V: V, VOLUMES[:4], runs=100))
+    assert analysis.rank_correlation(outcomes) == pytest.approx((1, 2 / math.factorial(4)))
+    assert analysis.rank_correlation(outcomes[:2]) is None

@@ -11,10 +11,11 @@ from mnnjax.report import write_report
 from mnnjax.report.capacity import analysis as capacity
 from mnnjax.report.capacity import claims as capacity_claims
 from mnnjax.report.capacity import figures as capacity_figures
+from mnnjax.report.capacity import tables as capacity_tables
 from mnnjax.report.capacity.logistic_fit import fit_rise
-from mnnjax.report.common.training_rows import read_rows
+from mnnjax.report.common.rows import read_rows
 from mnnjax.study.workdir.results_table import read_csv
-from tests.report.by_hand import make_workdir, p_of, report, text_of
+from tests.report.by_hand import common_columns, make_workdir, p_of, report, text_of
 
 RATIOS = (0.8, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0)
 
@@ -32,9 +33,8 @@ def rows_of(name, d, ratio, solved, repeats=20, other="not_converged", mse=0.01,
     """A cell whose first `solved` seeds end in a global minimum."""
     N = math.floor(d * d / ratio)
     return [
-        {
-            "study": name, "cell": f"{name}.h1.d{d}x{d}.N{N}", "hidden_layers": 1, "d0": d, "d1": d, "N": N,
-            "parameters": d * d + d, "seed": k, "mse": 1e-30 if k < solved else mse, "mce": 0.0 if k < solved else mce,
+        common_columns(name, 1, d, d, N, k) | {
+            "mse": 1e-30 if k < solved else mse, "mce": 0.0 if k < solved else mce,
             "verdict": "global_minimum" if k < solved else other, "precision": "float64",
         }
         for k in range(repeats)
@@ -51,7 +51,7 @@ def usual_rows():
 
 
 def groups_of(path, study, rows):
-    return capacity.gather(study, read_rows(make_workdir(path, study, rows) / "results.csv", study))
+    return capacity.gather(study, read_rows(make_workdir(path, study, rows) / "results.csv"))
 
 
 def test_groups_are_fitted_to_their_counts(tmp_path, few_resamples):
@@ -64,11 +64,6 @@ def test_groups_are_fitted_to_their_counts(tmp_path, few_resamples):
     again = fit_rise(x, (0, 3, 7, 12, 16, 19, 20), [20] * 7)
     assert groups[0].rise == again
     assert groups[0].parameters_per_weight == pytest.approx(1.1)
-    power = capacity.narrowing(groups[:2])
-    slope = math.log(groups[1].rise.width.estimate / groups[0].rise.width.estimate) / math.log(2)
-    assert power.exponent == pytest.approx(slope)
-    # One bound alone gives no power.
-    assert capacity.narrowing(groups[2:]) is None
 
 
 def test_table_counts_every_seed(tmp_path, few_resamples):
@@ -94,7 +89,7 @@ def test_rounding_is_that_of_the_training(tmp_path, few_resamples):
     for precision, count in (("float32", 20), ("float64", 0)):
         study = part("capacity", "adam", precision=precision)
         groups = groups_of(tmp_path / precision, study, rows_of("capacity", 10, 1.0, 0, mse=1e-10))
-        table = capacity.table(groups)
+        table = capacity_tables.cells(groups)
         keys = [column.key for column in table.columns]
         assert table.rows[0][keys.index("uncertified_mse_at_rounding")] == count
 
@@ -135,7 +130,7 @@ def test_other_points_or_starts_are_not_paired(tmp_path, few_resamples, other):
 def test_page(tmp_path, few_resamples):
     path = make_workdir(tmp_path / "w", STUDY, usual_rows())
     page = text_of(write_report([path]))
-    names = {f"capacity{s}.{kind}" for s in ("", "_width") for kind in ("png", "svg")}
+    names = {f"capacity{s}.{kind}" for s in ("", "_threshold") for kind in ("png", "svg")}
     tables = ("", "_thresholds", "_paired", "_verdicts", "_sgd", "_sgd_verdicts")
     names |= {"runs.csv", *(f"capacity{suffix}.csv" for suffix in tables)}
     assert {p.name for p in (path / "report").iterdir()} == names
@@ -145,12 +140,10 @@ def test_page(tmp_path, few_resamples):
     place = f"{float(second['threshold']):.3g} [{float(second['threshold_low']):.3g}, "
     assert f"{place}{float(second['threshold_high']):.3g}] for d = 20" in page
     assert "is above 2 for d = 10; between 1.2 and 1.3 for d = 20 (all 0, then all 1)." in page
-    assert "is unknown for d = 10; below 0.102 for d = 20. How it changes with d is not measured" in page
-    assert separated["width"] == "nan"
-    assert "adam: 122 of 280 seeds end without that certificate" in page
+    assert separated["threshold"] == "nan"
     assert "With d0 d1 < N, where Lemma 2's equations" in page
     assert "0 of 80 seeds end in a certified global minimum (none is expected)" in page
-    assert "Of 4 curves (optimizer and d), 3 agree with Figure 5.1, 1 do not, 0 cannot be judged." in page
+    assert "Of 4 curves, 3 meet the criterion, 1 do not, 0 cannot be judged." in page
     assert "Compared with the others in the section capacity." in page
 
 
@@ -190,19 +183,17 @@ def test_pictures_show_the_numbers(tmp_path, few_resamples):
     (points, _), (fit, _) = ([line for line in adam.lines if line.get_gid() == gid] for gid in ("fractions", "fit"))
     assert sorted(points.get_ydata()) == pytest.approx([0, 0.15, 0.35, 0.6, 0.8, 0.95, 1])
     rise = groups[0].rise
-    assert fit.get_ydata() == pytest.approx(
-        p_of(fit.get_xdata(), rise.threshold.estimate, rise.width.estimate), abs=1e-9
-    )
+    p = p_of(fit.get_xdata(), rise.threshold.estimate, math.log(9) / rise.slope)
+    assert fit.get_ydata() == pytest.approx(p, abs=1e-9)
     assert not [line for line in sgd.lines if line.get_gid() == "fit"]
     # Where parameters = N, in d0 d1 / N.
     dashed = [line.get_xdata()[0] for line in adam.lines if line.get_gid() is None and len(line.get_xdata()) == 2]
     assert sorted(dashed) == pytest.approx([10 / 11, 20 / 21, 1])
 
-    left, right = capacity_figures.width_panels(groups).axes
-    kinds = {panel: [line.get_gid() for line in panel.lines if line.get_gid()] for panel in (left, right)}
-    # adam: two estimates with intervals; sgd: a bound for d = 10 (the width: nothing), an interval for d = 20.
-    assert kinds[left] == ["estimate", "interval"] * 2 + ["bound", "interval"]
-    assert kinds[right] == ["estimate", "interval"] * 2 + ["power", "bound"]
+    (panel,) = capacity_figures.threshold_panel(groups).axes
+    kinds = [line.get_gid() for line in panel.lines if line.get_gid()]
+    # adam: two estimates with intervals; sgd: a bound for d = 10, an interval for d = 20.
+    assert kinds == ["estimate", "interval"] * 2 + ["bound", "interval"]
 
 
 def test_config():

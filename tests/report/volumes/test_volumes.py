@@ -10,8 +10,8 @@ import scipy.stats
 from mnnjax import theory
 from mnnjax.config import Network, Problem, UserError, Volume
 from mnnjax.report import write_report
-from mnnjax.report.common.volume_rows import volume_cells, volume_curves
-from mnnjax.report.volumes import claims as volume_claims
+from mnnjax.report.common.rows import cells
+from mnnjax.report.volumes import analysis, claims
 from mnnjax.report.volumes import figures as volume_figures
 from mnnjax.study.workdir.results_table import read_csv
 from tests.report.by_hand import make_workdir, text_of, written
@@ -34,12 +34,12 @@ from tests.report.volumes_by_hand import (
 
 
 def curves_of(tmp_path, part, rows):
-    return volume_curves(part, volume_cells(parsed(tmp_path / "parsed", part, rows)))
+    return analysis.volume_curves(part, cells(parsed(tmp_path / "parsed", part, rows)))
 
 
 def test_the_fit_recovers_a_planted_exponent(tmp_path):
     curves = curves_of(tmp_path, LINEAR, linear_rows(0.3))
-    one, two = volume_claims.fits(curves)
+    one, two = analysis.fits(curves)
     assert [curve.label for curve in curves] == ["d0 d1 = N", "d0 d1 = 2 N"]
     for fit, k in ((one, 1.0), (two, 2.0)):
         scale = [N**0.75 * (d0 * d1) ** 0.25 for d0, d1, N in linear_shapes(k) for _ in range(2)]
@@ -50,7 +50,7 @@ def test_the_fit_recovers_a_planted_exponent(tmp_path):
         assert (fit.low, fit.high) == pytest.approx((-line.slope - half, -line.slope + half))
         assert fit.gammas == pytest.approx([theory.gamma(0.1, 0.5, 0.0)] * 4)
         assert (fit.points, fit.verdict) == (8, "holds")
-    assert volume_claims.volumes(curves, [one, two]).status == "agrees"
+    assert claims.finding(curves, [one, two]).status == "agrees"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_the_fit_recovers_a_planted_exponent(tmp_path):
 def test_slow_noisy_and_narrow_networks_do_not_confirm_the_theorem(tmp_path, exponent, noise, ks, status):
     part = dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=ks))
     curves = curves_of(tmp_path, part, linear_rows(exponent, ks, part, noise))
-    fits = volume_claims.fits(curves)
-    assert volume_claims.volumes(curves, fits).status == status
+    fits = analysis.fits(curves)
+    assert claims.finding(curves, fits).status == status
     assert {fit.verdict for fit in fits} == {
         "does not agree": {"fails"},
         "cannot be judged": {"not judged"} if ks == (0.5,) else {"undecided"},
@@ -83,7 +83,7 @@ def test_gamma_takes_d0_over_N_unless_rho_is_zero(tmp_path):
         volume_row(part, d0, math.ceil(2 * N / d0), N, suboptimal=exactly(math.exp(-N)))
         for d0, N in zip(widths, SIZES, strict=True)
     ]
-    (fit,) = volume_claims.fits(curves_of(tmp_path, part, rows))
+    (fit,) = analysis.fits(curves_of(tmp_path, part, rows))
     assert fit.gammas == pytest.approx([0.23 * (d0 / N) ** 0.75 for d0, N in zip(widths, SIZES, strict=True)])
     assert min(fit.gammas) < max(fit.gammas)
 
@@ -96,13 +96,9 @@ def test_zero_hits_are_arrows_and_enter_no_fit(tmp_path):
         row |= {"global_minima": 0.0, "global_minima_low": 0.0, "global_minima_high": 0.25}
     rows[0] |= {"ratio_low": 0.0625, "ratio_high": math.inf}
     curves = curves_of(tmp_path, dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=(1.0,))), rows)
-    fit, _ = volume_claims.fits(curves)
+    fit, _ = analysis.fits(curves)
     assert [cell.N for cell in fit.left_out] == [20]
     assert fit.exponent == pytest.approx(0.3, abs=0.02)
-    sentences = " ".join(volume_claims.volumes(curves, [fit]).measured)
-    assert (
-        "Left out of the fits, since a data set's estimate is 0 or missing: V(L_eps), d0 d1 = N: N = 20." in sentences
-    )
 
     suboptimal, global_minima, ratio, _ = volume_figures.volume_panels(curves).axes
     assert [y for _, y in drawn(suboptimal, "down")] == [0.125]
@@ -112,7 +108,7 @@ def test_zero_hits_are_arrows_and_enter_no_fit(tmp_path):
     assert len({x for x, _ in drawn(suboptimal, "point")}) == 7  # none hides another
     # The second data set's ratio is known from neither side.
     (picture,) = volume_figures.volumes(curves, redrawn=False)
-    assert "Not drawn: V(L_eps) / V(G) of 1 data set, neither end of it known." in picture.caption
+    assert "Not drawn, since 0, infinite or unknown: V(L_eps) / V(G) of 1 data set." in picture.caption
 
 
 def test_intervals_and_means_are_drawn(tmp_path):
@@ -150,11 +146,10 @@ def test_no_line_at_eps_0_and_exact_zeros_are_counted(tmp_path):
     curves = curves_of(tmp_path, part, rows)
     (picture,) = volume_figures.volumes(curves, redrawn=False)
     assert "Theorems 6 and 10 have no line at eps = 0 (gamma_eps = 0 there)." in picture.caption
-    for counted in ("V(L_eps) of 1 data set, exactly 0", "V(G) of 1 data set, exactly 0"):
-        assert counted in picture.caption
-    assert "V(L_eps) / V(G) of 1 data set, infinite" in picture.caption
+    undrawn = "V(L_eps) of 1 data set; V(G) of 1 data set; V(L_eps) / V(G) of 2 data sets."
+    assert f"Not drawn, since 0, infinite or unknown: {undrawn}" in picture.caption
     assert not any(drawn(panel, "theorem") for panel in volume_figures.volume_panels(curves).axes)
-    finding = volume_claims.volumes(curves, volume_claims.fits(curves))
+    finding = claims.finding(curves, analysis.fits(curves))
     assert finding.status == "cannot be judged"
 
 

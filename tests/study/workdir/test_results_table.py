@@ -1,30 +1,52 @@
-"""Every column of results.csv is explained."""
+"""The one table of columns: what is written comes back with its type, and the documentation says the same."""
 
-import re
+import math
 
 import pytest
 
-from mnnjax.study.workdir.results_table import COLUMNS, MEANINGS, QUANTITIES, VOLUME_COLUMNS, explain, markdown
+from mnnjax.study.workdir.results_table import COLUMNS, QUANTITIES, VOLUME_COLUMNS, _from_csv, _to_csv, markdown, typed
 from tests.project import ROOT
 
-
-def test_every_column_is_explained_and_no_other():
-    own = [name for name in MEANINGS if name[0] != "*"]
-    assert own == [*COLUMNS, "method", "eps", *QUANTITIES]
-    for name in (*COLUMNS, *VOLUME_COLUMNS):
-        assert len(explain(name).meaning) > 5
-    assert {f"*_{name.rpartition('_')[2]}" for name in VOLUME_COLUMNS if name not in own} == set(MEANINGS) - set(own)
-    with pytest.raises(KeyError):
-        explain("mse2")
+EXAMPLES = {str: "text", int: 7, float: 0.1, bool: True}
 
 
-@pytest.mark.parametrize("name", [c for c in COLUMNS if re.search(r"mce$", c)])
-def test_an_mce_is_called_a_fraction(name):
-    assert "fraction" in explain(name).unit
+def test_a_row_comes_back_with_its_types():
+    row = {column.name: EXAMPLES[column.type] for column in (*COLUMNS, *VOLUME_COLUMNS)}
+    (text,) = _from_csv(_to_csv([row]).encode())
+    assert list(text) == list(row)
+    assert typed(text) == row
+
+
+def test_what_a_row_may_lack():
+    row = {column.name: EXAMPLES[column.type] for column in COLUMNS if not column.missing}
+    (text,) = _from_csv(_to_csv([row]).encode())
+    assert list(text) == [column.name for column in COLUMNS]
+    values = typed(text)
+    assert (values["rank"], values["verdict"], values["method"], values["ratio_draws"]) == (None, "", "", None)
+    assert math.isnan(values["mse"])
+    assert math.isnan(values["ratio_low"])
+    assert {name: values[name] for name in row} == row
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("bias", "yes"), ("N", "2.5"), ("mse", "oops"), ("data_seed", ""), ("d0", None)]
+)
+def test_a_value_that_is_not_of_its_type(name, text):
+    row = {column.name: str(EXAMPLES[column.type]) for column in COLUMNS} | {name: text}
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        typed(row)
+
+
+def test_an_mce_is_called_a_fraction():
+    units = {column.name: column.unit for column in COLUMNS if column.name.endswith("mce")}
+    assert units
+    assert all("fraction" in unit for unit in units.values())
 
 
 def test_the_table_in_markdown():
     lines = markdown().splitlines()
     assert {line.count("|") for line in lines} == {5}
-    assert [line.split("`")[1] for line in lines[2:]] == list(MEANINGS)
+    names = [line.split("`")[1] for line in lines[2:]]
+    ends = [f"*_{end}" for end in ("low", "high", "hits", "draws")]
+    assert names == [*(column.name for column in COLUMNS), "method", "eps", *QUANTITIES, *ends]
     assert markdown() in (ROOT / "configs/results/README.md").read_text()

@@ -1,0 +1,100 @@
+"""Section 6's question against what was measured."""
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from mnnjax.report.basins.analysis import (
+    LEAST_SETS,
+    NO_ERROR,
+    Outcome,
+    by_shape,
+    mean_ratio,
+    rank_correlation,
+    shape_label,
+)
+from mnnjax.report.common.findings import Finding, Status
+from mnnjax.wording import integer, of, percent, plural, significant
+
+# Agreement asks for this share of data sets whose interval holds the volume, partial agreement for a p-value below.
+SHARE, LARGEST_P = 0.9, 0.01
+# With a larger share of the runs unresolved, a frequency says little.
+MOST_UNRESOLVED = 0.5
+
+
+def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
+    """The question of section 6 and what was measured."""
+    runs, unresolved = sum(o.runs for o in outcomes), sum(o.unresolved for o in outcomes)
+    no_error = sum(o.verdicts.get(NO_ERROR, 0) for o in outcomes)
+    held, possible = sum(o.holds_volume for o in outcomes), sum(o.could_hold_volume for o in outcomes)
+    measured = []
+    shapes = by_shape(outcomes)
+    if len(shapes) > 1:
+        measured += [
+            f"{shape_label(shape)}: {_means(group)}; rank correlation {_correlation(group)}."
+            for shape, group in shapes.items()
+        ]
+    if outcomes:
+        measured += [
+            f"Over {plural(len(outcomes), 'data set')}: {_means(outcomes)}; rank correlation {_correlation(outcomes)}.",
+            *_ratio(outcomes),
+            f"If unresolved runs counted as either kind, the 95 % interval of the frequency could contain V(L_0) in "
+            f"{of(possible, len(outcomes), 'data set')}.",
+            f"Sub-optimal with MCE 0, which Definition 4 has neither in L_0 nor in G: {of(no_error, runs, 'run')}; "
+            f"unresolved (not converged or non-finite): {integer(unresolved)}.",
+        ]
+    if without_volume:
+        measured.append(f"Left out: {plural(without_volume, 'data set')} without an exact volume.")
+    status, why = _status(outcomes, held, unresolved, runs)
+    return Finding(
+        claim="Does volume predict basins: does training end in a sub-optimal differentiable local minimum with "
+        "MCE > 0 as often as V(L_0) says? (Section 6 asks; the paper makes no claim.)",
+        measured=tuple(measured),
+        criterion="Agrees when the 95 % interval (Clopper and Pearson) of the frequency of suboptimal_dlm with MCE > 0 "
+        f"among all runs contains V(L_0) in at least {100 * SHARE:g} % of the data sets; agrees in part when it does "
+        "not, but frequency and volume have a positive rank correlation over all data sets (Spearman, p < "
+        f"{LARGEST_P}); otherwise does not agree. Cannot be judged with fewer than {LEAST_SETS} data sets, or with "
+        f"more than {100 * MOST_UNRESOLVED:g} % of the runs unresolved.",
+        status=status,
+        because=(why,),
+        whose="Question",
+    )
+
+
+def _status(outcomes: Sequence[Outcome], held: int, unresolved: int, runs: int) -> tuple[Status, str]:
+    if len(outcomes) < LEAST_SETS:
+        return "cannot be judged", f"There {'is' if len(outcomes) == 1 else 'are'} {plural(len(outcomes), 'data set')}."
+    if unresolved > MOST_UNRESOLVED * runs:
+        return "cannot be judged", f"{percent(unresolved / runs)} of the runs are unresolved: train longer."
+    contained = f"The interval contains V(L_0) in {of(held, len(outcomes), 'data set')}"
+    if held >= SHARE * len(outcomes):
+        return "agrees", f"{contained}."
+    found = rank_correlation(outcomes)
+    status = "agrees in part" if found and found[0] > 0 and found[1] < LARGEST_P else "does not agree"
+    return status, f"{contained}; rank correlation {_correlation(outcomes)}."
+
+
+def _means(outcomes: Sequence[Outcome]) -> str:
+    def mean(value: Callable[[Outcome], float]) -> str:
+        return significant(statistics.fmean(map(value, outcomes)))
+
+    return (
+        f"mean frequency of sub-optimal minima with MCE > 0 {mean(lambda o: o.frequency('suboptimal_dlm'))}, "
+        f"mean V(L_0) {mean(lambda o: o.suboptimal)}; of global minima "
+        f"{mean(lambda o: o.frequency('global_minimum'))}, mean V(G) {mean(lambda o: o.global_minima)}"
+    )
+
+
+def _ratio(outcomes: Sequence[Outcome]) -> list[str]:
+    if (found := mean_ratio(outcomes)) is None:
+        return []
+    ratio, low, high = map(significant, found)
+    return [
+        f"The mean frequency is {ratio} times the mean V(L_0) (95 %, by bootstrap over data sets: {low} to {high})."
+    ]
+
+
+def _correlation(outcomes: Sequence[Outcome]) -> str:
+    found = rank_correlation(outcomes)
+    if found is None:
+        return "not defined"
+    return f"{found[0]:.2f} (p = {significant(found[1])}, {plural(len(outcomes), 'data set')})"
