@@ -26,7 +26,7 @@ from mnnjax.study.resources.memory_check import require_fit
 from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Elsewhere, Workdir
-from mnnjax.wording import counted
+from mnnjax.wording import plural
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -110,8 +110,8 @@ def run_study(
 def _first_line(study: Study, cells: Sequence[plan.Cell], finished: int, workdir: Workdir) -> str:
     """What runs, and where."""
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
-    repetitions = counted(sum(cell.part.repeats for cell in cells), "repetition")
-    line = f"{name}: {counted(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
+    repetitions = plural(sum(cell.part.repeats for cell in cells), "repetition")
+    line = f"{name}: {plural(len(cells), 'cell')}, {repetitions}, in {workdir.path}"
     if cells and finished == len(cells):
         return f"{line}; all finished, nothing to train"
     return f"{line}; {finished} finished" if finished else line

@@ -11,7 +11,7 @@ from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
-from mnnjax.wording import counted
+from mnnjax.wording import plural
 
 # What is told of the last event; the log has more of it, such as the machine.
 DETAILS = ("cells", "finished", "processes", "cell", "epoch", "mse", "mce", "seconds", "reason", "text")
@@ -38,9 +38,7 @@ def status(path: AnyPath | str) -> str:
         own = {part.name: [cell for cell in cells if cell.part.name == part.name] for part in study.parts}
         lines += [f"  {part}: {_progress(some, done, reached)}" for part, some in own.items()]
     failed = collections.Counter(row["study"] for row in workdir.rows(cells) if row.get("verdict") == NON_FINITE)
-    lines += [
-        f"  {part}: {counted(count, 'repetition')} ended with a non-finite loss" for part, count in failed.items()
-    ]
+    lines += [f"  {part}: {plural(count, 'repetition')} ended with a non-finite loss" for part, count in failed.items()]
     lines += [f"  last event: {event}" for event in _last(log)]
     damaged = [f"{file} is damaged ({why}); to be trained again" for file, why in workdir.damaged(cells).items()]
     lines += [f"  warning: {text}" for text in [*_warnings(log), *damaged]]
@@ -62,8 +60,8 @@ def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str
         return f"{text} (100 %)"
     missing = sum(cell.work * (1 - min(reached.get(cell.id, 0) / cell.steps, 1)) for cell in left)
     percent = min(math.floor(100 * (1 - missing / sum(cell.work for cell in cells))), 99)
-    repetitions = counted(sum(cell.part.repeats for cell in left), "repetition")
-    return f"{text} ({percent} % of the work); left: {counted(len(left), 'cell')}, {repetitions}"
+    repetitions = plural(sum(cell.part.repeats for cell in left), "repetition")
+    return f"{text} ({percent} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"
 
 
 def _reached(logs: Iterable[Iterable[Mapping]]) -> dict[str, int]:

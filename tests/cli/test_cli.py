@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli import run as run_command
+from mnnjax.cli.request import make_request, parse_options
 from mnnjax.study.resources import estimate
 from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.workdir.results_table import read_csv
@@ -72,7 +72,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, argum
         ("\n\nimport", "line 3: SyntaxError: "),
         ("from mnnjax.config import *\n\nTrain(momentum=1)", "line 3: Train has no field momentum; it has optimizer, "),
         ("\n1 / 0", "line 2: ZeroDivisionError"),
-        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; mend the file"),
+        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; correct the file"),
         ("from mnnjax.config import *\nstudy = Study('a', Problem(d0=(3,), N=(4,)), Network(rho=1))", "network.rho"),
     ],
 )
@@ -144,7 +144,8 @@ def test_help_of_studies_after_the_first_is_one_line_and_they_can_be_set(tmp_pat
     text = capsys.readouterr().out
     assert "--also.0.FIELD (b)" in text
     assert "--also.0.name" not in text
-    assert run_command.parse_run([str(path), "--also.0.repeats", "4"])[1].also[0].repeats == 4
+    request = make_request(parse_options([str(path), "--also.0.repeats", "4"]))
+    assert request.study.also[0].repeats == 4
 
 
 def test_run_alone_has_a_help_and_wants_the_config_first(config, capsys):
@@ -243,7 +244,7 @@ def test_a_stop_request_while_python_shuts_down_changes_no_exit_code(config):
     code = f"""
 import os, signal, sys
 from mnnjax import cli
-from mnnjax.study import estimate
+from mnnjax.study.resources import estimate
 estimate.estimate = estimate.describe = lambda *_: ""
 class Late:
     def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGTERM):

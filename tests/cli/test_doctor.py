@@ -10,7 +10,7 @@ import pytest
 from mnnjax import cli
 from mnnjax.cli import doctor
 
-SECTIONS = {"versions", "machine", "precision", "memory", "disk", "compilation cache", "data", "environment", "mend"}
+SECTIONS = {"versions", "machine", "precision", "memory", "disk", "compilation cache", "data", "environment", "hint"}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_it_tells_what_a_bug_report_needs(tmp_path, capsys):
     assert found["data"]["mnist"] == "absent"
     assert cli.main(["doctor", *options]) == 0
     told = capsys.readouterr().out
-    assert told.endswith("nothing to mend\n")
+    assert told.endswith("no problem found\n")
     for text in (jax.__version__, "float64", "compilation cache", "mnist"):
         assert text in told
 
@@ -54,28 +54,28 @@ def test_it_finds_products_that_are_not_float32(monkeypatch):
     ],
 )
 def test_what_would_stop_a_study_is_told(sound, section, name, value, told):
-    assert sound["mend"] == []
-    (line,) = doctor.mend(sound | {section: sound[section] | {name: value}}, {})
+    assert sound["hint"] == []
+    (line,) = doctor.hints(sound | {section: sound[section] | {name: value}}, {})
     assert told in line
 
 
 def test_a_folder_that_cannot_be_written(sound, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_writable", lambda folder: False)
-    (line,) = doctor.mend(sound, {"the work folder": tmp_path / "not" / "there"})
+    (line,) = doctor.hints(sound, {"the work folder": tmp_path / "not" / "there"})
     assert f"the work folder cannot be written ({tmp_path})" in line
-    assert "mend: the work folder" in doctor.describe(sound | {"mend": [line]})
+    assert "hint: the work folder" in doctor.describe(sound | {"hint": [line]})
 
 
 def test_a_file_in_place_of_a_folder(sound, tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "runs"):
-        (line,) = doctor.mend(sound, {"the work folder": folder})
+        (line,) = doctor.hints(sound, {"the work folder": folder})
         assert line == f"the work folder cannot be made ({tmp_path}/file is a file): choose another"
 
 
 def test_a_full_disk(sound, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "LITTLE_DISK", 10**18)
-    (line,) = doctor.mend(sound, {"the compilation cache": tmp_path})
+    (line,) = doctor.hints(sound, {"the compilation cache": tmp_path})
     assert "the compilation cache has" in line
 
 

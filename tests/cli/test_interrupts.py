@@ -18,8 +18,8 @@ def call(code: str, *arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("options", "name", "code", "out", "err"),
     [
-        ([], "SIGINT", 75, "SIGINT: stopped; run the same command again to go on\n", ""),
-        ([], "SIGTERM", 75, "SIGTERM: stopped; run the same command again to go on\n", ""),
+        ([], "SIGINT", 75, "SIGINT: stopped; run the same command again to resume\n", ""),
+        ([], "SIGTERM", 75, "SIGTERM: stopped; run the same command again to resume\n", ""),
         (["--dry-run"], "SIGINT", 130, "", "mnnjax: SIGINT: stopped\n"),
         (["--dry_run"], "SIGTERM", 143, "", "mnnjax: SIGTERM: stopped\n"),
         (["--help"], "SIGINT", 130, "", "mnnjax: SIGINT: stopped\n"),
@@ -41,7 +41,7 @@ def test_while_another_verb_is_at_work(verb):
         "    print('told before')\n"
         "    gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGINT))\n"
         "    gc.collect(); print('went on')\n"
-        "cli.VERBS[sys.argv[1]] = work; sys.exit(cli.main(sys.argv[1:]))"
+        "cli.COMMANDS[sys.argv[1]] = work; sys.exit(cli.main(sys.argv[1:]))"
     )
     run = call(code, verb)
     assert (run.returncode, run.stdout, run.stderr) == (130, "told before\n", "mnnjax: interrupted\n")
@@ -50,7 +50,7 @@ def test_while_another_verb_is_at_work(verb):
 def test_the_callers_handler_comes_back():
     code = (
         "import signal; from mnnjax.cli import entry as cli; before = signal.getsignal(signal.SIGINT)\n"
-        "cli.VERBS['status'] = lambda arguments: 0; cli.main(['status'])\n"
+        "cli.COMMANDS['status'] = lambda arguments: 0; cli.main(['status'])\n"
         "assert signal.getsignal(signal.SIGINT) is before"
     )
     assert call(code).returncode == 0

@@ -1,43 +1,68 @@
-"""What a run's log calls its command."""
+"""The request that a command line of `mnnjax run` is parsed into."""
 
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from mnnjax.cli.run import WHERE, _command, load_config, parse_run
+from mnnjax.cli.request import Request, make_request, parse_options
+from mnnjax.study.plan.shard import Shard
 
-CONFIG = "from mnnjax.config import Problem, Study\nstudy = small = Study('s', Problem(d0=(3,), N=(4,)))\n"
-# What changes results, or which of them there are.
-KEPT = ["--small", "--problem.N", "5", "6", "--train.learning_rate=0.1", "--shard", "0/2"]
+CONFIG = """
+from mnnjax.config import Problem, Study
+study = Study("s", Problem(d0=(3,), N=(4,)))
+small = Study("t", Problem(d0=(3,), N=(4,)))
+"""
+# Options that change no result, and where the request has them.
+WHERE = {"--workdir": "workdir", "--data-dir": "data_dir", "--coordinator": "coordinator"}
+WHERE |= {"--num-processes": "num_processes", "--process-id": "process_id"}
+
+
+@pytest.fixture
+def config(tmp_path) -> str:
+    (tmp_path / "c.py").write_text(CONFIG)
+    return str(tmp_path / "c.py")
+
+
+def parse(*words: str) -> Request:
+    return make_request(parse_options(words))
+
+
+def test_every_option_has_its_place(config):
+    request = parse(config, "--small", "--data_dir=d", "--shard", "1/3", "--dry_run", "--repeats", "2")
+    assert (request.study.name, request.study.repeats) == ("t", 2)
+    assert (request.workdir, request.data_dir, request.dry_run) == ("runs/t-small", Path("d"), True)
+    assert request.shard == Shard(1, 3)
+    assert (parse(config).study.name, parse(config).workdir, parse(config).shard) == ("s", "runs/s", None)
+
+
+def test_the_value_of_an_option_is_not_an_option(config):
+    assert parse(config, "--workdir=--small").study.name == "s"
+    assert parse(config, "--coordinator=--dry-run").dry_run is False
 
 
 @pytest.mark.parametrize("option", WHERE)
 @pytest.mark.parametrize("spelt", [str, lambda name: name.replace("-", "_").replace("__", "--", 1)], ids=["-", "_"])
-def test_the_command_leaves_out_where_things_lie(option, spelt):
-    plain = shlex.join(["mnnjax", "run", "c.py", *KEPT])
-    for own in ([spelt(option), "a b"], [f"{spelt(option)}=a b"]):
-        assert _command(["c.py", *own, *KEPT]) == plain
-        assert _command(["c.py", *KEPT, *own]) == plain
-        assert _command(["c.py", *KEPT[:1], *own, *own, *KEPT[1:]]) == plain
+def test_the_command_leaves_out_what_changes_no_result(config, option, spelt):
+    kept = ["--small", "--shard", "0/2", "--problem.N", "5", "6", "--train.learning_rate=0.1"]
+    plain = parse(config, *kept)
+    assert plain.command == shlex.join(["mnnjax", "run", config, *kept])
+    for words in ([spelt(option), "1"], [f"{spelt(option)}=1"]):
+        for places in (words + kept, kept + words, [*kept[:1], *words, *words, *kept[1:]]):
+            request = parse(config, *places)
+            assert request.command == plain.command
+            assert request.study == plain.study
+            assert str(getattr(request, WHERE[option])) == "1"
 
 
-def test_the_command_can_be_given_again():
+def test_the_command_can_be_given_again(tmp_path):
     """A value with a space or a quote is still one word."""
-    words = ["my configs/it's.py", "--name", "two words"]
-    assert shlex.split(_command([*words, "--workdir", "x"])) == ["mnnjax", "run", *words]
-
-
-def test_what_is_left_out_are_options_of_run_that_take_a_value(tmp_path):
-    config = tmp_path / "c.py"
+    config = tmp_path / "it's my config.py"
     config.write_text(CONFIG)
-    values = dict.fromkeys(WHERE, "1")
-    options, study = parse_run([str(config), *(word for pair in values.items() for word in pair)])
-    given = {name: getattr(options, name.removeprefix("--").replace("-", "_")) for name in WHERE}
-    assert {name: str(value) for name, value in given.items()} == values
-    # And say nothing of the study.
-    assert study == parse_run([str(config)])[1] == load_config(str(config))
+    words = [str(config), "--train.optimizer_options", "a b", "0.5"]
+    assert shlex.split(parse(*words, "--workdir", "x").command) == ["mnnjax", "run", *words]
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -60,17 +85,17 @@ def test_true_and_false_are_set_in_any_spelling_whatever_the_config_has(tmp_path
         "from mnnjax.config import Network, Problem, Study\n"
         f"study = Study('s', Problem(d0=(3,), N=(4,)), Network(bias={own}))\n"
     )
-    assert parse_run([str(config), *options])[1].network.bias is (own if bias is None else bias)
+    assert parse(str(config), *options).study.network.bias is (own if bias is None else bias)
 
 
 def test_a_stop_request_in_a_callback_ends_the_run():
     """Python drops exceptions that are raised in callbacks of its garbage collector; JAX has one."""
     code = (
-        "import gc, signal; from mnnjax.cli import run as run_command\n"
-        "signal.signal(signal.SIGTERM, run_command._stop_at_once)\n"
+        "import gc, signal; from mnnjax.cli import stops\n"
+        "signal.signal(signal.SIGTERM, stops.end_resumable)\n"
         "gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGTERM))\n"
         "gc.collect(); print('went on')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 75
-    assert run.stdout == "SIGTERM: stopped; run the same command again to go on\n"
+    assert run.stdout == "SIGTERM: stopped; run the same command again to resume\n"

@@ -156,7 +156,7 @@ def test_sweep_is_requeued_and_goes_on(slurm, clone):
     slurm("scancel", "--signal=TERM", first)
     slurm.wait_for_requeue(first)
     log = clone / f"mnnjax-{first}.log"
-    assert "run the same command again to go on" in log.read_text()
+    assert "run the same command again to resume" in log.read_text()
     for task, restarts in ((first, "1"), (second, "0")):
         ended = slurm.wait(task, "COMPLETED", "FAILED")
         assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", restarts), ended
@@ -179,7 +179,7 @@ def test_processes_share_one_problem_and_go_on(slurm, clone):
     ended = slurm.wait(job, "COMPLETED", "FAILED")
     log = (clone / f"mnnjax-{job}.log").read_text()
     assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", "1"), log
-    assert log.count("run the same command again to go on") == 1, "one process speaks for all"
+    assert log.count("run the same command again to resume") == 1, "one process speaks for all"
     with open(clone / "runs" / "study" / "results.csv") as file:
         assert len(list(csv.DictReader(file))) == 2
 

@@ -20,7 +20,7 @@ from mnnjax.study.resources.extrapolate import Timed, Work
 from mnnjax.study.resources.memory import memory_on_host, memory_per_device
 from mnnjax.study.resources.memory_check import Misfit, misfit
 from mnnjax.training import LEVENBERG_MARQUARDT
-from mnnjax.wording import NEVER, counted, duration
+from mnnjax.wording import NEVER, duration, plural
 
 # Seconds in which shapes are timed, of each kind of work.
 TRAINING_SECONDS, CERTIFICATE_SECONDS, VOLUME_SECONDS = 11.0, 4.0, 18.0
@@ -184,12 +184,12 @@ def describe(whole: Estimate, own: Sequence[Cell] | None = None) -> str:
     padding = f"{100 * (1 - rows / padded):.1f} % of rows are padding" if padded else "no rows"
     lines += [
         "",
-        f"{counted(len(planned), 'cell')}, {counted(sum(c.part.repeats for c in planned), 'repetition')}, "
-        f"{counted(len(listed.shapes), 'shape')} to compile, {padding}",
+        f"{plural(len(planned), 'cell')}, {plural(sum(c.part.repeats for c in planned), 'repetition')}, "
+        f"{plural(len(listed.shapes), 'shape')} to compile, {padding}",
         _totals("these cells" if own is not None else "all cells", listed),
     ]
     if own is not None:
-        lines.append(_totals(f"the whole study ({counted(len(whole.cells), 'cell')})", whole))
+        lines.append(_totals(f"the whole study ({plural(len(whole.cells), 'cell')})", whole))
     return "\n".join([*lines, *_remarks(listed), *_misfits(listed)])
 
 
