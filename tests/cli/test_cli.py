@@ -125,10 +125,10 @@ def test_what_a_fields_own_check_says_stands_alone(config, tmp_path, capsys):
         TINY + "import dataclasses\nstudy = dataclasses.replace(study, also=(Study('b', study.problem),))\n"
     )
     for options, told in (
-        (["--train.epochs", "-1"], "train.epochs: -1 is negative; give 0 or more"),
+        (["--train.epochs", "-1"], "train.epochs: -1 is too small; give at least 0"),
         (["--repeats", "0"], "repeats: 0 is too small; give at least 1"),
         (["--also.0.repeats", "0"], "also.0: repeats: 0 is too small; give at least 1"),
-        (["--also.0.train.epochs", "-1"], "also.0: train.epochs: -1 is negative; give 0 or more"),
+        (["--also.0.train.epochs", "-1"], "also.0: train.epochs: -1 is too small; give at least 0"),
     ):
         assert cli.main(["run", str(path), *options]) == 2
         assert capsys.readouterr().err == f"mnnjax: {told}\n"
