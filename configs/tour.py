@@ -1,14 +1,14 @@
-"""A tour of the paper, from Definition 1 to Theorem 10, on one problem that is small enough to see all of it.
+"""A tour of the paper, from Definition 1 to Theorem 10, on one problem that is small enough to draw completely.
 
 Command:    python configs/tour.py [--output DIR]
-Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Ten
-            steps, each a picture, what the paper says, what was computed here, and by which function of mnnjax. DIR
-            (runs/tour) gets the pictures, index.html to read them in order, and numbers.json with what they show;
-            the pictures are in configs/results/tour/ too.
-Time:       One minute of processor time (AMD EPYC, two busy cores), most of it linear programs.
+Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Each
+            of ten steps has a figure, the paper's claim, what was computed, and the function of mnnjax that did. DIR
+            (runs/tour) gets the figures, index.html to read them in order, and numbers.json with their data. The
+            figures are also in configs/results/tour/.
+Time:       one minute of processor time (AMD EPYC, two busy cores), mostly for linear programs.
 
-To be read from top to bottom, a function a step: its docstring is the paper's statement in our words. The mathematics
-is the library's; what is left here is to choose, draw and tell.
+Read it from top to bottom. Each function is a step, and its docstring is the paper's claim in our words. The library
+does the mathematics; this script chooses, draws and describes.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def show_estimates(panel, x, estimates, **look) -> None:
 
 
 def show_points(panel, X, y) -> None:
-    """The data: numbered, one colour a class."""
+    """The data: numbered, one colour per class."""
     for label, colour, marker in ((0, BLUE, "o"), (1, RED, "s")):
         look = {"c": colour, "marker": marker, "edgecolors": "white", "label": f"$y = {label}$"}
         panel.scatter(*X[y == label].T, s=230, zorder=3, **look)
@@ -78,7 +78,7 @@ def digits(pattern) -> str:
 
 
 def once_around(X) -> tuple[np.ndarray, np.ndarray]:
-    """The cells of one neuron, once around the origin: their borders in degrees (2N + 1,), their patterns (2N, N)."""
+    """The cells of one neuron around the origin: their borders in degrees (2N + 1,), and their patterns (2N, N)."""
     half = np.sort(np.degrees(np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % 180)
     borders = np.concatenate([half, half + 180, half[:1] + 360])
     middles = np.radians((borders[1:] + borders[:-1]) / 2)
@@ -116,7 +116,7 @@ def definition_1(X, y) -> Step:
     regions = {d1: (count**d1, 2 ** (d1 * N)) for d1 in (1, 2, 3, 4)}
     told = [
         "Right: the plane of w. Line n is w.x(n) = 0; beside each cell its pattern a(w.x(1)) ... a(w.x(6)), darker the "
-        f"more points are active. landscape.arrangement.cells lists {count} cells.",
+        f"more points are active. landscape.volumes.arrangement.cells lists {count} cells.",
         "Regions, of patterns: " + ", ".join(f"{a} of {b} (d1 = {d1})" for d1, (a, b) in regions.items()) + ".",
     ]
     return figure, told, {"cells": count, "regions": regions}
@@ -181,7 +181,7 @@ def lemma_2(X, y) -> Step:
     """Lemma 2: all differentiable local minima (DLMs) of a region have the same residual.
 
     At a DLM (A o X) e = 0 (eq 3.2). So e = y - P y with P the projection on the column space of the N x (d0 d1) matrix
-    A o X: known from A, X and y before anyone trains. Where rank(A o X) = N it is zero, and all DLMs are global.
+    A o X: known from A, X and y without training. If rank(A o X) = N it is zero, and all DLMs are global.
     """
     d1, starts, adam = 3, 200, Train(epochs=20_000, decay_epochs=10_000, decay_to=1e-12, precision="float64")
     training = make_training(PROBLEM, Network(init="gaussian"), adam, 1, D0, d1, N)
@@ -257,8 +257,8 @@ def section_3(X, y) -> Step:
     keys = [Patch(color=colour, label=f"{name}: {100 * area[kind]:.1f} %") for kind, (name, colour) in KINDS.items()]
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
     told = [
-        "All 144 regions by landscape.region_holds_dlm and region_errors, a row and a column a cell of step 1, as wide "
-        f"as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
+        "All 144 regions by landscape.region_holds_dlm and region_errors. Each row and column is a cell of step 1, "
+        f"as wide as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
         f"{count['good']} one that does not, {count['global']} a global minimum. The areas are the volumes of step 5.",
         "On the diagonal two neurons share a cell; together they make any theta, so there always is a DLM.",
     ]
@@ -287,8 +287,9 @@ def definition_3(X, y) -> Step:
     panel.grid(axis="x", visible=False)
     panel.legend(loc="upper left", ncols=2)
     told = [
-        "Exact by landscape.arrangement.cells; the intervals by landscape.intervals.proportion, so wide that all hold "
-        f"together at 95 %: {inside} of {len(hits)} do. Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
+        "Exact by landscape.volumes.arrangement.cells; the intervals by landscape.volumes.intervals.proportion, so "
+        f"wide that all hold together at 95 %: {inside} of {len(hits)} do.",
+        f"Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
     ]
     return figure, told, {"exact": exact, "hits": hits, "inside": inside}
 
@@ -333,12 +334,12 @@ WIDTHS, DRAWS = (1, 2, 4, 8), 250
 
 @functools.cache
 def mean_volumes(d1: int) -> landscape.Volumes:
-    """E_X of the volumes: every draw of W has points and labels of its own."""
+    """E_X of the volumes: every draw of W has its own points and labels."""
     return landscape.estimate_expected_volumes(jax.random.key(7), draw_data, N, D0, d1, RHO, EPS, DRAWS, threshold=0.5)
 
 
 def against_width(name: str, colour: str, ylabel: str, **scale):
-    """One of the mean volumes for all widths, and a picture of it."""
+    """One of the mean volumes for all widths, and a figure of it."""
     figure, panel = one_panel(xscale="log", xlabel="$d_0 d_1 / N$", ylabel=ylabel, **scale)
     measured = {d1: getattr(mean_volumes(d1), name) for d1 in WIDTHS}
     x = [D0 * d1 / N for d1 in WIDTHS]
@@ -455,7 +456,7 @@ STEPS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Take all steps, tell of them and write their pictures; 2 where the folder is no good."""
+    """Take all steps, print their texts and write their figures; returns 2 if the folder cannot be used."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("runs/tour"), metavar="DIR", help="where the pictures go")
     output = parser.parse_args(arguments).output

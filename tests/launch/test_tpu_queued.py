@@ -207,8 +207,8 @@ def test_fetch_and_delete(cloud):
     ("words", "environment", "said"),
     [
         ([], {}, "one of create, run CONFIG"),
-        (["start"], {}, "start: not one of"),
-        (["run"], {}, "which config?"),
+        (["start"], {}, "unknown command start; give one of"),
+        (["run"], {}, "give a config"),
         (["run", "configs/none.py"], {}, "no such file"),
         (["create"], {"ZONE": ""}, "ZONE is not set"),
         (["create"], {"BUCKET": "b"}, "must start with gs://"),
