@@ -6,7 +6,7 @@
 # Costs to try: list price about 1.2 dollars per hour and v5e chip, 19 for v5litepod-16; spot about half (look it up).
 #   The slice costs from its creation until `delete`.
 # before  export PROJECT=... ZONE=us-west4-a BUCKET=gs://BUCKET; gcloud storage buckets create $BUCKET
-#         optional, with these defaults: NAME=mnnjax TPU_TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite CREATE_FLAGS=--spot
+#         defaults: NAME=mnnjax TPU_TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite CREATE_FLAGS=--spot
 # start   bash launch/tpu_queued.sh run configs/gaussian_large.py
 #         requests the slice if there is none, and ends with the study's exit code. Ctrl-C ends only the watching;
 #         the same command watches again. `create` requests the slice and does not wait.

@@ -2,18 +2,12 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mnnjax.cli.parser import OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
 from mnnjax.wording import aligned
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mnnjax.study.workdir.weights import Arrays
 
 DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds.
 FILE.npz holds W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if
@@ -87,10 +81,12 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     polished = None
     try:
         if output is not None:
-            start = W, z
+            start = {"W": W, "z": z}
             W, z, *more = polish(W, z, X, y, rho, output_bias=c)
             c = more[0] if more else None
-            moved = {name: _change(*pair) for name, pair in {"W": (start[0], W), "z": (start[1], z)}.items()}
+            norms = {name: float(np.linalg.norm(array)) for name, array in start.items()}
+            moves = {"W": float(np.linalg.norm(W - start["W"])), "z": float(np.linalg.norm(z - start["z"]))}
+            moved = {name: moves[name] / norm if norm else None for name, norm in norms.items()}
             polished = {"output": str(output), "moved": moved}
         certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     except UserError as error:
@@ -130,12 +126,12 @@ def describe(result: dict) -> str:
     if found.verdict == "not_converged":
         way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
         parts["advice"] = (
-            f"MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not the one trained to"
+            f"MSE above rounding: {way}; if the training MSE differs, check rho, biases and the layout of W"
         )
     return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
 
 
-def _check_shapes(path: Path, arrays: "Arrays") -> None:
+def _check_shapes(path: Path, arrays: Mapping) -> None:
     W, X = arrays["W"].shape, arrays["X"].shape
     require(
         len(W) == len(X) == 2 and W[1] == X[1],
@@ -145,10 +141,3 @@ def _check_shapes(path: Path, arrays: "Arrays") -> None:
     for name, shape in wanted.items():
         found = arrays[name].shape if name in arrays else shape
         require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")
-
-
-def _change(before: "np.ndarray", after: "np.ndarray") -> float | None:
-    import numpy as np
-
-    size = float(np.linalg.norm(before))
-    return float(np.linalg.norm(after - before)) / size if size else None

@@ -66,6 +66,9 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
     jax_setup.use_compilation_cache()
     data_dir, workdir = Path(data_dir or default_folder()), Path(workdir or ".")
     cache = Path(jax_setup.setting("jax_compilation_cache_dir"))
+    sizes = [path.stat().st_size for path in cache.rglob("*") if path.is_file()]
+    # An accelerator's own memory; CPUs have no statistics.
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     known = versions()
     found = {
         "versions": known,
@@ -75,9 +78,9 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
             "matrix products": str(jax_setup.setting("jax_default_matmul_precision")),
             "error of a float32 product": float32_error(),
         },
-        "memory": {"free": free_memory(), **_device_memory()},
+        "memory": {"free": free_memory()} | ({"of each device": limit} if limit else {}),
         "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
-        "compilation cache": {"folder": str(cache), **_contents(cache)},
+        "compilation cache": {"folder": str(cache), "files": len(sizes), "bytes": sum(sizes)},
         "data": {"folder": str(data_dir)}
         | {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)},
         "environment": environment,
@@ -99,10 +102,10 @@ def hints(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str
     if found["precision"]["float64"] != "on":
         lines.append("float64 is off, and certificates need it: unset JAX_ENABLE_X64")
     if backend == "cpu" and shutil.which("nvidia-smi"):
-        lines.append("there is an NVIDIA driver, and JAX runs on the CPU: pip install -e '.[cuda]'")
+        lines.append("there is an NVIDIA driver, but JAX runs on the CPU: pip install -e '.[cuda]'")
     free = found["memory"]["free"]
     if free is not None and free < LITTLE_MEMORY:
-        lines.append(f"only {size(free)} of memory is free: close other programs, or take a larger machine")
+        lines.append(f"only {size(free)} of memory is free: close other programs, or use a larger machine")
     for name, folder in folders.items():
         there = nearest_existing(folder.resolve())
         if not there.is_dir():
@@ -149,14 +152,6 @@ def float32_error() -> float:
     return float(np.abs(np.asarray(jax.numpy.asarray(a) @ jax.numpy.asarray(b)) / exact - 1).max())
 
 
-def _device_memory() -> dict[str, int]:
-    """Bytes of an accelerator's own memory."""
-    import jax
-
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    return {"of each device": statistics["bytes_limit"]} if "bytes_limit" in statistics else {}
-
-
 def _disk(folder: Path) -> int:
     return shutil.disk_usage(nearest_existing(folder.resolve())).free
 
@@ -167,11 +162,6 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _contents(folder: Path) -> dict[str, int]:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return {"files": len(sizes), "bytes": sum(sizes)}
 
 
 def _text(section: str, name: str, value: Any) -> str:

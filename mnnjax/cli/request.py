@@ -76,13 +76,13 @@ class Request:
 
     study: Study
     workdir: str
-    data_dir: Path | None
     shard: "Shard | None"
+    command: str
+    data_dir: Path | None
     dry_run: bool
     coordinator: str | None
     num_processes: int | None
     process_id: int | None
-    command: str
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -122,17 +122,10 @@ def make_request(options: argparse.Namespace) -> Request:
 
         shard = Shard.parse(options.shard)
         command += ["--shard", options.shard]
-    return Request(
-        study=study,
-        workdir=options.workdir or f"runs/{study.name}" + "-small" * options.small,
-        data_dir=options.data_dir,
-        shard=shard,
-        dry_run=options.dry_run,
-        coordinator=options.coordinator,
-        num_processes=options.num_processes,
-        process_id=options.process_id,
-        command=shlex.join([*command, *options.fields]),
-    )
+    workdir = options.workdir or f"runs/{study.name}" + "-small" * options.small
+    same = ("data_dir", "dry_run", "coordinator", "num_processes", "process_id")
+    plain = {name: getattr(options, name) for name in same}
+    return Request(study, workdir, shard, shlex.join([*command, *options.fields]), **plain)
 
 
 def _parser(config: str, fields: str = "") -> OneLineParser:

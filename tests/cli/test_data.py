@@ -1,4 +1,4 @@
-"""What `mnnjax data` says."""
+"""What `mnnjax data` prints."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`mnnjax doctor`: it tells what is there, and what would stop a study."""
+"""`mnnjax doctor`: it reports the machine, and the problems that would stop a study."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def sound(tmp_path) -> dict:
     return doctor.examine(tmp_path / "data", tmp_path)
 
 
-def test_it_tells_what_a_bug_report_needs(tmp_path, capsys):
+def test_it_prints_what_a_bug_report_needs(tmp_path, capsys):
     options = ["--workdir", str(tmp_path), "--data-dir", str(tmp_path)]
     assert cli.main(["doctor", "--json", *options]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -38,7 +38,7 @@ def test_it_tells_what_a_bug_report_needs(tmp_path, capsys):
 
 def test_it_finds_products_that_are_not_float32(monkeypatch):
     assert doctor.float32_error() < doctor.FLOAT32_ERROR
-    # What TPUs and GPUs do where they are not told otherwise, and CPUs cannot be told to do.
+    # TPUs and GPUs do this by default; CPUs cannot.
     as_array = jax.numpy.asarray
     monkeypatch.setattr(jax.numpy, "asarray", lambda a: as_array(a, jax.numpy.bfloat16))
     assert doctor.float32_error() > doctor.FLOAT32_ERROR
@@ -53,7 +53,7 @@ def test_it_finds_products_that_are_not_float32(monkeypatch):
         ("memory", "free", 10**6, "1.0 MB of memory"),
     ],
 )
-def test_what_would_stop_a_study_is_told(sound, section, name, value, told):
+def test_each_problem_has_a_hint(sound, section, name, value, told):
     assert sound["hint"] == []
     (line,) = doctor.hints(sound | {section: sound[section] | {name: value}}, {})
     assert told in line

@@ -1,4 +1,4 @@
-"""Ctrl-C where nothing is trained: no traceback, and an exit code that says what it means."""
+"""Stop requests while nothing is trained: no traceback, and the right exit code."""
 
 import subprocess
 import sys
@@ -32,9 +32,9 @@ def test_while_a_config_is_read(tmp_path, options, name, code, out, err):
     assert (run.returncode, run.stdout, run.stderr) == (code, out, err)
 
 
-@pytest.mark.parametrize("verb", ["status", "report", "bounds", "construct", "certify", "doctor"])
-def test_while_another_verb_is_at_work(verb):
-    """Also where Python would drop an exception, as it does in JAX's callback of its garbage collector."""
+@pytest.mark.parametrize("command", ["status", "report", "bounds", "construct", "certify", "doctor"])
+def test_while_another_command_is_at_work(command):
+    """Also if Python would drop an exception, as in JAX's callback of the garbage collector."""
     code = (
         "import gc, signal, sys; from mnnjax.cli import entry as cli\n"
         "def work(arguments):\n"
@@ -43,7 +43,7 @@ def test_while_another_verb_is_at_work(verb):
         "    gc.collect(); print('went on')\n"
         "cli.COMMANDS[sys.argv[1]] = work; sys.exit(cli.main(sys.argv[1:]))"
     )
-    run = call(code, verb)
+    run = call(code, command)
     assert (run.returncode, run.stdout, run.stderr) == (130, "told before\n", "mnnjax: interrupted\n")
 
 
@@ -54,3 +54,16 @@ def test_the_callers_handler_comes_back():
         "assert signal.getsignal(signal.SIGINT) is before"
     )
     assert call(code).returncode == 0
+
+
+def test_a_stop_request_in_a_callback_ends_the_run():
+    """Python drops exceptions in callbacks of its garbage collector; JAX has such a callback."""
+    code = (
+        "import gc, signal; from mnnjax.cli import stops\n"
+        "signal.signal(signal.SIGTERM, stops.end_resumable)\n"
+        "gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGTERM))\n"
+        "gc.collect(); print('went on')"
+    )
+    run = call(code)
+    assert run.returncode == 75
+    assert run.stdout == "SIGTERM: stopped; run the same command again to resume\n"

@@ -1,4 +1,4 @@
-"""Names that a user misspelt: the line says which one was probably meant, and nothing is written."""
+"""Misspelt names: the line suggests the one that was probably meant, and nothing is written."""
 
 import pytest
 

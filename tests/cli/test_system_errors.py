@@ -1,4 +1,4 @@
-"""What the system refuses a command, in one line."""
+"""Errors of the system, in one line."""
 
 import errno
 import os

@@ -78,7 +78,7 @@ def test_thresholds_lie_between_the_two_labels():
 
 
 def changes(study):
-    """Every field, at every depth, with the study in which it alone is another."""
+    """Every field, at every depth, with the study in which only that field differs."""
     values = to_dict(study)
     for path in [
         ("name",), ("repeats",), ("seed",), ("figure",), ("also", 1, "seed"), ("also", 0, "also", 0, "problem", "N", 1),

@@ -1,8 +1,6 @@
 """The request that a command line of `mnnjax run` is parsed into."""
 
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -86,16 +84,3 @@ def test_true_and_false_are_set_in_any_spelling_whatever_the_config_has(tmp_path
         f"study = Study('s', Problem(d0=(3,), N=(4,)), Network(bias={own}))\n"
     )
     assert parse(str(config), *options).study.network.bias is (own if bias is None else bias)
-
-
-def test_a_stop_request_in_a_callback_ends_the_run():
-    """Python drops exceptions that are raised in callbacks of its garbage collector; JAX has one."""
-    code = (
-        "import gc, signal; from mnnjax.cli import stops\n"
-        "signal.signal(signal.SIGTERM, stops.end_resumable)\n"
-        "gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGTERM))\n"
-        "gc.collect(); print('went on')"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 75
-    assert run.stdout == "SIGTERM: stopped; run the same command again to resume\n"
