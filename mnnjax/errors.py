@@ -5,9 +5,6 @@ import errno
 import itertools
 import json
 from collections.abc import Iterable
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 class UserError(ValueError):

@@ -6,7 +6,8 @@ import json
 import typing
 from typing import Any
 
-from mnnjax.errors import T, UserError, did_you_mean, require
+from mnnjax.config.validation import T
+from mnnjax.errors import UserError, did_you_mean, require
 
 
 def to_dict(config: Any) -> dict:

@@ -7,10 +7,11 @@ import itertools
 import math
 import types
 import typing
-from typing import Literal
+from typing import Literal, TypeVar
 
-from mnnjax.errors import T, UserError, did_you_mean, require
+from mnnjax.errors import UserError, did_you_mean, require
 
+T = TypeVar("T")
 # Types of values in words.
 WORDS = {int: "a whole number", float: "a number", bool: "True or False"}
 
