@@ -32,12 +32,12 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     """
 
     def likeness(name: str) -> tuple[float, float]:
-        whole, own = _plain(word), _plain(name)
-        last, own_last = (whole.rpartition(".")[2], own.rpartition(".")[2]) if "." in own else (whole, own)
-        alike = difflib.SequenceMatcher(None, last, own_last).ratio()
-        if last == "".join(part[:1] for part in own_last.split("_")) or (len(last) > 2 and last in own_last):
+        given, other = _plain(word), _plain(name)
+        last, other_last = (text.rpartition(".")[2] if "." in other else text for text in (given, other))
+        alike = difflib.SequenceMatcher(None, last, other_last).ratio()
+        if last == "".join(part[:1] for part in other_last.split("_")) or (len(last) > 2 and last in other_last):
             alike = max(alike, ALIKE)
-        return alike, difflib.SequenceMatcher(None, whole, own).ratio()
+        return alike, difflib.SequenceMatcher(None, given, other).ratio()
 
     best = max(names, key=likeness, default=None)
     return best if best is not None and likeness(best)[0] >= ALIKE else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
 from mnnjax.errors import UserError
 
-DESCRIPTION = """Construct a global minimum (Theorem 8) of your own points, or of Gaussian points
+DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points
 with random labels 0 and 1, and certify it. The output holds W (d1, d0), z (d1,),
 X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
 EPILOG = """exit codes: 0 written; 2 wrong input

@@ -133,9 +133,9 @@ def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequen
         return f"--{name}: takes {in_words(hint)}, {f'not {shown!r}' if values else 'and none is given'}{tail}"
     if surplus := re.fullmatch(r"Unrecognized options: (.*)", text):
         return f"{surplus[1]}: not a value of an option; --help lists the options and how many values each takes"
-    if own := re.match(r"Error parsing (?:study)?\.?(also[.\d]*\d)?[.\w]*: (.*)", text):
+    if checked := re.match(r"Error parsing (?:study)?\.?(also[.\d]*\d)?[.\w]*: (.*)", text):
         # The message of a field's own check.
-        return ": ".join(part for part in own.groups() if part)
+        return ": ".join(part for part in checked.groups() if part)
     return f"{text}; --help lists the options"
 
 
@@ -161,10 +161,10 @@ def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], na
     from mnnjax.training.optimizer import optimizer_options
     from mnnjax.training.options import told_options
 
-    own = name.removesuffix("_options")
-    written = [values[0] for _, other, values in given if other == own and values]
+    option = name.removesuffix("_options")
+    written = [values[0] for _, other, values in given if other == option and values]
     part: Any = study
-    for word in own.split(".")[:-1]:
+    for word in option.split(".")[:-1]:
         part = part[int(word)] if word.isdigit() else getattr(part, word)
     optimizer = written[-1] if written else part.optimizer
     return told_options(optimizer, optimizer_options(optimizer))

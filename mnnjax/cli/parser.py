@@ -55,8 +55,8 @@ class OneLineParser(argparse.ArgumentParser):
     def _known(self) -> list[str]:
         """The long options, including those of subcommands."""
         inner = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        own = [option for option in self._option_string_actions if option.startswith("--")]
-        return own + [option for parser in itertools.chain(*inner) for option in parser._known()]
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        return options + [option for parser in itertools.chain(*inner) for option in parser._known()]
 
 
 def _hyphened(word: str) -> str:
