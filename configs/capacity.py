@@ -6,11 +6,9 @@ Reproduces: no figure of the paper. Figure 5.1 asks when the error vanishes; thi
             Both are in float64, with 30 repetitions of d = 10, 15, 20, 30 from d^2/N = 0.8 to 2.
 Expect:     Levenberg-Marquardt: none of 480 with d^2/N <= 1.03; half of the repetitions at d^2/N = 1.09 to 1.16
             (d = 10), 1.092 (1.085 to 1.099; d = 15), 1.074 (1.068 to 1.079; d = 20) and 1.05 to 1.08
-            (d = 30), 29 or 30 of 30 from 1.10 on at d = 20 and 30. It is not shown that the threshold sharpens with d:
-            the width from 25 to 75 % is 0.031 (0.023 to 0.041) at d = 15 and 0.020 (0.014 to 0.028) at d = 20, a power
-            -1.5 (-3.1 to 0.03) of d. Four repetitions at d = 30 have an MSE of zero to rounding and no certificate.
-            Adam: MCE 0 in nearly all (d >= 20: 837 of 840 with d^2/N >= 1), but its MSE is not at a minimum yet: 22 of
-            1920 are certified, all at d^2/N >= 1.7. (results/capacity)
+            (d = 30), 29 or 30 of 30 from 1.10 on at d = 20 and 30. Four repetitions at d = 30 have an MSE of zero to
+            rounding and no certificate. Adam: MCE 0 in nearly all (d >= 20: 837 of 840 with d^2/N >= 1), but its MSE is
+            not at a minimum yet: 22 of 1920 certified, all at d^2/N >= 1.7. (results/capacity)
 Time:       23 minutes on two cores of an AMD EPYC. --small: 15 seconds.
 """
 

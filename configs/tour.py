@@ -2,13 +2,13 @@
 
 Command:    python configs/tour.py [--output DIR]
 Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Each
-            of ten steps has a figure, the paper's claim, what was computed, and the function of mnnjax that did. DIR
-            (runs/tour) gets the figures, index.html to read them in order, and numbers.json with their data. The
-            figures are also in configs/results/tour/.
-Time:       one minute of processor time (AMD EPYC, two busy cores), mostly for linear programs.
+            of ten steps has a picture, the paper's claim, what was computed, and the function of mnnjax that did. DIR
+            (runs/tour) gets the pictures, index.html to read them in order, and numbers.json with their data. The
+            pictures are also in configs/results/tour/.
+Time:       One minute of processor time (AMD EPYC, two busy cores), most of it linear programs.
 
-Read it from top to bottom. Each function is a step, and its docstring is the paper's claim in our words. The library
-does the mathematics; this script chooses, draws and describes.
+To be read from top to bottom, a function a step: its docstring is the paper's statement in our words. The mathematics
+is the library's; what is left here is to choose, draw and tell.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def definition_1(X, y) -> Step:
     regions = {d1: (count**d1, 2 ** (d1 * N)) for d1 in (1, 2, 3, 4)}
     told = [
         "Right: the plane of w. Line n is w.x(n) = 0; beside each cell its pattern a(w.x(1)) ... a(w.x(6)), darker the "
-        f"more points are active. landscape.volumes.arrangement.cells lists {count} cells.",
+        f"more points are active. landscape.arrangement.cells lists {count} cells.",
         "Regions, of patterns: " + ", ".join(f"{a} of {b} (d1 = {d1})" for d1, (a, b) in regions.items()) + ".",
     ]
     return figure, told, {"cells": count, "regions": regions}
@@ -257,8 +257,8 @@ def section_3(X, y) -> Step:
     keys = [Patch(color=colour, label=f"{name}: {100 * area[kind]:.1f} %") for kind, (name, colour) in KINDS.items()]
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
     told = [
-        "All 144 regions by landscape.region_holds_dlm and region_errors. Each row and column is a cell of step 1, "
-        f"as wide as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
+        "All 144 regions by landscape.region_holds_dlm and region_errors, a row and a column a cell of step 1, as wide "
+        f"as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
         f"{count['good']} one that does not, {count['global']} a global minimum. The areas are the volumes of step 5.",
         "On the diagonal two neurons share a cell; together they make any theta, so there always is a DLM.",
     ]
@@ -287,9 +287,8 @@ def definition_3(X, y) -> Step:
     panel.grid(axis="x", visible=False)
     panel.legend(loc="upper left", ncols=2)
     told = [
-        "Exact by landscape.volumes.arrangement.cells; the intervals by landscape.volumes.intervals.proportion, so "
-        f"wide that all hold together at 95 %: {inside} of {len(hits)} do.",
-        f"Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
+        "Exact by landscape.arrangement.cells; the intervals by landscape.intervals.proportion, so wide that all hold "
+        f"together at 95 %: {inside} of {len(hits)} do. Three neurons in the smallest cell: V = {min(exact) ** 3:.1e}.",
     ]
     return figure, told, {"exact": exact, "hits": hits, "inside": inside}
 
@@ -339,7 +338,7 @@ def mean_volumes(d1: int) -> landscape.Volumes:
 
 
 def against_width(name: str, colour: str, ylabel: str, **scale):
-    """One of the mean volumes for all widths, and a figure of it."""
+    """One of the mean volumes for all widths, and a picture of it."""
     figure, panel = one_panel(xscale="log", xlabel="$d_0 d_1 / N$", ylabel=ylabel, **scale)
     measured = {d1: getattr(mean_volumes(d1), name) for d1 in WIDTHS}
     x = [D0 * d1 / N for d1 in WIDTHS]
@@ -456,7 +455,7 @@ STEPS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Take all steps, print their texts and write their figures; returns 2 if the folder cannot be used."""
+    """Take all steps, tell of them and write their pictures; 2 where the folder is no good."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("runs/tour"), metavar="DIR", help="where the pictures go")
     output = parser.parse_args(arguments).output

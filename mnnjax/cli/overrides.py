@@ -157,14 +157,14 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], name: str) -> str:
-    """The options of the optimizer of the same part."""
+    """What the optimizer of the same part has."""
     from mnnjax.training.optimizer import optimizer_options
     from mnnjax.training.options import told_options
 
-    option = name.removesuffix("_options")
-    written = [values[0] for _, other, values in given if other == option and values]
+    own = name.removesuffix("_options")
+    written = [values[0] for _, other, values in given if other == own and values]
     part: Any = study
-    for word in option.split(".")[:-1]:
+    for word in own.split(".")[:-1]:
         part = part[int(word)] if word.isdigit() else getattr(part, word)
     optimizer = written[-1] if written else part.optimizer
     return told_options(optimizer, optimizer_options(optimizer))
