@@ -113,7 +113,7 @@ def test_help_lists_the_fields_of_the_study(config, capsys):
 
 @pytest.fixture
 def untimed(monkeypatch):
-    """Estimates that time no programs; tests/study/resources/test_estimate.py tests the timing."""
+    """Estimates without the programs that they time: those are tests/study/resources/test_estimate.py's."""
     seconds = {name: lambda _: Timed(1.0) for name in ("epoch", "certificates", "volumes")}
     invented = functools.partial(estimate.estimate, timers=estimate.Timers(**seconds))
     monkeypatch.setattr(estimate, "estimate", invented)
