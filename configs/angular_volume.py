@@ -1,20 +1,20 @@
-"""The theorem itself: angular volumes of the regions with bad minima and with global ones, as N grows.
+"""The paper's theorem: angular volumes of the regions with bad minima, and with global minima, as N grows.
 
 Command:    mnnjax run configs/angular_volume.py [--small]
 Reproduces: Theorems 6, 9 and 10, which the paper proves and does not measure: log V(L_eps), log V(G) and their ratio
-            against N, with eps = 0.1, along the scalings that Assumptions 3 and 4 name, d0 = N / 2 and
-            d0 = sqrt(N) log N, with d1 = k N / d0, k = 1, 2, 4 (rounded up), and exponents fitted against
-            N^(3/4) (d0 d1)^(1/4). V(L_eps) by splitting, V(G) by up to 4096 draws.
-            The *_large studies: the candidates for bad minima alone, at N where a linear program takes seconds.
+            against N, with eps = 0.1. The scalings are those of Assumptions 3 and 4: d0 = N / 2 or d0 = sqrt(N) log N,
+            and d1 = k N / d0 with k = 1, 2, 4 (rounded up). Exponents are fitted against N^(3/4) (d0 d1)^(1/4).
+            V(L_eps) is measured by splitting, V(G) by up to 4096 draws. The *_large studies measure only the candidates
+            for bad minima, at N where a linear program takes seconds.
 Expect:     With d0 = N / 2: at d0 d1 = 4 N, mean V(L_eps) falls from 1.3e-2 (N = 8) to 6.5e-5 (N = 24) and its ratio to
-            V(G) from 1.4e-2 to 7.7e-5, exponents 0.216 (95 %: 0.165 to 0.268) and 0.210 (0.159 to 0.261) beside
-            gamma_eps = 0.041; candidates go on to 2.0e-12 at N = 96 (two data sets: 0 to 2.0e-11), exponent 0.178
+            V(G) from 1.4e-2 to 7.7e-5. The exponents are 0.216 (95 %: 0.165 to 0.268) and 0.210 (0.159 to 0.261);
+            gamma_eps is 0.041. Candidates fall to 2.0e-12 at N = 96 (two data sets: 0 to 2.0e-11), exponent 0.178
             (0.160 to 0.197). At d0 d1 = 2 N V(L_eps) falls as fast, but V(G) falls too, from 0.22 to 2.0e-3: the ratio
             is 0.2 to 0.6, exponent -0.017 (-0.086 to 0.051). At d0 d1 = N, V(G) has no hit from N = 16 on, and 0.45 to
-            0.80 of all regions are candidates. With d0 = sqrt(N) log N, exponents of the ratio 0.103 (0.038 to 0.167)
-            at 4 N and -0.09 (-0.23 to 0.06) at 2 N. With rho = 0.1 V(L_eps) falls faster: 0.76 (0.67 to 0.86) at 4 N.
-            Curves step where eps N passes a whole number. (results/angular_volume)
-Time:       22 minutes on two cores of an AMD EPYC, shared with tests. --small: 10 seconds.
+            0.80 of all regions are candidates. With d0 = sqrt(N) log N the exponent of the ratio is 0.103 (0.038 to
+            0.167) at 4 N, and -0.09 (-0.23 to 0.06) at 2 N. With rho = 0.1 V(L_eps) falls faster: 0.76 (0.67 to 0.86)
+            at 4 N. Curves have steps where eps N passes a whole number. (results/angular_volume)
+Time:       22 minutes on two cores of an AMD EPYC that also ran tests. --small: 10 seconds.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ SMALL, LARGE = (8, 12, 16, 24), (32, 48, 64, 96)
 def scaling(
     name: str, N: tuple[int, ...], ratios: tuple[float, ...], rho: float, volume: Volume, repeats: int
 ) -> Study:
-    """V against N along d0 = sqrt(N) log N, if the name begins so, or d0 = N / 2."""
+    """V against N with d0 = sqrt(N) log N if the name begins with root, else with d0 = N / 2."""
     width = {"d0_over_sqrt_N_log_N": 1.0} if name.startswith("root") else {"d0_over_N": 0.5}
     return Study(
         name=name, problem=Problem(label_values="zero_one", N=N, **width),

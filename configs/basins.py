@@ -1,14 +1,14 @@
-"""Does volume predict basins? How often training ends in a sub-optimal minimum, beside the volume of such regions.
+"""Does volume predict basins? How often training ends in a sub-optimal minimum, and the volume of such regions.
 
 Command:    mnnjax run configs/basins.py [--small]
-Reproduces: no figure of the paper: the question of its section 6. Gradient descent with a small rate from standard
-            normal weights, 25 runs on each of 20 data sets, beside V(L_0) and V(G) by enumeration of all regions.
-            The rate falls to 1e-15 of itself at the end, so that runs that end at a kink come to rest on it.
-Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0,
-            twice as often (0.304) as V(L_0) says (0.144); frequency and volume have the rank correlation 0.46 over 80
-            data sets (p = 2e-5); 242 end in a sub-optimal one without an error, 4 in a global one, 938 at a point
-            that is not differentiable, 207 are unresolved. basins_leaky is alike: 0.332 beside 0.131, rank
-            correlation 0.55. basins_relu_3d: 0.274 beside 0.199, rank correlation 0.19 over 10 data sets (p = 0.6).
+Reproduces: no figure of the paper, but a question of its section 6. Gradient descent with a small rate starts from
+            standard normal weights, 25 runs on each of 20 data sets. V(L_0) and V(G) come from an enumeration of all
+            regions. The rate decays to 1e-15 of its start, so that runs that end at a kink come to rest on it.
+Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0. Their
+            share, 0.304, is twice V(L_0) = 0.144. The rank correlation of frequency and volume is 0.46 over 80 data
+            sets (p = 2e-5). 242 end in a sub-optimal minimum without an error, 4 in a global minimum, 938 at a point
+            that is not differentiable, and 207 are unresolved. basins_leaky is similar: 0.332 against 0.131, rank
+            correlation 0.55. basins_relu_3d: 0.274 against 0.199, rank correlation 0.19 over 10 data sets (p = 0.6).
             (results/basins)
 Time:       16 minutes on two cores of an AMD EPYC. --small: 5 seconds.
 """

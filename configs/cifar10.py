@@ -1,18 +1,18 @@
-"""Table 1, CIFAR-10: classes 0-4 against 5-9, all 50 000 training images, whitened, 16 ReLUs; test error beside it.
+"""Table 1, CIFAR-10: classes 0-4 against 5-9, all 50 000 training images, whitened, 16 ReLUs; and the test error.
 
 Command:    mnnjax data prepare cifar10, or mnnjax data import cifar10 --from DIR
             mnnjax run configs/cifar10.py [--small]
-            Without the data, on stand-ins of exactly its shape (give each a --workdir):
+            Without the data, on other data of exactly its shape (give each a --workdir):
             mnnjax run configs/cifar10.py --problem.inputs patches32 --problem.labels random
             mnnjax run configs/cifar10.py --problem.inputs gaussian --problem.d0 3072 --problem.N 50000
                 --problem.labels random
-Reproduces: Table 1 (section 5): MCE 0 % with 0.983 parameters a point.
-Expect:     not run on CIFAR-10 itself, which could not be had here. Patches with random labels: MCE 2.7 to 3.2 % and
-            still falling. Gaussian: 1 of the 50 000 points wrong in 2 of 3 repetitions, none in the third, MSE 0.005;
-            the wrong ones are inactive in all 16 units, so that no gradient reaches them. (results/gaussian,
+Reproduces: Table 1 (section 5): MCE 0 % with 0.983 parameters per point.
+Expect:     not run on CIFAR-10 itself, which was not available. Patches with random labels: MCE 2.7 to 3.2 %, still
+            falling. Gaussian: 1 of the 50 000 points is wrong in 2 of 3 repetitions, none in the third, MSE 0.005. The
+            wrong points are inactive in all 16 units, so no gradient reaches them. (results/gaussian,
             results/patches)
-Time:       patches 6 minutes on two cores of an AMD EPYC, half a minute of it whitening, 1.6 GB; Gaussian 6 minutes,
-            1.4 GB. --small: 15 seconds.
+Time:       patches 6 minutes on two cores of an AMD EPYC, half a minute of it for whitening, 1.6 GB; Gaussian 6
+            minutes, 1.4 GB. --small: 15 seconds.
 """
 
 from mnnjax.config import Network, Problem, Study, Train

@@ -2,11 +2,11 @@
 
 Command:    mnnjax run configs/digits.py [--small]
 Reproduces: the claim of Table 1 (section 5), MCE 0 % with as many parameters as points, on data that need no download;
-            and how few parameters do.
+            and how few parameters are enough.
 Expect:     MCE 0 in all 10 repetitions for d1 = 29 (parameters/N = 1.001) and for d1 = 20 (0.69), in 8 for d1 = 15
-            (0.52) and in 2 for d1 = 10 (0.35); at most 3 images wrong. No repetition is certified: pixels that
-            hardly ever vary leave the rank in doubt, or the system too badly conditioned. (results/digits)
-Time:       3 minutes on two cores of an AMD EPYC shared with other work. --small: 8 seconds.
+            (0.52) and in 2 for d1 = 10 (0.35); at most 3 images wrong. No repetition is certified, since
+            pixels that hardly ever vary leave the rank undecided or the system badly conditioned. (results/digits)
+Time:       3 minutes on two cores of an AMD EPYC that also did other work. --small: 8 seconds.
 """
 
 from mnnjax.config import Network, Problem, Study, Train

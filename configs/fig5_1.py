@@ -2,13 +2,13 @@
 
 Command:    mnnjax run configs/fig5_1.py [--small]
 Reproduces: Figure 5.1 (section 5): mean and standard deviation of the final MCE over 30 repetitions, one and two
-            hidden layers, all widths d; the claim is an error of about zero as soon as parameters > N, about.
+            hidden layers, all widths d. The claim: the error is about zero as soon as, approximately, parameters > N.
 Expect:     For d >= 20, mean MCE of at most 0.5 % from parameters/N = 0.71 to 0.84 on, and MCE 0 in 2017 of the 2040
             repetitions with parameters >= N; one hidden layer at d^2/N = 0.5: 7.06, 5.26, 4.96, 4.87 % for d = 20, 30,
             40, 50. At d = 10 some repetitions keep an error at any N: 1.5 % on average at d^2/N = 5. Certificates: 720
             of 3900 at a global minimum, all with parameters/N >= 2; 41 sub-optimal ones, all at d = 10; the others
-            have not converged. (results/fig5_1)
-Time:       74 minutes on two cores of an AMD EPYC shared with other work, certificates included. --small: 25 seconds.
+            did not converge. (results/fig5_1)
+Time:       74 minutes on two cores of an AMD EPYC that also did other work, with certificates. --small: 25 seconds.
 """
 
 from mnnjax.config import Network, Problem, Study, Train

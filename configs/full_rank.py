@@ -1,24 +1,24 @@
 """Heat maps: the probability that a random region has full rank, and that it holds a global minimum, over N and d1.
 
 Command:    mnnjax run configs/full_rank.py [--small]
-Reproduces: the heat maps of Karhadkar et al. (arXiv 2305.19510), P(rank(A o X) = N) for a random W, once as there
-            (inputs uniform on [0, 1]^d0, biases, that is inputs with a constant 1 added, the second layer held fixed)
-            and once as in Soudry & Hoffer (Gaussian inputs, no biases): d0 = 1, d0 = 10 and d0 = N / 2.
-            Without biases one input would leave two patterns, so rank 2 at most; d0 = 2 takes its place, with as many
-            columns a neuron. X, y and W are drawn anew 1000 times a cell.
+Reproduces: the heat maps of Karhadkar et al. (arXiv 2305.19510), P(rank(A o X) = N) for a random W, at d0 = 1, 10 and
+            N / 2. The uniform studies follow that paper: inputs uniform on [0, 1]^d0, biases (a constant input
+            1), a fixed second layer. The gaussian studies follow Soudry & Hoffer: Gaussian inputs, no biases. Without
+            biases, d0 = 1 has only two patterns and rank at most 2; d0 = 2, with as many columns per neuron, replaces
+            it. X, y and W are redrawn 1000 times per cell.
             The *_minima studies: the probability that the region of a random W holds a global minimum for a second
-            layer with random signs, by a linear program a draw, 50 draws a cell, at sizes that allow it.
+            layer with random signs, with one linear program per draw and 50 draws per cell, at smaller sizes.
             The study square: both, at the shapes that configs/capacity.py trains, d0 = d1 = 10, 15, 20.
 Expect:     d0 = N / 2, Gaussian: P(rank = N) is about 0 at d0 d1 = N, passes 0.95 at 4 N (N = 10), 5 N (30), 5.5 N (90)
             and 6 N (190), and is at least 0.99 at d1 = 15; uniform: passes 0.95 at 6.5, 5.5, 5 and 5.5 N. d0 = 10:
-            Gaussian, 0.994 or more at d1 = 15 up to N = 150, where the columns just suffice; uniform, 0.97, 0.83, 0.46,
+            Gaussian, 0.994 or more at d1 = 15 up to N = 150, with just enough columns; uniform, 0.97, 0.83, 0.46,
             0.08 at N = 30, 50, 90, 130: few hyperplanes with standard normal weights cut the cube. d0 = 1 (uniform), d1
             = 300: 0.89, 0.47, 0.13, 0.007 at N = 10, 20, 30, 40 and 0 from N = 50 on; d0 = 2 (Gaussian): 1, 0.93, 0.72,
-            0.04 at N = 10, 30, 50, 100. With fewer columns than N exactly 0. A region holds a global minimum less
+            0.04 at N = 10, 30, 50, 100. With fewer columns than N it is exactly 0. A region holds a global minimum less
             often: d0 = N / 2, d1 = 15, N = 50: 0.82 of 50 draws (uniform), 0.56 (Gaussian). square: rank N in 0.94 (d =
             10), 0.995 (15) and 1 (20) at d^2 = 1.1 N, and a global minimum in none of 200 regions up to d^2 = 2 N.
             (results/full_rank)
-Time:       25 minutes on two cores of an AMD EPYC beside other work; 8 without square. --small: 10 seconds.
+Time:       25 minutes on two cores of an AMD EPYC that also did other work; 8 without square. --small: 10 seconds.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ WIDE_SMALL = {"N": (5, 10), "d1": (10, 30)}
 
 
 def heat_map(name: str, volume: Volume, grid: dict, later: bool, **width) -> Study:
-    """One heat map; later: as in the later work, else as in the paper. width: d0, or how it grows with N."""
+    """One heat map; later: as in Karhadkar et al., else as in Soudry & Hoffer. width: d0, or how it grows with N."""
     own = {"inputs": "uniform", "constant_input": True} if later else {"inputs": "gaussian"}
     return Study(
         name=name, problem=Problem(label_values="zero_one", N=grid["N"], **own, **width),

@@ -1,15 +1,15 @@
 """Gaussian points with random labels in the shape of Table 1's ImageNet: N = 1 280 000, d0 = 12288, 105 ReLUs.
 
 Command:    mnnjax run configs/gaussian_large.py [--small]
-            on a pod slice or under srun the same, once a machine; see launch/jobset_large.yaml, slurm_multihost.sbatch
-            and tpu_queued.sh
-Reproduces: the size of Table 1's last row (section 5), 1.008 parameters a point, on Assumption 1's Gaussian inputs.
-Expect:     not run at full size. --small, with as many parameters a point: MCE 0, MSE 0.022.
-Memory:     X takes 31.5 GB in bfloat16 (63 GB with --train.rows_precision same), which the devices share; one of
-            8 devices needs 5.9 GB in all, of 16 3.9 GB, of 64 2.5 GB, by --dry-run's account. A run that does not fit
-            says so before it starts, and how many devices would do.
-Time:       --small 25 seconds on two cores of an AMD EPYC. Of the full size unknown: 1e13 operations an epoch, five
-            hours by --dry-run on two such cores, had they the memory.
+            on a pod slice or under srun the same, once per machine; see launch/jobset_large.yaml,
+            slurm_multihost.sbatch and tpu_queued.sh
+Reproduces: the size of Table 1's last row (section 5), 1.008 parameters per point, on Assumption 1's Gaussian inputs.
+Expect:     not run at full size. --small, with as many parameters per point: MCE 0, MSE 0.022.
+Memory:     X takes 31.5 GB in bfloat16 (63 GB with --train.rows_precision same), which the devices share. By
+            --dry-run, each of 8 devices needs 5.9 GB in total, each of 16 3.9 GB, each of 64 2.5 GB. A run that does
+            not fit is refused before it starts, with the number of devices that are enough.
+Time:       --small 25 seconds on two cores of an AMD EPYC. Full size: unknown; 1e13 operations per epoch,
+            five hours by --dry-run on two such cores with enough memory.
 """
 
 import dataclasses

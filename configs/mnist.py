@@ -1,13 +1,13 @@
-"""Table 1, MNIST: digits 0-4 against 5-9, all 70 000 images, whitened, 89 ReLUs; then test error, of 60 000 trained.
+"""Table 1, MNIST: digits 0-4 against 5-9, all 70 000 images, whitened, 89 ReLUs; then the test error of 60 000.
 
 Command:    mnnjax data prepare mnist, or mnnjax data import mnist --from DIR
             mnnjax run configs/mnist.py [--small]
-Reproduces: Table 1 (section 5): MCE 0 % with 0.999 parameters a point.
-Expect:     MCE 0 on all 70 000 images in 2 of 3 repetitions and 1 image wrong in the third, with 0.917 parameters a
-            point: 719 of the 784 pixels vary. Of 60 000 trained, 1 image wrong in each of 3, test error 5.2 to 5.7 %.
-            On processors that round differently the odd image is right or wrong in other repetitions. Too large for
+Reproduces: Table 1 (section 5): MCE 0 % with 0.999 parameters per point.
+Expect:     MCE 0 on all 70 000 images in 2 of 3 repetitions and 1 image wrong in the third, with 0.917 parameters per
+            point: 719 of the 784 pixels vary. Training on 60 000: 1 image wrong in each of 3, test error 5.2 to 5.7 %.
+            On processors that round differently, the wrong image occurs in other repetitions. Too large for
             certificates; |(A o X) e| / N about 0.01. (results/mnist)
-Time:       15 minutes on two cores of an AMD EPYC beside other work, 1 GB. --small: 15 seconds.
+Time:       15 minutes on two cores of an AMD EPYC that also did other work, 1 GB. --small: 15 seconds.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ TRAIN = Train(
 
 
 def both_splits(problem: Problem, network: Network, train: Train, fewer: Train, repeats: int) -> Study:
-    """All images, and then the training images, whose test error is measured."""
+    """Training on all images, and then on the training images with the test error measured."""
     alone = Study(
         name="mnist_train",
         problem=dataclasses.replace(problem, split="train"),

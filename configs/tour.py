@@ -1,10 +1,10 @@
-"""A tour of the paper, from Definition 1 to Theorem 10, on one problem that is small enough to see all of it.
+"""A tour of the paper, from Definition 1 to Theorem 10, on one problem that is small enough to draw completely.
 
 Command:    python configs/tour.py [--output DIR]
-Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Ten
-            steps, each a picture, what the paper says, what was computed here, and by which function of mnnjax. DIR
-            (runs/tour) gets the pictures, index.html to read them in order, and numbers.json with what they show;
-            the pictures are in configs/results/tour/ too.
+Shows:      N = 6 points in the plane (d0 = 2) and up to 8 ReLUs, whose regions can be listed, drawn and measured. Each
+            of ten steps has a picture, the paper's claim, what was computed, and the function of mnnjax that did. DIR
+            (runs/tour) gets the pictures, index.html to read them in order, and numbers.json with their data. The
+            pictures are also in configs/results/tour/.
 Time:       One minute of processor time (AMD EPYC, two busy cores), most of it linear programs.
 
 To be read from top to bottom, a function a step: its docstring is the paper's statement in our words. The mathematics
@@ -64,7 +64,7 @@ def show_estimates(panel, x, estimates, **look) -> None:
 
 
 def show_points(panel, X, y) -> None:
-    """The data: numbered, one colour a class."""
+    """The data: numbered, one colour per class."""
     for label, colour, marker in ((0, BLUE, "o"), (1, RED, "s")):
         look = {"c": colour, "marker": marker, "edgecolors": "white", "label": f"$y = {label}$"}
         panel.scatter(*X[y == label].T, s=230, zorder=3, **look)
@@ -78,7 +78,7 @@ def digits(pattern) -> str:
 
 
 def once_around(X) -> tuple[np.ndarray, np.ndarray]:
-    """The cells of one neuron, once around the origin: their borders in degrees (2N + 1,), their patterns (2N, N)."""
+    """The cells of one neuron around the origin: their borders in degrees (2N + 1,), and their patterns (2N, N)."""
     half = np.sort(np.degrees(np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % 180)
     borders = np.concatenate([half, half + 180, half[:1] + 360])
     middles = np.radians((borders[1:] + borders[:-1]) / 2)
@@ -181,7 +181,7 @@ def lemma_2(X, y) -> Step:
     """Lemma 2: all differentiable local minima (DLMs) of a region have the same residual.
 
     At a DLM (A o X) e = 0 (eq 3.2). So e = y - P y with P the projection on the column space of the N x (d0 d1) matrix
-    A o X: known from A, X and y before anyone trains. Where rank(A o X) = N it is zero, and all DLMs are global.
+    A o X: known from A, X and y without training. If rank(A o X) = N it is zero, and all DLMs are global.
     """
     d1, starts, adam = 3, 200, Train(epochs=20_000, decay_epochs=10_000, decay_to=1e-12, precision="float64")
     training = make_training(PROBLEM, Network(init="gaussian"), adam, 1, D0, d1, N)
@@ -335,7 +335,7 @@ WIDTHS, DRAWS = (1, 2, 4, 8), 250
 
 @functools.cache
 def mean_volumes(d1: int) -> landscape.Volumes:
-    """E_X of the volumes: every draw of W has points and labels of its own."""
+    """E_X of the volumes: every draw of W has its own points and labels."""
     return landscape.estimate_expected_volumes(jax.random.key(7), draw_data, N, D0, d1, RHO, EPS, DRAWS, threshold=0.5)
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Says whether mnnjax is right on the GPU or TPU of this machine, and how fast it is there.
+# Checks whether mnnjax is right on the GPU or TPU of this machine, and how fast it is there.
 # Each of the two parts takes at most five minutes, and no network. Without an accelerator it runs at small sizes.
 #
 # Usage: bash launch/accelerator_check.sh [right|fast|all] [--out DIR] [--wheels DIR] [--small] [--python PYTHON]
 #
-# --help has all options. --python names the Python; without it, $PYTHON does, or there is .venv's, or python3.
-# Exit codes: 0 right, and nothing broke; 1 something is wrong, or broke; 2 wrong usage, or a package is missing.
+# --help lists all options. --python names the Python; the default is $PYTHON, else that of .venv, else python3.
+# Exit codes: 0 every check passed; 1 a check failed or broke off; 2 wrong usage, or a package is missing.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

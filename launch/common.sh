@@ -1,9 +1,9 @@
-# Sourced by the scripts beside it: goes to the repository's root and makes .venv there.
+# Sourced by the other scripts: changes to the repository's root and makes .venv there.
 # PYTHON=... chooses another Python (3.11 or newer) for a new .venv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# install EXTRAS: put the project and its extras (such as [test]) into .venv; quick when nothing is to do.
+# install EXTRAS: put the project and its extras (such as [test]) into .venv; quick if nothing has changed.
 install() {
   if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     local python="${PYTHON:-}"
@@ -23,7 +23,7 @@ install() {
     rm -rf .venv
     "$python" -m venv .venv
   fi
-  # The files that say what to install: when they have not changed since the last time, there is nothing to do.
+  # These files say what to install: if they have not changed since the last time, there is nothing to do.
   local wanted stamp=".venv/installed$1"
   wanted="$(cat pyproject.toml constraints.txt | sha256sum)"
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

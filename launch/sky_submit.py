@@ -1,13 +1,13 @@
 #!/usr/bin/env python
 """Start every shard of a study as a SkyPilot managed job, by launch/sky_sweep.yaml.
 
-Costs to try: list price about 1.2 dollars an hour a v5e chip, so a job; spot about half (look it up).
+Costs to try: list price about 1.2 dollars per hour and v5e chip, so per job; spot about half (look it up).
 
   start   python launch/sky_submit.py configs/fig5_1.py --shards 8 --bucket gs://BUCKET [-- --train.epochs 500]
   again   python launch/sky_submit.py configs/fig5_1.py --shards 8 --bucket gs://BUCKET --only 3
-  watch, stop, fetch: it prints these commands (--dry-run prints all, and starts nothing)
+  watch, stop, fetch: it prints these commands (--dry-run only prints all commands)
 
-Needs SkyPilot (pip install 'skypilot[gcp]') and nothing of mnnjax, so any Python will do.
+Needs SkyPilot (pip install 'skypilot[gcp]') and not mnnjax, so any Python works.
 """
 
 import argparse
@@ -21,20 +21,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "sky_submit.py", description=__doc__.splitlines()[0], epilog="After -- come further options of mnnjax run."
+        "sky_submit.py", description=__doc__.splitlines()[0], epilog="Further options of mnnjax run come after --."
     )
     parser.add_argument("config", help="a file in configs/, by its path in the repository")
     parser.add_argument("--shards", type=int, required=True, metavar="N", help="how many jobs share the cells")
-    parser.add_argument("--bucket", required=True, metavar="gs://BUCKET", help="where results and checkpoints lie")
-    parser.add_argument("--only", type=int, nargs="+", metavar="I", help="start these shards alone, counted from 0")
+    parser.add_argument("--bucket", required=True, metavar="gs://BUCKET", help="where results and checkpoints go")
+    parser.add_argument("--only", type=int, nargs="+", metavar="I", help="start only these shards, counted from 0")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and start nothing")
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     options = parser.parse_args(own)
     options.run_options = arguments[len(own) + 1 :]
     if not (ROOT / options.config).is_file() or Path(options.config).is_absolute():
-        parser.error(f"{options.config}: no such file in {ROOT}; the jobs see this folder and no other")
+        parser.error(f"{options.config}: no such file in {ROOT}; the jobs see only this folder")
     if not options.bucket.startswith("gs://"):
-        parser.error(f"--bucket {options.bucket}: must start with gs://, since a spot machine's own disk goes with it")
+        parser.error(f"--bucket {options.bucket}: must start with gs://, since a spot machine's disk is lost with it")
     wrong = [i for i in options.only or [] if not 0 <= i < options.shards]
     if options.shards < 1 or wrong:
         parser.error(f"--shards {options.shards}: shards count from 0 to N-1" + (f", not {wrong[0]}" if wrong else ""))
@@ -45,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def commands(options: argparse.Namespace) -> list[list[str]]:
-    """One `sky jobs launch` a shard."""
+    """One `sky jobs launch` per shard."""
     environment = {"BUCKET": options.bucket, "CONFIG": options.config, "WORKDIR": options.workdir}
     environment["ARGUMENTS"] = shlex.join(options.run_options)
     started = []
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
             try:
                 code = subprocess.run(command, cwd=ROOT).returncode
             except FileNotFoundError:
-                print("sky_submit.py: there is no `sky` here; pip install 'skypilot[gcp]'", file=sys.stderr)
+                print("sky_submit.py: `sky` is not installed; pip install 'skypilot[gcp]'", file=sys.stderr)
                 return 2
             if code != 0:
                 return code

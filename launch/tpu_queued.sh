@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# One study on one Cloud TPU slice, by queued resources: the request waits until there are machines; `run` uses all
-# their chips, and asks again when a spot slice is taken away. Needs gcloud and ssh-add ~/.ssh/google_compute_engine.
+# One study on one Cloud TPU slice, by queued resources: the request waits until machines are free. `run` uses all
+# their chips, and requests a new slice if a spot slice is taken away. Needs gcloud, and
+# ssh-add ~/.ssh/google_compute_engine.
 #
-# Costs to try: list price about 1.2 dollars an hour a v5e chip, so 19 for v5litepod-16; spot about half (look it up).
-#   The slice costs from when it is there until `delete`.
+# Costs to try: list price about 1.2 dollars per hour and v5e chip, 19 for v5litepod-16; spot about half (look it up).
+#   The slice costs from its creation until `delete`.
 # before  export PROJECT=... ZONE=us-west4-a BUCKET=gs://BUCKET; gcloud storage buckets create $BUCKET
-#         unless these will do: NAME=mnnjax TPU_TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite CREATE_FLAGS=--spot
+#         defaults: NAME=mnnjax TPU_TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite CREATE_FLAGS=--spot
 # start   bash launch/tpu_queued.sh run configs/gaussian_large.py
-#         asks for the slice if need be, and ends with the study's exit code. Ctrl-C ends the watching alone;
-#         the same command watches on. `create` alone asks for the slice and waits for nothing.
+#         requests the slice if there is none, and ends with the study's exit code. Ctrl-C ends only the watching;
+#         the same command watches again. `create` requests the slice and does not wait.
 # watch   bash launch/tpu_queued.sh watch
 # stop    bash launch/tpu_queued.sh stop      saves; then delete, since the slice still costs
 # fetch   bash launch/tpu_queued.sh fetch     into runs/NAME
@@ -34,13 +35,13 @@ scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 where=(--project="$PROJECT" --zone="$ZONE" --quiet)
 
-# The state of the request, or nothing when there is none.
+# The state of the request; empty if there is none.
 state() {
   gcloud compute tpus queued-resources list "${where[@]}" --filter="name~/$NAME\$" --format="value(state.state)"
 }
 
 create() {
-  echo "asking for $NAME, $TPU_TYPE in $ZONE"
+  echo "requesting $NAME, $TPU_TYPE in $ZONE"
   gcloud compute tpus queued-resources create "$NAME" "${where[@]}" --node-id="$NAME" \
     --accelerator-type="$TPU_TYPE" --runtime-version="$RUNTIME" "${create_flags[@]}"
 }
@@ -53,7 +54,7 @@ on_workers() {
   gcloud compute tpus tpu-vm ssh "$NAME" "${where[@]}" --worker="$1" --command="$2"
 }
 
-# One line a worker: running, stopped, or the exit code; 75 too for one that died, or never started.
+# One line per worker: running, stopped, or the exit code; 75 also for a worker that died or never started.
 workers() {
   # shellcheck disable=SC2016  # for the workers to expand
   on_workers all 'cd ~/mnnjax-run 2>/dev/null || { echo mnnjax: 75; exit 0; }
@@ -68,7 +69,7 @@ start() {
   tar -czf "$archive" --exclude=__pycache__ --exclude=results \
     pyproject.toml constraints.txt README.md LICENSE mnnjax configs launch
   arguments="$(printf '%q ' "$@")"
-  # Not a child of ssh: training goes on when this machine sleeps. The code of the end is kept in a file.
+  # Not a child of ssh: training continues when this machine sleeps. The exit code is written to a file.
   gcloud compute tpus tpu-vm scp "$archive" "$NAME:mnnjax.tgz" "${where[@]}" --worker=all && on_workers all "
     mkdir -p ~/mnnjax-run && cd ~/mnnjax-run && rm -f code stopped && tar -xzf ~/mnnjax.tgz || exit
     export BUCKET=$BUCKET
@@ -77,9 +78,9 @@ start() {
 }
 
 run() {
-  [ $# -gt 0 ] || fail "run: which config? run configs/gaussian_large.py [options of mnnjax run]"
+  [ $# -gt 0 ] || fail "run: give a config: run configs/gaussian_large.py [options of mnnjax run]"
   [ -f "$1" ] || fail "run: $1: no such file"
-  # What an earlier run left on the workers is no answer to this one: theirs counts once it has started or met them.
+  # Exit codes left by an earlier run do not count: they count once this run has started the workers or seen them run.
   local seen="" now codes code theirs_counts=""
   while true; do
     now="$(state)" || now="unknown"
@@ -91,7 +92,7 @@ run() {
     esac
     case "$now" in
       "") create ;;
-      # Taken away, or never made: such a request holds its name and its quota, and never comes back by itself.
+      # Taken away, or never created: such a request keeps its name and quota, and never recovers by itself.
       SUSPENDED | FAILED) delete && continue ;;
       ACTIVE)
         codes="$(workers)" || codes="unknown"
@@ -100,7 +101,7 @@ run() {
           *running*) theirs_counts=yes ;;
           *)
             if [ -n "$theirs_counts" ]; then
-              # A worker that fails makes the others save and end with 75: what counts is its own code.
+              # If one worker fails, the others save and end with 75: the code of the failed worker counts.
               for code in $codes; do
                 case "$code" in
                   0 | 75) ;;
@@ -110,7 +111,7 @@ run() {
               done
               [ "$codes" != 0 ] || return 0
             fi
-            # Without success, by a slice that has just been taken away, the next turn tries again.
+            # If this fails, since the slice has just been taken away, the next turn tries again.
             start run "$@" --workdir "$BUCKET/$NAME" && theirs_counts=yes
             ;;
         esac
@@ -120,7 +121,7 @@ run() {
   done
 }
 
-[ $# -gt 0 ] || fail "one of create, run CONFIG, watch, stop, fetch, delete"
+[ $# -gt 0 ] || fail "give one of create, run CONFIG, watch, stop, fetch, delete"
 command="$1"
 shift
 case "$command" in
@@ -140,5 +141,5 @@ case "$command" in
     ;;
   fetch) gcloud storage rsync --recursive "$BUCKET/$NAME" "runs/$NAME" && echo "mnnjax report runs/$NAME" ;;
   delete) delete ;;
-  *) fail "$command: not one of create, run CONFIG, watch, stop, fetch, delete" ;;
+  *) fail "unknown command $command; give one of create, run CONFIG, watch, stop, fetch, delete" ;;
 esac

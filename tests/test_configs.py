@@ -7,7 +7,7 @@ import math
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli.run import load_config
+from mnnjax.cli.config_file import load_config
 from mnnjax.config import Study
 from mnnjax.study.plan import grid as plan
 from mnnjax.study.workdir.results_table import read_csv

@@ -13,7 +13,7 @@ from tests.project import ROOT
 PACKAGE = ROOT / "mnnjax"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name == "__init__.py" or path.name[0] != "_")
 # What people call from notebooks of their own; of these, where the paper's mathematics are.
-LIBRARY = ("landscape", "training", "problems", "data", "theory", "objective.py", "network.py", "config.py")
+LIBRARY = ("landscape", "training", "problems", "data", "theory", "objective.py", "network.py", "config")
 SUBJECT = (landscape, network, objective, theory)
 
 

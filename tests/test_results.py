@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli.run import parse_run
+from mnnjax.cli.request import make_request, parse_options
 from tests.project import ROOT
 
 KEPT = ROOT / "configs" / "results"
@@ -28,7 +28,7 @@ def test_a_folder_says_how_it_was_made(runs, monkeypatch):
     for go in table(runs):
         command = shlex.split(go["command"])
         assert command[:2] == ["mnnjax", "run"]
-        _, study = parse_run(command[2:])  # it is still a command, of a config that is still there
+        study = make_request(parse_options(command[2:])).study  # it is still a command, of a config that is still there
         assert int(go["seed"]) == study.seed
         for column in ("mnnjax", "jax", "machine", "started"):
             assert go[column]

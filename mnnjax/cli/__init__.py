@@ -1,4 +1,4 @@
-"""The command line: one file per verb; entry.py calls them."""
+"""The command line: one file per command; entry.py calls them."""
 
 from mnnjax.cli.entry import main
 

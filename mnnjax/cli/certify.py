@@ -1,36 +1,72 @@
-"""What `mnnjax certify` does: the certificate of a network that lies in an .npz, polished before if the user asks."""
+"""`mnnjax certify`: the certificate of a network in an .npz file, which is polished first if the user asks."""
 
 import dataclasses
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
+from mnnjax.cli.parser import OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
-from mnnjax.landscape import Certificate, certify
-from mnnjax.landscape.certificates.certificate import summary
-from mnnjax.study.workdir.weights import Arrays
-from mnnjax.training import polish
 from mnnjax.wording import aligned
 
+DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds.
+FILE.npz holds W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if
+the network has biases, b (d1,) of the hidden layer and c of the output. It may
+hold rho, and threshold: outputs above it count as the larger label (for the MCE;
+default 0 if a label is -1, else 0.5)."""
+EPILOG = """verdicts: global_minimum, suboptimal_dlm, non_differentiable, not_converged;
+README.md, "What kind of point is it?", says what each one proves
+
+exit codes: 0 for any verdict; 2 wrong input
+
+examples:
+  mnnjax certify point.npz --rho 0
+  mnnjax certify point.npz --polish polished.npz
+
+point.npz from Python: numpy.savez("point.npz", W=W, z=z, X=X, y=y, rho=0.0)"""
 NEEDED = ("W", "z", "X", "y")
 OPTIONAL = ("b", "c", "rho", "threshold")
 
 
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax certify ARGUMENTS`; returns the exit code."""
+    parser = OneLineParser("mnnjax certify", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("file", type=local_path, metavar="FILE.npz", help="the network and its points")
+    parser.add_argument(
+        "--rho", type=float, help="slope for negative neural inputs, 0 for the ReLU; default: the file's"
+    )
+    parser.add_argument(
+        "--polish",
+        type=local_path,
+        metavar="OUT.npz",
+        help="train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    result = certify_file(options.file, options.rho, options.polish)
+    print(json_text(result) if options.json else describe(result))
+    return 0
+
+
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
-    """The certificate of the network in the .npz as JSON values; with an output, that of the polished one, which is
+    """The certificate of the network in the .npz as JSON values. With an output, the network is polished first and
     written there.
 
-    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); where trained, biases b (d1,) and c (); and may hold rho
-    and threshold. PyTorch's shapes, z (1, d1), y (N, 1) and c (1,), are taken too.
+    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); biases b (d1,) and c () if they were trained; and may hold
+    rho and threshold. PyTorch's shapes z (1, d1), y (N, 1) and c (1,) work too.
 
-    rho: in place of the file's.
+    rho: replaces the file's.
 
     Raises:
       UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
         written.
     """
+    import numpy as np
+
+    from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
+    from mnnjax.landscape import certify
+    from mnnjax.training import polish
+
     given = read_arrays(path, NEEDED, OPTIONAL)
     arrays = as_vectors(given)
     _check_shapes(path, arrays)
@@ -45,10 +81,12 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     polished = None
     try:
         if output is not None:
-            start = W, z
+            start = {"W": W, "z": z}
             W, z, *more = polish(W, z, X, y, rho, output_bias=c)
             c = more[0] if more else None
-            moved = {name: _change(*pair) for name, pair in {"W": (start[0], W), "z": (start[1], z)}.items()}
+            norms = {name: float(np.linalg.norm(array)) for name, array in start.items()}
+            moves = {"W": float(np.linalg.norm(W - start["W"])), "z": float(np.linalg.norm(z - start["z"]))}
+            moved = {name: moves[name] / norm if norm else None for name, norm in norms.items()}
             polished = {"output": str(output), "moved": moved}
         certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     except UserError as error:
@@ -70,7 +108,10 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
 
 
 def describe(result: dict) -> str:
-    """The result of certify_file for people."""
+    """The result of `certify_file` as text."""
+    from mnnjax.landscape import Certificate
+    from mnnjax.landscape.certificates.certificate import summary
+
     polished = result["polished"]
     found = Certificate(**result["certificate"])
     biases = f", biases {', '.join(result['biases'])}" if result["biases"] else ""
@@ -80,28 +121,23 @@ def describe(result: dict) -> str:
         moved = ", ".join(
             f"{name} by {'unknown' if value is None else f'{value:.3g}'}" for name, value in polished["moved"].items()
         )
-        parts["polished"] = f"{polished['output']}: moved {moved} of its norm; what follows is of that point"
+        parts["polished"] = f"{polished['output']}: moved {moved} of its norm; the lines below are about that point"
     parts |= summary(found)
     if found.verdict == "not_converged":
         way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
         parts["advice"] = (
-            f"MSE above rounding: {way}; check rho, biases and the layout of W if this MSE is not the one trained to"
+            f"MSE above rounding: {way}; if the training MSE differs, check rho, biases and the layout of W"
         )
     return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
 
 
-def _check_shapes(path: Path, arrays: Arrays) -> None:
+def _check_shapes(path: Path, arrays: Mapping) -> None:
     W, X = arrays["W"].shape, arrays["X"].shape
     require(
         len(W) == len(X) == 2 and W[1] == X[1],
-        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row a neuron, and X (N, d0), one row a point",
+        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row per neuron, and X (N, d0), one row per point",
     )
     wanted = {"z": W[:1], "y": X[:1], "b": W[:1], "c": (), "rho": (), "threshold": ()}
     for name, shape in wanted.items():
         found = arrays[name].shape if name in arrays else shape
         require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")
-
-
-def _change(before: np.ndarray, after: np.ndarray) -> float | None:
-    size = float(np.linalg.norm(before))
-    return float(np.linalg.norm(after - before)) / size if size else None

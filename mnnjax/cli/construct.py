@@ -1,28 +1,67 @@
-"""What `mnnjax construct` does: a global minimum by Theorem 8, its certificate, and an .npz of both."""
+"""`mnnjax construct`: a global minimum by Theorem 8, its certificate, and an .npz of both."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-import numpy as np
+from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
+from mnnjax.errors import UserError
 
-from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
-from mnnjax.config import Problem, UserError
-from mnnjax.config.validation import require_seed
-from mnnjax.landscape import certify
-from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
-from mnnjax.problems import make_problem
-from mnnjax.theory import d1_star
+DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points
+with random labels 0 and 1, and certify it. The output holds W (d1, d0), z (d1,),
+X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
+EPILOG = """exit codes: 0 written; 2 wrong input
+
+examples:
+  mnnjax construct --output minimum.npz --N 200 --d0 20 --seed 1
+  mnnjax construct --output minimum.npz --input mine.npz --rho 0.1
+
+mine.npz from Python: numpy.savez("mine.npz", X=X, y=y)"""
+# The Gaussian problem unless the options say otherwise.
+SIZES = {"N": 100, "d0": 10, "seed": 0}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax construct ARGUMENTS`; returns the exit code."""
+    parser = OneLineParser("mnnjax construct", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("--output", type=local_path, required=True, metavar="FILE.npz", help="the file to write")
+    parser.add_argument(
+        "--input", type=local_path, metavar="FILE.npz", help="points X (N, d0), one row per point, and labels y (N,)"
+    )
+    parser.add_argument("--N", type=int, help=f"number of Gaussian points, without --input; default {SIZES['N']}")
+    parser.add_argument("--d0", type=int, help=f"their input width; default {SIZES['d0']}")
+    parser.add_argument("--seed", type=int, help=f"the seed they are drawn from; default {SIZES['seed']}")
+    parser.add_argument("--rho", type=float, default=0.0, help=RHO_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    given = {name: getattr(options, name) for name in SIZES if getattr(options, name) is not None}
+    if options.input is not None and given:
+        names = ", ".join(f"--{name}" for name in given)
+        raise UserError(f"construct: --input has its own points, and {names} would draw others; give one or the other")
+    result = construct(options.output, options.input, rho=options.rho, **SIZES | given)
+    print(json_text(result) if options.json else describe(result))
+    return 0
 
 
 def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho: float) -> dict:
-    """Build the minimum, write `output`, and return what can be said of it as JSON values.
+    """Build the minimum, write `output`, and return the results as JSON values.
 
     Without `input`, the problem is Gaussian with random labels in {0, 1}, drawn from the seed.
 
     Raises:
-      UserError: input that cannot be read or output that cannot be written; from landscape.global_minimum.
+      UserError: input that cannot be read, output that cannot be written, or what landscape.global_minimum raises.
     """
+    import jax
+    import numpy as np
+
+    from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
+    from mnnjax.config import Problem
+    from mnnjax.config.validation import require_seed
+    from mnnjax.landscape import certify
+    from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
+    from mnnjax.problems import make_problem
+    from mnnjax.theory import d1_star
+
     if input is None:
         require_seed(seed)
         problem = Problem(label_values="zero_one", d0=(d0,), N=(N,))
@@ -34,7 +73,7 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
     try:
         W, z = global_minimum(X, y, rho)
     except UserError as error:
-        # rho is not of the file.
+        # rho does not come from the file.
         raise UserError(f"{input}: {error}" if input and not str(error).startswith("rho") else str(error)) from error
     error, margin, units = construction_error(W, z, X, y, rho)
     certificate = certify(W, z, X, y, rho)
@@ -53,7 +92,7 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
 
 
 def describe(result: dict) -> str:
-    """The result of construct for people."""
+    """The result of `construct` as text."""
     certificate = result["certificate"]
     return (
         f"{result['output']}: N = {result['N']}, d0 = {result['d0']}, rho = {result['rho']:g}\n"

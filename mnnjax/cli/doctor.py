@@ -1,4 +1,4 @@
-"""`mnnjax doctor`: what a bug report needs, and what on this machine would stop a study."""
+"""`mnnjax doctor`: the facts for a bug report, and the problems of this machine that would stop a study."""
 
 import importlib.metadata
 import os
@@ -9,40 +9,66 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from mnnjax import __version__, jax_setup
-from mnnjax.cli.parser import nearest_existing
-from mnnjax.data import default_folder, list_stored
-from mnnjax.study.resources.machine import machine
-from mnnjax.study.resources.memory_check import free_memory
+from mnnjax import __version__
+from mnnjax.cli.parser import OneLineParser, json_text, local_path, nearest_existing
+from mnnjax.errors import EXIT_FAILED
 from mnnjax.wording import size
 
+DESCRIPTION = """Print what a bug report needs: versions, devices, precision, memory, disk and data;
+and the problems that would stop a study, with a hint for each."""
+EPILOG = """exit codes: 0 no problem found; 1 problems, one per line that begins with `hint:`
+
+examples:
+  mnnjax doctor
+  mnnjax doctor --workdir /scratch/runs --json"""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorstore", "numpy", "scipy", "matplotlib", "tyro")
-# What each optional one is for: the extra that brings it.
+# Optional packages, and the extra that installs each.
 OPTIONAL = {"tensorflow-datasets": "data", "tensorflow-cpu": "data", "gcsfs": "gcs"}
-# Beginnings of the names of environment variables that change what a run does.
+# Prefixes of environment variables that change what a run does.
 VARIABLES = ("JAX_", "XLA_", "MNNJAX_", "CUDA_VISIBLE", "TPU_", "SLURM_NTASKS", "NPROC", "OMP_NUM", "OPENBLAS_NUM")
-# Below so many bytes a run may end on a full disk, or for want of memory.
+# With fewer bytes than these a run may fail on a full disk or out of memory.
 LITTLE_DISK, LITTLE_MEMORY = 10**9, 10**9
-# Largest relative error of a product of 256 float32 numbers: rounding stays below 1e-6, TF32 and bfloat16 do not.
+# Largest relative error of a product of 256 float32 numbers: below 1e-6 for float32, above this for TF32 and bfloat16.
 FLOAT32_ERROR = 1e-5
 
 
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax doctor ARGUMENTS`; returns the exit code."""
+    parser = OneLineParser("mnnjax doctor", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--workdir", type=local_path, metavar="DIR", help="where studies will be written; default: here"
+    )
+    parser.add_argument("--data-dir", type=local_path, metavar="DIR", help="where `mnnjax data` stores images")
+    options = parser.parse_args(arguments)
+    found = examine(options.data_dir, options.workdir)
+    print(json_text(found) if options.json else describe(found))
+    return EXIT_FAILED if found["hint"] else 0
+
+
 def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[str, dict | list[str]]:
-    """What there is: section -> name -> value, sizes in bytes; `mend` lists what would stop a study, and what to do.
+    """Section -> name -> value, sizes in bytes; the section `hint` lists the problems and what to do about each.
 
     Args:
-      data_dir: where `mnnjax data` keeps image data; None is its default folder.
+      data_dir: where `mnnjax data` stores images; None is its default folder.
       workdir: where studies are to be written; None is the current folder.
     """
+    import jax
+
+    from mnnjax import jax_setup
+    from mnnjax.data import default_folder, list_stored
+    from mnnjax.study.resources.machine import machine
+    from mnnjax.study.resources.memory_check import free_memory
+
     # Before JAX and mnnjax add their own.
     environment = {name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)}
     jax_setup.use_all_cores()
     jax_setup.use_compilation_cache()
     data_dir, workdir = Path(data_dir or default_folder()), Path(workdir or ".")
     cache = Path(jax_setup.setting("jax_compilation_cache_dir"))
+    sizes = [path.stat().st_size for path in cache.rglob("*") if path.is_file()]
+    # An accelerator's own memory; CPUs have no statistics.
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     known = versions()
     found = {
         "versions": known,
@@ -52,22 +78,22 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
             "matrix products": str(jax_setup.setting("jax_default_matmul_precision")),
             "error of a float32 product": float32_error(),
         },
-        "memory": {"free": free_memory(), **_device_memory()},
+        "memory": {"free": free_memory()} | ({"of each device": limit} if limit else {}),
         "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
-        "compilation cache": {"folder": str(cache), **_contents(cache)},
+        "compilation cache": {"folder": str(cache), "files": len(sizes), "bytes": sum(sizes)},
         "data": {"folder": str(data_dir)}
         | {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)},
         "environment": environment,
     }
-    return found | {"mend": mend(found, {"the work folder": workdir, "the compilation cache": cache})}
+    return found | {"hint": hints(found, {"the work folder": workdir, "the compilation cache": cache})}
 
 
-def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]:
-    """What would stop a study, a line each, with what to do about it.
+def hints(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]:
+    """The problems that would stop a study, one line each, with what to do.
 
     Args:
-      found: as `examine` gives it.
-      folders: those that a study writes to, by the name a user knows.
+      found: the result of `examine`.
+      folders: the folders that a study writes to, by the name that users know.
     """
     lines = []
     error, backend = found["precision"]["error of a float32 product"], found["machine"]["backend"]
@@ -76,10 +102,10 @@ def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]
     if found["precision"]["float64"] != "on":
         lines.append("float64 is off, and certificates need it: unset JAX_ENABLE_X64")
     if backend == "cpu" and shutil.which("nvidia-smi"):
-        lines.append("there is an NVIDIA driver, and JAX runs on the CPU: pip install -e '.[cuda]'")
+        lines.append("there is an NVIDIA driver, but JAX runs on the CPU: pip install -e '.[cuda]'")
     free = found["memory"]["free"]
     if free is not None and free < LITTLE_MEMORY:
-        lines.append(f"only {size(free)} of memory are free: close other programs, or take a larger machine")
+        lines.append(f"only {size(free)} of memory is free: close other programs, or use a larger machine")
     for name, folder in folders.items():
         there = nearest_existing(folder.resolve())
         if not there.is_dir():
@@ -92,11 +118,11 @@ def mend(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]
 
 
 def describe(found: Mapping[str, Mapping | Sequence[str]]) -> str:
-    """What `examine` found, for people: an aligned line a value."""
+    """The result of `examine` as text, one aligned line per value."""
     lines = []
     for section, values in found.items():
-        if not isinstance(values, Mapping):  # what to mend
-            lines += [f"mend: {text}" for text in values] or ["nothing to mend"]
+        if not isinstance(values, Mapping):
+            lines += [f"hint: {text}" for text in values] or ["no problem found"]
             continue
         shown = {name: _text(section, name, value) for name, value in values.items()} or {"": "none"}
         lines.append(section)
@@ -105,7 +131,7 @@ def describe(found: Mapping[str, Mapping | Sequence[str]]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that results and files depend on."""
+    """The versions of Python and of the packages that results and files depend on."""
     found = {"mnnjax": __version__, "python": sys.version.split()[0]}
     for name in (*PACKAGES, *OPTIONAL):
         try:
@@ -117,16 +143,13 @@ def versions() -> dict[str, str]:
 
 def float32_error() -> float:
     """Largest relative error of float32 matrix products on the default device, against float64 on the host."""
+    import jax
+    import numpy as np
+
     rng = np.random.default_rng(0)
     a, b = (rng.uniform(0.5, 1.5, (256, 256)).astype(np.float32) for _ in range(2))
     exact = a.astype(np.float64) @ b.astype(np.float64)
     return float(np.abs(np.asarray(jax.numpy.asarray(a) @ jax.numpy.asarray(b)) / exact - 1).max())
-
-
-def _device_memory() -> dict[str, int]:
-    """Bytes of an accelerator's own memory."""
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    return {"of each device": statistics["bytes_limit"]} if "bytes_limit" in statistics else {}
 
 
 def _disk(folder: Path) -> int:
@@ -139,11 +162,6 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _contents(folder: Path) -> dict[str, int]:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return {"files": len(sizes), "bytes": sum(sizes)}
 
 
 def _text(section: str, name: str, value: Any) -> str:

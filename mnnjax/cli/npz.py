@@ -1,4 +1,4 @@
-"""The .npz files that users write, and that `mnnjax construct` and `mnnjax certify` read and write."""
+"""The .npz files of `mnnjax construct` and `mnnjax certify`, which users write too."""
 
 import zipfile
 import zlib
@@ -11,21 +11,14 @@ from mnnjax.errors import UserError, require
 from mnnjax.study.workdir.storage import write_atomically
 from mnnjax.study.workdir.weights import Arrays, Writable, to_bytes
 
-SHAPES = {
-    "W": "W (d1, d0)",
-    "z": "z (d1,)",
-    "X": "X (N, d0)",
-    "y": "y (N,)",
-}
+SHAPES = {"W": "W (d1, d0)", "z": "z (d1,)", "X": "X (N, d0)", "y": "y (N,)"}
 
 
 def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
-    """The arrays of those names in an .npz, of real numbers; of the optional ones those that are there.
-
-    needed: names among SHAPES.
+    """The needed arrays (keys of SHAPES) and the optional ones that an .npz holds, all of real numbers.
 
     Raises:
-      UserError: a file that cannot be read, or is no .npz; an array that is missing, or holds something else.
+      UserError: a file that cannot be read or is not an .npz; an array that is missing or holds something else.
     """
     try:
         with open(path, "rb") as file:
@@ -45,12 +38,12 @@ def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ())
 
 
 def as_vectors(arrays: Arrays) -> Arrays:
-    """PyTorch's shapes as ours: z (1, d1), y (N, 1), b (1, d1), and (1,) for a number."""
+    """The arrays with PyTorch's shapes z (1, d1), y (N, 1), b (1, d1), and (1,) for a number, made ours."""
     return {name: _as_vector(name, values) for name, values in arrays.items()}
 
 
 def write_arrays(path: Path, option: str, arrays: Writable) -> None:
-    """Write an .npz; `option` is the one of the command line that named it.
+    """Write an .npz; `option` is the command line's option that gave the path.
 
     Raises:
       UserError: it cannot be written.
@@ -67,18 +60,18 @@ def _how(names: Sequence[str]) -> str:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    # NumPy takes whatever is no array for pickled objects.
-    return "it is none" if "allow_pickle" in text or isinstance(error, KeyError) else text
+    # NumPy takes any other file for pickled objects.
+    return "it is not one" if "allow_pickle" in text or isinstance(error, KeyError) else text
 
 
 def _array(path: Path, name: str, archive: Mapping[str, np.ndarray]) -> np.ndarray:
     try:
         values = archive[name]
     except ValueError as error:
-        # Of objects; NumPy says how to load those all the same, which executes what is in the file.
+        # An array of objects. NumPy's message says how to load it, which would execute code in the file.
         raise UserError(f"{path}: {name} holds Python objects; convert it to an array of real numbers") from error
-    good = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
-    require(good, f"{path}: {name} holds entries that are not real numbers; convert them")
+    real = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+    require(real, f"{path}: {name} holds entries that are not real numbers; convert them")
     return values
 
 

@@ -18,18 +18,18 @@ from mnnjax.config.validation import WORDS
 from mnnjax.errors import UserError, did_you_mean
 
 ALL_WORDS = WORDS | {str: "a word", type(None): "None"}
-# What tyro says of an option's value, up to the option.
+# How tyro begins an error about the value of an option.
 VALUE_ERROR = re.compile(r"(?:Error parsing|Missing value for argument|invalid choice '.*' for argument) '?--([\w.-]+)")
 PAIRS = "pairs of a name and a number, True or False, such as momentum 0.9 nesterov True"
 
 
 def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequence[str] = ()) -> Study:
-    """The study with the fields that are given as options in place of its own.
+    """The study with the fields that the options set.
 
-    others: options that are no fields, for those that are misspelt.
+    others: options that are not fields, as suggestions for misspelt ones.
 
     Raises:
-      UserError: an unknown option, or a value that cannot be.
+      UserError: an unknown option, or an invalid value.
     """
     captured, arguments = io.StringIO(), list(_flags_spelt_out(study, arguments))
     try:
@@ -40,17 +40,16 @@ def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequ
 
 
 def fields_help(prog: str, study: Study, width: int) -> str:
-    """All fields as options, with what they mean and the study's values; those of `also` in one line, which would be
-    hundreds."""
-    text = "The fields of the study, each an option (with - or _ between words), and their values in this config."
+    """All fields as options, with their meaning and the study's values; those of `also`, hundreds, in one line."""
+    text = "Each field of the study is an option (with - or _ between words); the defaults are those of this config."
     if study.also:
         others = ", ".join(f"--also.{k}.FIELD ({part.name})" for k, part in enumerate(study.also))
-        text += f" Those of the studies in `also` have the same names after a prefix: {others}."
+        text += f" The fields of the studies in `also` have a prefix: {others}."
     captured = io.StringIO()
     with contextlib.redirect_stdout(captured), contextlib.suppress(SystemExit):
         _tyro(prog, dataclasses.replace(study, also=()), ["--help"])
     lines = [line.rstrip() for line in captured.getvalue().splitlines()]
-    # What comes before them is tyro's usage, and its --help.
+    # The lines above the fields are tyro's usage and its --help.
     first = next(k for k, line in enumerate(lines) if "--name" in line)
     shown = "\n".join(lines[first:]).replace("{None}|", "")
     shown = re.sub(r"\s*\(default:\s*\)", "\n        (default: empty)", shown)
@@ -58,7 +57,7 @@ def fields_help(prog: str, study: Study, width: int) -> str:
 
 
 def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Option (problem.N, also.0.train.epochs, ...) and type of every field of a study that a command line can set."""
+    """Name (problem.N, also.0.train.epochs, ...) and type of every field that a command line can set."""
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, hint = getattr(config, field.name), hints[field.name]
@@ -73,8 +72,7 @@ def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _flags_spelt_out(study: Study, arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments with --network.bias and --network.no_bias, where no value follows, as --network.bias True and
-    --network.bias False."""
+    """The arguments with --network.bias True in place of a bare --network.bias, and False for --network.no_bias."""
     flags = {name for name, hint in fields_of(study) if hint is bool}
     for word, following in itertools.pairwise([*arguments, "--"]):
         name = word.removeprefix("--").replace("-", "_")
@@ -87,14 +85,14 @@ def _flags_spelt_out(study: Study, arguments: Sequence[str]) -> Iterator[str]:
 
 
 def in_words(hint: Any) -> str:
-    """What a field's type takes, for people."""
+    """The values that a field's type takes, in words."""
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if typing.get_origin(hint) is tuple:
         return PAIRS if typing.get_origin(arguments[0]) is tuple else f"{ALL_WORDS[arguments[0]].removeprefix('a ')}s"
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        # A number or many of them are many.
+        # "A number or numbers" is "numbers".
         return " or ".join(in_words(option) for option in arguments if tuple[option, ...] not in arguments)
     return ALL_WORDS[hint]
 
@@ -105,12 +103,12 @@ def _tyro(prog: str, study: Study, arguments: Sequence[str]) -> Study:
 
 
 def _message(box: str) -> str:
-    """tyro's error, without its box and the help below it."""
+    """tyro's error without its box and the help below it."""
     lines = [line.strip("│ ").strip() for line in box.splitlines()]
     content = [line for line in lines if line and line[0] not in "╭╰"]
-    # Where there is no box, its title is a line of its own above a rule.
+    # Without a box the title is a line of its own above a rule.
     boxed = any(line.startswith("╭") for line in box.splitlines())
-    between = [list(some) for is_rule, some in itertools.groupby(content, _is_rule) if not is_rule]
+    between = [list(group) for is_rule, group in itertools.groupby(content, _is_rule) if not is_rule]
     return re.sub(r"\s+", " ", " ".join(between[0 if boxed or len(between) < 2 else 1]))
 
 
@@ -119,7 +117,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequence[str]) -> str:
-    """tyro's error in our words, with how to mend it."""
+    """tyro's error in one plain line, with a hint."""
     fields = dict(fields_of(study))
     given = list(_given(arguments))
     for option, name, _ in given:
@@ -127,31 +125,31 @@ def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequen
             return _no_option(option, name, fields, others)
     if option := VALUE_ERROR.match(text):
         name = option[1].replace("-", "_")
-        values = next(values for _, own, values in reversed(given) if own == name)
+        values = next(values for _, other, values in reversed(given) if other == name)
         hint, shown = fields[name], " ".join(values)
-        mend = did_you_mean(shown, typing.get_args(hint)) if typing.get_origin(hint) is Literal else ""
+        tail = did_you_mean(shown, typing.get_args(hint)) if typing.get_origin(hint) is Literal else ""
         if name.endswith("train.optimizer_options"):
-            mend = f"; {_optimizer_options(study, given, name)}"
-        return f"--{name}: takes {in_words(hint)}, {f'not {shown!r}' if values else 'and none is given'}{mend}"
+            tail = f"; {_optimizer_options(study, given, name)}"
+        return f"--{name}: takes {in_words(hint)}, {f'not {shown!r}' if values else 'and none is given'}{tail}"
     if surplus := re.fullmatch(r"Unrecognized options: (.*)", text):
-        return f"{surplus[1]}: belongs to no option; --help lists the options and how many values each takes"
-    if own := re.match(r"Error parsing (?:study)?\.?(also[.\d]*\d)?[.\w]*: (.*)", text):
-        # What a field's own check said.
-        return ": ".join(part for part in own.groups() if part)
+        return f"{surplus[1]}: not a value of an option; --help lists the options and how many values each takes"
+    if checked := re.match(r"Error parsing (?:study)?\.?(also[.\d]*\d)?[.\w]*: (.*)", text):
+        # The message of a field's own check.
+        return ": ".join(part for part in checked.groups() if part)
     return f"{text}; --help lists the options"
 
 
 def _no_option(option: str, name: str, fields: dict[str, Any], others: Sequence[str]) -> str:
     part = name.rpartition(".")[0]
-    if part.rpartition(".")[2] in ("train", "volume") and not any(own.startswith(f"{part}.") for own in fields):
+    if part.rpartition(".")[2] in ("train", "volume") and not any(field.startswith(f"{part}.") for field in fields):
         other = {"train": "volume", "volume": "train"}[part.rpartition(".")[2]]
-        return f"{option}: the config gives {other}, and so has no {part}; take a config that does"
-    meant = did_you_mean(name, [*(f"--{own}" for own in fields), *others])
+        return f"{option}: the config has {other}, and so no {part}; use a config that has {part}"
+    meant = did_you_mean(name, [*(f"--{field}" for field in fields), *others])
     return f"there is no option {option}{meant}; --help lists the options"
 
 
 def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Each option as it is written, its name, and its values."""
+    """Each option as written, its name, and its values."""
     starts = [k for k, word in enumerate(arguments) if word.startswith("--")]
     for start, end in itertools.pairwise([*starts, len(arguments)]):
         option, equals, value = arguments[start].partition("=")

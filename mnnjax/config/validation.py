@@ -1,4 +1,4 @@
-"""Validation."""
+"""Checks of the values in a config."""
 
 import ast
 import dataclasses
@@ -7,23 +7,31 @@ import itertools
 import math
 import types
 import typing
-from typing import Literal
+from typing import Literal, TypeVar
 
-from mnnjax.errors import T, UserError, did_you_mean, require
+from mnnjax.errors import UserError, did_you_mean, require
 
-# What a number in a config is, in words.
+T = TypeVar("T")
+# Types of values in words.
 WORDS = {int: "a whole number", float: "a number", bool: "True or False"}
 
 
-def require_grid(name: str, values: tuple[int, ...], minimum: int, mend: str) -> None:
-    """Raise UserError unless all values are at least `minimum`, and different; `mend` ends the line about the first."""
+def require_at_least(prefix: str, config: object, **minima: int) -> None:
+    """Raise UserError unless each named field is None or at least its minimum."""
+    for name, minimum in minima.items():
+        value = getattr(config, name)
+        require(value is None or value >= minimum, f"{prefix}{name}: {value} is too small; give at least {minimum}")
+
+
+def require_grid(name: str, values: tuple[int, ...], minimum: int, hint: str) -> None:
+    """Raise UserError unless all values are at least `minimum`, or else with the hint, and different."""
     for value in values:
-        require(value >= minimum, f"{name}: {value} is too small; {mend}")
+        require(value >= minimum, f"{name}: {value} is too small; {hint}")
     _require_different(name, values)
 
 
 def require_seed(seed: int) -> None:
-    """Raise UserError unless what is drawn can be drawn from it."""
+    """Raise UserError unless random numbers can be drawn from the seed."""
     require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
 
 
@@ -35,37 +43,36 @@ def require_ratios(name: str, values: tuple[float, ...]) -> None:
 
 
 def _require_different(name: str, values: tuple) -> None:
-    require(len(set(values)) == len(values), f"{name}: {values} names a value twice; give each value once")
+    require(len(set(values)) == len(values), f"{name}: {values} has a value twice; give each value once")
 
 
-def require_types(prefix: str, config) -> None:
-    """Raise UserError unless every field of a dataclass instance holds a value of its annotated type; dataclasses do
-    not check that themselves."""
+def require_types(prefix: str, config: object) -> None:
+    """Raise UserError unless every field of a dataclass instance has its annotated type."""
     hints = typing.get_type_hints(type(config))
     for name, hint in hints.items():
         value = getattr(config, name)
         if _fits(value, hint):
             continue
-        shown, mend = repr(value), ""
+        shown, ending = repr(value), ""
         if typing.get_origin(hint) is Literal:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
-            mend = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
+            ending = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
         else:
             expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
         if dataclasses.is_dataclass(value):
-            # Given by its place, and so to another field.
+            # Given by position, and so to the wrong field.
             shown = f"{type(value).__name__}(...)"
-            own = [other for other, own_hint in hints.items() if _fits(value, own_hint)]
-            mend = f"; name the field: {own[0]}={shown}" if own else ""
+            meant = [other for other, other_hint in hints.items() if _fits(value, other_hint)]
+            ending = f"; name the field: {meant[0]}={shown}" if meant else ""
         else:
-            own = _plain_values(value)
-            fitting = [way for way in (own, (own,)) if _fits(way, hint)]
-            mend = f"; give {fitting[0]!r}" if fitting else mend
-        raise UserError(f"{prefix}{name}: {shown} is not {expected}{mend}")
+            plain = _plain_values(value)
+            fitting = [candidate for candidate in (plain, (plain,)) if _fits(candidate, hint)]
+            ending = f"; give {fitting[0]!r}" if fitting else ending
+        raise UserError(f"{prefix}{name}: {shown} is not {expected}{ending}")
 
 
 def _plain_values(value):
-    """Lists, ranges, dictionaries and NumPy's arrays as tuples, and NumPy's numbers as Python's."""
+    """Lists, ranges, dictionaries and NumPy arrays as tuples, and NumPy numbers as Python's."""
     if isinstance(value, dict):
         value = tuple(value.items())
     elif not isinstance(value, type) and hasattr(value, "tolist"):
@@ -90,11 +97,11 @@ def _fits(value, hint) -> bool:
 
 
 def document_fields(cls: type[T]) -> type[T]:
-    """A decorator of classes: help(cls) shows the strings below the fields too, which otherwise only tyro reads."""
+    """A class decorator: help(cls) also shows the strings below the fields, which otherwise only tyro reads."""
     doc = cls.__doc__
 
     class WithFields:
-        # Looked up where somebody asks: parsing the source would be paid by every import.
+        # Computed when it is read, since parsing the source would slow down every import.
         def __get__(self, instance, owner) -> str:
             definition = ast.parse(inspect.getsource(cls)).body[0]
             assert isinstance(definition, ast.ClassDef)

@@ -1,4 +1,4 @@
-"""`mnnjax certify`: networks in files as PyTorch's users write them."""
+"""`mnnjax certify`: networks in files as users of PyTorch write them."""
 
 import json
 
@@ -12,7 +12,7 @@ D0, D1, N = 6, 5, 24
 
 
 def network(bias=False):
-    """Arrays of a network whose labels are its own outputs, but for W, which is off by 3e-3."""
+    """A network whose labels are its outputs, except that W is off by 3e-3."""
     rng = np.random.default_rng(0)
     W, z, X = rng.normal(size=(D1, D0)), rng.normal(size=D1), rng.normal(size=(N, D0))
     b, c = (rng.normal(size=D1), 0.3) if bias else (np.zeros(D1), 0.0)

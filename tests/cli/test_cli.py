@@ -1,4 +1,4 @@
-"""What the command line says and returns; `main` is called in this process where nothing heavy happens."""
+"""What the command line prints and returns; `main` runs in this process unless the work is heavy."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli import run as run_command
+from mnnjax.cli.request import make_request, parse_options
 from mnnjax.study.resources import estimate
 from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.workdir.results_table import read_csv
@@ -72,7 +72,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, argum
         ("\n\nimport", "line 3: SyntaxError: "),
         ("from mnnjax.config import *\n\nTrain(momentum=1)", "line 3: Train has no field momentum; it has optimizer, "),
         ("\n1 / 0", "line 2: ZeroDivisionError"),
-        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; mend the file"),
+        ("import sys\nsys.exit(3)", "line 2: SystemExit: 3; correct the file"),
         ("from mnnjax.config import *\nstudy = Study('a', Problem(d0=(3,), N=(4,)), Network(rho=1))", "network.rho"),
     ],
 )
@@ -125,10 +125,10 @@ def test_what_a_fields_own_check_says_stands_alone(config, tmp_path, capsys):
         TINY + "import dataclasses\nstudy = dataclasses.replace(study, also=(Study('b', study.problem),))\n"
     )
     for options, told in (
-        (["--train.epochs", "-1"], "train.epochs: -1 is negative; give 0 or more"),
+        (["--train.epochs", "-1"], "train.epochs: -1 is too small; give at least 0"),
         (["--repeats", "0"], "repeats: 0 is too small; give at least 1"),
         (["--also.0.repeats", "0"], "also.0: repeats: 0 is too small; give at least 1"),
-        (["--also.0.train.epochs", "-1"], "also.0: train.epochs: -1 is negative; give 0 or more"),
+        (["--also.0.train.epochs", "-1"], "also.0: train.epochs: -1 is too small; give at least 0"),
     ):
         assert cli.main(["run", str(path), *options]) == 2
         assert capsys.readouterr().err == f"mnnjax: {told}\n"
@@ -144,7 +144,8 @@ def test_help_of_studies_after_the_first_is_one_line_and_they_can_be_set(tmp_pat
     text = capsys.readouterr().out
     assert "--also.0.FIELD (b)" in text
     assert "--also.0.name" not in text
-    assert run_command.parse_run([str(path), "--also.0.repeats", "4"])[1].also[0].repeats == 4
+    request = make_request(parse_options([str(path), "--also.0.repeats", "4"]))
+    assert request.study.also[0].repeats == 4
 
 
 def test_run_alone_has_a_help_and_wants_the_config_first(config, capsys):

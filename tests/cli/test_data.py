@@ -1,4 +1,4 @@
-"""What `mnnjax data` says."""
+"""What `mnnjax data` prints."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.small_sets import draw, write_idx
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "VERB"),
+        ([], "ACTION"),
         (["fetch"], "invalid choice: 'fetch'"),
         (["lst"], "(did you mean list?)"),
         (["prepare", "mnits"], "(did you mean mnist?)"),
@@ -24,8 +24,8 @@ from tests.small_sets import draw, write_idx
         (["import", "mnist", "--from", "nowhere"], "--from nowhere: no such folder"),
         (["import", "mnist", "--from", "."], "no files of mnist in .; looked for"),
         (["list", "--verify"], "there is no option --verify (did you mean --no-verify?)"),
-        (["list", "--data-dir", ""], "--data-dir: an empty name"),
-        (["list", "--data-dir", "gs://bucket/x"], "is no file or folder of this machine"),
+        (["list", "--data-dir", ""], "--data-dir: the name is empty"),
+        (["list", "--data-dir", "gs://bucket/x"], "is not a file or folder on this machine"),
     ],
 )
 def test_wrong_calls_are_one_line(arguments, words, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`mnnjax doctor`: it tells what is there, and what would stop a study."""
+"""`mnnjax doctor`: it reports the machine, and the problems that would stop a study."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 from mnnjax import cli
 from mnnjax.cli import doctor
 
-SECTIONS = {"versions", "machine", "precision", "memory", "disk", "compilation cache", "data", "environment", "mend"}
+SECTIONS = {"versions", "machine", "precision", "memory", "disk", "compilation cache", "data", "environment", "hint"}
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def sound(tmp_path) -> dict:
     return doctor.examine(tmp_path / "data", tmp_path)
 
 
-def test_it_tells_what_a_bug_report_needs(tmp_path, capsys):
+def test_it_prints_what_a_bug_report_needs(tmp_path, capsys):
     options = ["--workdir", str(tmp_path), "--data-dir", str(tmp_path)]
     assert cli.main(["doctor", "--json", *options]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -31,14 +31,14 @@ def test_it_tells_what_a_bug_report_needs(tmp_path, capsys):
     assert found["data"]["mnist"] == "absent"
     assert cli.main(["doctor", *options]) == 0
     told = capsys.readouterr().out
-    assert told.endswith("nothing to mend\n")
+    assert told.endswith("no problem found\n")
     for text in (jax.__version__, "float64", "compilation cache", "mnist"):
         assert text in told
 
 
 def test_it_finds_products_that_are_not_float32(monkeypatch):
     assert doctor.float32_error() < doctor.FLOAT32_ERROR
-    # What TPUs and GPUs do where they are not told otherwise, and CPUs cannot be told to do.
+    # TPUs and GPUs do this by default; CPUs cannot.
     as_array = jax.numpy.asarray
     monkeypatch.setattr(jax.numpy, "asarray", lambda a: as_array(a, jax.numpy.bfloat16))
     assert doctor.float32_error() > doctor.FLOAT32_ERROR
@@ -53,29 +53,29 @@ def test_it_finds_products_that_are_not_float32(monkeypatch):
         ("memory", "free", 10**6, "1.0 MB of memory"),
     ],
 )
-def test_what_would_stop_a_study_is_told(sound, section, name, value, told):
-    assert sound["mend"] == []
-    (line,) = doctor.mend(sound | {section: sound[section] | {name: value}}, {})
+def test_each_problem_has_a_hint(sound, section, name, value, told):
+    assert sound["hint"] == []
+    (line,) = doctor.hints(sound | {section: sound[section] | {name: value}}, {})
     assert told in line
 
 
 def test_a_folder_that_cannot_be_written(sound, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_writable", lambda folder: False)
-    (line,) = doctor.mend(sound, {"the work folder": tmp_path / "not" / "there"})
+    (line,) = doctor.hints(sound, {"the work folder": tmp_path / "not" / "there"})
     assert f"the work folder cannot be written ({tmp_path})" in line
-    assert "mend: the work folder" in doctor.describe(sound | {"mend": [line]})
+    assert "hint: the work folder" in doctor.describe(sound | {"hint": [line]})
 
 
 def test_a_file_in_place_of_a_folder(sound, tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "runs"):
-        (line,) = doctor.mend(sound, {"the work folder": folder})
+        (line,) = doctor.hints(sound, {"the work folder": folder})
         assert line == f"the work folder cannot be made ({tmp_path}/file is a file): choose another"
 
 
 def test_a_full_disk(sound, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "LITTLE_DISK", 10**18)
-    (line,) = doctor.mend(sound, {"the compilation cache": tmp_path})
+    (line,) = doctor.hints(sound, {"the compilation cache": tmp_path})
     assert "the compilation cache has" in line
 
 

@@ -10,7 +10,7 @@ CONFIG = """
 from mnnjax.config import Problem, Study, Volume
 study = Study("first", Problem(d0=(3,), N=(6,)), also=(Study("second", Problem(d0=(3,), N=(6,)), volume=Volume()),))
 """
-# The verbs, and what each must name.
+# The commands, and what the help of each must name.
 NAMED = {
     "run": "--small --workdir --data-dir --shard --dry-run --coordinator --num-processes --process-id 75",
     "status": "DIR gs://BUCKET/NAME",
@@ -38,23 +38,21 @@ def help_of(arguments, capsys, monkeypatch) -> str:
     return told.out
 
 
-@pytest.mark.parametrize(("verb", "named"), NAMED.items(), ids=NAMED)
-def test_every_verb_tells_its_options_its_exit_codes_and_an_example(verb, named, capsys, monkeypatch):
-    text = help_of(verb.split(), capsys, monkeypatch)
+@pytest.mark.parametrize(("command", "named"), NAMED.items(), ids=NAMED)
+def test_every_command_lists_its_options_exit_codes_and_an_example(command, named, capsys, monkeypatch):
+    text = help_of(command.split(), capsys, monkeypatch)
     assert not [word for word in named.split() if word not in text]
     assert "exit codes:" in text
-    assert re.search(rf"examples?:\n  mnnjax {verb}", text)
+    assert re.search(rf"examples?:\n  mnnjax {command}", text)
     # Every option says what it does.
     assert not re.search(r"^  (--[\w-]+)( [\w./:]+)?\n  -", text, re.MULTILINE)
 
 
-def test_the_first_help_names_every_verb_and_the_exit_codes(capsys, monkeypatch):
+def test_the_first_help_names_every_command_and_the_exit_codes(capsys, monkeypatch):
     text = help_of([], capsys, monkeypatch)
-    assert not [verb for verb in cli.VERBS if f"\n  mnnjax {verb} " not in text]
-    assert not [
-        code for code in ("0 done", "75 saved", "2 wrong\ninput", "130 ", "1 anything else") if code not in text
-    ]
-    assert "mnnjax data VERB" in help_of(["data"], capsys, monkeypatch)
+    assert not [name for name in cli.COMMANDS if f"\n  mnnjax {name} " not in text]
+    assert not [code for code in ("0 done", "75 saved", "2 wrong\ninput", "130 ", "1 any other") if code not in text]
+    assert "mnnjax data ACTION" in help_of(["data"], capsys, monkeypatch)
 
 
 def test_the_help_of_a_config_has_every_field_with_what_it_means(tmp_path, capsys, monkeypatch):

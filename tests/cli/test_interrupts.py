@@ -1,4 +1,4 @@
-"""Ctrl-C where nothing is trained: no traceback, and an exit code that says what it means."""
+"""Stop requests while nothing is trained: no traceback, and the right exit code."""
 
 import subprocess
 import sys
@@ -18,8 +18,8 @@ def call(code: str, *arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("options", "name", "code", "out", "err"),
     [
-        ([], "SIGINT", 75, "SIGINT: stopped; run the same command again to go on\n", ""),
-        ([], "SIGTERM", 75, "SIGTERM: stopped; run the same command again to go on\n", ""),
+        ([], "SIGINT", 75, "SIGINT: stopped; run the same command again to resume\n", ""),
+        ([], "SIGTERM", 75, "SIGTERM: stopped; run the same command again to resume\n", ""),
         (["--dry-run"], "SIGINT", 130, "", "mnnjax: SIGINT: stopped\n"),
         (["--dry_run"], "SIGTERM", 143, "", "mnnjax: SIGTERM: stopped\n"),
         (["--help"], "SIGINT", 130, "", "mnnjax: SIGINT: stopped\n"),
@@ -32,25 +32,38 @@ def test_while_a_config_is_read(tmp_path, options, name, code, out, err):
     assert (run.returncode, run.stdout, run.stderr) == (code, out, err)
 
 
-@pytest.mark.parametrize("verb", ["status", "report", "bounds", "construct", "certify", "doctor"])
-def test_while_another_verb_is_at_work(verb):
-    """Also where Python would drop an exception, as it does in JAX's callback of its garbage collector."""
+@pytest.mark.parametrize("command", ["status", "report", "bounds", "construct", "certify", "doctor"])
+def test_while_another_command_is_at_work(command):
+    """Also if Python would drop an exception, as in JAX's callback of the garbage collector."""
     code = (
         "import gc, signal, sys; from mnnjax.cli import entry as cli\n"
         "def work(arguments):\n"
         "    print('told before')\n"
         "    gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGINT))\n"
         "    gc.collect(); print('went on')\n"
-        "cli.VERBS[sys.argv[1]] = work; sys.exit(cli.main(sys.argv[1:]))"
+        "cli.COMMANDS[sys.argv[1]] = work; sys.exit(cli.main(sys.argv[1:]))"
     )
-    run = call(code, verb)
+    run = call(code, command)
     assert (run.returncode, run.stdout, run.stderr) == (130, "told before\n", "mnnjax: interrupted\n")
 
 
 def test_the_callers_handler_comes_back():
     code = (
         "import signal; from mnnjax.cli import entry as cli; before = signal.getsignal(signal.SIGINT)\n"
-        "cli.VERBS['status'] = lambda arguments: 0; cli.main(['status'])\n"
+        "cli.COMMANDS['status'] = lambda arguments: 0; cli.main(['status'])\n"
         "assert signal.getsignal(signal.SIGINT) is before"
     )
     assert call(code).returncode == 0
+
+
+def test_a_stop_request_in_a_callback_ends_the_run():
+    """Python drops exceptions in callbacks of its garbage collector; JAX has such a callback."""
+    code = (
+        "import gc, signal; from mnnjax.cli import stops\n"
+        "signal.signal(signal.SIGTERM, stops.end_resumable)\n"
+        "gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGTERM))\n"
+        "gc.collect(); print('went on')"
+    )
+    run = call(code)
+    assert run.returncode == 75
+    assert run.stdout == "SIGTERM: stopped; run the same command again to resume\n"

@@ -1,4 +1,4 @@
-"""Names that a user misspelt: the line says which one was probably meant, and nothing is written."""
+"""Misspelt names: the line suggests the one that was probably meant, and nothing is written."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_which_name_was_meant(word, names, meant):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("rum tiny.py", "'rum' is no verb (did you mean run?)"),
+        ("rum tiny.py", "unknown command 'rum' (did you mean run?)"),
         ("help", "(did you mean --help?)"),
         ("tiny.py", "to run a config: mnnjax run tiny.py"),
         ("run tinny.py", "config tinny.py: no such file (did you mean tiny.py?)"),
@@ -67,8 +67,8 @@ def test_which_name_was_meant(word, names, meant):
         ("run tiny.py --workdri x", "there is no option --workdri (did you mean --workdir?)"),
         ("run tiny.py --dryrun", "there is no option --dryrun (did you mean --dry-run?)"),
         ("run tiny.py --wibble 3", "there is no option --wibble; --help lists the options"),
-        ("run tiny.py --volume.samples 3", "--volume.samples: the config gives train, and so has no volume"),
-        ("run volumes.py --train.epochs 3", "--train.epochs: the config gives volume, and so has no train"),
+        ("run tiny.py --volume.samples 3", "--volume.samples: the config has train, and so no volume"),
+        ("run volumes.py --train.epochs 3", "--train.epochs: the config has volume, and so no train"),
         ("run tiny.py --train.optimizer adm", "'adm' that takes a learning rate (did you mean adam?)"),
         ("run tiny.py --train.optimizer levenberg_marquart", "(did you mean levenberg_marquardt?)"),
         (
@@ -77,7 +77,7 @@ def test_which_name_was_meant(word, names, meant):
         ),
         ("run tiny.py --problem.inputs gausian", "imagenet64, not 'gausian' (did you mean gaussian?)"),
         ("run tiny.py --train.precision 64", "--train.precision: takes one of float32, float64, not '64'"),
-        ("status --jsn x", "status: there is no option --jsn; --help says how"),
+        ("status --jsn x", "status: there is no option --jsn; see --help"),
         ("bounds --N 9 --d0 3 --d1 3 --epz 1", "bounds: there is no option --epz (did you mean --eps?)"),
         ("construct --ouput x.npz", "construct: there is no option --ouput (did you mean --output?)"),
         ("certify x.npz --polsh y.npz", "certify: there is no option --polsh (did you mean --polish?)"),
@@ -97,10 +97,10 @@ def test_misspelt_names(error_of, arguments, words):
         ("--problem.d0-d1-over-N x", "--problem.d0_d1_over_N: takes numbers, not 'x'"),
         ("--network.hidden_layers a", "--network.hidden_layers: takes whole numbers, not 'a'"),
         ("--train.batch_size=x", "--train.batch_size: takes a whole number or None, not 'x'"),
-        ("--train.epochs 3 4", "4: belongs to no option"),
+        ("--train.epochs 3 4", "4: not a value of an option"),
         ("--network.bias yes", "--network.bias: takes True or False, not 'yes'"),
-        ("--workdir= --repeats 2", "argument --workdir: an empty name; give one"),
-        ("--data_dir=", "argument --data-dir: an empty name; give one"),
+        ("--workdir= --repeats 2", "argument --workdir: the name is empty; give one"),
+        ("--data_dir=", "argument --data-dir: the name is empty; give one"),
         ("--num_processes many", "argument --num-processes: invalid int value: 'many'"),
     ],
 )
@@ -156,7 +156,7 @@ def test_options_of_the_optimizer(error_of, options, words):
         ("study = Study('x', Problem(inputs='gausian', d0=(3,), N=(4,)))", "(did you mean gaussian?)"),
         ("study = Study('x', PROBLEM, figure='fig5.1')", "(did you mean fig5_1?)"),
         ("study = Study('x', PROBLEM, Train())", "network: Train(...) is not of type Network; name the field: train="),
-        ("sudy = Study('x', PROBLEM)", "defines no `study`; `sudy` is one, call it so"),
+        ("sudy = Study('x', PROBLEM)", "defines no `study`; `sudy` is a study, rename it"),
         ("study = Study('x', PROBLEM, repeats=0)", "line 3: repeats: 0 is too small"),
     ],
 )
@@ -169,7 +169,7 @@ def test_misspelt_names_in_a_config(error_of, tmp_path, content, words):
 
 
 def test_a_config_without_a_small_variant(error_of):
-    assert "defines no `small`; leave --small out" in error_of("run", "tiny.py", "--small")
+    assert "defines no `small`; leave out --small" in error_of("run", "tiny.py", "--small")
 
 
 def test_misspelt_fields_of_json():

@@ -1,4 +1,4 @@
-"""What is wrong with a user's .npz is told alike by construct and certify."""
+"""construct and certify report the same errors of a user's .npz."""
 
 import io
 import zipfile
@@ -37,7 +37,7 @@ def one() -> bytes:
 
 @pytest.fixture(params=["construct", "certify"])
 def error_of(request, tmp_path, monkeypatch, capsys):
-    """The line that a verb says about a file, with exit code 2 and nothing written."""
+    """The line that a command prints about a file, with exit code 2 and nothing written."""
     monkeypatch.chdir(tmp_path)
 
     def call(content: bytes | None) -> str:
@@ -60,7 +60,7 @@ def error_of(request, tmp_path, monkeypatch, capsys):
     [
         (None, "cannot be read as .npz (No such file or directory)"),
         (b"", "cannot be read as .npz (No data left in file)"),
-        (b"some text", "cannot be read as .npz (it is none)"),
+        (b"some text", "cannot be read as .npz (it is not one)"),
         (npz(**WHOLE)[:300], "cannot be read as .npz (File is not a zip file)"),
         (
             npz(**WHOLE).replace(X[3].tobytes(), X[4].tobytes(), 1),

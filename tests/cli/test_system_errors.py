@@ -1,4 +1,4 @@
-"""What the system refuses a command, in one line."""
+"""Errors of the system, in one line."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def test_files_that_the_system_refuses_are_told_in_one_line(monkeypatch, capsys,
     def refuse(arguments):
         raise OSError(number, os.strerror(number), "/x/report.html")
 
-    monkeypatch.setitem(cli.VERBS, "report", refuse)
+    monkeypatch.setitem(cli.COMMANDS, "report", refuse)
     assert cli.main(["report", "x"]) == code
     error = capsys.readouterr().err
     assert error.startswith(f"mnnjax: {words}")
@@ -32,7 +32,7 @@ def test_points_that_memory_cannot_hold_are_one_line(monkeypatch, capsys):
     def allocate(arguments):
         np.ones(2**50)
 
-    monkeypatch.setitem(cli.VERBS, "construct", allocate)
+    monkeypatch.setitem(cli.COMMANDS, "construct", allocate)
     assert cli.main(["construct"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("mnnjax: needs more memory than there is (Unable to allocate")
@@ -44,6 +44,6 @@ def test_other_errors_of_the_system_are_not_hidden(monkeypatch):
     def refuse(arguments):
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setitem(cli.VERBS, "report", refuse)
+    monkeypatch.setitem(cli.COMMANDS, "report", refuse)
     with pytest.raises(OSError, match="broken"):
         cli.main(["report", "x"])

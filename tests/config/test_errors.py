@@ -1,4 +1,4 @@
-"""Values that cannot be: the line that a user reads about each names the field."""
+"""Invalid values: the line that a user reads about each names the field."""
 
 import math
 

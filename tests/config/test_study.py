@@ -1,4 +1,4 @@
-"""Studies as JSON and back, their differences, and what their fields mean; test_config_errors.py: what cannot be."""
+"""Studies as JSON and back, their differences, and what their fields mean; test_errors.py: invalid values."""
 
 import dataclasses
 import json
@@ -78,7 +78,7 @@ def test_thresholds_lie_between_the_two_labels():
 
 
 def changes(study):
-    """Every field, at every depth, with the study in which it alone is another."""
+    """Every field, at every depth, with the study in which only that field differs."""
     values = to_dict(study)
     for path in [
         ("name",), ("repeats",), ("seed",), ("figure",), ("also", 1, "seed"), ("also", 0, "also", 0, "problem", "N", 1),
@@ -156,9 +156,9 @@ def test_labels_are_written_for_numbers_and_arrays(kind):
     [
         (Problem, "teacher_units: d1* of Assumption 5"),
         (Network, "rho: Slope for negative neural inputs"),
-        (Train, "batch_size: Points a step"),
-        (Volume, "samples: Draws of W a repetition"),
-        (Study, "repeats: Repetitions a cell"),
+        (Train, "batch_size: Points per step"),
+        (Volume, "samples: Draws of W per repetition"),
+        (Study, "repeats: Repetitions per cell"),
     ],
 )
 def test_help_explains_the_fields(cls, words):

@@ -1,4 +1,4 @@
-"""The Python that has the engines' own parsers."""
+"""The Python that has the parsers of SkyPilot and JobSet."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from tests.launch.stubs import ROOT
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory):
-    """Runs Python code where SkyPilot and the models of the JobSet API are installed; what it prints as JSON."""
+    """Runs Python code where SkyPilot and the models of the JobSet API are installed; returns its printed JSON."""
     python = ROOT / ".venv-launch" / "bin" / "python"
     if not python.exists():
         pytest.skip("no .venv-launch with SkyPilot and the JobSet API; .ci/run makes one")

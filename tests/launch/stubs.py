@@ -1,4 +1,4 @@
-"""Stand-ins for the commands of engines that are not here."""
+"""Stand-ins for commands that are not installed."""
 
 import json
 import os
@@ -19,7 +19,7 @@ if "ANSWER" in os.environ:
 
 
 class Stub:
-    """A command that records its calls, first on the PATH of what `run` starts."""
+    """A command that records its calls, first on the PATH of the programs that `run` starts."""
 
     def __init__(self, folder: Path, name: str, answer: str = ""):
         self.record = folder / "calls"

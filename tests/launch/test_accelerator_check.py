@@ -1,4 +1,4 @@
-"""launch/accelerator_check.sh: whole on the CPU, and what it does when something is wrong."""
+"""launch/accelerator_check.sh: complete on the CPU, and with failing checks."""
 
 import importlib
 import json
@@ -182,7 +182,7 @@ def test_wrong_usage():
 
 
 def test_gradients_in_tf32_would_be_told(benchmarks):
-    """By what NumPy makes of products of numbers with 10 bits after the first."""
+    """Against NumPy's products of numbers with 10 bits after the first."""
     right = benchmarks("accelerator_right")
     np = right.np
 

@@ -1,4 +1,4 @@
-"""The JobSet for GKE: it is what the API takes, and each way a pod can end leads where it should."""
+"""The JobSet for GKE: the API accepts it, and each way a pod can end has the right effect."""
 
 import json
 import re
@@ -17,7 +17,7 @@ POD = JOB["template"]["spec"]
 
 @pytest.mark.slow
 def test_is_what_the_api_takes(engines):
-    """The models drop what they do not know, and refuse values of a wrong type."""
+    """The models drop unknown fields, and refuse values of a wrong type."""
     code = """
 import json, sys
 from kubeflow_trainer_api.models.jobset_v1alpha2_job_set import JobsetV1alpha2JobSet
@@ -30,7 +30,7 @@ print(json.dumps(JobsetV1alpha2JobSet.from_dict(json.loads(sys.argv[1])).to_dict
 
 
 def what_follows(exit_code: int, disrupted: bool = False) -> str:
-    """What JobSet does when a pod ends so: first the Job's rules in order, then the JobSet's, as their APIs say."""
+    """What JobSet does when a pod ends so: by the Job's rules in order, then by the JobSet's, as the APIs say."""
     if exit_code == 0:
         return "goes on"
     reason = "BackoffLimitExceeded"
@@ -59,7 +59,7 @@ def test_exit_codes():
 
 
 def test_rules_are_well_formed():
-    """What the API's validation asks for and the types do not say."""
+    """What the API's validation requires beyond the types."""
     for rule in JOBSET["spec"]["failurePolicy"]["rules"]:
         assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", rule["name"])
         assert rule["action"] in ("FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts")

@@ -1,4 +1,4 @@
-"""What all shell files in launch/ keep to, and what env.sh sets."""
+"""Rules for all shell files in launch/, and the variables that env.sh sets."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def test_shellcheck():
 
 @pytest.mark.parametrize("name", FAR_AWAY)
 def test_opens_with_costs_and_commands(name):
-    """So that nobody starts what they cannot pay, watch or stop."""
+    """Users know how to pay for, watch and stop what they start."""
     opening = (LAUNCH / name).read_text()[:2000]
     for word in ("Costs to try", "start", "watch", "stop", "fetch"):
         assert word in opening, word
@@ -69,7 +69,7 @@ def test_env_is_seen_by_programs():
 
 
 def test_jax_listens_where_env_says(monkeypatch):
-    """jax 0.10 has 8482 for a TPU slice unless the variable says otherwise."""
+    """jax 0.10 uses 8482 for a TPU slice unless the variable is set."""
     from jax._src.clusters import cloud_tpu_cluster, cluster
 
     tpu = cloud_tpu_cluster.GkeTpuCluster

@@ -77,7 +77,7 @@ def test_says_that_sky_is_missing(tmp_path):
 
 
 def test_the_job_runs_its_shard(tmp_path):
-    """The `run` of the YAML, with something that prints its arguments in place of launch/on_tpu.sh."""
+    """The `run` of the YAML, with a script that prints its arguments instead of launch/on_tpu.sh."""
     (tmp_path / "launch").mkdir()
     (tmp_path / "launch" / "on_tpu.sh").write_text("printf '%s\\n' \"$@\"; exit 75\n")
     script = yaml.safe_load((ROOT / "launch" / "sky_sweep.yaml").read_text())["run"]

@@ -1,4 +1,4 @@
-"""The Slurm scripts on a real Slurm: a controller and one node, both on this machine, for these tests alone."""
+"""The Slurm scripts on a real Slurm: a controller and one node on this machine, only for these tests."""
 
 import csv
 import os
@@ -119,7 +119,7 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A folder that looks like the repository to the scripts, and takes what they write."""
+    """A folder that looks like the repository to the scripts, and in which they can write."""
     (tmp_path / "launch").symlink_to(ROOT / "launch")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
@@ -138,7 +138,7 @@ study = Study(
 
 
 def chunks(workdir: Path) -> int:
-    """How many chunks of epochs have been trained."""
+    """The number of chunks that were trained."""
     return sum(file.read_text().count('"chunk"') for file in workdir.glob("**/metrics.jsonl"))
 
 
@@ -156,7 +156,7 @@ def test_sweep_is_requeued_and_goes_on(slurm, clone):
     slurm("scancel", "--signal=TERM", first)
     slurm.wait_for_requeue(first)
     log = clone / f"mnnjax-{first}.log"
-    assert "run the same command again to go on" in log.read_text()
+    assert "run the same command again to resume" in log.read_text()
     for task, restarts in ((first, "1"), (second, "0")):
         ended = slurm.wait(task, "COMPLETED", "FAILED")
         assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", restarts), ended
@@ -179,7 +179,7 @@ def test_processes_share_one_problem_and_go_on(slurm, clone):
     ended = slurm.wait(job, "COMPLETED", "FAILED")
     log = (clone / f"mnnjax-{job}.log").read_text()
     assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", "1"), log
-    assert log.count("run the same command again to go on") == 1, "one process speaks for all"
+    assert log.count("run the same command again to resume") == 1, "one process speaks for all"
     with open(clone / "runs" / "study" / "results.csv") as file:
         assert len(list(csv.DictReader(file))) == 2
 
@@ -221,7 +221,7 @@ def test_what_follows_each_exit_code(slurm, stubbed):
         return submit("slurm_multihost", codes, "--nodes=1", "--ntasks-per-node=2")
 
     ends = {sweep("2"): "2:0", sweep("1"): "1:0", multihost("2 2"): "2:0", multihost("0 0"): "0:0"}
-    # Peers of one that failed have saved, and the job must not go on.
+    # The peers of a failed task have saved, and the job must not resume.
     ends |= {multihost("1 75"): "1:0", multihost("75 2"): "2:0", multihost("75 137"): "137:0"}
     again = [sweep("75"), multihost("75 75")]
     # Its time is up: Slurm itself sends the signal.
@@ -246,7 +246,7 @@ def test_what_follows_each_exit_code(slurm, stubbed):
 
 
 def test_misuse_is_told_in_one_line(tmp_path):
-    """Needs no Slurm: in a folder that is not the repository's, and without a config."""
+    """Without Slurm, in a folder outside the repository, and without a config."""
     for script, cwd, config in (("sweep", tmp_path, ["c.py"]), ("multihost", ROOT, [])):
         command = ["bash", ROOT / "launch" / f"slurm_{script}.sbatch", *config]
         environment = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "0"}

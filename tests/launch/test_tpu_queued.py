@@ -1,4 +1,4 @@
-"""tpu_queued.sh against a stand-in for gcloud, whose two workers run for real what is sent to them."""
+"""tpu_queued.sh against a stand-in for gcloud, whose two workers really run what they are sent."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ class Cloud(Stub):
         return [line for home in self.homes if (home / "started").exists() for line in read(home / "started")]
 
     def verbs(self) -> list[str]:
-        """What it asked of gcloud to change."""
+        """The changes that it requested from gcloud."""
         return [c[4] for c in self.calls() if c[1:3] == ["compute", "tpus"] and c[4] in ("create", "delete", "scp")]
 
 
@@ -173,7 +173,7 @@ def test_stop_saves_and_ends_the_run(cloud):
     assert cloud.run(*SCRIPT, "stop").returncode == 0
     assert (running.wait(timeout=30), watching.wait(timeout=30)) == (75, 75)
     assert [read(home / "mnnjax-run" / "code") for home in cloud.homes] == [["75"], ["75"]]
-    # The next run goes on from there.
+    # The next run resumes from there.
     cloud.set("ACTIVE", "0 0")
     assert cloud.run(*RUN).returncode == 0
 
@@ -207,8 +207,8 @@ def test_fetch_and_delete(cloud):
     ("words", "environment", "said"),
     [
         ([], {}, "one of create, run CONFIG"),
-        (["start"], {}, "start: not one of"),
-        (["run"], {}, "which config?"),
+        (["start"], {}, "unknown command start; give one of"),
+        (["run"], {}, "give a config"),
         (["run", "configs/none.py"], {}, "no such file"),
         (["create"], {"ZONE": ""}, "ZONE is not set"),
         (["create"], {"BUCKET": "b"}, "must start with gs://"),

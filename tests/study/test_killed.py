@@ -72,7 +72,7 @@ def test_killed_and_stopped_at_random_moments(tmp_path):
                 assert process.returncode == -signal.SIGKILL
             else:
                 assert process.returncode == 75, output
-                assert "run the same command again to go on" in output
+                assert "run the same command again to resume" in output
                 saved += "saved" in output
         finish(start(config, workdir))
         assert (workdir / "results.csv").read_bytes() == expected

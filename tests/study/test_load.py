@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mnnjax.cli.run import load_config
+from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study import Stopped, load_trained, run_study
 from mnnjax.study.plan.grid import cells

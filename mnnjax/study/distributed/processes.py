@@ -90,7 +90,7 @@ def _join(group: Group) -> bool:
             missing = f"mnnjax: not all processes came to {where} in time; start all of them, alike but for their ids\n"
             stack.enter_context(_ending_on(signal.SIGABRT, EXIT_STOPPED, missing))
             for number in (signal.SIGTERM, signal.SIGINT):
-                stopped = f"{number.name}: stopped; run the same command again to go on\n"
+                stopped = f"{number.name}: stopped; run the same command again to resume\n"
                 stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
             jax.distributed.initialize(
                 group.coordinator,

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mnnjax.errors import UserError, first_line, told_error
+from mnnjax.errors import UserError, first_line, os_error_line
 from mnnjax.study.workdir import lock
 
 # Otherwise etils opens gs:// with TensorFlow where that is installed. It reads this once per process.
@@ -91,7 +91,7 @@ def clear_errors(path: AnyPath) -> Iterator[None]:
         if isinstance(error, (UserError, FileNotFoundError, NotADirectoryError)):
             raise
         if not is_remote(path):
-            told = told_error(error) if isinstance(error, OSError) else None
+            told = os_error_line(error) if isinstance(error, OSError) else None
             if told is None:
                 raise
             raise UserError(told) from error

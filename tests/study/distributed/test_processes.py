@@ -205,4 +205,4 @@ def test_a_process_that_waits_for_the_others_can_be_stopped(tmp_path):
         assert "choose another port" in second.stderr
         run.processes[0].send_signal(signal.SIGINT)
         assert run.processes[0].wait(60) == 75, run.text()
-        assert run.text() == "SIGINT: stopped; run the same command again to go on\n"
+        assert run.text() == "SIGINT: stopped; run the same command again to resume\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mnnjax import landscape
-from mnnjax.cli.run import load_config
+from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, Volume
 from mnnjax.study.plan.grid import Cell, cells
 from mnnjax.study.plan.shard import Shard

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from mnnjax.cli.run import load_config
+from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.resources import memory_check
