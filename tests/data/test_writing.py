@@ -50,7 +50,7 @@ def test_a_stop_request_clears_up(tmp_path, monkeypatch, capsys, number):
     monkeypatch.setattr("mnnjax.data.imports.detect", lambda *_: source_that(lambda: os.kill(os.getpid(), number)))
     before = signal.getsignal(number)
     assert command.main(["import", "mnist", "--from", str(tmp_path), "--data-dir", str(tmp_path / "kept")]) == 75
-    assert f"{number.name}: stopped, nothing half-written is left" in capsys.readouterr().out
+    assert f"{number.name}: stopped, no incomplete files are left" in capsys.readouterr().out
     assert not names_in(tmp_path / "kept")
     assert signal.getsignal(number) is before
 
