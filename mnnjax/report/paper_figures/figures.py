@@ -5,6 +5,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -98,10 +99,9 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
 def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str):
     drawn = [c for c in curve.cells if c.finite]
     x = [c.parameters_per_point if scaled else c.N for c in drawn]
-    mean = [100 * c.mean_mce for c in drawn]
-    std = [0 if math.isnan(c.std_mce) else 100 * c.std_mce for c in drawn]
-    low = [max(0, m - s) for m, s in zip(mean, std, strict=True)]
-    high = [min(100, m + s) for m, s in zip(mean, std, strict=True)]
+    mean = np.array([100 * c.mean_mce for c in drawn])
+    std = np.nan_to_num([100 * c.std_mce for c in drawn])
+    low, high = np.maximum(0, mean - std), np.minimum(100, mean + std)
     # Against parameters / N the widths lie upon each other, and so would their bands.
     if not scaled:
         panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
@@ -174,21 +174,15 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
 
 
 def _scatter(panel: Axes, points: Sequence[tuple[float, Row]], value: Callable[[Row], float]) -> None:
-    def chosen(test: Callable[[Row], bool]) -> tuple[list[float], list[float]]:
-        kept = [(x, value(row)) for x, row in points if test(row)]
-        return [x for x, _ in kept], [y for _, y in kept]
-
-    def on_edge(row: Row) -> bool:
-        return row.verdict == "non_differentiable"
-
-    plain = chosen(lambda row: value(row) > 0 and not on_edge(row))
-    panel.scatter(*plain, s=42, color=PALETTE[0], alpha=0.55, linewidth=0, label="one repetition", zorder=2)
-    edges = sum(on_edge(row) for _, row in points)
-    if edges:
-        hollow = chosen(lambda row: value(row) > 0 and on_edge(row))
-        label = f"verdict non-differentiable: {edges} of {len(points)}"
-        panel.scatter(*hollow, s=42, facecolor="none", edgecolor=PALETTE[1], linewidth=1.6, label=label, zorder=2.5)
-    zeros, _ = chosen(lambda row: value(row) == 0)
+    x, y = np.reshape([(x, value(row)) for x, row in points], (-1, 2)).T
+    at_kink = np.array([row.verdict == "non_differentiable" for _, row in points], bool)
+    plain, hollow, zeros = (y > 0) & ~at_kink, (y > 0) & at_kink, x[y == 0]
+    dots = {"s": 42, "color": PALETTE[0], "alpha": 0.55, "linewidth": 0}
+    panel.scatter(x[plain], y[plain], **dots, label="one repetition", zorder=2)
+    if at_kink.any():
+        rings = {"s": 42, "facecolor": "none", "edgecolor": PALETTE[1], "linewidth": 1.6}
+        label = f"verdict non-differentiable: {at_kink.sum()} of {len(points)}"
+        panel.scatter(x[hollow], y[hollow], **rings, label=label, zorder=2.5)
     # Zero has no place on a logarithmic axis: it is drawn at the bottom edge, and counted in the legend.
     bottom = panel.get_xaxis_transform()
     panel.scatter(zeros, [0.02] * len(zeros), s=60, marker="v", color=PALETTE[1], transform=bottom, zorder=3)
