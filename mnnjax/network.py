@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import mnnjax.jax_setup  # noqa: F401
+from mnnjax.arrays import AnyArray
 
 
-def leaky_relu(u: Float[Array, "..."], rho: float) -> Float[Array, "..."]:
+def leaky_relu(u: Float[AnyArray, "..."], rho: float) -> Float[Array, "..."]:
     """f(u) = u for u > 0 and rho u otherwise (section 1), for u of any shape. At 0, where f is not differentiable,
     autodiff gives the slope rho."""
     return jnp.where(u > 0, u, rho * u)
@@ -49,7 +50,7 @@ class MNN(nn.Module):
     dtype: Any = jnp.float64
 
     @nn.compact
-    def by_columns(self, columns: Float[Array, "d0 N"]) -> tuple[Float[Array, " N"], list[Float[Array, "d1 N"]]]:
+    def by_columns(self, columns: Float[AnyArray, "d0 N"]) -> tuple[Float[Array, " N"], list[Float[Array, "d1 N"]]]:
         """The outputs (N,) and the neural inputs (d1, N) of every hidden layer; columns (d0, N), one per point.
 
         Training runs in this layout: with points along the rows in memory, its products and sums over neurons are
@@ -68,12 +69,12 @@ class MNN(nn.Module):
             output = output + self._bias("c", ())
         return output, neural_inputs
 
-    def forward(self, X: Float[Array, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
+    def forward(self, X: Float[AnyArray, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
         """The outputs (N,) and the neural inputs (N, d1) of every hidden layer on X (N, d0)."""
         output, neural_inputs = self.by_columns(X.T)
         return output, [U.T for U in neural_inputs]
 
-    def __call__(self, X: Float[Array, "N d0"]) -> Float[Array, " N"]:
+    def __call__(self, X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
         return self.by_columns(X.T)[0]
 
     def _weights(self, name: str, shape: tuple[int, ...]) -> Array:

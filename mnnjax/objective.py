@@ -8,13 +8,13 @@ import mnnjax.jax_setup  # noqa: F401
 from mnnjax.arrays import AnyArray
 
 
-def residual(output: Float[Array, " N"], y: Float[Array, " N"]) -> Float[Array, " N"]:
+def residual(output: Float[AnyArray, " N"], y: Float[AnyArray, " N"]) -> Float[AnyArray, " N"]:
     """e = y - output (eq 2.3), for output (N,) and y (N,)."""
     return y - output
 
 
 def mean_squared_error(
-    output: Float[Array, " N"], y: Float[Array, " N"], weights: Real[Array, " N"] | None = None
+    output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], weights: Real[AnyArray, " N"] | None = None
 ) -> Float[Array, ""]:
     """|e|^2 / N with the residual e = y - output (eq 2.3); output (N,), y (N,).
 
@@ -24,7 +24,7 @@ def mean_squared_error(
     return jnp.mean(squares) if weights is None else jnp.sum(weights * squares) / jnp.sum(weights)
 
 
-def misclassified(output: Float[Array, " N"], y: Float[Array, " N"], threshold: float) -> Bool[Array, " N"]:
+def misclassified(output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], threshold: float) -> Bool[Array, " N"]:
     """Which points (N,) fall on the wrong side of the threshold (section 1: 0.5 for labels 0 and 1, 0 for -1 and +1).
 
     An output at the threshold is of the lower class, and a NaN output is always wrong.
@@ -38,7 +38,10 @@ def default_threshold(y: Real[AnyArray, " N"]) -> float | Float[Array, ""]:
 
 
 def mean_classification_error(
-    output: Float[Array, " N"], y: Float[Array, " N"], threshold: float, weights: Real[Array, " N"] | None = None
+    output: Float[AnyArray, " N"],
+    y: Float[AnyArray, " N"],
+    threshold: float,
+    weights: Real[AnyArray, " N"] | None = None,
 ) -> Float[Array, ""]:
     """The fraction of points misclassified (MCE, section 1), in [0, 1]; weights as in mean_squared_error.
 

@@ -5,12 +5,17 @@ import collections
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
 from tests.project import ROOT
+
+# Not config and theory: they have no arrays, and check their own arguments.
+CHECKED = ("landscape", "training", "problems", "network", "objective", "data", "study", "report")
 
 # For the processes that tests start, which see one CPU device unless they say otherwise.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -36,6 +41,11 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Types and shapes are checked against the annotations at every call.
+import tests.typecheck  # noqa: E402, F401
+
+jaxtyping.install_import_hook([f"mnnjax.{name}" for name in CHECKED], "tests.typecheck.check")
+
 import mnnjax.jax_setup  # noqa: E402, F401
 
 
@@ -60,6 +70,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for k, item in enumerate(some):
             if k not in quick:
                 item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def annotations_are_checked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Not where a test passes what annotations exclude, to see what a user is told."""
+    jaxtyping.config.update("jaxtyping_disable", bool(request.node.get_closest_marker("wrong_types")))
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ changes no point.
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 import mnnjax.jax_setup  # noqa: F401
+from mnnjax.arrays import AnyArray
 from mnnjax.network import leaky_relu
 
 
@@ -34,12 +35,12 @@ def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype: DTypeLike)
     raise ValueError(f"kind: {kind!r} is none of 'gaussian', 'sphere', 'rademacher', 'uniform'")
 
 
-def random_labels(key: PRNGKeyArray, N: int, dtype: DTypeLike) -> Float[Array, " N"]:
+def random_labels(key: PRNGKeyArray, N: int, dtype: DTypeLike) -> Real[Array, " N"]:
     """y (N,) in {0, 1}, each with probability 1/2."""
     return jax.random.bernoulli(key, 0.5, (N,)).astype(dtype)
 
 
-def teacher_labels(key: PRNGKeyArray, X: Float[Array, "N d0"], units: int, rho: float) -> Float[Array, " N"]:
+def teacher_labels(key: PRNGKeyArray, X: Float[AnyArray, "N d0"], units: int, rho: float) -> Float[Array, " N"]:
     """y (N,) in {0, 1}: whether a random network with `units` hidden units, independent of X, has a positive output
     (Assumption 5). Rows of its first layer and moduli of its second are standard normal; the signs of the second
     alternate, so that neither class is empty for most teachers."""

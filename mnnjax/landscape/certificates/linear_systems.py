@@ -95,7 +95,8 @@ class Region:
     def group_sums(self, values: Float[np.ndarray, " d1"]) -> Float[np.ndarray, " g"]:
         """Sums over the neurons that share a column."""
         used = self.merged >= 0
-        return np.bincount(self.merged[used], weights=values[used], minlength=self.groups)
+        # NumPy counts nothing in integers, whatever the weights.
+        return np.bincount(self.merged[used], weights=values[used], minlength=self.groups).astype(np.float64)
 
 
 class Change(NamedTuple):

@@ -94,4 +94,4 @@ def antipodes_are_free(rays: Rays, scale: float) -> bool:
     if wrong.any():
         named = ", ".join(f"{a} and {b}" for a, b in rays.row[np.stack([i, j], axis=1)[wrong][:NAMED]])
         raise UserError(f"y: for rows x, -x of X y(x) - y(-x) must be linear in x, as in every network: rows {named}")
-    return len(i) == rank
+    return bool(len(i) == rank)

@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
 
 def run_particles(
-    key: PRNGKeyArray, h: Float[np.ndarray, "d1+1 N+2"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
+    key: PRNGKeyArray, h: Float[np.ndarray, "stages scores"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
     d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float,
 ) -> Run:  # fmt: skip
     """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h.

@@ -75,7 +75,7 @@ def _on_host() -> Iterator[None]:
 def fit_importance(
     key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
-) -> Float[np.ndarray, "d1+1 N+2"]:  # fmt: skip
+) -> Float[np.ndarray, "stages scores"]:  # fmt: skip
     """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
     does not use. Arguments as split_volume's.
 
@@ -104,7 +104,7 @@ def fit_importance(
 
 @_on_host()
 def run_splitting(
-    key: PRNGKeyArray, importance: Float[AnyArray, "d1+1 N+2"], X: Float[AnyArray, "N d0"],
+    key: PRNGKeyArray, importance: Float[AnyArray, "stages scores"], X: Float[AnyArray, "N d0"],
     y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
     threshold: float | None = None, max_linear_programs: int = 200,
 ) -> Repetition:  # fmt: skip
@@ -228,7 +228,7 @@ def split_volume(
     return SplitEstimate(*combine(volumes), runs=volumes, candidate=Estimate(*combine(candidates)))
 
 
-def _fit(moves: Float[np.ndarray, "d1 S S"], is_end) -> Float[np.ndarray, "d1+1 S"]:
+def _fit(moves: Float[np.ndarray, "d1 scores scores"], is_end) -> Float[np.ndarray, "stages scores"]:
     """Backwards: h[k, s] = sum over s' of P_k(s' | s) h[k + 1, s'], log-linear in s where s was seldom visited.
 
     Each stage is scaled so that the best score seen there has 1. Nearly all of W may be where h has its least value f;
