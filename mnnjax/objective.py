@@ -38,11 +38,9 @@ def default_threshold(y: Real[AnyArray, " N"]) -> float | Float[Array, ""]:
 
 
 def mean_classification_error(
-    output: Float[AnyArray, " N"],
-    y: Float[AnyArray, " N"],
-    threshold: float,
+    output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], threshold: float,
     weights: Real[AnyArray, " N"] | None = None,
-) -> Float[Array, ""]:
+) -> Float[Array, ""]:  # fmt: skip
     """The fraction of points misclassified (MCE, section 1), in [0, 1]; weights as in mean_squared_error.
 
     Example:

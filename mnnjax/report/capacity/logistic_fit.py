@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit, xlogy
 
@@ -22,7 +22,7 @@ _NARROWEST, _WIDEST = 1e-6, 10.0
 # A logistic whose p-value is at most this does not describe the counts.
 MISFIT, _RESAMPLES = 0.01, 199
 
-
+Counts = Sequence[float] | Real[np.ndarray, " n"]
 Kind = Literal["fitted", "misfit", "separated", "never", "always", "flat"]
 
 
@@ -58,7 +58,7 @@ class Rise:
     middle: float
 
 
-def fit_rise(x: Sequence[float], hits: Sequence[int], draws: Sequence[int]) -> Rise:
+def fit_rise(x: Counts, hits: Counts, draws: Counts) -> Rise:
     """The logistic of greatest binomial likelihood, among those that do not fall.
 
     The threshold's 95 % interval is that of the profile likelihood: the values at which the best curve has a
@@ -92,8 +92,8 @@ class _Likelihood:
     """Of p(x) = expit(slope (x - middle)); concave in (slope, slope * middle)."""
 
     x: Float[np.ndarray, " n"]
-    hits: Float[np.ndarray, " n"]
-    draws: Float[np.ndarray, " n"]
+    hits: Real[np.ndarray, " n"]
+    draws: Real[np.ndarray, " n"]
 
     @property
     def slopes(self) -> tuple[float, float]:

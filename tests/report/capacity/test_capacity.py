@@ -198,7 +198,7 @@ def test_pictures_show_the_numbers(tmp_path, few_resamples):
 
 def test_config():
     for change in ({"network": Network(hidden_layers=(2,))}, {"network": Network(hidden_layers=(1, 2))}):
-        with pytest.raises(UserError, match=r"network\.hidden_layers: capacity is of one hidden layer"):
+        with pytest.raises(UserError, match=r"network\.hidden_layers: capacity needs one"):
             part("capacity", "adam", **change)
     with pytest.raises(UserError, match=r"figure: 'capacity' is drawn from trained networks"):
         dataclasses.replace(part("capacity", "adam"), train=None, volume=Volume())
