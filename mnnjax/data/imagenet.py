@@ -5,12 +5,11 @@ import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
-from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, to_rows, with_labels
+from mnnjax.data.source import Block, Readable, Source, complete, damage_named, read_rows, to_rows, with_labels
 from mnnjax.errors import require
 
 LOOKED_FOR = "train_data_batch_1.npz to _10.npz and val_data.npz"
@@ -41,7 +40,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype]]:
+def _array(path: Path, name: str) -> Iterator[tuple[Readable, tuple[int, ...], np.dtype]]:
     """An array of an .npz: the stream of its numbers, its shape and its type."""
     with damage_named(path), zipfile.ZipFile(path) as archive:
         require(f"{name}.npy" in archive.namelist(), f"{path} holds no array {name}; it is no ImageNet batch")

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer, UInt8
@@ -17,6 +17,13 @@ Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
 """Images, each flattened height-width-channel, and their labels."""
 
 BLOCK_BYTES = 1 << 23
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary file, plain or of an archive."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +54,7 @@ def block_rows(row_bytes: int) -> int:
 
 
 def read_rows(
-    file: IO[bytes], path: Path, rows: int, row_bytes: int
+    file: Readable, path: Path, rows: int, row_bytes: int
 ) -> Iterator[UInt8[np.ndarray, "block_rows row_bytes"]]:
     """Exactly `rows` rows of row_bytes bytes each, block by block; UserError unless the file ends there."""
     done = 0

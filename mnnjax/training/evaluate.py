@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from mnnjax import objective
 from mnnjax.config import Network, Problem
@@ -79,7 +79,7 @@ def add_sums(a: Sums, b: Sums) -> Sums:
     return added._replace(smallest=jnp.minimum(a.smallest, b.smallest))
 
 
-def from_sums(sums: Sums, N: float | Float[Array, "..."]) -> Evaluation:
+def from_sums(sums: Sums, N: float | Real[Array, "..."]) -> Evaluation:
     """The evaluation of N points (a number, or one per network) from their sums, with any leading axes."""
     size = jnp.sqrt(jnp.sum(jnp.square(sums.stationarity), axis=(-2, -1)))
     return Evaluation(sums.squares / N, sums.wrong / N, sums.smallest, size / N)

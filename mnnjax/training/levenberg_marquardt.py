@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
@@ -221,7 +221,7 @@ def make_levenberg_marquardt(
     def forward(params, columns):
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
-    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
+    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int | Integer[Array, ""]):
         """The state after up to `epochs` further steps, and its Metrics.
 
         state: from init or an earlier call. key: draws the kicks; the same in all calls of a run.

@@ -118,6 +118,7 @@ def test_published_shapes_are_known_before_anything_is_read():
     assert nominal_shape(Problem(d0=(5,), N=(9,))) is None
 
 
+@pytest.mark.wrong_types
 def test_only_the_rows_that_are_asked_for_are_read(stored, monkeypatch):
     """Of a file of images no more than these rows are taken."""
     taken = []

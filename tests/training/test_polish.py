@@ -69,6 +69,7 @@ def test_the_best_point_is_kept_and_a_minimum_stays():
         ({"steps": 0}, "steps: 0 is too small"),
     ],
 )
+@pytest.mark.wrong_types
 def test_what_cannot_be_polished_is_told_in_one_line(change, words):
     values = dict(zip("WzXy", problem(), strict=True)) | {"rho": 0.0} | change
     with pytest.raises(ValueError, match=words) as caught:
