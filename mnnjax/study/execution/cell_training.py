@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float
 
 from mnnjax.landscape import Certificate
 from mnnjax.study.execution.certify_cell import certify_seeds
@@ -30,7 +31,12 @@ class CellTraining(Work):
         """The Evaluation of all repetitions."""
 
     @abc.abstractmethod
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
+    def points(
+        self,
+    ) -> tuple[
+        Float[np.ndarray, "repeats N d0"] | Float[np.ndarray, "N d0"],
+        Float[np.ndarray, "repeats N"] | Float[np.ndarray, " N"],
+    ]:
         """X (repeats, N, d0) and y (repeats, N) on every host, as training has them; X (N, d0) and y (N,) where the
         repetitions share them."""
 
@@ -39,6 +45,7 @@ class CellTraining(Work):
         return False
 
     def chunk(self, state: Any, done: int) -> tuple[Any, int, dict[str, float]]:
+        """The next epochs, with the mean MSE and MCE of the last one."""
         train = self._cell.part.training
         epochs = min(train.chunk_epochs, train.total_epochs - done)
         state, metrics = self.run(state, done, epochs)
@@ -46,6 +53,7 @@ class CellTraining(Work):
         return state, done, dict(zip(("mse", "mce"), map(finite_mean, metrics), strict=True))
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
+        """After checkpoint_chunks chunks, and at the end; seconds since the last checkpoint do not count."""
         train = self._cell.part.training
         # At the end too: certificates can take minutes, and need not be waited for twice.
         return chunks == train.checkpoint_chunks or done == train.total_epochs

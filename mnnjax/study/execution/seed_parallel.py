@@ -47,33 +47,39 @@ class SeedParallel(CellTraining):
 
     @property
     def template(self):
+        """Shapes and types of a state."""
         padded = jax.eval_shape(self._programs.init, self._keys)
         repeats = self._cell.part.repeats
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct((repeats, *s.shape[1:]), s.dtype), padded)
 
     def start(self, saved=None):
+        """Initial weights, or the saved state, on the devices."""
         if saved is None:
             return self._programs.init(self._keys)
         return self._programs.place(self._programs.pad(saved))
 
     def run(self, state, epoch: int, epochs: int):
+        """Further epochs: the state after them, and their last MSE and MCE, each (repeats,)."""
         state, metrics = self._programs.run_epochs(state, self._keys, self._X, self._y, self._cell.N, epoch, epochs)
         return state, self.saved(metrics)
 
     def is_done(self, state) -> bool:
+        """Whether every repetition has stopped by itself."""
         return self._cell.part.training.optimizer == LEVENBERG_MARQUARDT and bool(
             processes.on_host(state.opt_state.done).all()
         )
 
     def saved(self, state):
-        # Without the repetitions that pad groups.
+        """The state on the host, without the repetitions that pad groups."""
         return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(state))
 
     def evaluate(self, params):
+        """The Evaluation of all repetitions."""
         on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.local_devices(backend="cpu")[0])
         return jax.device_get(self._programs.evaluate(*on_host, self._cell.N))
 
     def points(self):
+        """X (repeats, N, d0) and y (repeats, N), on every host, as training has them."""
         X, y = self.saved((self._X, self._y))
         return X[:, : self._cell.N], y[:, : self._cell.N]
 

@@ -75,7 +75,7 @@ class Measurement(Work):
 
     @property
     def template(self) -> State:
-        # The state of nothing measured.
+        """The state of nothing measured."""
         repeats = self._part.repeats
         if self._volume.method == "exact":
             return {"exact": np.full((repeats, 3), np.nan)}
@@ -84,13 +84,16 @@ class Measurement(Work):
         return counts | (runs if self._volume.method == "splitting" else {})
 
     def start(self, saved: State | None = None) -> State:
+        """Nothing measured, or the saved state."""
         return self.template if saved is None else saved
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
+        """Every SECONDS_BETWEEN_CHECKPOINTS seconds, whatever is done."""
         # Steps take from milliseconds to minutes.
         return seconds > SECONDS_BETWEEN_CHECKPOINTS
 
     def chunk(self, state: State, done: int) -> tuple[State, int, dict[str, float]]:
+        """One step."""
         if self._volume.method == "exact":
             state = self._exact(state, done)
         else:

@@ -54,7 +54,7 @@ def _memory_seed_parallel(cell: Cell, devices: Sequence[Device]) -> int:
 
 
 def memory_data_parallel(cell: Cell, devices: int) -> int:
-    """memory_per_device of a cell whose rows so many devices share."""
+    """memory_per_device, in bytes, of a cell whose rows so many devices share."""
     train, repeats, size = cell.part.training, cell.part.repeats, cell.itemsize
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2

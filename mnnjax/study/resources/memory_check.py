@@ -60,7 +60,7 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
 
 
 def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | None:
-    """What a cell lacks; None where it fits, or may fit, or the system does not tell.
+    """The bytes that a cell needs and lacks; None where it fits, or may fit, or the system does not tell.
 
     Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted. The CPU
     devices of a machine share its memory.
