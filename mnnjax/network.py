@@ -77,10 +77,10 @@ class MNN(nn.Module):
     def __call__(self, X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
         return self.by_columns(X.T)[0]
 
-    def _weights(self, name: str, shape: tuple[int, ...]) -> AnyArray:
+    def _weights(self, name: str, shape: tuple[int, ...]) -> Array:
         gain = 1.0 if self.init_weights == "gaussian" else (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5
-        return self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype))
+        return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))
 
-    def _bias(self, name: str, shape: tuple[int, ...]) -> AnyArray:
+    def _bias(self, name: str, shape: tuple[int, ...]) -> Array:
         gain = 1.0 if self.init_weights == "gaussian" else 0.0
-        return self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype))
+        return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))

@@ -23,7 +23,9 @@ BLOCK_BYTES = 1 << 23
 class Readable(Protocol):
     """A binary file, plain or of an archive."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)

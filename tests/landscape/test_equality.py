@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from mnnjax.landscape import Certificate, Estimate, Volumes
 
@@ -25,6 +26,7 @@ def test_estimates_and_volumes_with_nan_are_equal():
     assert unknown() != "unknown (no draws)"
 
 
+@pytest.mark.wrong_types
 def test_certificates_with_nan_are_equal():
     assert certificate() == certificate(region_mse=np.float64("nan"))
     assert certificate() != certificate(region_mse=0.0)

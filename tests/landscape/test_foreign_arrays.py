@@ -31,6 +31,9 @@ from mnnjax.landscape import (
     split_volume,
 )
 
+# Lists, tensors, and what is no array: more than the annotations name.
+pytestmark = pytest.mark.wrong_types
+
 N, D0, D1 = 6, 2, 3
 RNG = np.random.default_rng(0)
 # Multiples of 1/4, which float16 holds too.

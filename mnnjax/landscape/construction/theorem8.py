@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -51,8 +51,8 @@ class ConstructionError(NamedTuple):
 
 
 def construction_error(
-    W: Float[AnyArray, "d1 d0"], z: Float[AnyArray, " d1"], X: Float[AnyArray, "N d0"],
-    y: Float[AnyArray, " N"], rho: float,
+    W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"],
+    y: Real[AnyArray, " N"], rho: float,
 ) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): see
     ConstructionError (eq 2.2). relative_error is inf where exact arithmetic is out of reach, from entries of 1e300 on.
@@ -75,7 +75,7 @@ def _error(W, z, X, y, rho: float) -> ConstructionError:
 
 
 def global_minimum(
-    X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
+    X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], rho: float
 ) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]]:
     """Theorem 8: (W, z) with f(X W^T) z = y up to 1e-9 max(1, max|y|) and no neural input zero: proven in exact
     arithmetic, and in float64 as NumPy evaluates it.

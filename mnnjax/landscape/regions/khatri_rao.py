@@ -25,7 +25,7 @@ def _check(A, X) -> tuple[Array, Array]:
     return on_jax(A), on_jax(X)
 
 
-def khatri_rao(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N d1*d0"]:
+def khatri_rao(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N d1*d0"]:
     """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
 
     Raises:
@@ -34,7 +34,7 @@ def khatri_rao(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[
     return product(*_check(A, X))
 
 
-def khatri_rao_gram(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N N"]:
+def khatri_rao_gram(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N N"]:
     """The Gram matrix (N, N) of the rows of A o X, (A A^T) * (X X^T) elementwise (section 1); never forms the product.
 
     Raises:
@@ -44,7 +44,7 @@ def khatri_rao_gram(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> F
 
 
 def khatri_rao_matvec(
-    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], theta: Float[AnyArray, "d1 d0"]
+    A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], theta: Real[AnyArray, "d1 d0"]
 ) -> Float[Array, " N"]:
     """(A o X) vec(theta), matrix-free: the output of the region's network with z_i w_i = theta[i] (section 2).
 
@@ -59,7 +59,7 @@ def khatri_rao_matvec(
 
 
 def khatri_rao_rmatvec(
-    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], e: Float[AnyArray, " N"]
+    A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], e: Real[AnyArray, " N"]
 ) -> Float[Array, "d1 d0"]:
     """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2).
 
@@ -71,7 +71,7 @@ def khatri_rao_rmatvec(
     return (A * on_jax(e)[:, None]).T @ X
 
 
-def khatri_rao_rank(A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"]) -> Int[Array, ""] | int:
+def khatri_rao_rank(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Int[Array, ""] | int:
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with rows scaled to norm

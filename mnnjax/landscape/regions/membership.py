@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
@@ -62,9 +62,7 @@ class _Neurons(NamedTuple):
     given: Int[np.ndarray, " k"]
 
 
-def region_holds_dlm(
-    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], rho: float
-) -> bool:
+def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], rho: float) -> bool:
     """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2); false if it is empty.
 
     Which of the two kinds it is, region_residual says: it is zero at global minima. For points of norm 1 and outputs of

@@ -15,7 +15,7 @@ ZERO_TO_ROUNDING = 1e-9
 
 
 def region_residual(
-    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"]
+    A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"]
 ) -> Float[Array, " N"]:
     """e (N,), the residual that all differentiable local minima of the region D_A(X) share (Lemma 2).
 
@@ -44,7 +44,7 @@ def _residual(A: Float[Array, "N d1"], X: Float[Array, "N d0"], y: Float[Array, 
 
 
 def region_errors(
-    A: Float[AnyArray, "N d1"], X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], threshold: float | None = None
+    A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], threshold: float | None = None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(MSE, MCE) that all differentiable local minima of the region D_A(X) share (Lemma 2): |e|^2 / N (eq 2.3), and the
     fraction in [0, 1] of the points that y - e puts on the wrong side of the threshold (see is_upper).

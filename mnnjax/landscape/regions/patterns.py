@@ -1,14 +1,14 @@
 """Neural inputs and activation patterns: which region a weight matrix lies in (Definition 1)."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from mnnjax.arrays import AnyArray, check_first_layer, check_rho
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import on_jax
 
 
-def neural_inputs(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
+def neural_inputs(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
     """U = X W^T (N, d1), the neural inputs w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
     Computed in float64 also for other W and X, since the signs name the region. Works under jit and vmap.
@@ -21,7 +21,7 @@ def neural_inputs(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"]) -> Fl
     return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
 
 
-def activation_pattern(W: Float[AnyArray, "d1 d0"], X: Float[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
+def activation_pattern(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
     """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
     elsewhere.
 

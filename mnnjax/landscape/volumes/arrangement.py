@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from mnnjax.arrays import AnyArray, on_host
 from mnnjax.config import UserError
@@ -23,7 +23,7 @@ SAME = 1e-12
 THIN = 1e-14
 
 
-def cells(X: Float[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
+def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
 
     Errors are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in

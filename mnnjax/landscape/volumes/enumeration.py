@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy.sparse import csr_array
 
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho
@@ -61,7 +61,7 @@ class ExactVolumes:
 
 
 def exact_volumes(
-    X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
     threshold: float | None = None,
 ) -> ExactVolumes:  # fmt: skip
     """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
@@ -157,7 +157,7 @@ class _Regions:
         return frozenset(kinds if answer.sure else kinds | {"in doubt"})
 
 
-def exact_rank_deficient(X: Float[AnyArray, "N d0"], d1: int, rho: float) -> float:
+def exact_rank_deficient(X: Real[AnyArray, "N d0"], d1: int, rho: float) -> float:
     """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1. X (N, d0). d1: hidden units. rho:
     slope for negative neural inputs.
 
@@ -196,7 +196,7 @@ def _deficient_sets(slopes: Float[np.ndarray, "C N"], X, d1: int) -> tuple[dict[
 
     def deficient(cells_taken: int) -> bool:
         taken = [cell for cell in range(len(slopes)) if cells_taken >> cell & 1]
-        return len(taken) * X.shape[1] < len(X) or unit_row_rank(product(slopes[taken].T, X)) < len(X)
+        return len(taken) * X.shape[1] < len(X) or bool(unit_row_rank(product(slopes[taken].T, X)) < len(X))
 
     numbers: dict[int, int] = {0: 0}
     full: set[int] = set()

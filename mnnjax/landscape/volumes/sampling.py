@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
@@ -191,7 +191,7 @@ def residuals_of(
 
 
 def estimate_volumes(
-    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
+    key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
     samples: int = 1000, *,
     suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
     threshold: float | None = None, output_signs: Literal["any", "random"] = "any",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
@@ -73,7 +73,7 @@ def _on_host() -> Iterator[None]:
 
 @_on_host()
 def fit_importance(
-    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *,
+    key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
 ) -> Float[np.ndarray, "stages scores"]:  # fmt: skip
     """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
@@ -104,8 +104,8 @@ def fit_importance(
 
 @_on_host()
 def run_splitting(
-    key: PRNGKeyArray, importance: Float[AnyArray, "stages scores"], X: Float[AnyArray, "N d0"],
-    y: Float[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
+    key: PRNGKeyArray, importance: Real[AnyArray, "stages scores"], X: Real[AnyArray, "N d0"],
+    y: Real[AnyArray, " N"], d1: int, rho: float, eps: float, *, target: Target, particles: int = 2000,
     threshold: float | None = None, max_linear_programs: int = 200,
 ) -> Repetition:  # fmt: skip
     """One unbiased estimate of a volume (Definition 3); a pure function of its arguments, which are split_volume's.
@@ -191,7 +191,7 @@ class _Regions(NamedTuple):
 
 
 def split_volume(
-    key: PRNGKeyArray, X: Float[AnyArray, "N d0"], y: Float[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
+    key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0, *,
     target: Target = "rank_deficient", particles: int = 2000, runs: int = 20, threshold: float | None = None,
     max_linear_programs: int = 200,
 ) -> SplitEstimate:  # fmt: skip

@@ -98,7 +98,7 @@ def look(index: int) -> tuple[str, str]:
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
 
 
-def line(label: str, color: str = GREY, marker: str | Path = "", **style: Any) -> Line2D:
+def line(label: str, color: Any = GREY, marker: str | Path = "", **style: Any) -> Line2D:
     """A legend's entry."""
     return Line2D([], [], color=color, marker=marker, label=label, **style)
 

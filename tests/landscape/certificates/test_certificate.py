@@ -73,6 +73,7 @@ def test_points_built_to_be_of_one_kind(name, rho):
         assert certificate.rank == np.linalg.matrix_rank(kron_rows(A, X))
 
 
+@pytest.mark.wrong_types
 def test_numbers_by_hand():
     # Three equal points, labels 1, 0, 1: every minimum puts 2/3 on them.
     certificate = certify([[2.0]], [1 / 3], np.ones((3, 1)), [1.0, 0.0, 1.0], 0.0)
@@ -118,6 +119,7 @@ def test_no_perturbation_lowers_the_mse_of_a_certified_minimum(shape, rho):
 
 
 @pytest.mark.parametrize("rho", RHOS)
+@pytest.mark.wrong_types
 def test_a_saddle_has_lower_points_next_to_it(rho):
     # Why the saddle of KNOWN must not be called a minimum, although its gradient vanishes.
     x, w = np.array([1.0, 1.0]), np.array([1.0, -1.0 + 1e-6])
@@ -145,6 +147,7 @@ def test_region_mse_of_a_point_on_its_way_is_that_of_least_squares(rho):
 
 
 @pytest.mark.parametrize(("X", "y"), [([2, 3, 3, 2], [1, -1, 1, -1]), ([4, 2, 3, 1], [1, -1, -1, 1])])
+@pytest.mark.wrong_types
 def test_region_mce_of_outputs_at_the_threshold_is_not_that_of_rounding(X, y):
     # Positive points orthogonal to the labels: every minimum puts 0, the threshold, on all of them.
     X, y = np.array(X, float)[:, None], np.array(y, float)
@@ -154,6 +157,7 @@ def test_region_mce_of_outputs_at_the_threshold_is_not_that_of_rounding(X, y):
         assert certificate.region_mse == pytest.approx(1.0)
 
 
+@pytest.mark.wrong_types
 def test_region_mse_of_nearly_dependent_points_before_training():
     X = np.array([[-2.0], [2.0], [2.0], [-2.000000002]])
     certificate = certify([[-2.0], [1.0], [-2.0]], [2.0, 2.0, -2.0], X, [1.0, 0.0, 0.0, 0.0], 0.1)
@@ -192,6 +196,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("argument", "value", "message"), ERRORS)
+@pytest.mark.wrong_types
 def test_bad_input_is_named_with_its_shape(argument, value, message):
     certify(**GOOD)
     with pytest.raises(ValueError, match=message):

@@ -59,6 +59,7 @@ def test_float32_weights_of_a_minimum():
 @pytest.mark.parametrize(
     ("small", "in_region"), [(0.0, False), (2.0**-60, False), (2.0**-53, False), (2.0**-40, True), (2.0**-20, True)]
 )
+@pytest.mark.wrong_types
 def test_neural_input_just_above_or_below_rounding(small, in_region):
     # w . x = small exactly, as a sum with terms of size 1; the label is the output.
     certificate = certify([[1.0, -1.0, 1.0]], [1.0], [[1.0, 1.0, small]], [small], 0.1)
@@ -68,6 +69,7 @@ def test_neural_input_just_above_or_below_rounding(small, in_region):
 
 
 @pytest.mark.parametrize(("label", "verdict"), [(1e-10, "global_minimum"), (-1e-10, "not_converged")])
+@pytest.mark.wrong_types
 def test_minimum_just_inside_and_just_outside_of_the_region(label, verdict):
     # z = 1: the minimum has w . x equal to the labels, and a step of 1e-9 in W leads there. A label below zero asks the
     # neuron to leave the region of the point, although the distance and all gradients are tiny.
@@ -76,6 +78,7 @@ def test_minimum_just_inside_and_just_outside_of_the_region(label, verdict):
     assert certificate.grad_norm < 1e-8
 
 
+@pytest.mark.wrong_types
 def test_dead_points_and_dead_neurons():
     # ReLU: the second point is dead, so its label is out of reach and W, z do not matter to it.
     certificate = certify([[1.0, 0.0]], [1.0], [[1.0, 0.0], [-1.0, 1.0]], [1.0, 1.0], 0.0)
@@ -89,6 +92,7 @@ def test_dead_points_and_dead_neurons():
         assert (certificate.verdict, certificate.region_mse, certificate.rank) == ("suboptimal_dlm", 0.5, 0)
 
 
+@pytest.mark.wrong_types
 def test_a_point_at_the_origin_has_output_zero_wherever_the_weights_are():
     X = [[0.0, 0.0], [1.0, 0.0]]
     assert certify([[1.0, 0.0]], [1.0], X, [0.0, 1.0], 0.1).verdict == "global_minimum"
@@ -96,6 +100,7 @@ def test_a_point_at_the_origin_has_output_zero_wherever_the_weights_are():
     assert (certificate.verdict, certificate.region_mse) == ("suboptimal_dlm", 0.5)
 
 
+@pytest.mark.wrong_types
 def test_equal_points_with_tiny_opposite_labels_are_not_fitted():
     # Exact powers of two: no network can tell the points apart. Large outputs of opposite sign cancel, so that rounding
     # hides labels this small.
@@ -114,6 +119,7 @@ def test_large_labels_are_judged_by_their_own_size(rho):
 
 
 @pytest.mark.parametrize("tiny", [0.0, 1e-19, -1e-16])
+@pytest.mark.wrong_types
 def test_a_global_minimum_whose_second_layer_has_a_zero(tiny):
     # ReLU: only the second neuron sees the second point, whose label 0 asks for z_2 = 0; the first fits the first one.
     certificate = certify([[1.0, -1.0], [-1.0, 1.0]], [1.0, tiny], np.eye(2), [1.0, 0.0], 0.0)

@@ -134,6 +134,7 @@ def test_never_wrong_on_small_problems(block):
 
 # The squares of all but the first underflow.
 @pytest.mark.parametrize("size", [1.0, 1e-170, 1e-300, 1e-320])
+@pytest.mark.wrong_types
 def test_never_wrong_where_a_point_is_tiny(size):
     """Least squares moves one neuron by rounding alone, across a fourth point or not: its height there is 1e-13 to
     10 of the point's size."""

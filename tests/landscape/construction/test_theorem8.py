@@ -252,6 +252,7 @@ GOOD = np.ones((4, 3)), np.ones(4), 0.0
         (2, [0.1, 0.2], r"rho: .*\(2,\)"),
     ],
 )
+@pytest.mark.wrong_types
 def test_bad_arguments_are_named(place, value, message):
     arguments = list(GOOD)
     arguments[place] = value
@@ -261,6 +262,7 @@ def test_bad_arguments_are_named(place, value, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.wrong_types
 def test_same_arguments_same_answer():
     X = gaussian(50, 4)
     y = labels("random", X, 0.0)
@@ -277,6 +279,7 @@ def test_arguments_stay_as_they_are():
     assert np.array_equal(y, before[1])
 
 
+@pytest.mark.wrong_types
 def test_construction_error_by_hand():
     # f(3) * 2 + f(-4) * 1 = 6 - 0.4 and f(0) + ... = 0 at the second unit's point of zero input.
     W, z = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([2.0, 1.0])

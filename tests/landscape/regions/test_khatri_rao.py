@@ -262,12 +262,14 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("call", "argument", "value", "message"), ERRORS)
+@pytest.mark.wrong_types
 def test_bad_input_is_named_with_its_shape(call, argument, value, message):
     CALLS[call](GOOD)
     with pytest.raises(ValueError, match=message):
         CALLS[call](GOOD | {argument: value})
 
 
+@pytest.mark.wrong_types
 def test_shapes_are_checked_under_jit_too():
     with pytest.raises(ValueError, match=r"X: has shape \(5, 3\)"):
         jax.jit(khatri_rao)(np.ones((4, 2)), np.ones((5, 3)))

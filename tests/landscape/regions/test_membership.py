@@ -141,6 +141,7 @@ def test_all_regions_of_a_small_arrangement_agree_with_generators():
             assert region_holds_dlm(A, X, y, rho) == holds_by_generators(A, X, y, rho)
 
 
+@pytest.mark.wrong_types
 def test_bad_input_is_a_one_line_error():
     A, X, y = np.ones((3, 2)), np.ones((3, 2)), np.ones(3)
     for call in (

@@ -68,6 +68,7 @@ def test_region_residual_of_points_of_very_different_lengths():
 @pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("labels", [(0, 1), (-1, 1), (0.25, 4.0)])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
+@pytest.mark.wrong_types
 def test_without_a_threshold_errors_are_those_of_certify_also_under_jit(labels, rho):
     rng = np.random.default_rng(0)
     X, W, y = rng.standard_normal((20, 3)), rng.standard_normal((2, 3)), rng.choice(labels, 20)

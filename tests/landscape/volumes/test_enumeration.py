@@ -175,6 +175,7 @@ def test_rank_deficient_volume_agrees_with_simulation_and_falls_as_a_power():
     assert math.isclose(*ratios, rel_tol=1e-3)
 
 
+@pytest.mark.wrong_types
 def test_bad_input_is_a_one_line_error():
     X, y = np.ones((3, 2)) + np.eye(3, 2), np.ones(3)
     for message, call in (

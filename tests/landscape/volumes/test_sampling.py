@@ -243,6 +243,7 @@ def test_expected_volumes_are_the_mean_over_data_sets():
         assert abs(value.estimate - wanted) < norm.isf(5e-5) * deviation
 
 
+@pytest.mark.wrong_types
 def test_bad_input_is_a_one_line_error():
     X, y, key = np.ones((3, 2)) + np.eye(3, 2), np.ones(3), jax.random.key(0)
     for message, arguments, options in (
