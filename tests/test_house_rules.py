@@ -1,6 +1,7 @@
 """Rules that the whole tree keeps."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -33,15 +34,13 @@ def tier(name: str) -> int:
 
 
 def imports(path: Path) -> set[str]:
+    """What a file imports of the package, by dotted names, of functions and classes too."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "mnnjax"}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mnnjax":
-            if node.module == "mnnjax":
-                names |= {f"mnnjax.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
-            else:
-                names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
     return names
 
 
@@ -52,6 +51,25 @@ def test_imports_point_downward(path):
         other = unit(name)
         assert tier(other) <= tier(own), f"{path} imports {name}"
         assert (own, other) not in STRANGERS, f"{path} imports {name}"
+
+
+def dotted(path: Path) -> str:
+    """mnnjax/study/plan/grid.py -> mnnjax.study.plan.grid; a package by its folder."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("depth", [None, 3], ids=["modules", "rooms"])
+def test_no_cycle_of_imports(depth):
+    """Neither of modules nor of rooms, such as mnnjax.study.plan."""
+    names = {dotted(path) for path in MODULES}
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        room = ".".join(dotted(path).split(".")[:depth])
+        for name in imports(path):
+            module = name if name in names else name.rpartition(".")[0]
+            other = ".".join(module.split(".")[:depth])
+            graph.setdefault(room, set()).update({other} - {room})
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_only_the_checkpoint_module_imports_orbax():
