@@ -9,21 +9,24 @@ by the rank of A o X (without rows of zeros):
 - rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
 - columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
   G = M^T M, spread over merged neurons in proportion to z.
-- neither: a singular value decomposition, believed only if its rank is also the exact one (exact_rank).
+- neither: a singular value decomposition, believed only if its rank is also the exact one.
 
 Bounds on smallest eigenvalues are proven, not estimated: if a floating-point Cholesky factorization of S - tau I runs
 to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verification of positive definiteness, 2006).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS
-from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
-from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
+from mnnjax.landscape.regions.khatri_rao import (
+    above_rounding,
+    gram,
+    khatri_rao_rank_modulo_prime,
+    product,
+    without_projection,
+)
 
 # Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
 EXACT_RANK_ENTRIES = 2_000_000
@@ -99,17 +102,14 @@ class Region:
         return np.bincount(self.merged[used], weights=values[used], minlength=self.groups).astype(np.float64)
 
 
-class Change(NamedTuple):
-    """A change of W (d1, d0) and of the free constant."""
-
-    W: Float[np.ndarray, "d1 d0"]
-    c: float
+# Of W (d1, d0) and of the free constant.
+Change = tuple[Float[np.ndarray, "d1 d0"], float]
 
 
 def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
-    """B^T multiplier: the change of W for one number per live row."""
+    """B^T multiplier: the change for one number per live row."""
     rows = region.A[region.live] * multiplier[:, None]
-    return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
+    return z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0
 
 
 class System:
@@ -174,11 +174,12 @@ class ColumnsIndependent(System):
         self._M = region.product()
         self.rank = self._M.shape[1]
         G = self._M.T @ self._M
-        size = float(np.trace(G))
-        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * size)
+        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * float(np.trace(G)))
         self.proven = self._bound > 0
-        self._weights = region.group_sums(z**2)
-        self.solvable = self.proven and bool((self._weights > 0).all())
+        weights = region.group_sums(z**2)
+        self.solvable = self.proven and bool((weights > 0).all())
+        weights = np.append(np.where(weights > 0, weights, 1.0), 1.0)  # the last is for neurons that see no point
+        self._shares = np.where(region.merged >= 0, z / weights[region.merged], 0.0)
 
     def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
         """The least-squares theta (and constant) by the normal equations, which square the condition number: to be
@@ -193,15 +194,10 @@ class ColumnsIndependent(System):
         c = float(solution[-1]) if self.region.constant else 0.0
         return solution[: len(solution) - self.region.constant].reshape(self.region.groups, self.region.X.shape[1]), c
 
-    def _shares(self) -> Float[np.ndarray, " d1"]:
-        used = self.region.merged >= 0
-        weights = np.append(self._weights, 1.0)[self.region.merged]  # the last entry is for neurons that see no point
-        return np.where(used, self.z / np.where(weights > 0, weights, 1.0), 0.0)
-
     def change(self, e):
         theta, c = self.theta_change(e)
         theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row is for neurons that see no point
-        return Change(self._shares()[:, None] * theta[self.region.merged], c)
+        return self._shares[:, None] * theta[self.region.merged], c
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -209,7 +205,7 @@ class ColumnsIndependent(System):
         rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
         # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
         distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
-        return np.abs(self._shares()) * (distance / sigma), distance
+        return np.abs(self._shares) * (distance / sigma), distance
 
     def region_residual(self, e):
         result, live = e.copy(), self.region.live

@@ -110,19 +110,12 @@ def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | Non
     start = evaluate(point.W, z, point.c, problem.X, problem.y, problem.rho)
     if not (isinstance(system, RowsIndependent) and system.solvable) or start.e[~system.region.live].any():
         return None
-    minimum = _move(without_idle, start, system)[0]
-    if minimum is None:
+    if (minimum := _move(without_idle, start, system)[0]) is None:
         return None
     # Once more, for the margin of the idle neurons, which did not move.
-    missing = _all_neurons(used, system.still_missing(minimum.point.e, minimum.point.e_error)[0])
+    missing = np.zeros(len(z))
+    missing[used] = system.still_missing(minimum.point.e, minimum.point.e_error)[0]
     return _in_region(problem, minimum.point, missing, minimum.e, 0.0)[0]
-
-
-def _all_neurons(kept, values: Float[np.ndarray, " kept"]) -> Float[np.ndarray, " d1"]:
-    """The values of the kept neurons, and zero for the others."""
-    result = np.zeros(len(kept))
-    result[kept] = values
-    return result
 
 
 def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum | None, str]:
@@ -132,12 +125,13 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
     point = start
     # The second pass corrects the rounding of the first.
     for _ in range(2):
-        change = system.change(point.e)
+        dW, dc = system.change(point.e)
         W = point.W.copy()
-        W[problem.kept] += change.W
-        point = evaluate(W, point.z, point.c + change.c, problem.X, problem.y, problem.rho)
-    missing, e_distance = system.still_missing(point.e, point.e_error)
-    return _in_region(problem, point, _all_neurons(problem.kept, missing), system.region_residual(point.e), e_distance)
+        W[problem.kept] += dW
+        point = evaluate(W, point.z, point.c + dc, problem.X, problem.y, problem.rho)
+    missing = np.zeros(len(point.z))
+    missing[problem.kept], e_distance = system.still_missing(point.e, point.e_error)
+    return _in_region(problem, point, missing, system.region_residual(point.e), e_distance)
 
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
@@ -201,5 +195,5 @@ def _data_step(problem: RegionProblem, point: Point, system: System):
     # one, and the next step corrects it.
     square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
     multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
-    change = spread(region, z, multiplier)
-    return change.W, F.T @ multiplier, change.c
+    dW, dc = spread(region, z, multiplier)
+    return dW, F.T @ multiplier, dc

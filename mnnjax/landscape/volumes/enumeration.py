@@ -93,46 +93,37 @@ def exact_volumes(
             f"d1: {d1} neurons in {len(volumes)} cells make {multisets} multisets, more than {MOST_MULTISETS}; "
             "use estimate_volumes"
         )
-    decide = _Regions(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
-    sums = collections.defaultdict(list)
+    kinds = _Kinds(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
+    parts = {name: [] for name in ("suboptimal", "global", "deficient", "all", "in doubt")}
     for taken, volume in _multisets(volumes, d1):
-        kind = decide(tuple((cell, min(times, 2)) for cell, times in taken))
-        sums["all"].append(volume)
-        for name in kind:
-            sums[name].append(volume)
+        for name in ("all", *kinds[tuple((cell, min(times, 2)) for cell, times in taken)]):
+            parts[name].append(volume)
     # fsum: no rounding from the number of terms.
-    suboptimal, global_minima, deficient, total, in_doubt = (
-        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all", "in doubt")
-    )
-    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided, in_doubt)
+    suboptimal, global_minima, deficient, total, in_doubt = map(math.fsum, parts.values())
+    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, kinds.decided, in_doubt)
 
 
 def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[Class, float]]:
     """All multisets of d1 cells as ((cell, times), ...), each with the volume of all of its regions."""
     for chosen in itertools.combinations_with_replacement(range(len(volumes)), d1):
         taken = tuple(collections.Counter(chosen).items())
-        orders = math.factorial(d1)
-        volume = 1.0
-        for cell, times in taken:
-            orders //= math.factorial(times)
-            volume *= float(volumes[cell]) ** times
-        yield taken, orders * volume
+        orders = math.factorial(d1) // math.prod(math.factorial(times) for _, times in taken)
+        yield taken, orders * math.prod(float(volumes[cell]) ** times for cell, times in taken)
 
 
-class _Regions:
-    """Decides what a class of regions holds; a class is ((cell, 1 or 2), ...), 2 for twice or more often."""
+class _Kinds(dict[Class, frozenset[str]]):
+    """Which of "suboptimal", "global", "deficient", "in doubt" a class of regions is, decided when first asked for; a
+    class is ((cell, 1 or 2), ...), 2 for twice or more often."""
 
     def __init__(self, slopes, X, y, rho: float, eps: float, threshold: float):
+        super().__init__()
         self._slopes, self._X, self._y = slopes, X, y
         self._rho, self._eps, self._threshold = rho, eps, threshold
-        self._kinds: dict[Class, frozenset[str]] = {}
         self.decided = 0
 
-    def __call__(self, taken: Class) -> frozenset[str]:
-        """Which of "suboptimal", "global", "deficient", "in doubt" the class is."""
-        if taken not in self._kinds:
-            self._kinds[taken] = self._decide(taken)
-        return self._kinds[taken]
+    def __missing__(self, taken: Class) -> frozenset[str]:
+        self[taken] = self._decide(taken)
+        return self[taken]
 
     def _decide(self, taken: Class) -> frozenset[str]:
         y = self._y
@@ -144,7 +135,7 @@ class _Regions:
             # A global minimum stays one with a further neuron whose z is 0.
             for i, (cell, times) in enumerate(taken):
                 once = ((cell, 1),) if times == 2 else ()
-                smaller = self._kinds.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
+                smaller = self.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
                 if "global" in smaller:
                     return frozenset(kinds | (smaller - {"deficient"}))
         elif not is_bad(e, y, self._eps, self._threshold):

@@ -11,7 +11,7 @@ from scipy.stats import beta, t
 
 from mnnjax.arrays import check_array
 from mnnjax.config import UserError
-from mnnjax.landscape._equality import EqualWithNan
+from mnnjax.landscape.numerics import EqualWithNan
 from mnnjax.wording import aligned
 
 

@@ -129,10 +129,6 @@ def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
     return np.concatenate(results)
 
 
-def _repeated(array, count: int) -> np.ndarray:
-    return np.broadcast_to(array, (count, *np.shape(array)))
-
-
 def _deficient(rank_class, A, Xs: Float[np.ndarray, "B rows d0"], N: int) -> Bool[np.ndarray, " B"]:
     deficient, doubtful = rank_class == DEFICIENT, np.flatnonzero(rank_class == DOUBTFUL)
     if doubtful.size:
@@ -155,8 +151,10 @@ def decide(
     """
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
-    Xs = _repeated(X, count) if screened.X is None else np.asarray(screened.X)
-    ys = _repeated(y, count) if screened.y is None else np.asarray(screened.y)
+    Xs, ys = (
+        np.broadcast_to(shared, (count, *np.shape(shared))) if own is None else np.asarray(own)
+        for shared, own in ((X, screened.X), (y, screened.y))
+    )
     deficient = _deficient(np.asarray(screened.rank_class), A, Xs, N)
     residuals = np.zeros((count, rows))
     wanted = np.flatnonzero(deficient & (np.arange(count) < max(asked)))
@@ -175,19 +173,21 @@ def decide(
 
 
 def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], rho: float) -> Bool[np.ndarray, " B"]:
-    """Whether rank(A o X) < N, as khatri_rao_rank decides it, for many patterns on the same points."""
+    """Whether rank(A o X) < N, as khatri_rao_rank decides it, for any number of patterns on the same points."""
+    if not len(A):
+        return np.zeros(0, bool)
     everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
     rank_class = _in_groups(lambda group: _rank_class_of(group == 1, X, *everything, rho), A)
-    return _deficient(rank_class, A, _repeated(X, len(A)), len(X))
+    return _deficient(rank_class, A, np.broadcast_to(X, (len(A), *X.shape)), len(X))
 
 
 def residuals_of(
     A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"]
 ) -> Float[np.ndarray, "B N"]:
-    """region_residual for many patterns on the same points."""
+    """region_residual for any number of patterns on the same points."""
     if not len(A):
         return np.zeros((0, len(y)))
-    return _in_groups(_residual_of, A, _repeated(X, len(A)), _repeated(y, len(A)))
+    return _in_groups(_residual_of, A, *(np.broadcast_to(shared, (len(A), *shared.shape)) for shared in (X, y)))
 
 
 def estimate_volumes(
