@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int, Real
 from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
+from mnnjax.landscape._check import check_lengths, check_region, check_scale
 from mnnjax.landscape.regions.khatri_rao import (
     above_rounding,
     column_space,
@@ -88,8 +88,7 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
     require_x64()
     refuse_traced(A=A, X=X, y=y)
     check_rho(rho)
-    check_pattern(A, X)
-    check_labels(y, A)
+    check_region(A, X, y)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
     check_scale(X)
     # A pattern in float32 has another rho.
@@ -138,8 +137,7 @@ def holds_minimum(
     neurons = _distinct_neurons(A, unit_X, rho, signs)
     sure = True
     for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
-        answer = _holds_on(neurons, chosen, unit_X, target)
-        if answer.holds:
+        if (answer := _holds_on(neurons, chosen, unit_X, target)).holds:
             return answer
         sure = sure and answer.sure
     return Answer(False, sure)
@@ -253,12 +251,10 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
         return Answer(True, cells.contain(least, theta_error))
     if not null.size:
         return Answer(False, theta_is_known or not cells.contain(least, -theta_error))
-    unknown = int(np.sum(cells.given == 0))
-    if unknown > MOST_NEURONS:
+    if (unknown := int(np.sum(cells.given == 0))) > MOST_NEURONS:
         raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {HINT}")
     # What rounding left at points that no neuron sees is no output.
-    possible = _sign_choices(neurons, chosen, np.where(seen, target, 0.0))
-    if not possible.size:
+    if not (possible := _sign_choices(neurons, chosen, np.where(seen, target, 0.0))).size:
         return Answer(False, bool(target_error <= ZERO or (np.abs(target[seen]) > target_error).all()))
     c, proven = search_signs(
         cells.heights(least)[:, :, 0], cells.heights(null), possible, lambda c: cells.contain(least + null @ c),
@@ -282,6 +278,5 @@ def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.
     for n in np.flatnonzero(~unbound):
         contributions = choices * neurons.outputs[n, columns].astype(np.int8)
         positive, negative = (contributions > 0).any(axis=1), (contributions < 0).any(axis=1)
-        both_or_none = positive == negative
-        choices = choices[both_or_none if target[n] == 0 else positive if target[n] > 0 else negative]
+        choices = choices[positive == negative if target[n] == 0 else positive if target[n] > 0 else negative]
     return choices

@@ -25,7 +25,7 @@ from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad
 from mnnjax.landscape.volumes.intervals import Estimate, combine, in_words
 from mnnjax.landscape.volumes.particles import Target, in_proportion, run_particles
-from mnnjax.landscape.volumes.sampling import are_deficient, residuals_of
+from mnnjax.landscape.volumes.sampling import are_deficient, residuals_where
 from mnnjax.wording import aligned
 
 # The frequencies of a score are trusted from this many visits on; h rises at most this far above its value at the best
@@ -142,9 +142,10 @@ def run_splitting(
 
     def are_candidates(chosen) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
         """Which of the chosen regions are rank-deficient or, for L_eps, have bad minima, if any; their residuals."""
-        found, residuals = are_deficient(A[chosen], X, rho), np.zeros((len(chosen), len(X)))
+        found, ys = are_deficient(A[chosen], X, rho), np.broadcast_to(y, (len(chosen), len(y)))
+        residuals = np.zeros(ys.shape)
         if target == "suboptimal":
-            residuals[found] = residuals_of(A[chosen[found]], X, y)
+            residuals = residuals_where(found, A[chosen], np.broadcast_to(X, (len(chosen), *X.shape)), ys)
             found = np.array([is_bad(e, y, eps, threshold) for e in residuals], bool)
         return found, residuals
 
