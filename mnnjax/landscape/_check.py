@@ -61,16 +61,6 @@ def in_float64(function: Callable, *values):
         return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
 
 
-def check_draw(draw: Callable, key, N: int, d0: int) -> None:
-    """draw(key, N) gives (X, y) of shapes (N, d0) and (N,)."""
-    if not callable(draw):
-        made = "draw(key, N) -> X, y, as problems.make_problem makes"
-        raise UserError(f"draw: {draw!r:.40} is not a function; give {made}")
-    found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
-    if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
-        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
-
-
 def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
     """No point is at the origin."""
     if (zero := np.flatnonzero(~X.any(axis=1))).size:

@@ -108,14 +108,12 @@ def certify(
     Time grows as min(N, d0 d1)^3: milliseconds at 100, seconds at 1000, half a minute at 2500, minutes at the limits of
     `certifiable`. It runs on the host, not under jit or vmap; arrays of any real type that NumPy reads become float64.
 
-    Args:
-      W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
-        y: (N,), real. rho: slope for negative neural inputs.
-      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
-      output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
+    W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
+    y: (N,), real. rho: slope for negative neural inputs.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+    output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
 
-    Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1, traced arrays.
+    Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
@@ -191,12 +189,8 @@ def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdi
 
 def certifiable(N: int, d0: int, d1: int) -> bool:
     """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about
-    N or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes.
-
-    Source: ours, the limits of linear_systems.py.
-
-    Raises:
-      ValueError: a size that is not an int of at least 1.
+    N or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes. Source: ours, the limits of
+    linear_systems.py. Raises ValueError for a size that is not an int of at least 1.
     """
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)

@@ -71,7 +71,7 @@ class Region:
 
     live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
     groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
-    every output has a free constant (bias).
+    every output has a free constant (bias). shape: of the product.
     """
 
     def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
@@ -81,6 +81,7 @@ class Region:
         used = columns.any(axis=0)
         self.columns, self.groups = columns[:, used], int(used.sum())
         self.merged = np.where(used, np.cumsum(used) - 1, -1)[index.reshape(-1)]
+        self.shape = int(self.live.sum()), self.groups * X.shape[1] + constant
 
     def product(self) -> Float[np.ndarray, "live p"]:
         """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
@@ -113,11 +114,9 @@ def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.nda
 
 
 class System:
-    """The linear system of a region with a fixed second layer z (d1,).
-
-    rank: of A o X, None where in doubt. proven: whether it is proven; if not, no method may be called. solvable:
-    whether `change` has a bound; if not, only region_residual may be called.
-    """
+    """The linear system of a region with a fixed second layer z (d1,). rank: of A o X, None where in doubt. proven:
+    whether it is proven; if not, no method may be called. solvable: whether `change` has a bound; if not, only
+    region_residual may be called."""
 
     region: Region
     z: Float[np.ndarray, " d1"]
@@ -146,7 +145,7 @@ class RowsIndependent(System):
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
-        self.rank = int(region.live.sum())
+        self.rank = region.shape[0]
         self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
         # Neurons with z = 0 count for the rank, but cannot be used while z is fixed.
         self.solvable = bound > 0
@@ -191,8 +190,8 @@ class ColumnsIndependent(System):
         residual = e[self.region.live]
         solution = self._fit(residual)
         solution += self._fit(residual - self._M @ solution)
-        c = float(solution[-1]) if self.region.constant else 0.0
-        return solution[: len(solution) - self.region.constant].reshape(self.region.groups, self.region.X.shape[1]), c
+        theta, c = (solution[:-1], float(solution[-1])) if self.region.constant else (solution, 0.0)
+        return theta.reshape(self.region.groups, self.region.X.shape[1]), c
 
     def change(self, e):
         theta, c = self.theta_change(e)
@@ -219,9 +218,8 @@ class RankDeficient(System):
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
-        rows, columns = int(region.live.sum()), region.groups * region.X.shape[1] + region.constant
         self.rank, self.proven, self.solvable = None, False, False
-        if rows * columns > EXACT_RANK_ENTRIES:
+        if region.shape[0] * region.shape[1] > EXACT_RANK_ENTRIES:
             return
         M = region.product()
         self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
@@ -262,7 +260,7 @@ def make_system(
 ) -> System:
     """The system of the region of A (N, d1) on X (N, d0) with a fixed second layer z (d1,); constant: as Region's."""
     region = Region(A, X, constant)
-    rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
+    rows, columns = region.shape
     if rows and columns and factor_fits(rows, columns):
         system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
         if system.proven:

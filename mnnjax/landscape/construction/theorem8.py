@@ -85,12 +85,11 @@ def global_minimum(
     Raises:
       ValueError: arguments of wrong shape, type or value, with their shape; and points not in general position, naming
         rows:
-        - a row of zeros, whose neural inputs can only be zero;
-        - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), unless labels are y' = |c| y;
-        - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x;
-        - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
-        - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9;
-        - norms of rows so different that weights in float64 cannot be right for all to 1e-9.
+        a row of zeros, whose neural inputs can only be zero; rows of the same direction, x' = c x with c > 0
+        (rho = -1: c != 0), unless labels are y' = |c| y; more pairs of rows x, -x than dimensions, with y(x) - y(-x)
+        not linear in x; too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct
+        directions; directions so close, with labels so different, that float64 cannot tell them apart to 1e-9; norms of
+        rows so different that weights in float64 cannot be right for all to 1e-9.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)

@@ -29,11 +29,8 @@ def _check(A, X) -> tuple[Array, Array]:
 
 
 def khatri_rao(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N d1*d0"]:
-    """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0).
-
-    Raises:
-      ValueError: shapes that do not match, NaN or infinite entries; jax_enable_x64 switched off.
-    """
+    """The N x (d1 d0) matrix A o X of section 1, whose row n is kron(A[n], X[n]); A (N, d1), X (N, d0). Raises
+    ValueError for shapes that do not match, NaN or infinite entries, and where jax_enable_x64 is switched off."""
     return product(*_check(A, X))
 
 

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
-from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, threshold_of
+from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
 from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
@@ -191,23 +191,21 @@ def estimate_volumes(
     the rest is the linear programs of V(G), so give global_samples: 1000 draws with N = 20, d0 = 10 take about 3 s with
     d1 = 4 and 30 s with d1 = 8; with N = 48, d0 = 24, d1 = 8, minutes.
 
-    Args:
-      key: such as jax.random.key(0); the same key gives the same draws.
-      X: (N, d0), one row per point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
-      samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
-      suboptimal_samples, global_samples: how many draws, the first ones, are asked for V(L_eps) and V(G); None: all. Up
-        to 2^d1 linear programs can be needed per draw; for V(G) with random signs, 1. Where rounding leaves a draw in
-        doubt, the likelier answer counts; with Gaussian points that is below 1 in 1000.
-      relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than
-        this times its estimate; the intervals hold at all possible looks together (Bonferroni).
-      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
-      output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
+    key: such as jax.random.key(0); the same key gives the same draws.
+    X: (N, d0), one row per point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
+    samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
+    suboptimal_samples, global_samples: how many draws, the first ones, are asked for V(L_eps) and V(G); None: all. Up
+      to 2^d1 linear programs can be needed per draw; for V(G) with random signs, 1. Where rounding leaves a draw in
+      doubt, the likelier answer counts; with Gaussian points that is below 1 in 1000.
+    relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than this
+      times its estimate; the intervals hold at all possible looks together (Bonferroni).
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+    output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
 
-    Raises:
-      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
-        NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
-        key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
+    Raises ValueError for shapes that do not match, a point at the origin, points that differ in length by more than
+    1e5, NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
+    key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
 
     Example:
       found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
@@ -241,7 +239,12 @@ def estimate_expected_volumes(
     """
     check_key(key)
     N, d0 = check_count("N", N), check_count("d0", d0)
-    check_draw(draw, key, N, d0)
+    if not callable(draw):
+        made = "draw(key, N) -> X, y, as problems.make_problem makes"
+        raise UserError(f"draw: {draw!r:.40} is not a function; give {made}")
+    found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
+    if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
+        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
     sizes = (N, d0, d1, samples, suboptimal_samples, global_samples)
     return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs)
 

@@ -187,12 +187,10 @@ def split_volume(
     d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by runs * max_linear_programs linear programs:
     about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, runs=6.
 
-    Args:
-      key, X, y, d1, rho, eps, threshold: as estimate_volumes; the same key gives the same estimate.
-      target: "rank_deficient", or "suboptimal" for L_eps.
-      particles: partial networks carried from neuron to neuron.
-      runs: independent runs after the pilot; the interval comes from them.
-      max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
+    key, X, y, d1, rho, eps, threshold: as estimate_volumes; the same key gives the same estimate.
+    target: "rank_deficient", or "suboptimal" for L_eps. particles: partial networks carried from neuron to neuron.
+    runs: independent runs after the pilot; the interval comes from them.
+    max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
 
     Raises ValueError as fit_importance, and for fewer than 2 runs.
 
