@@ -20,10 +20,8 @@ def leaky_relu(U: Float[np.ndarray, "..."], rho: float) -> Float[np.ndarray, "..
 
 
 class EqualWithNan:
-    """Mixin for frozen dataclasses made with eq=False: equal where all fields are, and nan equals nan.
-
-    The generated __eq__ compares nan by identity up to Python 3.12 and by value from 3.13 on.
-    """
+    """Mixin for frozen dataclasses made with eq=False: equal where all fields are, and nan equals nan. The generated
+    __eq__ compares nan by identity up to Python 3.12 and by value from 3.13 on."""
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._without_nan() == other._without_nan()

@@ -69,9 +69,8 @@ class Certificate(EqualWithNan):
         return aligned(parts)
 
 
-def summary(certificate: Certificate) -> dict[str, object]:
+def summary(c: Certificate) -> dict[str, object]:
     """What a certificate says in words, by subject."""
-    c = certificate
     return {
         "verdict": f"{c.verdict}: {c.reason}",
         "here": f"MSE {_number(c.mse)}, MCE {_number(c.mce)}",
@@ -188,10 +187,9 @@ def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdi
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:
-    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about
-    N or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes. Source: ours, the limits of
-    linear_systems.py. Raises ValueError for a size that is not an int of at least 1.
-    """
+    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about N
+    or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes. Source: ours, the limits of
+    linear_systems.py. Raises ValueError for a size that is not an int of at least 1."""
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
 

@@ -20,14 +20,10 @@ import scipy.linalg
 from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS
-from mnnjax.landscape.regions.khatri_rao import (
-    above_rounding,
-    gram,
-    khatri_rao_rank_modulo_prime,
-    product,
-    without_projection,
-)
+from mnnjax.landscape.regions.khatri_rao import above_rounding, exact_rank, gram, product, without_projection
 
+# Changes of W (d1, d0) and of the free constant.
+Change = tuple[Float[np.ndarray, "d1 d0"], float]
 # Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
 EXACT_RANK_ENTRIES = 2_000_000
 # Beyond these a factorization takes minutes, or the product gigabytes; the rank then counts as in doubt.
@@ -102,15 +98,10 @@ class Region:
         # NumPy counts nothing in integers, whatever the weights.
         return np.bincount(self.merged[used], weights=values[used], minlength=self.groups).astype(np.float64)
 
-
-# Of W (d1, d0) and of the free constant.
-Change = tuple[Float[np.ndarray, "d1 d0"], float]
-
-
-def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
-    """B^T multiplier: the change for one number per live row."""
-    rows = region.A[region.live] * multiplier[:, None]
-    return z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0
+    def spread(self, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
+        """B^T multiplier: the change for one number per live row."""
+        dW = z[:, None] * ((self.A[self.live] * multiplier[:, None]).T @ self.X[self.live])
+        return dW, float(multiplier.sum()) if self.constant else 0.0
 
 
 class System:
@@ -153,7 +144,7 @@ class RowsIndependent(System):
         self._sigma = np.sqrt(bound)
 
     def change(self, e):
-        return spread(self.region, self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
+        return self.region.spread(self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -223,7 +214,7 @@ class RankDeficient(System):
             return
         M = region.product()
         self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
-        exact = khatri_rao_rank_modulo_prime(region.columns, region.X[region.live], region.constant)
+        exact = exact_rank(region.columns, region.X[region.live], region.constant)
         if exact != np.sum(above_rounding(values, M.shape)):
             return
         self.rank, self.proven = exact, True
@@ -240,7 +231,7 @@ class RankDeficient(System):
 
     def change(self, e):
         multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
-        return spread(self.region, self.z, multiplier)
+        return self.region.spread(self.z, multiplier)
 
     def still_missing(self, e, error):
         live = self.region.live

@@ -6,13 +6,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float
 
-from mnnjax.landscape.certificates.linear_systems import (
-    ColumnsIndependent,
-    RowsIndependent,
-    System,
-    make_system,
-    spread,
-)
+from mnnjax.landscape.certificates.linear_systems import ColumnsIndependent, RowsIndependent, System, make_system
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
 JOINT_STEPS = 4
@@ -61,12 +55,9 @@ def evaluate(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Point:  # fmt: skip
-    """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,).
-
-    Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: a sum of products in any order is
-    off by (number of terms + 2) eps times the sum of moduli. Here that is doubled, and so is half the smallest number
-    above 0, which each product that may underflow adds.
-    """
+    """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,). Source: N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, section 3.1: a sum of products in any order is off by (number of terms + 2) eps times the sum of moduli.
+    Here that is doubled, and so is half the smallest number above 0, which each product that may underflow adds."""
     U = X @ W.T
     has_products = (X != 0).astype(float) @ (W != 0).T > 0
     U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
@@ -195,5 +186,5 @@ def _data_step(problem: RegionProblem, point: Point, system: System):
     # one, and the next step corrects it.
     square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
     multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
-    dW, dc = spread(region, z, multiplier)
+    dW, dc = region.spread(z, multiplier)
     return dW, F.T @ multiplier, dc

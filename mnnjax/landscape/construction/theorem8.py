@@ -56,8 +56,7 @@ def construction_error(
 ) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): see
     ConstructionError (eq 2.2). relative_error is inf where exact arithmetic is out of reach, from entries of 1e300 on.
-    Raises ValueError for shapes that do not match, NaN or infinite entries, and rho = 1.
-    """
+    Raises ValueError for shapes that do not match, NaN or infinite entries, and rho = 1."""
     W, z, X, y = check_network(W, z, X, y, rho)
     seen = _error(W, z, X, y, rho)
     exact = np.max(largest_error(W, z, X, y, rho)) / label_scale(y)
@@ -189,9 +188,7 @@ def _centre(w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _least_norm(w, roots, points: np.ndarray, rho: float, full_rank_only: bool) -> tuple[Callable | None, int]:
     """The map from b (M,) to the phi of least norm with (A o X) vec(v) = b, v_k = root_k^-T phi_k, and rank(A o X).
-
-    |phi|^2 is sum_k v_k^T H_k v_k. Below full rank, least squares; with full_rank_only None instead, and 0.
-    """
+    |phi|^2 is sum_k v_k^T H_k v_k. Below full rank, least squares; with full_rank_only None instead, and 0."""
     slopes = np.where(points @ w.T > 0, 1.0, rho)
     system = [a * linalg.solve_triangular(L, points.T, lower=True) for a, L in zip(slopes.T, roots, strict=True)]
     system = np.concatenate(system)  # (K r, M), the transpose

@@ -146,15 +146,10 @@ def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
     return rank
 
 
-def khatri_rao_rank_modulo_prime(
-    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False
-) -> int:
+def exact_rank(A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> int:
     """rank(A o X) of the matrices as stored, without rounding; constant: with a column of ones added to the product.
-    Slow for N above about a thousand.
-
-    Floating-point numbers are integers times powers of two, so A, X and their product have exact residues. The rank
-    modulo p is never above the true rank, and below it only if p divides every nonzero maximal minor: for data that do
-    not know the prime, a chance of about 1 in 2 000 000 000.
-    """
+    Slow for N above about a thousand. Floating-point numbers are integers times powers of two, so A, X and their
+    product have exact residues. The rank modulo p is never above the true rank, and below it only if p divides every
+    nonzero maximal minor: for data that do not know the prime, a chance of about 1 in 2 000 000 000."""
     M = product(residues(A), residues(X)) % PRIME
     return rank_modulo_prime(np.hstack([M, np.ones((len(M), 1), np.int64)]) if constant else M)

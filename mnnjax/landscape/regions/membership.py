@@ -26,12 +26,7 @@ from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_lengths, check_region, check_scale
-from mnnjax.landscape.regions.khatri_rao import (
-    above_rounding,
-    column_space,
-    khatri_rao_rank,
-    khatri_rao_rank_modulo_prime,
-)
+from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, exact_rank, khatri_rao_rank
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 
@@ -106,7 +101,7 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
         if rank < len(y):
             check_lengths(X)
         answer = holds_minimum(A, X, y, np.asarray(region_residual(A, X, y)), rho)
-        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == khatri_rao_rank_modulo_prime(A, X)
+        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == exact_rank(A, X)
         answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
         raise ArithmeticError(

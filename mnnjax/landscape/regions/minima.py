@@ -91,10 +91,8 @@ def is_upper(
     output: Real[AnyArray, " N"], y: Real[AnyArray, " N"], threshold: float | Float[Array, ""]
 ) -> Bool[AnyArray, " N"]:
     """Which outputs (N,) of a region's minima, fitted to labels y (N,), are above the threshold by more than rounding.
-
     Outputs at the threshold are common: a point that is inactive in every ReLU has the output 0, the threshold of
-    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.
-    """
+    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified."""
     return output > threshold + ZERO_TO_ROUNDING * abs(y).max()
 
 

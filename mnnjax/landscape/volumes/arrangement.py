@@ -24,13 +24,11 @@ THIN = 1e-14
 
 
 def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
-    """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
-
-    Errors are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in
-    general position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are
-    allowed. Raises ValueError for d0 above 3, a point at the origin, points that differ in length by more than 1e5, and
-    NaN or infinite entries.
-    """
+    """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1. Errors
+    are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in general
+    position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed.
+    Raises ValueError for d0 above 3, a point at the origin, points that differ in length by more than 1e5, and NaN or
+    infinite entries."""
     X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
     if X.shape[1] > 3:
@@ -87,11 +85,8 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
 
 def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3"], Int[np.ndarray, " N"]]]:
     """The unit vectors, each with its opposite, in which different planes meet, and the side of each plane that they
-    are on: 1, -1, or 0 in the plane itself.
-
-    The sides are exact. The angle sums need sides that some planes have: with a corner in a plane, but not among the
-    plane's own corners, volumes of cells would be wrong by whole angles.
-    """
+    are on: 1, -1, or 0 in the plane itself. The sides are exact. The angle sums need sides that some planes have: with
+    a corner in a plane, but not among the plane's own corners, volumes of cells would be wrong by whole angles."""
     first, second = np.triu_indices(len(X), 1)
     crosses = np.cross(X[first], X[second])
     sines = np.linalg.norm(crosses, axis=1)

@@ -52,11 +52,9 @@ def run_particles(
     key: PRNGKeyArray, h: Float[np.ndarray, "stages scores"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
     d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float,
 ) -> Run:  # fmt: skip
-    """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h.
-
-    Source: fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is
-    unbiased for every h, since the weight of a particle undoes each choice.
-    """
+    """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h. Source:
+    fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is unbiased for
+    every h, since the weight of a particle undoes each choice."""
     points, labels = jnp.asarray(X), jnp.asarray(y)
     W = jnp.zeros((particles, d1, points.shape[1]))
     log_mean, moves = 0.0, []

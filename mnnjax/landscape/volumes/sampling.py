@@ -130,12 +130,10 @@ def decide(
     rho: float, eps: float, threshold: float, asked: Sequence[int],
     output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
-    """Count a screened batch, whose arrays are on the host.
-
-    X, y: the points (rows, d0), (rows,) that all draws share; not read where each draw has its own. asked: how many of
-    the batch's draws, from the first on, are decided for (suboptimal, global_minima). output_signs: as for
-    estimate_volumes. each: map, or a pool's, for the linear programs.
-    """
+    """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
+    not read where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
+    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
+    programs."""
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
     Xs, ys = (
