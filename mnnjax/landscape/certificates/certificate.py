@@ -147,8 +147,8 @@ def certify(
         found = {"region_mse": 0.0, "region_mce": 0.0}
     elif not at_zero.any() and (minimum is not None or rank_known):
         e = system.region_residual(point.e) if minimum is None else minimum.e
-        region_mce = _mce(is_upper(y - e, y, threshold), y, threshold)
-        found = {"region_mse": float(np.mean(e**2)), "region_mce": region_mce}
+        region_mce = np.mean(is_upper(y - e, y, threshold) != (y > threshold))
+        found = {"region_mse": float(np.mean(e**2)), "region_mce": float(region_mce)}
     if minimum is not None:
         to = minimum.point
         squares = ((point.W - to.W) ** 2).sum() + ((point.z - to.z) ** 2).sum() + (point.c - to.c) ** 2
@@ -157,7 +157,7 @@ def certify(
         verdict,
         reason,
         mse=float(np.mean(point.e**2)),
-        mce=_mce(y - point.e > threshold, y, threshold),
+        mce=float(np.mean((y - point.e > threshold) != (y > threshold))),
         rank=system.rank if rank_known else None,
         min_abs_neural_input=float(np.abs(point.U).min()),
         grad_norm=_gradient_norm(problem, point),
@@ -192,10 +192,6 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
     linear_systems.py. Raises ValueError for a size that is not an int of at least 1."""
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
-
-
-def _mce(upper, y, threshold: float) -> float:
-    return float(np.mean(upper != (y > threshold)))
 
 
 def _gradient_norm(problem: RegionProblem, point: Point) -> float:

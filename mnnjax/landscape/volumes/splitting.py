@@ -149,9 +149,6 @@ def run_splitting(
             found = np.array([is_bad(e, y, eps, threshold) for e in residuals], bool)
         return found, residuals
 
-    def hold(i: int, e: Float[np.ndarray, " N"]) -> bool:
-        return holds_minimum(A[i], X, y, e, rho).holds
-
     # The score decides; of some particles it is decided exactly how often the score is right, which removes the bias:
     # of likely ones in proportion to their weights, of the others at random.
     weight = run.weights[likely].sum() / particles
@@ -166,9 +163,10 @@ def run_splitting(
         return Repetition(candidate if target == "rank_deficient" else 0.0, candidate)
     chosen, times = drawn(keys[2], max_linear_programs)
     cases = zip(chosen, times, *are_candidates(chosen), strict=True)
-    held = sum(often for i, often, found, e in cases if found and hold(i, e)) / max(times.sum(), 1)
-    rest = sum(run.weights[i] for i, e in zip(others, residuals, strict=True) if hold(i, e))
-    return Repetition(float(weight * held + share * rest), candidate)
+    held = sum(often for i, often, found, e in cases if found and holds_minimum(A[i], X, y, e, rho).holds)
+    cases = zip(others, residuals, strict=True)
+    rest = sum(run.weights[i] for i, e in cases if holds_minimum(A[i], X, y, e, rho).holds)
+    return Repetition(float(weight * (held / max(times.sum(), 1)) + share * rest), candidate)
 
 
 def _in_target(scores: Int[np.ndarray, " n"], target: Target, eps: float, N: int) -> Bool[np.ndarray, " n"]:
