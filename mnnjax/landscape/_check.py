@@ -28,8 +28,9 @@ def check_eps(eps: float) -> float:
 
 def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
     """threshold, where it is a finite number; the default for labels y (N,) where it is None."""
-    check_array("threshold", default_threshold(y) if threshold is None else threshold, (), "give one number")
-    return float(default_threshold(y) if threshold is None else threshold)
+    threshold = default_threshold(y) if threshold is None else threshold
+    check_array("threshold", threshold, (), "give one number")
+    return float(threshold)
 
 
 def check_key(key) -> None:
@@ -60,24 +61,11 @@ def in_float64(function: Callable, *values):
         return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
 
 
-def check_draw(draw: Callable, key, N: int, d0: int) -> None:
-    """draw(key, N) gives (X, y) of shapes (N, d0) and (N,)."""
-    if not callable(draw):
-        raise UserError(
-            f"draw: {draw!r:.40} is not a function; give draw(key, N) -> X, y, as problems.make_problem makes"
-        )
-    found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
-    if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
-        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
-
-
 def check_not_zero(X: Float[np.ndarray, "N d0"]) -> None:
     """No point is at the origin."""
-    zero = np.flatnonzero(~X.any(axis=1))
-    if zero.size:
-        raise UserError(
-            f"X: point {zero[0]} is zero, so its neural inputs are 0 and no region is differentiable; drop it"
-        )
+    if (zero := np.flatnonzero(~X.any(axis=1))).size:
+        why = "so its neural inputs are 0 and no region is differentiable"
+        raise UserError(f"X: point {zero[0]} is zero, {why}; drop it")
 
 
 def check_scale(X: Float[np.ndarray, "N d0"]) -> None:
@@ -114,15 +102,11 @@ def check_rows(A, X) -> None:
     check_array("X", X, (N, None), f"give one row for each row of A {(N, d1)}", hint)
 
 
-def check_pattern(A, X) -> None:
-    """check_rows, and A (N, d1) has at most two values, 1 among them if there are two."""
+def check_region(A, X, y) -> None:
+    """check_rows; A (N, d1) has at most two values, 1 among them if there are two; y (N,) goes with it."""
     check_rows(A, X)
     if not isinstance(A, Tracer):
         values = np.unique(np.asarray(A, np.float64))
         if len(values) > 2 or (1.0 not in values and len(values) == 2):
             raise UserError(f"A: of shape {np.shape(A)} has entries other than rho and 1; use activation_pattern")
-
-
-def check_labels(y, A) -> None:
-    """y (N,) goes with A (N, d1); both may be traced."""
     check_array("y", y, (np.shape(A)[0],), f"give one label for each row of A {np.shape(A)}")

@@ -1,4 +1,4 @@
-"""What NumPy's arithmetic needs throughout: machine precision, norms that do not overflow, the leaky ReLU."""
+"""What numbers in NumPy need throughout: machine precision, norms that do not overflow, the leaky ReLU, equal nan."""
 
 import numpy as np
 from jaxtyping import Float
@@ -17,3 +17,17 @@ def row_norms(X: Float[np.ndarray, "N d0"]) -> Float[np.ndarray, " N"]:
 def leaky_relu(U: Float[np.ndarray, "..."], rho: float) -> Float[np.ndarray, "..."]:
     """network.leaky_relu in NumPy: float64 also where JAX's is switched off."""
     return np.where(U > 0, U, rho * U)
+
+
+class EqualWithNan:
+    """Mixin for frozen dataclasses made with eq=False: equal where all fields are, and nan equals nan. The generated
+    __eq__ compares nan by identity up to Python 3.12 and by value from 3.13 on."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._without_nan() == other._without_nan()
+
+    def __hash__(self) -> int:
+        return hash(self._without_nan())
+
+    def _without_nan(self) -> tuple:
+        return tuple("nan" if value != value else value for value in vars(self).values())

@@ -9,9 +9,9 @@ from jaxtyping import Real
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
-from mnnjax.landscape._equality import EqualWithNan
 from mnnjax.landscape.certificates.linear_systems import System, factor_fits
 from mnnjax.landscape.certificates.nearest_minimum import Minimum, Point, RegionProblem, evaluate, nearest_minimum
+from mnnjax.landscape.numerics import EqualWithNan
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.wording import aligned
 
@@ -69,9 +69,8 @@ class Certificate(EqualWithNan):
         return aligned(parts)
 
 
-def summary(certificate: Certificate) -> dict[str, object]:
+def summary(c: Certificate) -> dict[str, object]:
     """What a certificate says in words, by subject."""
-    c = certificate
     return {
         "verdict": f"{c.verdict}: {c.reason}",
         "here": f"MSE {_number(c.mse)}, MCE {_number(c.mce)}",
@@ -108,14 +107,12 @@ def certify(
     Time grows as min(N, d0 d1)^3: milliseconds at 100, seconds at 1000, half a minute at 2500, minutes at the limits of
     `certifiable`. It runs on the host, not under jit or vmap; arrays of any real type that NumPy reads become float64.
 
-    Args:
-      W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
-        y: (N,), real. rho: slope for negative neural inputs.
-      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
-      output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
+    W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
+    y: (N,), real. rho: slope for negative neural inputs.
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+    output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
 
-    Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1, traced arrays.
+    Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
@@ -131,8 +128,11 @@ def certify(
     W, z, X, y = check_network(W, z, X, y, rho)
     threshold = threshold_of(threshold, y)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
-    if (reason := _out_of_range(W=W, z=z, X=X, y=y, output_bias=c)) is not None:
-        return Certificate("not_converged", reason)
+    # Squares and products that may overflow or underflow, no error bound covers.
+    for name, values in {"W": W, "z": z, "X": X, "y": y, "output_bias": c}.items():
+        if (largest := float(np.abs(values).max())) and not SMALLEST < largest < 1 / SMALLEST:
+            too_far = f"the largest entry of {name} is {largest:.3g}, too far from 1 to bound rounding in float64"
+            return Certificate("not_converged", too_far)
     point = evaluate(W, z, c, X, y, rho)
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
     matters = np.asarray(X.any(axis=1))
@@ -142,25 +142,26 @@ def certify(
 
     verdict, reason, minimum = _decide(problem, point, system)
     rank_known = system.proven and not at_zero.any()
-    region_mse = region_mce = math.nan
+    found = {}
     if verdict == "global_minimum":
-        region_mse = region_mce = 0.0
+        found = {"region_mse": 0.0, "region_mce": 0.0}
     elif not at_zero.any() and (minimum is not None or rank_known):
-        region_e = system.region_residual(point.e) if minimum is None else minimum.e
-        region_mse = float(np.mean(region_e**2))
-        region_mce = _mce(is_upper(y - region_e, y, threshold), y, threshold)
+        e = system.region_residual(point.e) if minimum is None else minimum.e
+        region_mce = np.mean(is_upper(y - e, y, threshold) != (y > threshold))
+        found = {"region_mse": float(np.mean(e**2)), "region_mce": float(region_mce)}
+    if minimum is not None:
+        to = minimum.point
+        squares = ((point.W - to.W) ** 2).sum() + ((point.z - to.z) ** 2).sum() + (point.c - to.c) ** 2
+        found |= {"margin": minimum.margin, "distance": float(np.sqrt(squares))}
     return Certificate(
-        verdict=verdict,
-        reason=reason,
+        verdict,
+        reason,
         mse=float(np.mean(point.e**2)),
-        mce=_mce(y - point.e > threshold, y, threshold),
-        region_mse=region_mse,
-        region_mce=region_mce,
+        mce=float(np.mean((y - point.e > threshold) != (y > threshold))),
         rank=system.rank if rank_known else None,
         min_abs_neural_input=float(np.abs(point.U).min()),
         grad_norm=_gradient_norm(problem, point),
-        margin=math.nan if minimum is None else minimum.margin,
-        distance=math.nan if minimum is None else _distance(point, minimum.point),
+        **found,
     )
 
 
@@ -179,37 +180,18 @@ def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdi
         return "global_minimum", "the labels are zero, so the residual of the region is", minimum
     size, error = float(np.linalg.norm(minimum.e)), minimum.e_distance
     if size > error:
-        reason = f"the region's residual has norm {size:.3g}, rounding explains {error:.3g}"
-        return "suboptimal_dlm", reason, minimum
+        return "suboptimal_dlm", f"the region's residual has norm {size:.3g}, rounding explains {error:.3g}", minimum
     if error > ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y)):
         return "not_converged", "the residual of the region cannot be told from zero", minimum
     return "global_minimum", "the residual of the region is zero", minimum
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:
-    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about
-    N or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes.
-
-    Source: ours, the limits of linear_systems.py.
-
-    Raises:
-      ValueError: a size that is not an int of at least 1.
-    """
+    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about N
+    or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes. Source: ours, the limits of
+    linear_systems.py. Raises ValueError for a size that is not an int of at least 1."""
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
-
-
-def _out_of_range(**arrays) -> str | None:
-    """Which array has squares and products that may overflow or underflow, which no error bound covers."""
-    for name, values in arrays.items():
-        largest = float(np.abs(values).max())
-        if largest and not SMALLEST < largest < 1 / SMALLEST:
-            return f"the largest entry of {name} is {largest:.3g}, too far from 1 to bound rounding in float64"
-    return None
-
-
-def _mce(upper, y, threshold: float) -> float:
-    return float(np.mean(upper != (y > threshold)))
 
 
 def _gradient_norm(problem: RegionProblem, point: Point) -> float:
@@ -227,7 +209,3 @@ def _relative_distance(a: Point, b: Point, y) -> float:
     pairs = ((a.W, b.W, 0.0), (a.z, b.z, 0.0), (np.array(a.c), np.array(b.c), np.abs(y).max()))
     changes = [(float(np.linalg.norm(p - q)), max(float(np.linalg.norm(p)), floor)) for p, q, floor in pairs]
     return max(change / size if size else (np.inf if change else 0.0) for change, size in changes)
-
-
-def _distance(a: Point, b: Point) -> float:
-    return float(np.sqrt(((a.W - b.W) ** 2).sum() + ((a.z - b.z) ** 2).sum() + (a.c - b.c) ** 2))

@@ -9,22 +9,21 @@ by the rank of A o X (without rows of zeros):
 - rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
 - columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
   G = M^T M, spread over merged neurons in proportion to z.
-- neither: a singular value decomposition, believed only if its rank is also the exact one (exact_rank).
+- neither: a singular value decomposition, believed only if its rank is also the exact one.
 
 Bounds on smallest eigenvalues are proven, not estimated: if a floating-point Cholesky factorization of S - tau I runs
 to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verification of positive definiteness, 2006).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS
-from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
-from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
+from mnnjax.landscape.regions.khatri_rao import above_rounding, exact_rank, gram, product, without_projection
 
+# Changes of W (d1, d0) and of the free constant.
+Change = tuple[Float[np.ndarray, "d1 d0"], float]
 # Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
 EXACT_RANK_ENTRIES = 2_000_000
 # Beyond these a factorization takes minutes, or the product gigabytes; the rank then counts as in doubt.
@@ -68,7 +67,7 @@ class Region:
 
     live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
     groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
-    every output has a free constant (bias).
+    every output has a free constant (bias). shape: of the product.
     """
 
     def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
@@ -78,6 +77,7 @@ class Region:
         used = columns.any(axis=0)
         self.columns, self.groups = columns[:, used], int(used.sum())
         self.merged = np.where(used, np.cumsum(used) - 1, -1)[index.reshape(-1)]
+        self.shape = int(self.live.sum()), self.groups * X.shape[1] + constant
 
     def product(self) -> Float[np.ndarray, "live p"]:
         """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
@@ -98,26 +98,16 @@ class Region:
         # NumPy counts nothing in integers, whatever the weights.
         return np.bincount(self.merged[used], weights=values[used], minlength=self.groups).astype(np.float64)
 
-
-class Change(NamedTuple):
-    """A change of W (d1, d0) and of the free constant."""
-
-    W: Float[np.ndarray, "d1 d0"]
-    c: float
-
-
-def spread(region: Region, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
-    """B^T multiplier: the change of W for one number per live row."""
-    rows = region.A[region.live] * multiplier[:, None]
-    return Change(z[:, None] * (rows.T @ region.X[region.live]), float(multiplier.sum()) if region.constant else 0.0)
+    def spread(self, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
+        """B^T multiplier: the change for one number per live row."""
+        dW = z[:, None] * ((self.A[self.live] * multiplier[:, None]).T @ self.X[self.live])
+        return dW, float(multiplier.sum()) if self.constant else 0.0
 
 
 class System:
-    """The linear system of a region with a fixed second layer z (d1,).
-
-    rank: of A o X, None where in doubt. proven: whether it is proven; if not, no method may be called. solvable:
-    whether `change` has a bound; if not, only region_residual may be called.
-    """
+    """The linear system of a region with a fixed second layer z (d1,). rank: of A o X, None where in doubt. proven:
+    whether it is proven; if not, no method may be called. solvable: whether `change` has a bound; if not, only
+    region_residual may be called."""
 
     region: Region
     z: Float[np.ndarray, " d1"]
@@ -146,7 +136,7 @@ class RowsIndependent(System):
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
-        self.rank = int(region.live.sum())
+        self.rank = region.shape[0]
         self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
         # Neurons with z = 0 count for the rank, but cannot be used while z is fixed.
         self.solvable = bound > 0
@@ -154,7 +144,7 @@ class RowsIndependent(System):
         self._sigma = np.sqrt(bound)
 
     def change(self, e):
-        return spread(self.region, self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
+        return self.region.spread(self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -174,11 +164,12 @@ class ColumnsIndependent(System):
         self._M = region.product()
         self.rank = self._M.shape[1]
         G = self._M.T @ self._M
-        size = float(np.trace(G))
-        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * size)
+        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * float(np.trace(G)))
         self.proven = self._bound > 0
-        self._weights = region.group_sums(z**2)
-        self.solvable = self.proven and bool((self._weights > 0).all())
+        weights = region.group_sums(z**2)
+        self.solvable = self.proven and bool((weights > 0).all())
+        weights = np.append(np.where(weights > 0, weights, 1.0), 1.0)  # the last is for neurons that see no point
+        self._shares = np.where(region.merged >= 0, z / weights[region.merged], 0.0)
 
     def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
         """The least-squares theta (and constant) by the normal equations, which square the condition number: to be
@@ -190,18 +181,13 @@ class ColumnsIndependent(System):
         residual = e[self.region.live]
         solution = self._fit(residual)
         solution += self._fit(residual - self._M @ solution)
-        c = float(solution[-1]) if self.region.constant else 0.0
-        return solution[: len(solution) - self.region.constant].reshape(self.region.groups, self.region.X.shape[1]), c
-
-    def _shares(self) -> Float[np.ndarray, " d1"]:
-        used = self.region.merged >= 0
-        weights = np.append(self._weights, 1.0)[self.region.merged]  # the last entry is for neurons that see no point
-        return np.where(used, self.z / np.where(weights > 0, weights, 1.0), 0.0)
+        theta, c = (solution[:-1], float(solution[-1])) if self.region.constant else (solution, 0.0)
+        return theta.reshape(self.region.groups, self.region.X.shape[1]), c
 
     def change(self, e):
         theta, c = self.theta_change(e)
         theta = np.vstack([theta, np.zeros(theta.shape[1])])  # the last row is for neurons that see no point
-        return Change(self._shares()[:, None] * theta[self.region.merged], c)
+        return self._shares[:, None] * theta[self.region.merged], c
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -209,7 +195,7 @@ class ColumnsIndependent(System):
         rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
         # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
         distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
-        return np.abs(self._shares()) * (distance / sigma), distance
+        return np.abs(self._shares) * (distance / sigma), distance
 
     def region_residual(self, e):
         result, live = e.copy(), self.region.live
@@ -223,13 +209,12 @@ class RankDeficient(System):
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
-        rows, columns = int(region.live.sum()), region.groups * region.X.shape[1] + region.constant
         self.rank, self.proven, self.solvable = None, False, False
-        if rows * columns > EXACT_RANK_ENTRIES:
+        if region.shape[0] * region.shape[1] > EXACT_RANK_ENTRIES:
             return
         M = region.product()
         self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
-        exact = khatri_rao_rank_modulo_prime(region.columns, region.X[region.live], region.constant)
+        exact = exact_rank(region.columns, region.X[region.live], region.constant)
         if exact != np.sum(above_rounding(values, M.shape)):
             return
         self.rank, self.proven = exact, True
@@ -246,7 +231,7 @@ class RankDeficient(System):
 
     def change(self, e):
         multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
-        return spread(self.region, self.z, multiplier)
+        return self.region.spread(self.z, multiplier)
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -266,7 +251,7 @@ def make_system(
 ) -> System:
     """The system of the region of A (N, d1) on X (N, d0) with a fixed second layer z (d1,); constant: as Region's."""
     region = Region(A, X, constant)
-    rows, columns = int(region.live.sum()), region.groups * X.shape[1] + constant
+    rows, columns = region.shape
     if rows and columns and factor_fits(rows, columns):
         system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
         if system.proven:

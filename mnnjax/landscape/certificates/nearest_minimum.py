@@ -6,13 +6,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float
 
-from mnnjax.landscape.certificates.linear_systems import (
-    ColumnsIndependent,
-    RowsIndependent,
-    System,
-    make_system,
-    spread,
-)
+from mnnjax.landscape.certificates.linear_systems import ColumnsIndependent, RowsIndependent, System, make_system
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
 JOINT_STEPS = 4
@@ -61,12 +55,9 @@ def evaluate(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Point:  # fmt: skip
-    """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,).
-
-    Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: a sum of products in any order is
-    off by (number of terms + 2) eps times the sum of moduli. Here that is doubled, and so is half the smallest number
-    above 0, which each product that may underflow adds.
-    """
+    """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,). Source: N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, section 3.1: a sum of products in any order is off by (number of terms + 2) eps times the sum of moduli.
+    Here that is doubled, and so is half the smallest number above 0, which each product that may underflow adds."""
     U = X @ W.T
     has_products = (X != 0).astype(float) @ (W != 0).T > 0
     U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
@@ -110,19 +101,12 @@ def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | Non
     start = evaluate(point.W, z, point.c, problem.X, problem.y, problem.rho)
     if not (isinstance(system, RowsIndependent) and system.solvable) or start.e[~system.region.live].any():
         return None
-    minimum = _move(without_idle, start, system)[0]
-    if minimum is None:
+    if (minimum := _move(without_idle, start, system)[0]) is None:
         return None
     # Once more, for the margin of the idle neurons, which did not move.
-    missing = _all_neurons(used, system.still_missing(minimum.point.e, minimum.point.e_error)[0])
+    missing = np.zeros(len(z))
+    missing[used] = system.still_missing(minimum.point.e, minimum.point.e_error)[0]
     return _in_region(problem, minimum.point, missing, minimum.e, 0.0)[0]
-
-
-def _all_neurons(kept, values: Float[np.ndarray, " kept"]) -> Float[np.ndarray, " d1"]:
-    """The values of the kept neurons, and zero for the others."""
-    result = np.zeros(len(kept))
-    result[kept] = values
-    return result
 
 
 def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum | None, str]:
@@ -132,12 +116,13 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
     point = start
     # The second pass corrects the rounding of the first.
     for _ in range(2):
-        change = system.change(point.e)
+        dW, dc = system.change(point.e)
         W = point.W.copy()
-        W[problem.kept] += change.W
-        point = evaluate(W, point.z, point.c + change.c, problem.X, problem.y, problem.rho)
-    missing, e_distance = system.still_missing(point.e, point.e_error)
-    return _in_region(problem, point, _all_neurons(problem.kept, missing), system.region_residual(point.e), e_distance)
+        W[problem.kept] += dW
+        point = evaluate(W, point.z, point.c + dc, problem.X, problem.y, problem.rho)
+    missing = np.zeros(len(point.z))
+    missing[problem.kept], e_distance = system.still_missing(point.e, point.e_error)
+    return _in_region(problem, point, missing, system.region_residual(point.e), e_distance)
 
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
@@ -201,5 +186,5 @@ def _data_step(problem: RegionProblem, point: Point, system: System):
     # one, and the next step corrects it.
     square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
     multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
-    change = spread(region, z, multiplier)
-    return change.W, F.T @ multiplier, change.c
+    dW, dc = region.spread(z, multiplier)
+    return dW, F.T @ multiplier, dc

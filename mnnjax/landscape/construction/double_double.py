@@ -17,8 +17,7 @@ def largest_error(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], X: Float[np.ndarray, "N d0"],
     y: Float[np.ndarray, " N"], rho: float,
 ) -> Float[np.ndarray, " N"]:  # fmt: skip
-    """An upper bound (N,) on the modulus of y - f(X W^T) z in exact arithmetic; inf where numbers above 1e300 come
-    in."""
+    """An upper bound (N,) on the modulus of y - f(X W^T) z in exact arithmetic; inf from entries above 1e300 on."""
     with np.errstate(over="ignore", invalid="ignore"):
         # f(c x) = c f(x): points of at most 1, by a power of 2, which is exact.
         scale = 2.0 ** min(max(0, int(np.frexp(np.max(np.abs(X)))[1])), 1023)

@@ -40,11 +40,8 @@ def named_rows(rows: Int[np.ndarray, " n"]) -> str:
 
 
 def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float) -> Rays:
-    """One row for all rows of X (N, d0), none of which is zero, with the same direction.
-
-    Raises:
-      ValueError: labels y (N,) that contradict each other.
-    """
+    """One row for all rows of X (N, d0), none of which is zero, with the same direction. Raises ValueError for labels
+    y (N,) that contradict each other."""
     length = row_norms(X)
     unit = X / length[:, None]
     line, side = _lines(unit)
@@ -76,13 +73,8 @@ def _lines(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def antipodes_are_free(rays: Rays, scale: float) -> bool:
-    """Whether labels at rows x, -x can be any: a network's odd part is linear, as f(u) - f(-u) = (1 + rho) u.
-
-    scale: label_scale of all labels.
-
-    Raises:
-      ValueError: labels that contradict that.
-    """
+    """Whether labels at rows x, -x can be any: a network's odd part is linear, as f(u) - f(-u) = (1 + rho) u. Raises
+    ValueError for labels that contradict that. scale: label_scale of all labels."""
     order = np.argsort(rays.line, kind="stable")
     twice = np.flatnonzero(np.diff(rays.line[order]) == 0)
     if not len(twice):

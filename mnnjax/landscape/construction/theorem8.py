@@ -41,9 +41,9 @@ FEW_DIMENSIONS = 8  # up to this many the directions w_k cut the spanning tree
 
 class ConstructionError(NamedTuple):
     """relative_error: max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of that in exact arithmetic, with a
-    proven bound
-    on its rounding, and that in float64 here: whether units cancel can depend on the order of summation. margin: the
-    smallest neural input, min over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0. units: d1."""
+    proven bound on its rounding, and that in float64 here: whether units cancel can depend on the order of summation.
+    margin: the smallest neural input, min over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0.
+    units: d1."""
 
     relative_error: float
     margin: float
@@ -56,10 +56,7 @@ def construction_error(
 ) -> ConstructionError:  # fmt: skip
     """How far the network W (d1, d0), z (d1,) is from exact on points X (N, d0) with labels y (N,): see
     ConstructionError (eq 2.2). relative_error is inf where exact arithmetic is out of reach, from entries of 1e300 on.
-
-    Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
-    """
+    Raises ValueError for shapes that do not match, NaN or infinite entries, and rho = 1."""
     W, z, X, y = check_network(W, z, X, y, rho)
     seen = _error(W, z, X, y, rho)
     exact = np.max(largest_error(W, z, X, y, rho)) / label_scale(y)
@@ -87,12 +84,11 @@ def global_minimum(
     Raises:
       ValueError: arguments of wrong shape, type or value, with their shape; and points not in general position, naming
         rows:
-        - a row of zeros, whose neural inputs can only be zero;
-        - rows of the same direction, x' = c x with c > 0 (rho = -1: c != 0), unless labels are y' = |c| y;
-        - more pairs of rows x, -x than dimensions, with y(x) - y(-x) not linear in x;
-        - too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct directions;
-        - directions so close, with labels so different, that float64 cannot tell them apart to 1e-9;
-        - norms of rows so different that weights in float64 cannot be right for all to 1e-9.
+        a row of zeros, whose neural inputs can only be zero; rows of the same direction, x' = c x with c > 0
+        (rho = -1: c != 0), unless labels are y' = |c| y; more pairs of rows x, -x than dimensions, with y(x) - y(-x)
+        not linear in x; too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct
+        directions; directions so close, with labels so different, that float64 cannot tell them apart to 1e-9; norms of
+        rows so different that weights in float64 cannot be right for all to 1e-9.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
@@ -105,8 +101,11 @@ def global_minimum(
     check_rho(rho)
     check_not_zero(X)
     rays = distinct_rays(X, y, rho)
-    points, to_weights = _whitened(rays.unit)
-    (M, r), pairs = points.shape, 2 * -(-len(X) // (2 * X.shape[1] - 2))
+    # Points (M, r) of unit length and nearly white, r = rank(X); w @ to_weights are the weights for X itself.
+    U, S, Vt = np.linalg.svd(rays.unit, full_matrices=False)
+    r = int(np.count_nonzero(S / S[0] > max(rays.unit.shape) * EPS))
+    points, to_weights = U[:, :r] / np.linalg.norm(U[:, :r], axis=1, keepdims=True), Vt[:r] / S[:r, None]
+    M, pairs = len(points), 2 * -(-len(X) // (2 * X.shape[1] - 2))
     can_be_full = antipodes_are_free(rays, label_scale(y)) and pairs * r >= M
     draws = (4 if M * pairs * r > 1e6 else 16) if can_be_full else 1
     best, best_error, rank, rng = None, np.inf, 0, np.random.default_rng(0)
@@ -127,13 +126,6 @@ def global_minimum(
         missed = np.maximum(missed, np.abs(leaky_relu(X @ best[0].T, rho) @ best[1] - y) / label_scale(y))
         raise UserError(_why_not(X, rays, missed, r, 2 * pairs, rank))
     return best
-
-
-def _whitened(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (M, r) of unit length and nearly white, r = rank(X), and T (r, d0) with w T the weights for X itself."""
-    U, S, Vt = np.linalg.svd(unit, full_matrices=False)
-    r = np.count_nonzero(S / S[0] > max(unit.shape) * EPS)
-    return U[:, :r] / np.linalg.norm(U[:, :r], axis=1, keepdims=True), Vt[:r] / S[:r, None]
 
 
 def _directions(points: np.ndarray, line: np.ndarray, pairs: int, rho: float, draw: int, rng) -> np.ndarray:
@@ -167,8 +159,7 @@ def _anchors(points: np.ndarray, count: int, rng) -> np.ndarray:
     other = points[j] * np.sign(product[i, j])[:, None]
     # Not the exact middles: on a lattice a plane through these also meets points.
     gaps = np.linalg.norm(points[i] - other, axis=1, keepdims=True)
-    middles = points[i] + other + 0.1 * gaps * rng.standard_normal(other.shape)
-    middles = rng.permutation(middles)[:count]
+    middles = rng.permutation(points[i] + other + 0.1 * gaps * rng.standard_normal(other.shape))[:count]
     return np.concatenate([middles, rng.standard_normal((count - len(middles), points.shape[1]))])
 
 
@@ -195,13 +186,9 @@ def _centre(w: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return w, root
 
 
-def _least_norm(
-    w: np.ndarray, roots, points: np.ndarray, rho: float, full_rank_only: bool
-) -> tuple[Callable | None, int]:
+def _least_norm(w, roots, points: np.ndarray, rho: float, full_rank_only: bool) -> tuple[Callable | None, int]:
     """The map from b (M,) to the phi of least norm with (A o X) vec(v) = b, v_k = root_k^-T phi_k, and rank(A o X).
-
-    |phi|^2 is sum_k v_k^T H_k v_k. Below full rank, least squares; with full_rank_only None instead, and 0.
-    """
+    |phi|^2 is sum_k v_k^T H_k v_k. Below full rank, least squares; with full_rank_only None instead, and 0."""
     slopes = np.where(points @ w.T > 0, 1.0, rho)
     system = [a * linalg.solve_triangular(L, points.T, lower=True) for a, L in zip(slopes.T, roots, strict=True)]
     system = np.concatenate(system)  # (K r, M), the transpose

@@ -52,24 +52,19 @@ def largest_margin(
         )
         # The program always has a solution, and its objective is bounded; other statuses are failures of HiGHS.
         if found.status == 0:
-            multipliers = np.maximum(-found.ineqlin.marginals, 0.0)
-            total = float(multipliers.sum())
-            if total == 0:  # the margin is `most`
-                return Margin(found.x[:-1], float(found.x[-1]), multipliers, math.inf, math.inf)
-            multipliers /= total
+            c, margin, multipliers = found.x[:-1], float(found.x[-1]), np.maximum(-found.ineqlin.marginals, 0.0)
+            if not multipliers.any():  # the margin is `most`
+                return Margin(c, margin, multipliers, math.inf, math.inf)
+            multipliers /= float(multipliers.sum())
             lean = float(np.linalg.norm(slopes.T @ multipliers))
-            return Margin(found.x[:-1], float(found.x[-1]), multipliers, float(multipliers @ start), lean)
+            return Margin(c, margin, multipliers, float(multipliers @ start), lean)
     return Margin(np.zeros(columns), -math.inf, np.zeros(len(slopes)), math.inf, math.inf)
 
 
 def search_signs(
-    start: Float[np.ndarray, "N d1"],
-    slopes: Float[np.ndarray, "N d1 k"],
-    possible: Int[np.ndarray, "choices d1"],
-    fits: Callable[[Float[np.ndarray, " k"]], bool],
-    moved: Float[np.ndarray, "N d1 r"],
-    start_moved: float,
-) -> tuple[Float[np.ndarray, " k"] | None, bool]:
+    start: Float[np.ndarray, "N d1"], slopes: Float[np.ndarray, "N d1 k"], possible: Int[np.ndarray, "choices d1"],
+    fits: Callable[[Float[np.ndarray, " k"]], bool], moved: Float[np.ndarray, "N d1 r"], start_moved: float,
+) -> tuple[Float[np.ndarray, " k"] | None, bool]:  # fmt: skip
     """A c (k,) that fits, or None and whether it is proven that there is none.
 
     start + slopes @ c (N, d1) are the heights of the neurons' points. All heights of a neuron must have its sign, for

@@ -25,9 +25,8 @@ from jaxtyping import Bool, Float, Int, Real
 from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_lengths, check_pattern, check_scale
-from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
-from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, khatri_rao_rank
+from mnnjax.landscape._check import check_lengths, check_region, check_scale
+from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, exact_rank, khatri_rao_rank
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 
@@ -84,28 +83,25 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
     require_x64()
     refuse_traced(A=A, X=X, y=y)
     check_rho(rho)
-    check_pattern(A, X)
-    check_labels(y, A)
+    check_region(A, X, y)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
     check_scale(X)
     # A pattern in float32 has another rho.
     A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
-    others = A[~np.isin(A, (rho, 1.0))]
-    if others.size:
+    if (others := A[~np.isin(A, (rho, 1.0))]).size:
         raise UserError(
             f"A: of shape {A.shape} has entries other than rho = {rho} and 1, such as {others[0]}; use "
             "activation_pattern, with the same rho"
         )
     cells = [_cell_exists(sigma, X) for sigma in np.unique(np.where(A == 1, 1.0, -1.0), axis=1).T]
-    empty = [cell for cell in cells if not cell.holds]
-    if empty:
+    if empty := [cell for cell in cells if not cell.holds]:
         answer = Answer(False, any(cell.sure for cell in empty))
     else:
         rank = int(khatri_rao_rank(A, X))
         if rank < len(y):
             check_lengths(X)
         answer = holds_minimum(A, X, y, np.asarray(region_residual(A, X, y)), rho)
-        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == khatri_rao_rank_modulo_prime(A, X)
+        rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == exact_rank(A, X)
         answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
         raise ArithmeticError(
@@ -118,25 +114,12 @@ def holds_minimum(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], e: Float[np.ndarray, " N"],
     rho: float, signs: Int[np.ndarray, " d1"] | None = None,
 ) -> Answer:  # fmt: skip
-    """Whether a region that is not empty, with residual e (N,), holds a DLM; signs and raised errors as in
-    holds_dlm_with_output."""
-    output = y if is_zero(e, y) else y - e
-    if np.linalg.norm(output) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
-        output = np.zeros_like(y)
-    return holds_dlm_with_output(A, X, output, rho, signs)
-
-
-def holds_dlm_with_output(
-    A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], target: Float[np.ndarray, " N"], rho: float,
-    signs: Int[np.ndarray, " d1"] | None = None,
-) -> Answer:  # fmt: skip
-    """Whether the region, known not to be empty, holds a DLM; target (N,) is its output there, P y (Lemma 2).
-
-    signs (d1,): of z, each -1 or 1; None: any, zero included.
-
-    Raises:
-      ValueError: as region_holds_dlm, for too many signs or zeros of z.
-    """
+    """Whether a region that is not empty, with residual e (N,), holds a DLM; its output there is P y = y - e (Lemma 2).
+    signs (d1,): of z, each -1 or 1; None: any, zero included. Raises as region_holds_dlm, for too many signs or zeros
+    of z."""
+    target = y if is_zero(e, y) else y - e
+    if np.linalg.norm(target) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
+        target = np.zeros_like(y)
     largest = np.max(np.abs(target))
     if largest == 0 and signs is None:
         return Answer(True, True)
@@ -149,8 +132,7 @@ def holds_dlm_with_output(
     neurons = _distinct_neurons(A, unit_X, rho, signs)
     sure = True
     for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
-        answer = _holds_on(neurons, chosen, unit_X, target)
-        if answer.holds:
+        if (answer := _holds_on(neurons, chosen, unit_X, target)).holds:
             return answer
         sure = sure and answer.sure
     return Answer(False, sure)
@@ -169,18 +151,15 @@ def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -
 
 
 def _distinct_neurons(A, X, rho: float, signs) -> _Neurons:
-    active = np.asarray(A) == 1
-    patterns, which = np.unique(active, axis=1, return_inverse=True)
-    which = which.ravel()
-    k = patterns.shape[1]
+    patterns, which = np.unique(np.asarray(A) == 1, axis=1, return_inverse=True)
+    which, k = which.ravel(), patterns.shape[1]
     if signs is None:
         free, given = np.bincount(which, minlength=k) > 1, np.zeros(k, int)
     else:
         asked = [np.unique(np.asarray(signs)[which == i]) for i in range(k)]
         free = np.array([len(values) > 1 for values in asked])
         given = np.array([int(values[0]) for values in asked])
-    slopes = np.where(patterns, 1.0, rho)
-    sigma = np.where(patterns, 1.0, -1.0)
+    slopes, sigma = np.where(patterns, 1.0, rho), np.where(patterns, 1.0, -1.0)
     blocks = [slopes[:, i : i + 1] * X for i in range(k)]
     return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given)
 
@@ -267,12 +246,10 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
         return Answer(True, cells.contain(least, theta_error))
     if not null.size:
         return Answer(False, theta_is_known or not cells.contain(least, -theta_error))
-    unknown = int(np.sum(cells.given == 0))
-    if unknown > MOST_NEURONS:
+    if (unknown := int(np.sum(cells.given == 0))) > MOST_NEURONS:
         raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {HINT}")
     # What rounding left at points that no neuron sees is no output.
-    possible = _sign_choices(neurons, chosen, np.where(seen, target, 0.0))
-    if not possible.size:
+    if not (possible := _sign_choices(neurons, chosen, np.where(seen, target, 0.0))).size:
         return Answer(False, bool(target_error <= ZERO or (np.abs(target[seen]) > target_error).all()))
     c, proven = search_signs(
         cells.heights(least)[:, :, 0], cells.heights(null), possible, lambda c: cells.contain(least + null @ c),
@@ -296,6 +273,5 @@ def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.
     for n in np.flatnonzero(~unbound):
         contributions = choices * neurons.outputs[n, columns].astype(np.int8)
         positive, negative = (contributions > 0).any(axis=1), (contributions < 0).any(axis=1)
-        both_or_none = positive == negative
-        choices = choices[both_or_none if target[n] == 0 else positive if target[n] > 0 else negative]
+        choices = choices[positive == negative if target[n] == 0 else positive if target[n] > 0 else negative]
     return choices

@@ -1,17 +1,43 @@
-"""What Lemma 2 says of a region's differentiable local minima (DLMs) before training: their residual, MSE and MCE."""
+"""Which region a weight matrix lies in (Definition 1), and what Lemma 2 says of a region's differentiable local minima
+(DLMs) before training: their residual, MSE and MCE."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
-from mnnjax.arrays import AnyArray, check_array
+from mnnjax.arrays import AnyArray, check_array, check_first_layer, check_rho
 from mnnjax.jax_setup import require_x64
-from mnnjax.landscape._check import check_labels, check_pattern, in_float64, on_jax
+from mnnjax.landscape._check import check_region, in_float64, on_jax
 from mnnjax.landscape.regions.khatri_rao import above_rounding, khatri_rao, khatri_rao_rank, without_projection
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
 ZERO_TO_ROUNDING = 1e-9
+
+
+def neural_inputs(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
+    """U = X W^T (N, d1), the neural inputs w_i . x(n) of section 1; W (d1, d0), X (N, d0).
+
+    Computed in float64 also for other W and X, since the signs name the region. Works under jit and vmap. Raises
+    ValueError for shapes that do not match, NaN or infinite entries, and where jax_enable_x64 is switched off.
+    """
+    require_x64()
+    check_first_layer(W, X)
+    return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
+
+
+def activation_pattern(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
+    """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
+    elsewhere.
+
+    W (d1, d0), X (N, d0); rho: slope for negative neural inputs. At a neural input of zero a is undefined; this gives
+    rho, the slope that autodiff takes. Works under jit and vmap. Raises as neural_inputs, and for rho = 1.
+
+    Example:
+      A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, else 0
+    """
+    check_rho(rho)
+    return jnp.where(neural_inputs(W, X) > 0, 1.0, jnp.asarray(rho, jnp.float64))
 
 
 def region_residual(
@@ -25,14 +51,10 @@ def region_residual(
     all, region_holds_dlm says.
 
     A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
-    which compute it where they are.
-
-    Raises:
-      ValueError: as khatri_rao; y of another shape.
+    which compute it where they are. Raises ValueError as khatri_rao, and for y of another shape.
     """
     require_x64()
-    check_pattern(A, X)
-    check_labels(y, A)
+    check_region(A, X, y)
     return in_float64(_residual, A, X, y)
 
 
@@ -52,8 +74,7 @@ def region_errors(
     A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, by the labels of each call or vmapped y.
 
-    Raises:
-      ValueError: as region_residual; a threshold that is not a finite number.
+    Raises ValueError as region_residual, and for a threshold that is not a finite number.
 
     Example:
       mse, mce = region_errors(activation_pattern(W, X, rho=0.0), X, y)
@@ -62,19 +83,16 @@ def region_errors(
     y = on_jax(y).astype(e.dtype)
     limit = objective.default_threshold(y) if threshold is None else threshold
     check_array("threshold", limit, (), "give one number")
-    output = y - e
-    wrong = is_upper(output, y, limit) != (y > limit)
-    return objective.mean_squared_error(output, y), jnp.mean(wrong.astype(y.dtype))
+    wrong = is_upper(y - e, y, limit) != (y > limit)
+    return objective.mean_squared_error(y - e, y), jnp.mean(wrong.astype(y.dtype))
 
 
 def is_upper(
     output: Real[AnyArray, " N"], y: Real[AnyArray, " N"], threshold: float | Float[Array, ""]
 ) -> Bool[AnyArray, " N"]:
     """Which outputs (N,) of a region's minima, fitted to labels y (N,), are above the threshold by more than rounding.
-
     Outputs at the threshold are common: a point that is inactive in every ReLU has the output 0, the threshold of
-    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified.
-    """
+    labels -1 and 1. Section 1 leaves their class open; here it is the lower one, as in objective.misclassified."""
     return output > threshold + ZERO_TO_ROUNDING * abs(y).max()
 
 

@@ -24,16 +24,11 @@ THIN = 1e-14
 
 
 def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
-    """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1.
-
-    Errors are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in
-    general position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are
-    allowed.
-
-    Raises:
-      ValueError: d0 above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite
-        entries.
-    """
+    """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1. Errors
+    are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in general
+    position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed.
+    Raises ValueError for d0 above 3, a point at the origin, points that differ in length by more than 1e5, and NaN or
+    infinite entries."""
     X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
     if X.shape[1] > 3:
@@ -68,40 +63,30 @@ def _arcs(X) -> dict[tuple[bool, ...], float]:
 
 def _polygons(X) -> dict[tuple[bool, ...], float]:
     """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
-    angle_sum: dict[tuple[bool, ...], float] = collections.defaultdict(float)
-    corners: dict[tuple[bool, ...], int] = collections.defaultdict(int)
-    for corner, sides in _corners(_planes(X)):
+    planes = X.copy()
+    # Rows that are equal or opposite to rounding become exactly so.
+    for n in range(1, len(X)):
+        same = np.flatnonzero(np.linalg.norm(np.cross(planes[:n], X[n]), axis=1) <= SAME)
+        if same.size:
+            planes[n] = np.copysign(1.0, planes[same[0]] @ X[n]) * planes[same[0]]
+    angles: dict[tuple[bool, ...], list[float]] = collections.defaultdict(list)
+    for corner, sides in _corners(planes):
         through = sides == 0
         tangent = np.linalg.svd(corner[None])[2][1:]
         for up, share in _arcs(X[through] @ tangent.T).items():
             pattern = sides > 0
             pattern[through] = up
-            key = tuple(pattern.tolist())
-            angle_sum[key] += 2 * np.pi * share
-            corners[key] += 1
-    if not corners:
+            angles[tuple(pattern.tolist())].append(2 * np.pi * share)
+    if not angles:
         return _halves(X)
-    volumes = {key: (angle_sum[key] - (corners[key] - 2) * np.pi) / (4 * np.pi) for key in angle_sum}
+    volumes = {key: (sum(some) - (len(some) - 2) * np.pi) / (4 * np.pi) for key, some in angles.items()}
     return {key: volume for key, volume in volumes.items() if volume > THIN}
-
-
-def _planes(X: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-    """X (N, 3) of norm 1, with rows that are equal or opposite to rounding made exactly so."""
-    X = X.copy()
-    for n in range(1, len(X)):
-        same = np.flatnonzero(np.linalg.norm(np.cross(X[:n], X[n]), axis=1) <= SAME)
-        if same.size:
-            X[n] = np.copysign(1.0, X[same[0]] @ X[n]) * X[same[0]]
-    return X
 
 
 def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3"], Int[np.ndarray, " N"]]]:
     """The unit vectors, each with its opposite, in which different planes meet, and the side of each plane that they
-    are on: 1, -1, or 0 in the plane itself.
-
-    The sides are exact. The angle sums need sides that some planes have: with a corner in a plane, but not among the
-    plane's own corners, volumes of cells would be wrong by whole angles.
-    """
+    are on: 1, -1, or 0 in the plane itself. The sides are exact. The angle sums need sides that some planes have: with
+    a corner in a plane, but not among the plane's own corners, volumes of cells would be wrong by whole angles."""
     first, second = np.triu_indices(len(X), 1)
     crosses = np.cross(X[first], X[second])
     sines = np.linalg.norm(crosses, axis=1)

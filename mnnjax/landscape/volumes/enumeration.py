@@ -10,7 +10,6 @@ import collections
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -50,14 +49,13 @@ class ExactVolumes:
 
     def __str__(self) -> str:
         doubt = f"; in doubt, to rounding: {self.in_doubt:.3g}" if self.in_doubt else ""
-        return aligned(
-            {
-                "suboptimal, V(L_eps)": f"{self.suboptimal:.6g}",
-                "global_minima, V(G)": f"{self.global_minima:.6g}",
-                "rank_deficient": f"{self.rank_deficient:.6g}",
-                "regions": f"{self.regions}, exact{doubt}",
-            }
-        )
+        parts = {
+            "suboptimal, V(L_eps)": f"{self.suboptimal:.6g}",
+            "global_minima, V(G)": f"{self.global_minima:.6g}",
+            "rank_deficient": f"{self.rank_deficient:.6g}",
+            "regions": f"{self.regions}, exact{doubt}",
+        }
+        return aligned(parts)
 
 
 def exact_volumes(
@@ -66,17 +64,13 @@ def exact_volumes(
 ) -> ExactVolumes:  # fmt: skip
     """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
 
-    X (N, d0), y (N,). d1: hidden units. rho: slope for negative neural inputs.
-    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
-    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+    X (N, d0), y (N,), d1, rho, eps, threshold: as estimate_volumes.
 
     Time: about 1 ms for each of the C(cells + d1 - 1, d1) multisets, of 2 N cells where d0 = 2 and N^2 - N + 2 where
     d0 = 3. With d0 = 2, N = 6 and d1 = 3 that is below a second, N = 8 and d1 = 4 seconds, N = 10 and d1 = 5 a minute;
     with d0 = 3, N = 6 and d1 = 3 ten seconds, N = 8 and d1 = 3 a minute.
 
-    Raises:
-      ValueError: d0 above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite
-        entries, y of another shape, rho = 1, eps outside [0, 1), d1 below 1, more than 2 000 000 multisets.
+    Raises ValueError as estimate_volumes, and for d0 above 3 or more than 2 000 000 multisets.
 
     Example:
       print(exact_volumes(X, y, d1=3, rho=0.0))  # one line per volume
@@ -93,58 +87,42 @@ def exact_volumes(
             f"d1: {d1} neurons in {len(volumes)} cells make {multisets} multisets, more than {MOST_MULTISETS}; "
             "use estimate_volumes"
         )
-    decide = _Regions(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
-    sums = collections.defaultdict(list)
-    for taken, volume in _multisets(volumes, d1):
-        kind = decide(tuple((cell, min(times, 2)) for cell, times in taken))
-        sums["all"].append(volume)
-        for name in kind:
-            sums[name].append(volume)
-    # fsum: no rounding from the number of terms.
-    suboptimal, global_minima, deficient, total, in_doubt = (
-        math.fsum(sums[name]) for name in ("suboptimal", "global", "deficient", "all", "in doubt")
-    )
-    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, decide.decided, in_doubt)
-
-
-def _multisets(volumes: Float[np.ndarray, " C"], d1: int) -> Iterator[tuple[Class, float]]:
-    """All multisets of d1 cells as ((cell, times), ...), each with the volume of all of its regions."""
+    kinds = _Kinds(np.where(patterns, 1.0, rho), X, y, rho, eps, threshold)
+    parts = {name: [] for name in ("suboptimal", "global", "deficient", "all", "in doubt")}
     for chosen in itertools.combinations_with_replacement(range(len(volumes)), d1):
-        taken = tuple(collections.Counter(chosen).items())
-        orders = math.factorial(d1)
-        volume = 1.0
-        for cell, times in taken:
-            orders //= math.factorial(times)
-            volume *= float(volumes[cell]) ** times
-        yield taken, orders * volume
+        taken = collections.Counter(chosen)
+        orders = math.factorial(d1) // math.prod(math.factorial(times) for times in taken.values())
+        volume = orders * math.prod(float(volumes[cell]) ** times for cell, times in taken.items())
+        for name in ("all", *kinds[tuple((cell, min(times, 2)) for cell, times in taken.items())]):
+            parts[name].append(volume)
+    # fsum: no rounding from the number of terms.
+    suboptimal, global_minima, deficient, total, in_doubt = map(math.fsum, parts.values())
+    return ExactVolumes(suboptimal, global_minima, deficient, total, len(volumes) ** d1, kinds.decided, in_doubt)
 
 
-class _Regions:
-    """Decides what a class of regions holds; a class is ((cell, 1 or 2), ...), 2 for twice or more often."""
+class _Kinds(dict[Class, frozenset[str]]):
+    """Which of "suboptimal", "global", "deficient", "in doubt" a class of regions is, decided when first asked for; a
+    class is ((cell, 1 or 2), ...), 2 for twice or more often."""
 
     def __init__(self, slopes, X, y, rho: float, eps: float, threshold: float):
+        super().__init__()
         self._slopes, self._X, self._y = slopes, X, y
         self._rho, self._eps, self._threshold = rho, eps, threshold
-        self._kinds: dict[Class, frozenset[str]] = {}
         self.decided = 0
 
-    def __call__(self, taken: Class) -> frozenset[str]:
-        """Which of "suboptimal", "global", "deficient", "in doubt" the class is."""
-        if taken not in self._kinds:
-            self._kinds[taken] = self._decide(taken)
-        return self._kinds[taken]
+    def __missing__(self, taken: Class) -> frozenset[str]:
+        self[taken] = self._decide(taken)
+        return self[taken]
 
     def _decide(self, taken: Class) -> frozenset[str]:
-        y = self._y
-        M = product(self._slopes[[cell for cell, _ in taken]].T, self._X)
-        deficient = unit_row_rank(M) < len(y)
-        e = without_projection(y, column_space(M)) if deficient else np.zeros_like(y)
-        kinds = {"deficient"} if deficient else set()
+        y, M = self._y, product(self._slopes[[cell for cell, _ in taken]].T, self._X)
+        kinds = {"deficient"} if unit_row_rank(M) < len(y) else set()
+        e = without_projection(y, column_space(M)) if kinds else np.zeros_like(y)
         if is_zero(e, y):
             # A global minimum stays one with a further neuron whose z is 0.
             for i, (cell, times) in enumerate(taken):
                 once = ((cell, 1),) if times == 2 else ()
-                smaller = self._kinds.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
+                smaller = self.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
                 if "global" in smaller:
                     return frozenset(kinds | (smaller - {"deficient"}))
         elif not is_bad(e, y, self._eps, self._threshold):
@@ -158,8 +136,7 @@ class _Regions:
 
 
 def exact_rank_deficient(X: Real[AnyArray, "N d0"], d1: int, rho: float) -> float:
-    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1. X (N, d0). d1: hidden units. rho:
-    slope for negative neural inputs.
+    """The volume of the regions with rank(A o X) < N, for d0 up to 3 and any d1; X (N, d0), d1, rho: as exact_volumes.
 
     However small it is, its relative error is d1 times that of the volumes of cells, which is about 1e-16 over the
     volume of the thinnest cell that matters.
@@ -171,8 +148,7 @@ def exact_rank_deficient(X: Real[AnyArray, "N d0"], d1: int, rho: float) -> floa
     by one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c). No term is negative, so sums add
     no relative error.
 
-    Raises:
-      ValueError: as exact_volumes; more than 300 000 rank-deficient sets.
+    Raises ValueError as exact_volumes, and for more than 300 000 rank-deficient sets.
 
     Example:
       exact_rank_deficient(X, d1=30, rho=0.0)  # of the order of 1e-7 for 6 points in the plane

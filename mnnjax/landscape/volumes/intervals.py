@@ -11,25 +11,24 @@ from scipy.stats import beta, t
 
 from mnnjax.arrays import check_array
 from mnnjax.config import UserError
-from mnnjax.landscape._equality import EqualWithNan
+from mnnjax.landscape.numerics import EqualWithNan
 from mnnjax.wording import aligned
 
 
 def in_words(value: "Estimate", basis: str) -> str:
     """Such as '0.12 (95 %: 0.1 to 0.14; 1234 of 10000 draws)', or 'at most 0.1 ...' after zero hits; basis: what the
     interval comes from, with '; ' before it, or ''."""
-    low, high = value.low, value.high
-    if low == value.estimate == high:
+    low, high, estimate = value.low, value.high, value.estimate
+    if low == estimate == high:
         return f"{low:.6g}"
     # As many digits as the ends need to differ.
     digits = next((d for d in range(3, 17) if f"{low:.{d}g}" != f"{high:.{d}g}"), 17)
-    low_text, high_text = (f"{end:.{digits}g}" for end in (low, high))
-    if math.isnan(value.estimate) or value.estimate in (low, high):
+    if math.isnan(estimate) or estimate in (low, high):
         if low <= 0:
-            return f"at most {high_text} (95 %{basis})" if high < math.inf else "unknown"
-        if math.isnan(value.estimate) or high == 1:
-            return f"at least {low_text} (95 %{basis})"
-    return f"{value.estimate:.{digits}g} (95 %: {low_text} to {high_text}{basis})"
+            return f"at most {high:.{digits}g} (95 %{basis})" if high < math.inf else "unknown"
+        if math.isnan(estimate) or high == 1:
+            return f"at least {low:.{digits}g} (95 %{basis})"
+    return f"{estimate:.{digits}g} (95 %: {low:.{digits}g} to {high:.{digits}g}{basis})"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,14 +63,8 @@ class Volumes(EqualWithNan):
     ratio: Estimate
 
     def __str__(self) -> str:
-        return aligned(
-            {
-                "suboptimal, V(L_eps)": self.suboptimal,
-                "global_minima, V(G)": self.global_minima,
-                "rank_deficient": self.rank_deficient,
-                "ratio, V(L_eps) / V(G)": self.ratio,
-            }
-        )
+        names = "suboptimal, V(L_eps)", "global_minima, V(G)", "rank_deficient", "ratio, V(L_eps) / V(G)"
+        return aligned(dict(zip(names, vars(self).values(), strict=True)))
 
 
 class Counts(NamedTuple):
@@ -88,8 +81,7 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
     Source: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934. Quantiles of beta distributions are accurate to
     rounding; scipy's binomtest, which searches for a root, to 1e-8.
 
-    Raises:
-      ValueError: not 0 <= hits <= draws, or a confidence outside (0, 1).
+    Raises ValueError unless 0 <= hits <= draws and 0 < confidence < 1.
 
     Example:
       clopper_pearson(0, 100)  # (0.0, 0.0362)
@@ -131,9 +123,9 @@ def volumes_from_counts(counts: Counts, looks: int = 1) -> Volumes:
 
 def looks_at(samples: int, batch: int) -> list[int]:
     """The numbers of draws after which a run may stop: one batch, doubled each time, and all."""
-    looks = []
-    while not looks or looks[-1] < samples:
-        looks.append(min(looks[-1] * 2 if looks else batch, samples))
+    looks = [min(batch, samples)]
+    while looks[-1] < samples:
+        looks.append(min(looks[-1] * 2, samples))
     return looks
 
 

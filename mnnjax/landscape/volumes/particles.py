@@ -52,15 +52,14 @@ def run_particles(
     key: PRNGKeyArray, h: Float[np.ndarray, "stages scores"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"],
     d1: int, rho: float, eps: float, target: Target, particles: int, threshold: float,
 ) -> Run:  # fmt: skip
-    """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h.
-
-    Source: fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is
-    unbiased for every h, since the weight of a particle undoes each choice.
-    """
+    """One run of splitting: `particles` networks on X (N, d0), y (N,), with the positive importance function h. Source:
+    fixed-effort multilevel splitting (M. J. J. Garvels, Ph.D. thesis, Twente 2000): the weighted mean is unbiased for
+    every h, since the weight of a particle undoes each choice."""
     points, labels = jnp.asarray(X), jnp.asarray(y)
     W = jnp.zeros((particles, d1, points.shape[1]))
     log_mean, moves = 0.0, []
     scores = np.zeros(particles, int)
+    gain = np.ones(particles)
     for k, stage in enumerate(jax.random.split(key, d1)):
         key_W, key_choice = jax.random.split(stage)
         W, log_ratio, after = add_neuron(key_W, W, k, points, labels, rho, eps, target, threshold)
@@ -68,13 +67,11 @@ def run_particles(
         moves.append((scores, after, weights))
         # The last neuron's weights are not resampled: what is decided then needs no score.
         gain = weights * (h[k + 1, after] if k + 1 < d1 else 1.0) / (h[k, scores] if k else 1.0)
-        if k + 1 == d1:
-            return Run(np.asarray(W), math.exp(log_mean) * gain, moves)
-        total = gain.sum()
-        log_mean += math.log(total / particles)
-        chosen = in_proportion(key_choice, gain, particles)
-        W, scores = W[chosen], after[chosen]
-    raise AssertionError("unreachable: d1 is at least 1")
+        if k + 1 < d1:
+            log_mean += math.log(gain.sum() / particles)
+            chosen = in_proportion(key_choice, gain, particles)
+            W, scores = W[chosen], after[chosen]
+    return Run(np.asarray(W), math.exp(log_mean) * gain, moves)
 
 
 @functools.partial(jax.jit, static_argnames=("rho", "eps", "target", "threshold"))

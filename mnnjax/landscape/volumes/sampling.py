@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
 from mnnjax.config import UserError
 from mnnjax.jax_setup import on_cpu, require_x64
-from mnnjax.landscape._check import check_draw, check_eps, check_key, check_spread, threshold_of
+from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
 from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
@@ -57,13 +57,7 @@ def make_screen(
     draw: draw(key, N) -> X, y for each draw to have its own points (X of the call is not read); else None.
     constant_input: whether what `draw` gives gets a column of ones.
     """
-    columns = d0 + (1 if constant_input and draw else 0)
-
-    def points_of(key, N):
-        assert draw is not None
-        X, y = draw(key, N)
-        ones = (jnp.arange(rows) < N).astype(X.dtype)[:, None]
-        return (jnp.hstack([X, ones]) if constant_input else X), y
+    columns = d0 + bool(constant_input and draw)
 
     def block(key: PRNGKeyArray, X, N, d1) -> Screened:
         key_W, key_signs, key_points = jax.random.split(key, 3)
@@ -71,15 +65,14 @@ def make_screen(
         W = jax.random.normal(key_W, (units * BLOCK * columns,), jnp.float64).reshape(units, BLOCK, columns)
         W = W.swapaxes(0, 1)
         signs = jax.random.rademacher(key_signs, (units * BLOCK,), jnp.int8).reshape(units, BLOCK).T
-        y = None
-        if draw is None:
-            U = jnp.einsum("nc,buc->bnu", X, W)
-        else:
-            X, y = jax.lax.map(lambda k: points_of(k, N), jax.random.split(key_points, BLOCK))
-            U = jnp.einsum("bnc,buc->bnu", X, W)
         is_point, is_unit = jnp.arange(rows) < N, jnp.arange(units) < d1
+        X_axis, y = None, None
+        if draw is not None:
+            X_axis, (X, y) = 0, jax.lax.map(lambda k: draw(k, N), jax.random.split(key_points, BLOCK))
+            if constant_input:
+                X = jnp.dstack([X, jnp.broadcast_to(is_point.astype(X.dtype)[:, None], (BLOCK, rows, 1))])
+        U = jnp.einsum("nc,buc->bnu" if draw is None else "bnc,buc->bnu", X, W)
         patterns = (U > 0) & is_point[None, :, None] & is_unit[None, None, :]
-        X_axis = None if draw is None else 0
         rank_class = jax.vmap(_rank_class, (0, X_axis, None, None, None))(patterns, X, is_point, is_unit, rho)
         return Screened(patterns, rank_class, signs, None if draw is None else X, y)
 
@@ -120,17 +113,9 @@ _rank_class_of = jax.jit(jax.vmap(_rank_class, (0, None, None, None, None)), sta
 
 def _in_groups(function: Callable, *arrays: np.ndarray) -> np.ndarray:
     """function over the leading axis, in groups of one size, so that it compiles once."""
-    results = []
-    for start in range(0, len(arrays[0]), BLOCK):
-        group = [a[start : start + BLOCK] for a in arrays]
-        missing = BLOCK - len(group[0])
-        padded = [np.concatenate([g, np.repeat(g[:1], missing, axis=0)]) for g in group]
-        results.append(np.asarray(function(*padded))[: len(group[0])])
-    return np.concatenate(results)
-
-
-def _repeated(array, count: int) -> np.ndarray:
-    return np.broadcast_to(array, (count, *np.shape(array)))
+    count = len(arrays[0])
+    groups = (np.arange(start, start + BLOCK) % count for start in range(0, count, BLOCK))
+    return np.concatenate([np.asarray(function(*(a[group] for a in arrays))) for group in groups])[:count]
 
 
 def _deficient(rank_class, A, Xs: Float[np.ndarray, "B rows d0"], N: int) -> Bool[np.ndarray, " B"]:
@@ -145,49 +130,48 @@ def decide(
     rho: float, eps: float, threshold: float, asked: Sequence[int],
     output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
-    """Count a screened batch, whose arrays are on the host.
-
-    Args:
-      X, y: the points (rows, d0), (rows,) that all draws share; not read where each draw has its own.
-      asked: how many of the batch's draws, from the first on, are decided for (suboptimal, global_minima).
-      output_signs: "random": a global minimum must have the draw's random signs in its second layer.
-      each: map, or a pool's, for the linear programs.
-    """
+    """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
+    not read where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
+    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
+    programs."""
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
-    Xs = _repeated(X, count) if screened.X is None else np.asarray(screened.X)
-    ys = _repeated(y, count) if screened.y is None else np.asarray(screened.y)
+    Xs, ys = (
+        np.broadcast_to(shared, (count, *np.shape(shared))) if own is None else np.asarray(own)
+        for shared, own in ((X, screened.X), (y, screened.y))
+    )
     deficient = _deficient(np.asarray(screened.rank_class), A, Xs, N)
-    residuals = np.zeros((count, rows))
-    wanted = np.flatnonzero(deficient & (np.arange(count) < max(asked)))
-    if wanted.size:
-        residuals[wanted] = _in_groups(_residual_of, A[wanted], Xs[wanted], ys[wanted])
+    residuals = residuals_where(deficient & (np.arange(count) < max(asked)), A, Xs, ys)
 
     def holds(i: int, which: int) -> bool:
-        X_i, y_i, e = Xs[i, :N], ys[i, :N], residuals[i, :N]
+        y_i, e = ys[i, :N], residuals[i, :N]
         if not (is_bad(e, y_i, eps, threshold) if which == 0 else is_zero(e, y_i)):
             return False
         signs = np.asarray(screened.signs[i, :d1]) if which == 1 and output_signs == "random" else None
-        return holds_minimum(A[i, :N, :d1], X_i, y_i, e, rho, signs).holds
+        return holds_minimum(A[i, :N, :d1], Xs[i, :N], y_i, e, rho, signs).holds
 
     hits = [sum(each(functools.partial(holds, which=which), range(asked[which]))) for which in (0, 1)]
     return Counts(np.array([*hits, int(deficient.sum())]), np.array([*asked, count]))
 
 
 def are_deficient(A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], rho: float) -> Bool[np.ndarray, " B"]:
-    """Whether rank(A o X) < N, as khatri_rao_rank decides it, for many patterns on the same points."""
+    """Whether rank(A o X) < N, as khatri_rao_rank decides it, for any number of patterns on the same points."""
+    if not len(A):
+        return np.zeros(0, bool)
     everything = np.ones(len(X), bool), np.ones(A.shape[2], bool)
     rank_class = _in_groups(lambda group: _rank_class_of(group == 1, X, *everything, rho), A)
-    return _deficient(rank_class, A, _repeated(X, len(A)), len(X))
+    return _deficient(rank_class, A, np.broadcast_to(X, (len(A), *X.shape)), len(X))
 
 
-def residuals_of(
-    A: Float[np.ndarray, "B N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, "B N"]:
-    """region_residual for many patterns on the same points."""
-    if not len(A):
-        return np.zeros((0, len(y)))
-    return _in_groups(_residual_of, A, _repeated(X, len(A)), _repeated(y, len(A)))
+def residuals_where(
+    wanted: Bool[np.ndarray, " B"], A: Float[np.ndarray, "B N d1"], Xs: Float[np.ndarray, "B N d0"],
+    ys: Float[np.ndarray, "B N"],
+) -> Float[np.ndarray, "B N"]:  # fmt: skip
+    """The region_residual of those of many patterns that are wanted; zero for the others."""
+    residuals = np.zeros(ys.shape)
+    if wanted.any():
+        residuals[wanted] = _in_groups(_residual_of, A[wanted], Xs[wanted], ys[wanted])
+    return residuals
 
 
 def estimate_volumes(
@@ -205,23 +189,21 @@ def estimate_volumes(
     the rest is the linear programs of V(G), so give global_samples: 1000 draws with N = 20, d0 = 10 take about 3 s with
     d1 = 4 and 30 s with d1 = 8; with N = 48, d0 = 24, d1 = 8, minutes.
 
-    Args:
-      key: such as jax.random.key(0); the same key gives the same draws.
-      X: (N, d0), one row per point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
-      eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
-      samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
-      suboptimal_samples, global_samples: how many draws, the first ones, are asked for V(L_eps) and V(G); None: all. Up
-        to 2^d1 linear programs can be needed per draw; for V(G) with random signs, 1. Where rounding leaves a draw in
-        doubt, the likelier answer counts; with Gaussian points that is below 1 in 1000.
-      relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than
-        this times its estimate; the intervals hold at all possible looks together (Bonferroni).
-      threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
-      output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
+    key: such as jax.random.key(0); the same key gives the same draws.
+    X: (N, d0), one row per point. y: (N,). d1: hidden units. rho: slope for negative neural inputs.
+    eps: the fraction of points misclassified (MCE), in [0, 1), above which a minimum is bad.
+    samples: after no hit of so many draws a volume is at most 3.7 / samples; for smaller ones use split_volume.
+    suboptimal_samples, global_samples: how many draws, the first ones, are asked for V(L_eps) and V(G); None: all. Up
+      to 2^d1 linear programs can be needed per draw; for V(G) with random signs, 1. Where rounding leaves a draw in
+      doubt, the likelier answer counts; with Gaussian points that is below 1 in 1000.
+    relative_width: stop at the first look (1024 draws, 2048, 4096, ...) at which every interval is narrower than this
+      times its estimate; the intervals hold at all possible looks together (Bonferroni).
+    threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
+    output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
 
-    Raises:
-      ValueError: shapes that do not match, a point at the origin, points that differ in length by more than 1e5,
-        NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
-        key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
+    Raises ValueError for shapes that do not match, a point at the origin, points that differ in length by more than
+    1e5, NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
+    key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
 
     Example:
       found = estimate_volumes(jax.random.key(0), X, y, d1=4, rho=0.0, eps=0.1, samples=1000)
@@ -245,8 +227,7 @@ def estimate_expected_volumes(
       Programs are compiled once per function, so pass the same object each time.
     threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. The rest as estimate_volumes.
 
-    Raises:
-      ValueError: as estimate_volumes; points of other shapes from draw.
+    Raises ValueError as estimate_volumes, and for points of other shapes from draw.
 
     Example:
       def draw(key, N):
@@ -256,7 +237,12 @@ def estimate_expected_volumes(
     """
     check_key(key)
     N, d0 = check_count("N", N), check_count("d0", d0)
-    check_draw(draw, key, N, d0)
+    if not callable(draw):
+        made = "draw(key, N) -> X, y, as problems.make_problem makes"
+        raise UserError(f"draw: {draw!r:.40} is not a function; give {made}")
+    found = jax.tree.map(jnp.shape, jax.eval_shape(lambda key: draw(key, N), key))
+    if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
+        raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
     sizes = (N, d0, d1, samples, suboptimal_samples, global_samples)
     return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs)
 

@@ -25,7 +25,7 @@ from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad
 from mnnjax.landscape.volumes.intervals import Estimate, combine, in_words
 from mnnjax.landscape.volumes.particles import Target, in_proportion, run_particles
-from mnnjax.landscape.volumes.sampling import are_deficient, residuals_of
+from mnnjax.landscape.volumes.sampling import are_deficient, residuals_where
 from mnnjax.wording import aligned
 
 # The frequencies of a score are trusted from this many visits on; h rises at most this far above its value at the best
@@ -82,8 +82,7 @@ def fit_importance(
     Source: ours. The pilots count how scores follow each other. h is the chance of ending in the target if scores were
     a Markov chain, computed backwards from the last neuron: near the importance function of least variance.
 
-    Raises:
-      ValueError: as estimate_volumes; another target, fewer than 2 particles.
+    Raises ValueError as estimate_volumes, and for another target or fewer than 2 particles.
     """
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
@@ -114,8 +113,7 @@ def run_splitting(
     max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; 0: only
       `candidate` is estimated, and `volume` is 0.
 
-    Raises:
-      ValueError: as fit_importance; an importance function of another shape or not positive.
+    Raises ValueError as fit_importance, and for an importance function of another shape or not positive.
 
     Example:
       pilot, *keys = jax.random.split(jax.random.key(0), 11)
@@ -133,7 +131,7 @@ def run_splitting(
     key, key_order = jax.random.split(key)
     keys = jax.random.split(key_order, 3)
     run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
-    regions = _Regions(np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho), X, y, rho, eps, target, threshold)
+    A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
     by_score = _in_target(run.moves[-1][1], target, eps, len(X))
     likely, unlikely = np.flatnonzero(by_score), np.flatnonzero(~by_score)
 
@@ -142,52 +140,38 @@ def run_splitting(
         chosen, times = np.unique(in_proportion(key, run.weights[likely], count), return_counts=True)
         return likely[chosen], times
 
+    def are_candidates(chosen) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
+        """Which of the chosen regions are rank-deficient or, for L_eps, have bad minima, if any; their residuals."""
+        found, ys = are_deficient(A[chosen], X, rho), np.broadcast_to(y, (len(chosen), len(y)))
+        residuals = np.zeros(ys.shape)
+        if target == "suboptimal":
+            residuals = residuals_where(found, A[chosen], np.broadcast_to(X, (len(chosen), *X.shape)), ys)
+            found = np.array([is_bad(e, y, eps, threshold) for e in residuals], bool)
+        return found, residuals
+
     # The score decides; of some particles it is decided exactly how often the score is right, which removes the bias:
     # of likely ones in proportion to their weights, of the others at random.
     weight = run.weights[likely].sum() / particles
     others = unlikely[np.argsort(np.asarray(jax.random.uniform(keys[0], (particles,)))[unlikely])[:CHECKED]]
-    missed, residuals = regions.are_candidates(others)
+    missed, residuals = are_candidates(others)
     share = len(unlikely) / particles / max(len(missed), 1)
     others, residuals = others[missed], residuals[missed]
     chosen, times = drawn(keys[1], CHECKED)
-    right = times @ regions.are_candidates(chosen)[0] / max(times.sum(), 1)
+    right = times @ are_candidates(chosen)[0] / max(times.sum(), 1)
     candidate = float(weight * right + share * run.weights[others].sum())
     if target == "rank_deficient" or not max_linear_programs:
         return Repetition(candidate if target == "rank_deficient" else 0.0, candidate)
     chosen, times = drawn(keys[2], max_linear_programs)
-    cases = zip(chosen, times, *regions.are_candidates(chosen), strict=True)
-    held = sum(often for i, often, found, e in cases if found and regions.holds(i, e)) / max(times.sum(), 1)
-    rest = sum(run.weights[i] for i, e in zip(others, residuals, strict=True) if regions.holds(i, e))
-    return Repetition(float(weight * held + share * rest), candidate)
+    cases = zip(chosen, times, *are_candidates(chosen), strict=True)
+    held = sum(often for i, often, found, e in cases if found and holds_minimum(A[i], X, y, e, rho).holds)
+    cases = zip(others, residuals, strict=True)
+    rest = sum(run.weights[i] for i, e in cases if holds_minimum(A[i], X, y, e, rho).holds)
+    return Repetition(float(weight * (held / max(times.sum(), 1)) + share * rest), candidate)
 
 
 def _in_target(scores: Int[np.ndarray, " n"], target: Target, eps: float, N: int) -> Bool[np.ndarray, " n"]:
     """Which final scores (see particles.py) mean that the target is reached."""
     return scores > (0 if target == "rank_deficient" else 1 + eps * N)
-
-
-class _Regions(NamedTuple):
-    """The regions A (P, N, d1) of the final particles, for exact decisions."""
-
-    A: Float[np.ndarray, "P N d1"]
-    X: Float[np.ndarray, "N d0"]
-    y: Float[np.ndarray, " N"]
-    rho: float
-    eps: float
-    target: Target
-    threshold: float
-
-    def are_candidates(self, chosen: Int[np.ndarray, " c"]) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, "c N"]]:
-        """Which of the chosen regions are rank-deficient or, for L_eps, have bad minima, if any; their residuals."""
-        found = are_deficient(self.A[chosen], self.X, self.rho) if len(chosen) else np.zeros(0, bool)
-        residuals = np.zeros((len(chosen), len(self.X)))
-        if self.target == "suboptimal":
-            residuals[found] = residuals_of(self.A[chosen[found]], self.X, self.y)
-            found = np.array([is_bad(e, self.y, self.eps, self.threshold) for e in residuals], bool)
-        return found, residuals
-
-    def holds(self, particle: int, e: Float[np.ndarray, " N"]) -> bool:
-        return holds_minimum(self.A[particle], self.X, self.y, e, self.rho).holds
 
 
 def split_volume(
@@ -201,15 +185,12 @@ def split_volume(
     d1 = 30, 20 s at N = 50, d1 = 16. "suboptimal" takes longer by runs * max_linear_programs linear programs:
     about 15 s at N = 6, d0 = 2, d1 = 30, minutes at N = 20, d0 = 10, d1 = 8. To try: particles=500, runs=6.
 
-    Args:
-      key, X, y, d1, rho, eps, threshold: as estimate_volumes; the same key gives the same estimate.
-      target: "rank_deficient", or "suboptimal" for L_eps.
-      particles: partial networks carried from neuron to neuron.
-      runs: independent runs after the pilot; the interval comes from them.
-      max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
+    key, X, y, d1, rho, eps, threshold: as estimate_volumes; the same key gives the same estimate.
+    target: "rank_deficient", or "suboptimal" for L_eps. particles: partial networks carried from neuron to neuron.
+    runs: independent runs after the pilot; the interval comes from them.
+    max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
 
-    Raises:
-      ValueError: as fit_importance; fewer than 2 runs.
+    Raises ValueError as fit_importance, and for fewer than 2 runs.
 
     Example:
       print(split_volume(jax.random.key(0), X, y, d1=30, rho=0.0))  # with its interval
@@ -220,10 +201,8 @@ def split_volume(
     options = {"target": target, "particles": particles, "threshold": threshold}
     pilot, *keys = jax.random.split(key, runs + 1)
     importance = fit_importance(pilot, X, y, d1, rho, eps, **options)
-    found = [
-        run_splitting(k, importance, X, y, d1, rho, eps, **options, max_linear_programs=max_linear_programs)
-        for k in keys
-    ]
+    options["max_linear_programs"] = max_linear_programs
+    found = [run_splitting(k, importance, X, y, d1, rho, eps, **options) for k in keys]
     volumes, candidates = zip(*found, strict=True)
     return SplitEstimate(*combine(volumes), runs=volumes, candidate=Estimate(*combine(candidates)))
 
@@ -238,8 +217,7 @@ def _fit(moves: Float[np.ndarray, "d1 scores scores"], is_end) -> Float[np.ndarr
     d1, size, _ = moves.shape
     chance = np.empty((d1 + 1, size))
     chance[d1] = is_end
-    slope, scores = 0.5, np.arange(size)
-    log_scale = np.zeros(d1)
+    slope, scores, log_scale = 0.5, np.arange(size), np.zeros(d1)
     for k in reversed(range(d1)):
         visits = moves[k].sum(axis=1)
         reached = np.divide(moves[k] @ chance[k + 1], visits, out=np.zeros(size), where=visits > 0)
@@ -247,11 +225,8 @@ def _fit(moves: Float[np.ndarray, "d1 scores scores"], is_end) -> Float[np.ndarr
         if len(known) > 1:
             line = np.polyfit(known, np.log(reached[known]), 1, w=np.sqrt(visits[known]))
             slope = min(max(float(line[0]), 0.0), STEEPEST)
-        if len(known):
-            nearest = known[np.argmin(np.abs(scores[:, None] - known), axis=1)]
-            chance[k] = reached[nearest] * np.exp(np.clip(slope * (scores - nearest), -50, 50))
-        else:
-            chance[k] = np.exp(np.clip(slope * scores, -50, 50))
+        nearest = known[np.argmin(np.abs(scores[:, None] - known), axis=1)] if len(known) else 0
+        chance[k] = np.exp(np.clip(slope * (scores - nearest), -50, 50)) * (reached[nearest] if len(known) else 1.0)
         chance[k, (visits >= TRUSTED) & (reached == 0)] = 0.0
         scale = chance[k, visits > 0].max() or 1.0
         chance[k] /= scale

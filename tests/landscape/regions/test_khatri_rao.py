@@ -14,7 +14,7 @@ from mnnjax.landscape import (
     khatri_rao_rmatvec,
     region_residual,
 )
-from mnnjax.landscape.regions.exact_rank import khatri_rao_rank_modulo_prime
+from mnnjax.landscape.regions.khatri_rao import exact_rank
 from mnnjax.network import leaky_relu
 from tests.landscape.oracles import fraction_rank, kron_rows
 
@@ -139,9 +139,9 @@ def test_rank_by_hand(A, X, rank):
     assert isinstance(found, int)
     assert found == rank
     assert fraction_rank(kron_rows(A, X)) == rank
-    assert khatri_rao_rank_modulo_prime(A, X) == rank
+    assert exact_rank(A, X) == rank
     with_ones = np.hstack([kron_rows(A, X), np.ones((len(X), 1))])
-    assert khatri_rao_rank_modulo_prime(A, X, constant=True) == fraction_rank(with_ones)
+    assert exact_rank(A, X, constant=True) == fraction_rank(with_ones)
 
 
 @pytest.mark.quick_cases(4)
@@ -154,7 +154,7 @@ def test_rank_of_small_integers_is_the_exact_one(seed):
     A = np.where(rng.random((N, d1)) < 0.5, 1.0, rng.choice([0.0, -1.0, 0.5]))
     exact = fraction_rank(kron_rows(A, X))
     assert khatri_rao_rank(A, X) == exact
-    assert khatri_rao_rank_modulo_prime(A, X) == exact
+    assert exact_rank(A, X) == exact
     assert np.linalg.matrix_rank(kron_rows(A, X)) == exact
 
 
@@ -163,7 +163,7 @@ def test_rank_of_small_integers_is_the_exact_one(seed):
 @pytest.mark.parametrize(("N", "d0", "d1"), [(12, 3, 4), (30, 4, 5), (40, 6, 10)])
 def test_rank_of_gaussian_data_is_that_of_numpy(N, d0, d1, rho):
     X, _, A = draw(N, d0, d1, rho)
-    assert khatri_rao_rank(A, X) == np.linalg.matrix_rank(kron_rows(A, X)) == khatri_rao_rank_modulo_prime(A, X)
+    assert khatri_rao_rank(A, X) == np.linalg.matrix_rank(kron_rows(A, X)) == exact_rank(A, X)
 
 
 def test_rank_decides_at_the_documented_tolerance():

@@ -10,7 +10,7 @@ import pytest
 from mnnjax.config import UserError
 from mnnjax.landscape import activation_pattern, certify, khatri_rao, region_residual
 from mnnjax.landscape.regions import membership
-from mnnjax.landscape.regions.membership import holds_dlm_with_output, region_holds_dlm
+from mnnjax.landscape.regions.membership import holds_minimum, region_holds_dlm
 from mnnjax.landscape.volumes.arrangement import cells
 from tests.landscape.oracles import edges, is_positive_combination
 
@@ -64,15 +64,15 @@ def test_a_minimum_that_is_made_is_found(rho):
         # A residual orthogonal to the column space leaves the minimum where it is.
         noise = rng.normal(size=N)
         assert region_holds_dlm(A, X, y + np.asarray(region_residual(A, X, noise)), rho)
-        assert holds_dlm_with_output(A, X, y, rho, signs=np.sign(z).astype(int)).holds
+        assert holds_minimum(A, X, y, np.zeros(N), rho, signs=np.sign(z).astype(int)).holds
 
 
 def test_frozen_signs_are_kept():
     X, y = np.array([[1.0, 0.2], [0.3, 1.0]]), np.array([1.0, 1.0])
     A = np.ones((2, 1))
-    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([1])) == (True, True)
-    assert holds_dlm_with_output(A, X, y, 0.0, signs=np.array([-1])) == (False, True)
-    assert holds_dlm_with_output(A, X, -y, 0.0).holds
+    assert holds_minimum(A, X, y, np.zeros(2), 0.0, signs=np.array([1])) == (True, True)
+    assert holds_minimum(A, X, y, np.zeros(2), 0.0, signs=np.array([-1])) == (False, True)
+    assert holds_minimum(A, X, -y, np.zeros(2), 0.0).holds
 
 
 @pytest.mark.parametrize("rho", RHOS)
