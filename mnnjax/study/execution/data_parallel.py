@@ -14,8 +14,7 @@ from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study.distributed import processes
 from mnnjax.study.execution.cell_training import CellTraining
 from mnnjax.study.execution.images import Sources
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.plan.grid import Cell, seed_keys
 from mnnjax.training import (
     RowLayout,
     add_sums,

@@ -22,8 +22,7 @@ from mnnjax.study.execution.chunks import Work, run_chunks
 from mnnjax.study.execution.context import Context
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.execution.volume_results import State
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.plan.grid import Cell, seed_keys
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 TARGETS = ("suboptimal", "rank_deficient")
