@@ -16,7 +16,7 @@ from mnnjax.errors import DISK_FULL
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.chunks import Context
 from mnnjax.study.execution.images import Sources, recorded_shape, require_data
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell

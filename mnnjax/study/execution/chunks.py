@@ -2,14 +2,47 @@
 
 import abc
 import contextlib
+import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.images import Sources
+from mnnjax.study.execution.progress import LineProgress
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.checkpoint import CellCheckpoints
+from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What all cells of a run share.
+
+    stop_requested: the name of the signal that this process received, or None.
+    """
+
+    workdir: Workdir
+    sources: Sources
+    progress: LineProgress
+    stop_requested: Callable[[], str | None]
+
+    def stop(self) -> str | None:
+        """The name of the signal that any of the processes received; the same on all of them."""
+        return next(filter(None, processes.gathered(self.stop_requested())), None)
+
+    def warn(self, cell: Cell, text: str) -> None:
+        """Show a warning, and keep it in the log."""
+        self.progress.message(f"warning: {text}")
+        self.workdir.log("warning", cell=cell.id, text=text)
+
+    def checkpoints(self, cell: Cell) -> contextlib.closing[CellCheckpoints]:
+        """The cell's checkpoints in the work folder, as a context manager."""
+        folder = self.workdir.checkpoints
+        return contextlib.closing(
+            CellCheckpoints(folder / cell.id, folder / SET_ASIDE, lambda text: self.warn(cell, text))
+        )
 
 
 class Work(abc.ABC):

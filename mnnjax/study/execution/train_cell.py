@@ -11,8 +11,7 @@ from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.cell_training import CellTraining, finite_mean
-from mnnjax.study.execution.chunks import run_chunks
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.chunks import Context, run_chunks
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel

@@ -18,8 +18,7 @@ from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution import volume_results
-from mnnjax.study.execution.chunks import Work, run_chunks
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.chunks import Context, Work, run_chunks
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.execution.volume_results import State
 from mnnjax.study.plan.grid import Cell, seed_keys
