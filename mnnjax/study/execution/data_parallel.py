@@ -63,30 +63,24 @@ class DataParallel(CellTraining):
 
     @property
     def template(self):
-        """Shapes and types of a state."""
         return jax.eval_shape(self._training.init, self._keys)
 
     def start(self, saved=None):
-        """Initial weights, or the saved state, on the devices."""
         return self._training.init(self._keys) if saved is None else saved
 
     def run(self, state, epoch: int, epochs: int):
-        """Further epochs: the state after them, and their last MSE and MCE, each (repeats,)."""
         state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
         return state, jax.device_get(metrics)
 
     def saved(self, state):
-        """The state on the host."""
         return jax.device_get(state)
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions."""
         # Each process goes through its own points, part by part.
         sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
         return jax.device_get(from_sums(functools.reduce(add_sums, sums), sum(points)))
 
     def points(self):
-        """X (N, d0) and y (N,) of all repetitions, on every host, as training has them."""
         own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
         parts = [part for parts in processes.gathered(own) for part in parts]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -61,19 +61,18 @@ class Measurement(Work):
     unit: ClassVar[str] = "step"
 
     def __init__(self, cell: Cell, sources: Sources | None, stop_requested: Callable[[], object]):
-        self._cell = cell
-        self._part = cell.part
-        self._volume = cell.part.measurement
+        self._cell, self._part, self._volume = cell, cell.part, cell.part.measurement
         self._stop_requested = stop_requested
-        self._X: np.ndarray | None = None
-        self._y: np.ndarray | None = None
+        self._X: Any = None  # None: drawn anew for every draw
+        self._y: Any = None
         if not self._volume.redraw:
             self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
+        self._importance: Any = None  # of the last repetition and target that were split
+        self._importance_of: tuple[int, int] | None = None
 
     @property
     def template(self) -> State:
-        """The state of nothing measured."""
         repeats = self._part.repeats
         if self._volume.method == "exact":
             return {"exact": np.full((repeats, 3), np.nan)}
@@ -82,16 +81,13 @@ class Measurement(Work):
         return counts | (runs if self._volume.method == "splitting" else {})
 
     def start(self, saved: State | None = None) -> State:
-        """Nothing measured, or the saved state."""
         return self.template if saved is None else saved
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
-        """Every SECONDS_BETWEEN_CHECKPOINTS seconds, whatever is done."""
         # Steps take from milliseconds to minutes.
         return seconds > SECONDS_BETWEEN_CHECKPOINTS
 
     def chunk(self, state: State, done: int) -> tuple[State, int, dict[str, float]]:
-        """One step."""
         if self._volume.method == "exact":
             state = self._exact(state, done)
         else:
@@ -100,9 +96,9 @@ class Measurement(Work):
         return state, done + 1, {}
 
     def _exact(self, state: State, k: int) -> State:
-        volume, problem = self._volume, self._part.problem
+        rho, threshold = self._part.network.rho, self._part.problem.threshold
         found = landscape.exact_volumes(
-            *self._points_of(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+            self._X[k], self._y[k], self._cell.d1, rho, self._volume.eps, threshold=threshold
         )
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
@@ -124,25 +120,26 @@ class Measurement(Work):
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
         with sampling.blas_threads() as each:
+
+            def heeding_stops(function: Callable, items: Sequence):
+                def unless_stopped(item):
+                    if self._stop_requested():
+                        raise Interrupted
+                    return function(item)
+
+                return each(unless_stopped, items)
+
             for k in active:
                 draws_k = jax.tree.map(lambda a, k=k: a[k, :left], screened)
                 X_k = None if self._X is None else X[k]
                 y_k = None if self._y is None else np.pad(self._y[k], padding)
                 counts = sampling.decide(
                     draws_k, X_k, y_k, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
-                    volume.output_signs, functools.partial(self._heeding_stops, each),
+                    volume.output_signs, heeding_stops,
                 )  # fmt: skip
                 hits[k] += counts.hits
                 draws[k] += counts.draws
         return state | {"hits": hits, "draws": draws}
-
-    def _heeding_stops(self, each: Callable, function: Callable, items: Sequence):
-        def unless_stopped(item):
-            if self._stop_requested():
-                raise Interrupted
-            return function(item)
-
-        return each(unless_stopped, items)
 
     def _is_narrow(self, state: State, k: int) -> bool:
         """Whether repetition k stopped at its last look."""
@@ -156,40 +153,25 @@ class Measurement(Work):
         return sampling.narrow(volumes_from_counts(counts, len(looks)), width)
 
     def _split(self, state: State, number: int) -> State:
-        volume, rho = self._volume, self._part.network.rho
+        volume = self._volume
         rest, split = divmod(number, volume.runs)
         k, target = divmod(rest, len(TARGETS))
-        importance = self._importance(k, target)
-        key = jax.random.fold_in(self._split_key(k, target), 1 + split)
-        found = landscape.run_splitting(
-            key, importance, *self._points_of(k), self._cell.d1, rho, volume.eps,
-            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
-            max_linear_programs=volume.max_linear_programs,
-        )  # fmt: skip
+        key = jax.random.fold_in(self._keys[k], SPLITTING + target)
+        network = self._X[k], self._y[k], self._cell.d1, self._part.network.rho, volume.eps
+        options: dict[str, Any] = {
+            "target": TARGETS[target], "particles": volume.particles, "threshold": self._part.problem.threshold
+        }  # fmt: skip
+        if self._importance_of != (k, target):
+            # Fitted anew after a resume: it depends on the seed alone.
+            self._importance = landscape.fit_importance(jax.random.fold_in(key, 0), *network, **options)
+            self._importance_of = k, target
+        options |= {"max_linear_programs": volume.max_linear_programs}
+        found = landscape.run_splitting(jax.random.fold_in(key, 1 + split), self._importance, *network, **options)
         runs = state["splitting"].copy()
         runs[k, target, split] = found.volume
         if target == 0:
             runs[k, 2, split] = found.candidate
         return state | {"splitting": runs}
-
-    def _split_key(self, k: int, target: int):
-        return jax.random.fold_in(self._keys[k], SPLITTING + target)
-
-    @functools.lru_cache(maxsize=1)  # noqa: B019
-    def _importance(self, k: int, target: int):
-        """Fitted anew after a resume: it depends on the seed alone."""
-        volume, rho = self._volume, self._part.network.rho
-        key = jax.random.fold_in(self._split_key(k, target), 0)
-        return landscape.fit_importance(
-            key, *self._points_of(k), self._cell.d1, rho, volume.eps,
-            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
-        )  # fmt: skip
-
-    def _points_of(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of repetition k, where they are not drawn anew for every draw."""
-        assert self._X is not None
-        assert self._y is not None
-        return self._X[k], self._y[k]
 
 
 def _points(cell: Cell, sources: Sources | None, keys) -> tuple[np.ndarray, np.ndarray]:
