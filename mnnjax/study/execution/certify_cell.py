@@ -22,13 +22,7 @@ def workers() -> int:
 
 
 def certify_seeds(
-    params: dict,
-    network: Network,
-    hidden_layers: int,
-    X,
-    y,
-    threshold: float,
-    stop_requested: Callable[[], object] = lambda: None,
+    params: dict, network: Network, hidden_layers: int, X, y, threshold: float, stop_requested: Callable = lambda: None
 ) -> list[Certificate | None]:
     """certify_network for each seed, shared by the processes; None where a weight is not finite.
 

@@ -12,7 +12,7 @@ from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.cell_training import CellTraining
+from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.plan.grid import Cell, seed_keys
 from mnnjax.training import (

@@ -11,7 +11,7 @@ import numpy as np
 from mnnjax.config import Study
 from mnnjax.jax_setup import Device
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.cell_training import CellTraining
+from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources, read_images
 from mnnjax.study.plan.grid import Cell, seed_keys
 from mnnjax.training import LEVENBERG_MARQUARDT, make_evaluation, make_training

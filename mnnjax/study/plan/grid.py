@@ -182,8 +182,10 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
       UserError: from cells; an unknown optimizer, exact volumes of too many inputs, or basins without volumes.
     """
     planned = cells(study, image_shape)
+    measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
+    slopes = {part.network.rho for part in measured}
     for part in study.parts:
-        if part.figure == "basins" and not any(_gives_volumes(other, part) for other in study.parts):
+        if part.figure == "basins" and part.network.rho not in slopes:
             raise UserError(
                 f"figure: 'basins' puts {part.name} beside exact volumes of the same points, which the study does not "
                 "measure; add to `also` one with volume=Volume('exact')"
@@ -200,12 +202,6 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
         if part.train is not None:
             check_optimizer(part.train)
     return planned
-
-
-def _gives_volumes(other: Study, part: Study) -> bool:
-    """Whether `other` measures V(L_0) of the networks that `part` trains."""
-    exact = other.volume is not None and other.volume.method == "exact" and other.volume.eps == 0
-    return exact and other.network.rho == part.network.rho
 
 
 def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
