@@ -84,7 +84,7 @@ def run_study(
             workdir.log("warning", text=text)
         done = processes.from_writer(lambda: {cell.id for cell in workdir.finished(cells)})
         workdir.collect(cells)
-        counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
+        counts = {"cells": len(cells), "finished": len(done), "processes": jax.process_count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
@@ -97,7 +97,7 @@ def run_study(
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     """The study's folder, which is not made or changed yet."""
     for part in study.parts:
-        if part.volume is not None and processes.count() > 1:
+        if part.volume is not None and jax.process_count() > 1:
             raise UserError(
                 f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
             )

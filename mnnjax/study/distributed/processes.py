@@ -156,14 +156,12 @@ def _join(group: Group) -> bool:
             for number in (signal.SIGTERM, signal.SIGINT):
                 stopped = f"{number.name}: stopped; run the same command again to resume\n"
                 stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
-            jax.distributed.initialize(
-                group.coordinator,
-                group.count,
-                group.index,
-                list(group.local_devices) if group.local_devices else None,
-                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-                shutdown_timeout_seconds=END_SECONDS,
-            )
+            devices = list(group.local_devices) if group.local_devices else None
+            limits: dict[str, Any] = {
+                "heartbeat_timeout_seconds": HEARTBEAT_SECONDS,
+                "shutdown_timeout_seconds": END_SECONDS,
+            }
+            jax.distributed.initialize(group.coordinator, group.count, group.index, devices, **limits)
             # The processes wait for each other here, too.
             counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     except (RuntimeError, ValueError) as error:
@@ -179,11 +177,6 @@ def _join(group: Group) -> bool:
     return True
 
 
-def count() -> int:
-    """The number of processes that run the study together."""
-    return jax.process_count()
-
-
 def is_writer() -> bool:
     """Whether this process is the one that reads and writes the work folder."""
     return jax.process_index() == 0
@@ -191,7 +184,7 @@ def is_writer() -> bool:
 
 def gathered(value: T) -> list[T]:
     """The values of all processes, in their order; the same list on all of them."""
-    if count() == 1:
+    if jax.process_count() == 1:
         return [value]
     content = pickle.dumps(value)
     sizes = multihost_utils.process_allgather(np.int32(len(content)))
@@ -217,7 +210,7 @@ def together(make: Callable[[], T]) -> T:
     Raises:
       what make() raises, on all processes, if it raises on any.
     """
-    if count() == 1:
+    if jax.process_count() == 1:
         return make()
     value: T | None = None
     error: Exception | None = None
@@ -240,7 +233,7 @@ def from_writer(make: Callable[[], T]) -> T:
     Raises:
       what make() raises, on all processes.
     """
-    if count() == 1:
+    if jax.process_count() == 1:
         return make()
     value = together(make if is_writer() else lambda: None)
     content = pickle.dumps(value) if is_writer() else b""
@@ -249,18 +242,18 @@ def from_writer(make: Callable[[], T]) -> T:
 
 
 def shared(work: Callable[[Sequence[Any]], list[T]], items: Sequence[Any]) -> list[T]:
-    """work(share) on every process, whose share is every count()-th of the items; the results of all items, in order.
+    """work(share) on every process, whose share is every n-th of the items, of n processes; all results, in order.
 
     Raises:
       what work() raises, on all processes, if it raises on any.
     """
-    parts = gathered(together(lambda: work(items[jax.process_index() :: count()])))
+    parts = gathered(together(lambda: work(items[jax.process_index() :: jax.process_count()])))
     return [parts[i % len(parts)][i // len(parts)] for i in range(len(items))]
 
 
 def on_host(arrays: Any) -> Any:
     """NumPy copies of whole arrays, also of those that the processes share."""
-    if count() == 1:
+    if jax.process_count() == 1:
         return jax.device_get(arrays)
     return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), arrays)
 

@@ -101,12 +101,7 @@ class CellTraining(Work):
         """The Evaluation of all repetitions."""
 
     @abc.abstractmethod
-    def points(
-        self,
-    ) -> tuple[
-        Float[np.ndarray, "repeats N d0"] | Float[np.ndarray, "N d0"],
-        Float[np.ndarray, "repeats N"] | Float[np.ndarray, " N"],
-    ]:
+    def points(self) -> tuple[Float[np.ndarray, "*repeats N d0"], Float[np.ndarray, "*repeats N"]]:
         """X (repeats, N, d0) and y (repeats, N) on every host, as training has them; X (N, d0) and y (N,) where the
         repetitions share them."""
 

@@ -1,6 +1,7 @@
 """The progress of a running study: a live bar on a terminal, otherwise plain lines now and then."""
 
 import contextlib
+import functools
 import math
 import sys
 import time
@@ -17,11 +18,8 @@ SECONDS_BETWEEN_LINES = 15.0
 # The part of a study's work that is timed before the time left is shown: small cells, which come first, take longer
 # for their work than large ones.
 LEAST_SHARE = 0.01
-
-
-def tell(text: str) -> None:
-    """A line for people, at once."""
-    print(text, flush=True)
+# A line for people, at once.
+tell = functools.partial(print, flush=True)
 
 
 def say_nothing(text: str) -> None:

@@ -1,7 +1,8 @@
 """Seed-parallel training of a cell: the devices share its repetitions."""
 
 import functools
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -76,24 +77,12 @@ class SeedParallel(CellTraining):
         return X[:, : self._cell.N], y[:, : self._cell.N]
 
 
-class Programs(NamedTuple):
-    """The compiled functions of a shape bucket, over all seeds at once (leading axis), padded to whole groups on every
-    device."""
-
-    pad: Callable
-    keys: Callable
-    draw: Callable
-    init: Callable
-    run_epochs: Callable
-    evaluate: Callable
-    place: Callable
-
-
 @functools.lru_cache(maxsize=4)
 def seed_programs(
     part: Study, hidden_layers: int, d0: int, d1: int, rows: int, vmap_size: int, groups_per_device: int, devices: int
-) -> Programs:
-    """The programs of one shape, for seeds that are placed as Placement says."""
+) -> types.SimpleNamespace:
+    """The compiled functions of one shape, for seeds that are placed as Placement says: over all of them at once
+    (leading axis), padded to whole groups on every device."""
     training = make_training(part.problem, part.network, part.training, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
@@ -121,7 +110,7 @@ def seed_programs(
         # One seed at a time: in float64 all of them at once would take more memory than training did.
         return jax.lax.map(lambda arrays: evaluate(*arrays, N), (params, X, y))
 
-    return Programs(
+    return types.SimpleNamespace(
         pad=pad,
         keys=jax.jit(seed_keys, out_shardings=sharding),
         draw=jax.jit(jax.vmap(training.draw, in_axes=(0, None)), out_shardings=sharding),
