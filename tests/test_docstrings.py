@@ -55,16 +55,26 @@ def public(path: Path) -> dict[str, Definition]:
     """Functions and classes of a module, and the methods of its classes, by dotted name."""
     top = {node.name: node for node in parsed(path).body if is_public(node)}
     classes = {name: node for name, node in top.items() if isinstance(node, ast.ClassDef)}
-    own = {name: {n.name: n for n in owner.body if is_public(n)} for name, owner in classes.items()}
-    # A method that a base in this module has too is described there.
-    bases = {name: [ast.unparse(base) for base in owner.bases] for name, owner in classes.items()}
+    # A method that a base in the package has too is described there.
     methods = {
-        f"{name}.{method}": node
-        for name, some in own.items()
-        for method, node in some.items()
-        if not any(method in own.get(base, {}) for base in bases[name])
+        f"{name}.{node.name}": node
+        for name, owner in classes.items()
+        for node in owner.body
+        if is_public(node) and node.name not in inherited(owner)
     }
     return top | methods
+
+
+@functools.cache
+def classes_of_package() -> dict[str, ast.ClassDef]:
+    return {node.name: node for path in MODULES for node in parsed(path).body if isinstance(node, ast.ClassDef)}
+
+
+def inherited(owner: ast.ClassDef) -> set[str]:
+    """The public names that a class has from its bases in the package."""
+    bases = [base for base in (classes_of_package().get(ast.unparse(b)) for b in owner.bases) if base is not None]
+    own = {node.name for base in bases for node in base.body if is_public(node)}
+    return own.union(*map(inherited, bases))
 
 
 def functions(path: Path) -> dict[str, ast.FunctionDef]:

@@ -13,7 +13,7 @@ from mnnjax.cli.parser import OneLineParser, local_path, nonempty
 from mnnjax.config import Study, UserError
 
 if TYPE_CHECKING:
-    from mnnjax.study.plan.shard import Shard
+    from mnnjax.study.plan.grid import Shard
 
 DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
 defines `study`, such as configs/quickstart.py; it comes first. The same command again resumes from the latest valid
@@ -118,7 +118,7 @@ def make_request(options: argparse.Namespace) -> Request:
     study = parse_fields(program, study, options.fields, list(OPTIONS))
     shard, command = None, ["mnnjax", "run", options.config, *["--small"] * options.small]
     if options.shard is not None:
-        from mnnjax.study.plan.shard import Shard
+        from mnnjax.study.plan.grid import Shard
 
         shard = Shard.parse(options.shard)
         command += ["--shard", options.shard]

@@ -36,13 +36,13 @@ def main(arguments: Sequence[str]) -> int:
 def _run(request: Request) -> int:
     # Imported here: JAX takes seconds to import, and a wrong option should be reported at once.
     from mnnjax import jax_setup
-    from mnnjax.study.distributed import process_group, processes
+    from mnnjax.study.distributed import processes
 
     # Errors that Orbax logs it also raises, and they are reported in one line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     jax_setup.use_compilation_cache()
     given = request.coordinator, request.num_processes, request.process_id
-    group = process_group.find_group(*given, os.environ, process_group.has_tpu())
+    group = processes.find_group(*given, os.environ, processes.has_tpu())
     code = processes.run_in_group(group, lambda: _run_process(request))
     if code == 0 and request.shard is None and processes.is_writer():
         print(f"report: {report([request.workdir])}")

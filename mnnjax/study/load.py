@@ -114,9 +114,9 @@ def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:
         why = f"measured volumes in {cell_id}, and trained no network"
     else:
         why = f"has not finished {cell_id}"
+    named = ", ".join(list(trained)[:MOST_NAMED])
     more = f" and {len(trained) - MOST_NAMED} more (see results.csv)" if len(trained) > MOST_NAMED else ""
-    names = ", ".join(list(trained)[:MOST_NAMED])
-    hint = f"trained are {names}{more}" if trained else "no cell is trained yet (mnnjax status)"
+    hint = f"trained are {named}{more}" if trained else "no cell is trained yet (mnnjax status)"
     raise UserError(f"{workdir.path} {why}; {hint}")
 
 
@@ -125,10 +125,8 @@ def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return dict(arrays)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{file} is missing; copy it from where the cell was trained, or run the study in another --workdir"
-        ) from error
+        what = "missing; copy it from where the cell was trained"
+        raise UserError(f"{file} is {what}, or run the study in another --workdir") from error
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file.
-        raise UserError(
-            f"{file} is damaged ({first_line(error)}); restore it, or run the study in another --workdir"
-        ) from error
+        what = f"damaged ({first_line(error)}); restore it"
+        raise UserError(f"{file} is {what}, or run the study in another --workdir") from error

@@ -12,17 +12,18 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Study, UserError, to_dict
+from mnnjax.config.problem import STORED
+from mnnjax.data import open_stored
 from mnnjax.errors import DISK_FULL
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
-from mnnjax.study.execution.context import Context
-from mnnjax.study.execution.images import Sources, recorded_shape, require_data
+from mnnjax.study.execution.chunks import Context
+from mnnjax.study.execution.images import Sources, recorded_cells, recorded_shape, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
 from mnnjax.study.plan import grid as plan
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.shard import Shard
+from mnnjax.study.plan.grid import Cell, Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
 from mnnjax.study.workdir.lock import StudyError
@@ -74,15 +75,16 @@ def run_study(
         stop_requested = stack.enter_context(stop_request())
         processes.together(lambda: workdir.claim(study))
         sources = Sources(workdir, data_dir, tell)
-        if any(part.problem.is_image for part in study.parts):
-            # d0 is known after whitening, which the folder keeps.
-            cells = workdir.own_cells(plan.cells(study, sources.shape))
+        # d0 is known after whitening, which the folder keeps.
+        for problem in processes.from_writer(lambda: unwhitened(workdir, study)):
+            sources.get(problem)
+        cells = processes.from_writer(lambda: recorded_cells(workdir, study))
         for text in processes.from_writer(lambda: workdir.set_aside_damaged(cells)):
             tell(f"warning: {text}")
             workdir.log("warning", text=text)
         done = processes.from_writer(lambda: {cell.id for cell in workdir.finished(cells)})
         workdir.collect(cells)
-        counts = {"cells": len(cells), "finished": len(done), "processes": processes.count()}
+        counts = {"cells": len(cells), "finished": len(done), "processes": jax.process_count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
@@ -95,7 +97,7 @@ def run_study(
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     """The study's folder, which is not made or changed yet."""
     for part in study.parts:
-        if part.volume is not None and processes.count() > 1:
+        if part.volume is not None and jax.process_count() > 1:
             raise UserError(
                 f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
             )
@@ -113,12 +115,14 @@ def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
     """The cells, with what the folder knows of images, of a study that can run.
 
     Raises:
-      UserError: from plan.check, require_fit and require_data.
+      UserError: from plan.check, require_fit and open_stored.
     """
     cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
     done = {cell.id for cell in workdir.finished(cells)}
     require_fit([cell for cell in cells if cell.id not in done], jax.devices())
-    require_data(workdir, study, data_dir)
+    for problem in unwhitened(workdir, study):
+        if problem.inputs in STORED:
+            open_stored(problem.inputs, data_dir)
     return cells
 
 

@@ -182,7 +182,7 @@ class Products(Cell):
             return jax.lax.fori_loop(0, self.STEPS, lambda _, W: W + 1e-30 * products(W, columns), W)
 
         def on_device(*seeds):
-            return seed_parallel.map_groups(one, seeds, vmap_size)
+            return jax.lax.map(one, seeds, batch_size=vmap_size if vmap_size > 1 else None)
 
         return jax.jit(jax.shard_map(on_device, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False))
 

@@ -1,6 +1,1 @@
-"""Several processes, and stop requests.
-
-process_group.py   which process this is, of how many
-processes.py       how processes meet, and what they exchange
-stopping.py        SIGTERM and SIGINT as requests to stop
-"""
+"""Several processes: processes.py; SIGTERM and SIGINT as requests to stop: stopping.py."""

@@ -1,4 +1,4 @@
-"""Several processes that run one study together: how they meet, and what they exchange.
+"""Several processes that run one study together: which they are, how they meet, and what they exchange.
 
 Every process runs the same program in the same order; the first one alone reads and writes the work folder. When one
 dies the others end too, for they wait for its share of every sum: within a minute, with an exit code that says to run
@@ -8,6 +8,8 @@ the same command again.
 import collections
 import contextlib
 import ctypes
+import dataclasses
+import importlib.util
 import os
 import pickle
 import signal
@@ -15,7 +17,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import jax
@@ -24,7 +27,6 @@ from jax.experimental import multihost_utils
 
 from mnnjax import jax_setup
 from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, UserError, first_difference, first_line, require
-from mnnjax.study.distributed.process_group import Group
 
 T = TypeVar("T")
 
@@ -32,6 +34,68 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 20
 # How long processes wait for each other when they end.
 END_SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Which process this is, of how many, from the user, Slurm or a TPU slice; JAX asks the cluster where a field is
+    None."""
+
+    coordinator: str | None = None
+    """HOST:PORT of the first process, which the others connect to."""
+    count: int | None = None
+    """The number of processes."""
+    index: int | None = None
+    """The number of this one, from 0 on."""
+    local_devices: tuple[int, ...] | None = None
+    """The devices of this machine that are this process's; None: JAX decides."""
+
+
+def find_group(
+    coordinator: str | None, count: int | None, index: int | None, environment: Mapping[str, str], tpu: bool
+) -> Group | None:
+    """The processes that this one belongs to; None: it is alone.
+
+    Args:
+      coordinator, count, index: from the user, all or none.
+      environment: os.environ.
+      tpu: whether the machine has TPUs; JAX then knows the other hosts of the slice.
+
+    Raises:
+      UserError: some are given and others are not, or they are invalid.
+    """
+    if coordinator is not None or count is not None or index is not None:
+        if coordinator is None or count is None or index is None:
+            raise UserError(
+                "--coordinator, --num-processes, --process-id: they go together; give all three to every process"
+            )
+        host, _, port = coordinator.rpartition(":")
+        require(
+            bool(host) and port.isdigit() and 0 < int(port) < 2**16,
+            f"--coordinator: {coordinator!r} is not HOST:PORT; give the first process's address, such as 10.0.0.1:8476",
+        )
+        require(count >= 1, f"--num-processes: {count} is too small; give at least 1")
+        require(
+            0 <= index < count,
+            f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}",
+        )
+        return Group(coordinator, count, index)
+    # srun starts a job step; an sbatch script by itself is one process, whatever the job may use.
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1 and "SLURM_PROCID" in environment:
+        gpus = int(environment.get("SLURM_GPUS_ON_NODE") or 0)
+        one_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0] == "1"
+        # JAX gives each task the GPU of its own number, also where one task should have all of them.
+        devices = tuple(range(gpus)) if one_per_node and gpus else None
+        return Group(None, tasks, int(environment["SLURM_PROCID"]), devices)
+    return Group() if tpu else None
+
+
+def has_tpu() -> bool:
+    """Whether this machine has TPUs and is not asked to leave them alone."""
+    wanted = os.environ.get("JAX_PLATFORMS", "tpu")
+    there = any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
+    return "tpu" in wanted and there and importlib.util.find_spec("libtpu") is not None
 
 
 def run_in_group(group: Group | None, run: Callable[[], int]) -> int:
@@ -92,14 +156,12 @@ def _join(group: Group) -> bool:
             for number in (signal.SIGTERM, signal.SIGINT):
                 stopped = f"{number.name}: stopped; run the same command again to resume\n"
                 stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
-            jax.distributed.initialize(
-                group.coordinator,
-                group.count,
-                group.index,
-                list(group.local_devices) if group.local_devices else None,
-                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-                shutdown_timeout_seconds=END_SECONDS,
-            )
+            devices = list(group.local_devices) if group.local_devices else None
+            limits: dict[str, Any] = {
+                "heartbeat_timeout_seconds": HEARTBEAT_SECONDS,
+                "shutdown_timeout_seconds": END_SECONDS,
+            }
+            jax.distributed.initialize(group.coordinator, group.count, group.index, devices, **limits)
             # The processes wait for each other here, too.
             counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     except (RuntimeError, ValueError) as error:
@@ -115,11 +177,6 @@ def _join(group: Group) -> bool:
     return True
 
 
-def count() -> int:
-    """The number of processes that run the study together."""
-    return jax.process_count()
-
-
 def is_writer() -> bool:
     """Whether this process is the one that reads and writes the work folder."""
     return jax.process_index() == 0
@@ -127,7 +184,7 @@ def is_writer() -> bool:
 
 def gathered(value: T) -> list[T]:
     """The values of all processes, in their order; the same list on all of them."""
-    if count() == 1:
+    if jax.process_count() == 1:
         return [value]
     content = pickle.dumps(value)
     sizes = multihost_utils.process_allgather(np.int32(len(content)))
@@ -153,7 +210,7 @@ def together(make: Callable[[], T]) -> T:
     Raises:
       what make() raises, on all processes, if it raises on any.
     """
-    if count() == 1:
+    if jax.process_count() == 1:
         return make()
     value: T | None = None
     error: Exception | None = None
@@ -176,7 +233,7 @@ def from_writer(make: Callable[[], T]) -> T:
     Raises:
       what make() raises, on all processes.
     """
-    if count() == 1:
+    if jax.process_count() == 1:
         return make()
     value = together(make if is_writer() else lambda: None)
     content = pickle.dumps(value) if is_writer() else b""
@@ -184,25 +241,19 @@ def from_writer(make: Callable[[], T]) -> T:
     return pickle.loads(multihost_utils.broadcast_one_to_all(_padded(content, size))[:size].tobytes())
 
 
-def first_of(value: T | None) -> T | None:
-    """The first process's value that is not None, or None."""
-    return next((v for v in gathered(value) if v is not None), None)
+def shared(work: Callable[[Sequence[Any]], list[T]], items: Sequence[Any]) -> list[T]:
+    """work(share) on every process, whose share is every n-th of the items, of n processes; all results, in order.
 
-
-def own_share(items: Sequence[T]) -> Sequence[T]:
-    """The items that this process works on: every count()-th."""
-    return items[jax.process_index() :: count()]
-
-
-def merged(share: Sequence[T]) -> list[T]:
-    """All items in order, from the `own_share` of each process."""
-    parts = gathered(list(share))
-    return [parts[i % len(parts)][i // len(parts)] for i in range(sum(map(len, parts)))]
+    Raises:
+      what work() raises, on all processes, if it raises on any.
+    """
+    parts = gathered(together(lambda: work(items[jax.process_index() :: jax.process_count()])))
+    return [parts[i % len(parts)][i // len(parts)] for i in range(len(items))]
 
 
 def on_host(arrays: Any) -> Any:
     """NumPy copies of whole arrays, also of those that the processes share."""
-    if count() == 1:
+    if jax.process_count() == 1:
         return jax.device_get(arrays)
     return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), arrays)
 

@@ -22,13 +22,7 @@ def workers() -> int:
 
 
 def certify_seeds(
-    params: dict,
-    network: Network,
-    hidden_layers: int,
-    X,
-    y,
-    threshold: float,
-    stop_requested: Callable[[], object] = lambda: None,
+    params: dict, network: Network, hidden_layers: int, X, y, threshold: float, stop_requested: Callable = lambda: None
 ) -> list[Certificate | None]:
     """certify_network for each seed, shared by the processes; None where a weight is not finite.
 
@@ -53,11 +47,8 @@ def certify_seeds(
             return None
         return certify_network(seed_params, network, hidden_layers, X[k], y[k], threshold)
 
-    def certify_share() -> list[Certificate | None]:
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
-            return list(pool.map(certify_seed, processes.own_share(range(len(X)))))
-
-    return processes.merged(processes.together(certify_share))
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
+        return processes.shared(lambda share: list(pool.map(certify_seed, share)), range(len(X)))
 
 
 def certify_network(params: dict, network: Network, hidden_layers: int, X, y, threshold: float) -> Certificate:

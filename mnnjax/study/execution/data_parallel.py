@@ -7,25 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mnnjax import training
 from mnnjax.arrays import AnyArray
 from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.cell_training import CellTraining
+from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.keys import seed_keys
-from mnnjax.training import (
-    RowLayout,
-    add_sums,
-    from_bits,
-    from_sums,
-    make_row_training,
-    make_stream,
-    place_rows,
-    row_devices,
-)
+from mnnjax.study.plan.grid import Cell, seed_keys
 
 # Rows per call of an evaluation.
 EVALUATED_ROWS = 2048
@@ -43,10 +33,10 @@ class DataParallel(CellTraining):
     def __init__(self, cell: Cell, sources: Sources | None):
         super().__init__(cell)
         part = cell.part
-        self._layout = RowLayout(cell.N, part.training.batch_size)
-        devices = row_devices(jax.devices())
+        self._layout = training.RowLayout(cell.N, part.training.batch_size)
+        devices = training.row_devices(jax.devices())
         sizes = cell.hidden_layers, cell.d0, cell.d1, cell.N
-        self._training = make_row_training(part.problem, part.network, part.training, *sizes, devices)
+        self._training = training.make_row_training(part.problem, part.network, part.training, *sizes, devices)
         self._keys = seed_keys(cell.seeds, cell.training_salt)
         self._batch_key = seed_keys([part.seed], cell.training_salt)[0]
         data_key = seed_keys([part.seed], cell.data_salt)[0]
@@ -58,36 +48,30 @@ class DataParallel(CellTraining):
         rounded = None if part.training.rows_precision == "same" else part.training.rows_precision
         # An error of one process ends all: the others would wait for its rows.
         self._rows = processes.together(
-            lambda: place_rows(self._layout, cell.d0, part.training.precision, devices, blocks, rounded)
+            lambda: training.place_rows(self._layout, cell.d0, part.training.precision, devices, blocks, rounded)
         )
-        self._stream = make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
+        self._stream = training.make_stream(part.problem, part.network, cell.hidden_layers, cell.d1)
 
     @property
     def template(self):
-        """Shapes and types of a state."""
         return jax.eval_shape(self._training.init, self._keys)
 
     def start(self, saved=None):
-        """Initial weights, or the saved state, on the devices."""
         return self._training.init(self._keys) if saved is None else saved
 
     def run(self, state, epoch: int, epochs: int):
-        """Further epochs: the state after them, and their last MSE and MCE, each (repeats,)."""
         state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
         return state, jax.device_get(metrics)
 
     def saved(self, state):
-        """The state on the host."""
         return jax.device_get(state)
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions."""
         # Each process goes through its own points, part by part.
         sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
-        return jax.device_get(from_sums(functools.reduce(add_sums, sums), sum(points)))
+        return jax.device_get(training.from_sums(functools.reduce(training.add_sums, sums), sum(points)))
 
     def points(self):
-        """X (N, d0) and y (N,) of all repetitions, on every host, as training has them."""
         own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
         parts = [part for parts in processes.gathered(own) for part in parts]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -100,7 +84,7 @@ class DataParallel(CellTraining):
             for block in range(len(y)):
                 for start in range(0, self._layout.points, EVALUATED_ROWS):
                     rows = slice(start, min(start + EVALUATED_ROWS, self._layout.points))
-                    yield from_bits(np.asarray(X.data[0, block, rows])), y[block, rows], weights[block, rows]
+                    yield training.from_bits(np.asarray(X.data[0, block, rows])), y[block, rows], weights[block, rows]
 
 
 def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:
@@ -119,7 +103,7 @@ def _image_blocks(cell: Cell, sources: Sources, key) -> Callable:
     return block_of
 
 
-def _drawn_blocks(cell: Cell, key, layout: RowLayout) -> Callable:
+def _drawn_blocks(cell: Cell, key, layout: training.RowLayout) -> Callable:
     """Draws a block on its device, from a key of its own; see place_rows."""
     problem, dtype = cell.part.problem, jnp.dtype(cell.part.training.precision)
     draw = jax.jit(make_problem(problem, layout.points, cell.d0, cell.part.network.rho, dtype))

@@ -1,11 +1,12 @@
 """The images of a study and their whitening, which the work folder keeps: a run that resumes, perhaps on another
 machine, trains on the same numbers."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
@@ -13,13 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from mnnjax.config import Problem, Study, UserError
-from mnnjax.config.problem import STORED
-from mnnjax.data import open_stored
 from mnnjax.problems import Images, Whitening, draw_images, fit_whitening, nominal_shape, open_images
 from mnnjax.study.distributed import processes
 from mnnjax.study.plan import grid as plan
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.study.workdir.workdir import WHITENING, Workdir
 
 # The fields that decide which images there are and how they are whitened; the rest of a problem may differ.
@@ -48,47 +48,34 @@ class Sources:
         # Problems with the same whitening may have different labels.
         key = _name(problem), problem.labels
         if key not in self._open:
-            self._open[key] = self._load(problem, key[0])
+            self._open[key] = self._load(problem)
         return self._open[key]
 
-    def shape(self, problem: Problem) -> tuple[int, int] | None:
-        """(number of images, d0 after whitening); None where inputs are drawn."""
-        if not problem.is_image:
-            return None
-        # A study that is finished does not need its data any more.
-        recorded = processes.from_writer(lambda: _recorded_shape(self._workdir, problem))
-        if recorded is not None:
-            return recorded
-        images, whitening = self.get(problem)
-        return images.N, whitening.d0
+    def _load(self, problem: Problem) -> tuple[Images, Whitening]:
+        workdir = self._workdir
+        record, known = processes.from_writer(lambda: (_record(problem, [workdir.path]), _known(problem, workdir)))
 
-    def _load(self, problem: Problem, name: str) -> tuple[Images, Whitening]:
-        record, known = processes.from_writer(
-            lambda: (_read_record(self._workdir.path, name), _any_record(self._workdir, name))
-        )
+        def opened() -> Images:
+            # All images are read when they are whitened for the first time, and not always later.
+            images = open_images(problem, self._data_dir, verify=record is None)
+            if known is not None and known["digest"] != images.digest:
+                raise UserError(
+                    f"the data of {problem.inputs} are not those that {workdir.home} began with (checksum "
+                    f"{images.digest[:12]}, there {known['digest'][:12]}); restore them, or choose another --workdir"
+                )
+            return images
+
         # Each process reads its own copy, or a shared one.
-        images = processes.together(lambda: self._open_images(problem, record, known))
+        images = processes.together(opened)
         if len(set(processes.gathered(images.digest))) > 1:
             raise UserError(f"the processes have different data of {problem.inputs}; give all of them the same files")
-        return images, processes.from_writer(lambda: self._whitening(problem, name, record, images))
+        return images, processes.from_writer(lambda: self._whitening(problem, record, images))
 
-    def _open_images(self, problem: Problem, record: dict | None, known: dict | None) -> Images:
-        # All images are read when they are whitened for the first time, and not always later.
-        images = open_images(problem, self._data_dir, verify=record is None)
-        if known is not None and known["digest"] != images.digest:
-            raise UserError(
-                f"the data of {problem.inputs} are not those that {self._workdir.home} began with "
-                f"(checksum {images.digest[:12]}, there {known['digest'][:12]}); restore them, or choose another "
-                "--workdir"
-            )
-        return images
-
-    def _whitening(self, problem: Problem, name: str, record: dict | None, images: Images) -> Whitening:
+    def _whitening(self, problem: Problem, record: dict | None, images: Images) -> Whitening:
         """Read from the work folder, or computed and written there."""
-        if record is not None:
-            whitening = _read_whitening(self._workdir, name, record)
-            if whitening is not None:
-                return whitening
+        matrices, sidecar = (self._workdir.whitening / f"{_name(problem)}.{end}" for end in ("npz", "json"))
+        if record is not None and (whitening := _read_whitening(matrices, record)) is not None:
+            return whitening
         count = min(problem.whitening_images or images.N, images.N)
         self._tell(f"whitening {problem.inputs} by {count} of {images.N} images ({images.pixels} pixels)")
 
@@ -99,20 +86,14 @@ class Sources:
         if record is not None and _sha256(whitening) != record["sha256"]:
             # Checkpoints are of networks that were trained with the other one.
             raise UserError(
-                f"{self._workdir.whitening / name}.npz is damaged, and computed anew it differs in its last digits; "
-                "restore the file, or choose another --workdir"
+                f"{matrices} is damaged, and computed anew it differs in its last digits; restore the file, or choose "
+                "another --workdir"
             )
-        self._keep(problem, name, images, whitening)
+        self._workdir.write(matrices, to_bytes({"mean": whitening.mean, "transform": whitening.transform}))
+        found = {"N": images.N, "pixels": images.pixels, "d0": whitening.d0, "digest": images.digest}
+        content = _deciding(problem) | found | {"sha256": _sha256(whitening)}
+        self._workdir.write(sidecar, json.dumps(content, indent=1) + "\n")
         return whitening
-
-    def _keep(self, problem: Problem, name: str, images: Images, whitening: Whitening) -> None:
-        file = io.BytesIO()
-        np.savez(file, mean=whitening.mean, transform=whitening.transform)
-        self._workdir.write(self._workdir.whitening / f"{name}.npz", file.getvalue())
-        record = {field: getattr(problem, field) for field in FIELDS}
-        record |= {"N": images.N, "pixels": images.pixels, "d0": whitening.d0, "digest": images.digest}
-        record |= {"sha256": _sha256(whitening)}
-        self._workdir.write(self._workdir.whitening / f"{name}.json", json.dumps(record, indent=1) + "\n")
 
 
 def read_images(
@@ -125,23 +106,18 @@ def read_images(
     return X, y
 
 
-def require_data(workdir: Workdir, study: Study, data_dir: Path | None) -> None:
-    """The data sets that the study whitens first are there; data_dir as in Sources.
-
-    Raises:
-      UserError: one is missing or damaged.
-    """
-    for problem in (part.problem for part in study.parts):
-        if problem.inputs in STORED and _recorded_shape(workdir, problem) is None:
-            open_stored(problem.inputs, data_dir)
+def unwhitened(workdir: Workdir, study: Study) -> list[Problem]:
+    """The problems of images that no folder of the study has whitened yet."""
+    problems = (part.problem for part in study.parts)
+    return [problem for problem in problems if problem.is_image and _known(problem, workdir) is None]
 
 
 def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:
     """The shapes of a study's images, as its folders know them or as published, for plan.cells; no image is read."""
 
     def shape(problem: Problem) -> tuple[int, int] | None:
-        recorded = _recorded_shape(workdir, problem) if problem.is_image else None
-        return recorded or nominal_shape(problem)
+        record = _known(problem, workdir) if problem.is_image else None
+        return nominal_shape(problem) if record is None else (record["N"], record["d0"])
 
     return shape
 
@@ -155,37 +131,34 @@ def recorded_cells(workdir: Workdir, study: Study) -> list[Cell]:
     return workdir.own_cells(plan.cells(study, recorded_shape(workdir)))
 
 
-def _recorded_shape(workdir: Workdir, problem: Problem) -> tuple[int, int] | None:
-    record = _any_record(workdir, _name(problem))
-    return None if record is None else (record["N"], record["d0"])
-
-
-def _any_record(workdir: Workdir, name: str) -> dict | None:
-    """Of any folder of the study, this one first."""
-    records = (_read_record(folder, name) for folder in (workdir.path, *workdir.folders))
-    return next((record for record in records if record is not None), None)
+def _deciding(problem: Problem) -> dict:
+    return {field: getattr(problem, field) for field in FIELDS}
 
 
 def _name(problem: Problem) -> str:
     """The name of the files of a problem's whitening."""
-    decides = json.dumps({field: getattr(problem, field) for field in FIELDS})
-    return f"{problem.inputs}-{hashlib.sha256(decides.encode()).hexdigest()[:8]}"
+    return f"{problem.inputs}-{hashlib.sha256(json.dumps(_deciding(problem)).encode()).hexdigest()[:8]}"
 
 
-def _read_record(folder: AnyPath, name: str) -> dict | None:
-    """None where there is none, or it is damaged."""
-    try:
-        record = json.loads((folder / WHITENING / f"{name}.json").read_text(encoding="utf-8"))
-        return record if {"N", "d0", "digest", "sha256"} <= set(record) else None
-    except (FileNotFoundError, TypeError, ValueError):  # damaged JSON, or no text at all
-        return None
+def _known(problem: Problem, workdir: Workdir) -> dict | None:
+    """The record of any folder of the study, this one first."""
+    return _record(problem, [workdir.path, *workdir.folders])
 
 
-def _read_whitening(workdir: Workdir, name: str, record: dict) -> Whitening | None:
+def _record(problem: Problem, folders: Iterable[AnyPath]) -> dict | None:
+    """What the first of the folders that has one says of the problem's images; damaged ones do not count."""
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError, TypeError, ValueError):  # damaged JSON, or no text at all
+            record = json.loads((folder / WHITENING / f"{_name(problem)}.json").read_text(encoding="utf-8"))
+            if {"N", "d0", "digest", "sha256"} <= set(record):
+                return record
+    return None
+
+
+def _read_whitening(file: AnyPath, record: dict) -> Whitening | None:
     """None where the file is missing or not what was written."""
     try:
-        content = io.BytesIO((workdir.whitening / f"{name}.npz").read_bytes())
-        with np.load(content, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             whitening = Whitening(arrays["mean"], arrays["transform"])
     except Exception:  # NumPy and zipfile raise many kinds for a damaged file.
         return None

@@ -1,9 +1,11 @@
 """The progress of a running study: a live bar on a terminal, otherwise plain lines now and then."""
 
+import contextlib
+import functools
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,11 +18,8 @@ SECONDS_BETWEEN_LINES = 15.0
 # The part of a study's work that is timed before the time left is shown: small cells, which come first, take longer
 # for their work than large ones.
 LEAST_SHARE = 0.01
-
-
-def tell(text: str) -> None:
-    """A line for people, at once."""
-    print(text, flush=True)
+# A line for people, at once.
+tell = functools.partial(print, flush=True)
 
 
 def say_nothing(text: str) -> None:
@@ -28,7 +27,7 @@ def say_nothing(text: str) -> None:
 
 
 class LineProgress:
-    """Counts the work done and prints plain lines, at most one every 15 s while a cell trains.
+    """Counts the work done and prints plain lines with `message`, at most one every 15 s while a cell trains.
 
     The time left is computed from the work of this process and the time that it took. The first chunk of each shape is
     left out of both, since its program is compiled then.
@@ -38,24 +37,17 @@ class LineProgress:
         self,
         cells: Sequence[Cell],
         finished: Sequence[Cell],
-        tell: Callable[[str], None] = tell,
+        message: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._tell, self._clock = tell, clock
-        self._cells = len(cells)
-        self._finished = len(finished)
+        self.message, self._clock = message, clock
+        self._cells, self._finished = len(cells), len(finished)
         self._total = sum(cell.work for cell in cells)
         self._done = sum(cell.work for cell in finished)
         self._compiled: set[tuple] = set()  # shapes
         self._come_to, self._since = self._done, clock()
         self._timed_work = self._timed_seconds = 0.0
         self._last_line = -math.inf
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
     def cell_started(self, cell: Cell, step: int) -> None:
         """The cell begins, or resumes from a step."""
@@ -78,10 +70,6 @@ class LineProgress:
         self._advance(self._done, timed=True)
         self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
-    def message(self, text: str) -> None:
-        """Print it at once."""
-        self._tell(text)
-
     def _advance(self, done: float, timed: bool) -> None:
         """So much work is done by now; timed: the work since the last call counts for the time left."""
         now = self._clock()
@@ -99,31 +87,20 @@ class LineProgress:
 class BarProgress(LineProgress):
     """The same, as a live bar."""
 
-    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], console: Console):
-        super().__init__(cells, finished)
-        columns = (BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"))
-        self._bar = Progress(*columns, console=console)
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], bar: Progress):
+        super().__init__(cells, finished, lambda text: bar.console.print(text, markup=False, highlight=False))
         fraction: Any = self._done / (self._total or 1.0)  # an int, for rich
-        self._task = self._bar.add_task("", total=1.0, completed=fraction)
-
-    def __enter__(self):
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_):
-        self._bar.stop()
-
-    def message(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar, self._task = bar, bar.add_task("", total=1.0, completed=fraction)
 
     def _show(self, fraction: float, text: str) -> None:
         self._bar.update(self._task, completed=fraction, description=f"cell {self._finished + 1}/{self._cells}  {text}")
 
 
-def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool = False) -> LineProgress:
+@contextlib.contextmanager
+def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool) -> Iterator[LineProgress]:
     """A bar where standard output is a terminal, lines where it is not."""
-    if quiet:
-        return LineProgress(cells, finished, say_nothing)
-    if sys.stdout.isatty():
-        return BarProgress(cells, finished, Console())
-    return LineProgress(cells, finished)
+    if quiet or not sys.stdout.isatty():
+        yield LineProgress(cells, finished, say_nothing if quiet else tell)
+        return
+    with Progress(BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"), console=Console()) as bar:
+        yield BarProgress(cells, finished, bar)

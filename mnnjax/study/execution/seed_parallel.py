@@ -1,7 +1,8 @@
 """Seed-parallel training of a cell: the devices share its repetitions."""
 
 import functools
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,10 +12,9 @@ import numpy as np
 from mnnjax.config import Study
 from mnnjax.jax_setup import Device
 from mnnjax.study.distributed import processes
-from mnnjax.study.execution.cell_training import CellTraining
+from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources, read_images
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.plan.grid import Cell, seed_keys
 from mnnjax.training import LEVENBERG_MARQUARDT, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster
@@ -47,61 +47,42 @@ class SeedParallel(CellTraining):
 
     @property
     def template(self):
-        """Shapes and types of a state."""
         padded = jax.eval_shape(self._programs.init, self._keys)
         repeats = self._cell.part.repeats
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct((repeats, *s.shape[1:]), s.dtype), padded)
 
     def start(self, saved=None):
-        """Initial weights, or the saved state, on the devices."""
         if saved is None:
             return self._programs.init(self._keys)
         return self._programs.place(self._programs.pad(saved))
 
     def run(self, state, epoch: int, epochs: int):
-        """Further epochs: the state after them, and their last MSE and MCE, each (repeats,)."""
         state, metrics = self._programs.run_epochs(state, self._keys, self._X, self._y, self._cell.N, epoch, epochs)
         return state, self.saved(metrics)
 
     def is_done(self, state) -> bool:
-        """Whether every repetition has stopped by itself."""
-        return self._cell.part.training.optimizer == LEVENBERG_MARQUARDT and bool(
-            processes.on_host(state.opt_state.done).all()
-        )
+        levenberg_marquardt = self._cell.part.training.optimizer == LEVENBERG_MARQUARDT
+        return levenberg_marquardt and bool(processes.on_host(state.opt_state.done).all())
 
     def saved(self, state):
         """The state on the host, without the repetitions that pad groups."""
         return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(state))
 
     def evaluate(self, params):
-        """The Evaluation of all repetitions."""
         on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.local_devices(backend="cpu")[0])
         return jax.device_get(self._programs.evaluate(*on_host, self._cell.N))
 
     def points(self):
-        """X (repeats, N, d0) and y (repeats, N), on every host, as training has them."""
         X, y = self.saved((self._X, self._y))
         return X[:, : self._cell.N], y[:, : self._cell.N]
-
-
-class Programs(NamedTuple):
-    """The compiled functions of a shape bucket, over all seeds at once (leading axis), padded to whole groups on every
-    device."""
-
-    pad: Callable
-    keys: Callable
-    draw: Callable
-    init: Callable
-    run_epochs: Callable
-    evaluate: Callable
-    place: Callable
 
 
 @functools.lru_cache(maxsize=4)
 def seed_programs(
     part: Study, hidden_layers: int, d0: int, d1: int, rows: int, vmap_size: int, groups_per_device: int, devices: int
-) -> Programs:
-    """The programs of one shape, for seeds that are placed as Placement says."""
+) -> types.SimpleNamespace:
+    """The compiled functions of one shape, for seeds that are placed as Placement says: over all of them at once
+    (leading axis), padded to whole groups on every device."""
     training = make_training(part.problem, part.network, part.training, hidden_layers, d0, d1, rows)
     evaluate = make_evaluation(part.problem, part.network, hidden_layers, d1)
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
@@ -118,7 +99,8 @@ def seed_programs(
             def run_seed(arrays):
                 return training.run_epochs(*arrays, N, first_epoch, epochs)
 
-            return map_groups(run_seed, seeds, vmap_size)
+            # Group after group of vmapped seeds. A single one is not vmapped.
+            return jax.lax.map(run_seed, seeds, batch_size=vmap_size if vmap_size > 1 else None)
 
         specs = (everywhere,) * 2 + (by_seed,) * 4
         on_all = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=by_seed, check_vma=False)
@@ -128,7 +110,7 @@ def seed_programs(
         # One seed at a time: in float64 all of them at once would take more memory than training did.
         return jax.lax.map(lambda arrays: evaluate(*arrays, N), (params, X, y))
 
-    return Programs(
+    return types.SimpleNamespace(
         pad=pad,
         keys=jax.jit(seed_keys, out_shardings=sharding),
         draw=jax.jit(jax.vmap(training.draw, in_axes=(0, None)), out_shardings=sharding),
@@ -137,14 +119,6 @@ def seed_programs(
         evaluate=jax.jit(evaluate_all),
         place=lambda arrays: jax.device_put(arrays, sharding),
     )
-
-
-def map_groups(function: Callable, seeds: tuple, vmap_size: int):
-    """function(arrays) for each seed (leading axis of all arrays), `vmap_size` seeds vmapped, group after group."""
-    if vmap_size == 1:
-        return jax.lax.map(function, seeds)
-    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, vmap_size, *leaf.shape[1:]), seeds)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.lax.map(jax.vmap(function), groups))
 
 
 class Placement(NamedTuple):

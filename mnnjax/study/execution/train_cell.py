@@ -10,9 +10,7 @@ from mnnjax import landscape
 from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
-from mnnjax.study.execution.cell_training import CellTraining, finite_mean
-from mnnjax.study.execution.chunks import run_chunks
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.chunks import CellTraining, Context, finite_mean, run_chunks
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
@@ -36,16 +34,15 @@ def run_training_cell(cell: Cell, context: Context) -> None:
     params = training.saved(state.params)
     evaluation = training.evaluate(params)
     held_out = _held_out(cell, context.sources, params)
-    certificates: Sequence[Certificate | None] = [None] * cell.part.repeats
-    too_large = not landscape.certifiable(cell.N, *cell.last_layer)
-    if not too_large:
+    certificates = None
+    if landscape.certifiable(cell.N, *cell.last_layer):
         try:
             certificates = training.certify(params, context.stop_requested)
         except Interrupted as error:
             stop = context.stop()
             workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
-    rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, too_large, held_out)
+    rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, held_out)
     processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_bytes(dict(sorted(params.items())))))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
@@ -84,17 +81,12 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
 
 
 def _rows(
-    cell: Cell,
-    evaluation: Evaluation,
-    non_finite_epoch: np.ndarray,
-    certificates: Sequence[Certificate | None],
-    too_large: bool,
-    held_out: tuple[np.ndarray, int] | None,
-) -> list[dict]:
-    """One row per seed, in the order of the seeds."""
-    part = cell.part
-    rows = []
-    for k, (seed, data_seed, certificate) in enumerate(zip(cell.seeds, cell.data_seeds, certificates, strict=True)):
+    cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray,
+    certificates: Sequence[Certificate | None] | None, held_out: tuple[np.ndarray, int] | None,
+) -> list[dict]:  # fmt: skip
+    """One row per seed, in the order of the seeds; certificates: None where the cell is too large for them."""
+    part, rows = cell.part, []
+    for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
         mse, mce, smallest, first_order = (float(values[k]) for values in evaluation)
         failed = int(non_finite_epoch[k])
         row = cell_columns(cell) | {
@@ -106,9 +98,9 @@ def _rows(
         if held_out is not None:
             row |= {"held_out_mce": float(held_out[0][k]), "held_out_N": held_out[1]}
         if failed < 0 and math.isfinite(mse):
-            if too_large:
+            if certificates is None:
                 row |= {"verdict": TOO_LARGE, "reason": "N and d0 d1 are both beyond what a certificate takes"}
-            elif certificate is not None:
+            elif (certificate := certificates[k]) is not None:
                 names = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
                 row |= {name: getattr(certificate, name) for name in names}
         rows.append(row)

@@ -1,9 +1,10 @@
 """Measures the volumes of a cell: counts batches of draws, splitting runs or exact volumes, and saves between them."""
 
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +15,21 @@ from mnnjax import landscape
 from mnnjax.config import Study
 from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape.volumes import sampling
-from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
+from mnnjax.landscape.volumes.intervals import Counts, Estimate, clopper_pearson, quotient, volumes_from_counts
 from mnnjax.problems import make_problem
 from mnnjax.study.distributed.stopping import Interrupted
-from mnnjax.study.execution import volume_results
-from mnnjax.study.execution.chunks import Work, run_chunks
-from mnnjax.study.execution.context import Context
+from mnnjax.study.execution.chunks import Context, Work, run_chunks
 from mnnjax.study.execution.images import Sources, read_images
-from mnnjax.study.execution.volume_results import State
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.plan.grid import Cell, seed_keys
+from mnnjax.study.workdir.results_table import QUANTITIES, cell_columns
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 TARGETS = ("suboptimal", "rank_deficient")
 # Folded into a repetition's key for its splitting runs; its draws fold in the numbers of their blocks, from 0 on.
 SPLITTING = 2**31
+# What is measured so far: hits and draws (repeats, 3); per splitting run the volumes of both targets and of the first
+# target's candidates (repeats, 3, runs); exact volumes (repeats, 3).
+State = dict[str, np.ndarray]
 
 
 def run_volume_cell(cell: Cell, context: Context) -> None:
@@ -41,17 +42,17 @@ def run_volume_cell(cell: Cell, context: Context) -> None:
     with context.checkpoints(cell) as checkpoints, on_cpu():
         measurement = Measurement(cell, context.sources, context.stop_requested)
         state = run_chunks(cell, measurement, context, checkpoints, began)
-        if count := volume_results.uneven(state):
+        if count := uneven(state):
             context.warn(
                 cell,
                 f"{cell.id}: {count} of its splitting estimates come from runs that spread by more than their mean: "
                 "their intervals may be too narrow; give more volume.particles",
             )
-        rows = volume_results.rows_of(cell, state)
+        rows = rows_of(cell, state)
         context.workdir.finish_cell(cell, rows)
         checkpoints.delete()
     context.workdir.log("cell_end", cell=cell.id, seconds=round(time.monotonic() - began, 3))
-    context.progress.cell_finished(cell, volume_results.summary(rows))
+    context.progress.cell_finished(cell, summary(rows))
 
 
 class Measurement(Work):
@@ -63,19 +64,18 @@ class Measurement(Work):
     unit: ClassVar[str] = "step"
 
     def __init__(self, cell: Cell, sources: Sources | None, stop_requested: Callable[[], object]):
-        self._cell = cell
-        self._part = cell.part
-        self._volume = cell.part.measurement
+        self._cell, self._part, self._volume = cell, cell.part, cell.part.measurement
         self._stop_requested = stop_requested
-        self._X: np.ndarray | None = None
-        self._y: np.ndarray | None = None
+        self._X: Any = None  # None: drawn anew for every draw
+        self._y: Any = None
         if not self._volume.redraw:
             self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
+        self._importance: Any = None  # of the last repetition and target that were split
+        self._importance_of: tuple[int, int] | None = None
 
     @property
     def template(self) -> State:
-        """The state of nothing measured."""
         repeats = self._part.repeats
         if self._volume.method == "exact":
             return {"exact": np.full((repeats, 3), np.nan)}
@@ -84,16 +84,13 @@ class Measurement(Work):
         return counts | (runs if self._volume.method == "splitting" else {})
 
     def start(self, saved: State | None = None) -> State:
-        """Nothing measured, or the saved state."""
         return self.template if saved is None else saved
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
-        """Every SECONDS_BETWEEN_CHECKPOINTS seconds, whatever is done."""
         # Steps take from milliseconds to minutes.
         return seconds > SECONDS_BETWEEN_CHECKPOINTS
 
     def chunk(self, state: State, done: int) -> tuple[State, int, dict[str, float]]:
-        """One step."""
         if self._volume.method == "exact":
             state = self._exact(state, done)
         else:
@@ -102,9 +99,9 @@ class Measurement(Work):
         return state, done + 1, {}
 
     def _exact(self, state: State, k: int) -> State:
-        volume, problem = self._volume, self._part.problem
+        rho, threshold = self._part.network.rho, self._part.problem.threshold
         found = landscape.exact_volumes(
-            *self._points_of(k), self._cell.d1, self._part.network.rho, volume.eps, threshold=problem.threshold
+            self._X[k], self._y[k], self._cell.d1, rho, self._volume.eps, threshold=threshold
         )
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
@@ -126,25 +123,26 @@ class Measurement(Work):
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
         with sampling.blas_threads() as each:
+
+            def heeding_stops(function: Callable, items: Sequence):
+                def unless_stopped(item):
+                    if self._stop_requested():
+                        raise Interrupted
+                    return function(item)
+
+                return each(unless_stopped, items)
+
             for k in active:
                 draws_k = jax.tree.map(lambda a, k=k: a[k, :left], screened)
                 X_k = None if self._X is None else X[k]
                 y_k = None if self._y is None else np.pad(self._y[k], padding)
                 counts = sampling.decide(
                     draws_k, X_k, y_k, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
-                    volume.output_signs, functools.partial(self._heeding_stops, each),
+                    volume.output_signs, heeding_stops,
                 )  # fmt: skip
                 hits[k] += counts.hits
                 draws[k] += counts.draws
         return state | {"hits": hits, "draws": draws}
-
-    def _heeding_stops(self, each: Callable, function: Callable, items: Sequence):
-        def unless_stopped(item):
-            if self._stop_requested():
-                raise Interrupted
-            return function(item)
-
-        return each(unless_stopped, items)
 
     def _is_narrow(self, state: State, k: int) -> bool:
         """Whether repetition k stopped at its last look."""
@@ -158,40 +156,25 @@ class Measurement(Work):
         return sampling.narrow(volumes_from_counts(counts, len(looks)), width)
 
     def _split(self, state: State, number: int) -> State:
-        volume, rho = self._volume, self._part.network.rho
+        volume = self._volume
         rest, split = divmod(number, volume.runs)
         k, target = divmod(rest, len(TARGETS))
-        importance = self._importance(k, target)
-        key = jax.random.fold_in(self._split_key(k, target), 1 + split)
-        found = landscape.run_splitting(
-            key, importance, *self._points_of(k), self._cell.d1, rho, volume.eps,
-            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
-            max_linear_programs=volume.max_linear_programs,
-        )  # fmt: skip
+        key = jax.random.fold_in(self._keys[k], SPLITTING + target)
+        network = self._X[k], self._y[k], self._cell.d1, self._part.network.rho, volume.eps
+        options: dict[str, Any] = {
+            "target": TARGETS[target], "particles": volume.particles, "threshold": self._part.problem.threshold
+        }  # fmt: skip
+        if self._importance_of != (k, target):
+            # Fitted anew after a resume: it depends on the seed alone.
+            self._importance = landscape.fit_importance(jax.random.fold_in(key, 0), *network, **options)
+            self._importance_of = k, target
+        options |= {"max_linear_programs": volume.max_linear_programs}
+        found = landscape.run_splitting(jax.random.fold_in(key, 1 + split), self._importance, *network, **options)
         runs = state["splitting"].copy()
         runs[k, target, split] = found.volume
         if target == 0:
             runs[k, 2, split] = found.candidate
         return state | {"splitting": runs}
-
-    def _split_key(self, k: int, target: int):
-        return jax.random.fold_in(self._keys[k], SPLITTING + target)
-
-    @functools.lru_cache(maxsize=1)  # noqa: B019
-    def _importance(self, k: int, target: int):
-        """Fitted anew after a resume: it depends on the seed alone."""
-        volume, rho = self._volume, self._part.network.rho
-        key = jax.random.fold_in(self._split_key(k, target), 0)
-        return landscape.fit_importance(
-            key, *self._points_of(k), self._cell.d1, rho, volume.eps,
-            target=TARGETS[target], particles=volume.particles, threshold=self._part.problem.threshold,
-        )  # fmt: skip
-
-    def _points_of(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of repetition k, where they are not drawn anew for every draw."""
-        assert self._X is not None
-        assert self._y is not None
-        return self._X[k], self._y[k]
 
 
 def _points(cell: Cell, sources: Sources | None, keys) -> tuple[np.ndarray, np.ndarray]:
@@ -225,3 +208,64 @@ def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
     program = jax.jit(jax.shard_map(screen_all, mesh=mesh, in_specs=(seeds, seeds, same, same, same), out_specs=seeds))
     placed = NamedSharding(mesh, seeds)
     return lambda keys, X, *rest: program(jax.device_put(keys, placed), jax.device_put(X, placed), *rest)
+
+
+def rows_of(cell: Cell, state: State) -> list[dict]:
+    """One row per repetition, in the order of the seeds."""
+    volume, rows = cell.part.measurement, []
+    for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
+        row = cell_columns(cell) | {
+            "bias": cell.part.problem.constant_input, "seed": seed, "data_seed": data_seed,
+            "method": volume.method, "eps": volume.eps,
+        }  # fmt: skip
+        for name, found in _volumes(cell, state, k).items():
+            known = not math.isnan(found.estimate)
+            if known or found.low > 0:
+                row |= {name: found.estimate if known else "", f"{name}_low": found.low, f"{name}_high": found.high}
+            if found.draws:
+                row |= {f"{name}_hits": found.hits, f"{name}_draws": found.draws}
+        rows.append(row)
+    return rows
+
+
+def _volumes(cell: Cell, state: State, k: int) -> dict[str, Estimate]:
+    """What is known of each of QUANTITIES; the estimate is nan where only an interval is known."""
+    volume = cell.part.measurement
+    if volume.method == "exact":
+        above, below, deficient = state["exact"][k].tolist()
+        ratio = above / below if below else math.inf if above else math.nan
+        values = {"suboptimal": above, "global_minima": below, "rank_deficient": deficient, "ratio": ratio}
+        return {name: Estimate(value, value, value) for name, value in values.items()}
+    looks = len(sampling.looks_at(volume.samples, volume.batch)) if volume.relative_width else 1
+    counts = Counts(state["hits"][k], state["draws"][k])
+    found = dict(vars(volumes_from_counts(counts, looks)))
+    if volume.method == "splitting":
+        runs = state["splitting"][k]
+        found["candidates"] = Estimate(*landscape.combine(runs[2]))
+        found["rank_deficient"] = Estimate(*landscape.combine(runs[1]))
+        found["suboptimal"], wide = (_below_candidates(runs[0], runs[2], c) for c in (0.95, 0.975))
+        # V(G) is counted, and may have stopped at any of the looks; splitting does not stop early.
+        of_global = clopper_pearson(int(counts.hits[1]), int(counts.draws[1]), 1 - 0.025 / looks)
+        found["ratio"] = quotient(found["suboptimal"], found["global_minima"], (wide.low, wide.high), of_global)
+    return found
+
+
+def uneven(state: State) -> int:
+    """The number of estimates from splitting runs whose standard deviation is above their mean."""
+    runs = state.get("splitting", np.zeros((1, 1, 2)))
+    return int(np.sum(runs.std(axis=-1, ddof=1) > runs.mean(axis=-1)))
+
+
+def _below_candidates(runs: np.ndarray, candidates: np.ndarray, confidence: float) -> Estimate:
+    """V(L_eps) from splitting runs; where none found a minimum, it is at most the volume of the candidates."""
+    if runs.any():
+        return Estimate(*landscape.combine(runs, confidence))
+    return Estimate(0.0, 0.0, min(landscape.combine(candidates, confidence)[2], 1.0))
+
+
+def summary(rows: Sequence[dict]) -> str:
+    """Means over the repetitions, for people."""
+    names = ("V(L_eps)", "candidates", "V(G)", "rank deficient")
+    known = [[row[name] for row in rows if name in row] for name in QUANTITIES]
+    shown = zip(names, known, strict=False)
+    return ", ".join(f"{name} {sum(values) / len(values):.2g}" for name, values in shown if values)

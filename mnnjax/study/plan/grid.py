@@ -1,11 +1,17 @@
-"""The cells of a study, and the shapes that share a compiled program: what is to run, before anything runs."""
+"""The cells of a study, the shapes that share a compiled program, shards, and the keys of a cell's repetitions."""
 
 import dataclasses
 import itertools
 import math
+import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from mnnjax.arrays import AnyArray
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
@@ -74,7 +80,7 @@ class Cell:
     @property
     def data_parallel(self) -> bool:
         """Whether the devices share the cell's points, and not its repetitions."""
-        return _is_data_parallel(self.part)
+        return self.part.train is not None and self.part.train.parallel == "data"
 
     @property
     def batch_rows(self) -> int:
@@ -140,10 +146,9 @@ class Cell:
     @property
     def gram_entries(self) -> int:
         """Entries of the N x N system that Levenberg-Marquardt forms; 0 where it forms none."""
-        fits = (
-            _is_levenberg_marquardt(self.part)
-            and self.N_padded <= levenberg_marquardt_options(self.part.training).gram_rows
-        )
+        if not _is_levenberg_marquardt(self.part):
+            return 0
+        fits = self.N_padded <= levenberg_marquardt_options(self.part.training).gram_rows
         return self.N_padded**2 if fits else 0
 
     @property
@@ -177,8 +182,10 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
       UserError: from cells; an unknown optimizer, exact volumes of too many inputs, or basins without volumes.
     """
     planned = cells(study, image_shape)
+    measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
+    slopes = {part.network.rho for part in measured}
     for part in study.parts:
-        if part.figure == "basins" and not any(_gives_volumes(other, part) for other in study.parts):
+        if part.figure == "basins" and part.network.rho not in slopes:
             raise UserError(
                 f"figure: 'basins' puts {part.name} beside exact volumes of the same points, which the study does not "
                 "measure; add to `also` one with volume=Volume('exact')"
@@ -197,12 +204,6 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     return planned
 
 
-def _gives_volumes(other: Study, part: Study) -> bool:
-    """Whether `other` measures V(L_0) of the networks that `part` trains."""
-    exact = other.volume is not None and other.volume.method == "exact" and other.volume.eps == 0
-    return exact and other.network.rho == part.network.rho
-
-
 def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
     """The cells of each shape, which share one compiled program, in the order of their first cells."""
     found: dict[tuple, list[Cell]] = {}
@@ -212,20 +213,15 @@ def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
 
 
 def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
-    rows, width = image_shape(part.problem) or (None, None)
-    if part.problem.grows or part.network.d0_d1_over_N:
-        shapes = _growing_shapes(part, rows, width)
-    else:
-        input_widths = _or_images(part.problem.d0, width)
-        shapes = [(d0, d1, _points(part, d0, d1, rows)) for d0 in input_widths for d1 in part.network.d1 or (d0,)]
+    rows, width = image_shape(part.problem) or (0, 0)
+    most = MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING
     result = []
-    for hidden_layers in part.network.depths:
-        for d0, d1, sizes in shapes:
-            if _is_data_parallel(part):
-                padded = {N: N for N in sizes}
-            else:
-                padded = _pad(sizes, MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING)
-            result += [Cell(part, hidden_layers, d0, d1, N, padded[N], d1) for N in sizes]
+    for hidden_layers, (d0, d1, sizes) in itertools.product(part.network.depths, _shapes(part, rows, width)):
+        planned = [Cell(part, hidden_layers, d0, d1, N, N, d1) for N in sizes]
+        if not planned[0].data_parallel:
+            padded = _pad(sizes, most)
+            planned = [dataclasses.replace(cell, N_padded=padded[cell.N]) for cell in planned]
+        result += planned
     if part.volume is None:
         return result
     widest: dict[tuple[int, int], int] = {}
@@ -234,20 +230,23 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     return [dataclasses.replace(cell, d1_padded=widest[cell.d0, cell.N_padded]) for cell in result]
 
 
-def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tuple[int, int, list[int]]]:
-    """(d0, d1, [N]) where d0 or d1 is computed from N."""
-    problem, ratios = part.problem, part.network.d0_d1_over_N
+def _shapes(part: Study, rows: int, width: int) -> list[tuple[int, int, list[int]]]:
+    """(d0, d1, [N]); with one N each where d0 or d1 is computed from N.
+
+    rows, width: of the images, where the config gives no N or d0; 0 where there are none.
+    """
+    problem, ratios, shapes = part.problem, part.network.d0_d1_over_N, []
+    input_widths, sizes = problem.d0 or (width,), problem.N or (rows,)
+    if not problem.grows and not ratios:
+        return [(d0, d1, _points(part, d0, d1, rows, sizes)) for d0 in input_widths for d1 in part.network.d1 or (d0,)]
     if problem.d0_d1_over_N:
         raise UserError("problem.d0_d1_over_N: N would be computed from a d1 that is computed from N; give N")
-    shapes = []
-    for N in _or_images(problem.N, rows):
+    for N in sizes:
         # 1e-9: a ratio of whole numbers gives a whole number again.
         if problem.d0_over_N is not None:
             input_widths = (math.ceil(problem.d0_over_N * N - 1e-9),)
         elif problem.d0_over_sqrt_N_log_N is not None:
             input_widths = (math.ceil(problem.d0_over_sqrt_N_log_N * math.sqrt(N) * math.log(N) - 1e-9),)
-        else:
-            input_widths = _or_images(problem.d0, width)
         for d0 in input_widths:
             if d0 < (1 if problem.constant_input else 2):
                 raise UserError(f"problem.d0: it would be {d0} at N = {N} ({part.name}); leave that N out")
@@ -258,22 +257,14 @@ def _growing_shapes(part: Study, rows: int | None, width: int | None) -> list[tu
     return shapes
 
 
-def _or_images(given: tuple[int, ...], of_images: int | None) -> tuple[int, ...]:
-    """The sizes of a config; where it gives none, that of its images."""
-    if given:
-        return given
-    assert of_images is not None
-    return (of_images,)
-
-
-def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, ...] = ()) -> list[int]:
+def _points(part: Study, d0: int, d1: int, rows: int, given: tuple[int, ...]) -> list[int]:
     ratios = part.problem.d0_d1_over_N
     # 1e-9: a ratio that was computed from N gives N again.
-    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or [*_or_images(given or part.problem.N, rows)]
+    sizes = [math.floor(d0 * d1 / r + 1e-9) for r in ratios] or [*given]
     where = f"{part.name}: at d0 = {d0}, d1 = {d1}"
     if min(sizes) < 1:
         raise UserError(f"problem.d0_d1_over_N: {max(ratios)} leaves no points ({where}); give smaller values")
-    if rows is not None and max(sizes) > rows:
+    if 0 < rows < max(sizes):
         raise UserError(f"problem.N: {max(sizes)} is more than the {rows} images there are ({where})")
     if len(set(sizes)) < len(sizes):
         raise UserError(f"problem.d0_d1_over_N: two values give the same N ({where}); leave one out")
@@ -282,10 +273,6 @@ def _points(part: Study, d0: int, d1: int, rows: int | None, given: tuple[int, .
 
 def _is_levenberg_marquardt(part: Study) -> bool:
     return part.train is not None and part.train.optimizer == LEVENBERG_MARQUARDT
-
-
-def _is_data_parallel(part: Study) -> bool:
-    return part.train is not None and part.train.parallel == "data"
 
 
 def _pad(sizes: list[int], most: float) -> dict[int, int]:
@@ -307,3 +294,48 @@ def _pad(sizes: list[int], most: float) -> dict[int, int]:
         if rows - sum(ordered) < most * rows:
             break
     return {ordered[i]: ordered[end - 1] for start, end in itertools.pairwise((0, *ends)) for i in range(start, end)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Every `count`-th cell of a study, from number `index` on."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """From I/N.
+
+        Raises:
+          UserError: it has another form, or I is not one of 0 to N - 1.
+        """
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        shard = cls(*map(int, match.groups())) if match else None
+        if shard is None or shard.index >= shard.count:
+            raise UserError(f"shard: {text!r} is none; write I/N with I from 0 to N - 1, such as 0/3, 1/3 and 2/3")
+        return shard
+
+    @classmethod
+    def of_folder(cls, name: str) -> "Shard | None":
+        """The shard whose folder has that name, if any."""
+        match = re.fullmatch(r"shard-([0-9]{1,9})-of-([0-9]{1,9})", name)
+        shard = cls(*map(int, match.groups())) if match else None
+        return shard if shard is not None and shard.index < shard.count and shard.folder == name else None
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return f"shard-{self.index}-of-{self.count}"
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def of(self, planned: list[Cell]) -> list[Cell]:
+        """The shard's cells, from all cells of a study."""
+        return planned[self.index :: self.count]
+
+
+def seed_keys(seeds: Sequence[int] | Int[AnyArray, " repeats"], salt: int | Int[Array, ""]) -> Key[Array, " repeats"]:
+    """One key per repetition: its seed with a salt of Cell folded in."""
+    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.asarray(seeds, jnp.uint32))

@@ -4,7 +4,7 @@ import json
 
 from mnnjax.config import Study, UserError, from_dict, to_dict
 from mnnjax.errors import first_difference
-from mnnjax.study.plan.shard import Shard
+from mnnjax.study.plan.grid import Shard
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.storage import AnyPath
 

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mnnjax.config import Study, UserError, to_dict
-from mnnjax.study.plan.grid import Cell
-from mnnjax.study.plan.shard import Shard
+from mnnjax.study.plan.grid import Cell, Shard
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.cell_file import damage
 from mnnjax.study.workdir.results_table import _from_csv, _to_csv

@@ -15,9 +15,8 @@ from mnnjax.problems import make_problem
 from mnnjax.study import load_trained
 from mnnjax.study.execution import data_parallel, train_cell
 from mnnjax.study.execution.data_parallel import DataParallel
-from mnnjax.study.execution.images import Sources
-from mnnjax.study.plan.grid import cells
-from mnnjax.study.plan.keys import seed_keys
+from mnnjax.study.execution.images import Sources, recorded_shape
+from mnnjax.study.plan.grid import cells, seed_keys
 from mnnjax.study.runner import Stopped, run_study
 from mnnjax.study.workdir.results_table import read_csv
 from mnnjax.study.workdir.workdir import Workdir
@@ -101,7 +100,9 @@ def points_of(study: Study, workdir: Path, monkeypatch, devices: int = 2) -> tup
     """The points that a cell in training has on so many devices, in order."""
     workdir.mkdir(exist_ok=True)
     sources = Sources(Workdir(workdir), None, lambda line: None)
-    (cell,) = cells(study, sources.shape)
+    if study.problem.is_image:
+        sources.get(study.problem)
+    (cell,) = cells(study, recorded_shape(Workdir(workdir)))
     own = jax.devices()[:devices]
     with monkeypatch.context() as patch:
         patch.setattr(jax, "devices", lambda *options: own)

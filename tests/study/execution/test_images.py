@@ -81,8 +81,7 @@ def test_the_images_are_opened_once(workdir, monkeypatch):
     images, whitening = own.get(DIGITS)
     forbid(monkeypatch, "open_images")
     assert own.get(dataclasses.replace(DIGITS, N=(5,), label_values="zero_one"))[0] is images
-    assert own.shape(DIGITS) == (1797, whitening.d0) == (1797, 61)
-    assert own.shape(Problem(d0=(5,), N=(9,))) is None
+    assert recorded_shape(workdir)(DIGITS) == (1797, whitening.d0) == (1797, 61)
 
 
 @pytest.mark.parametrize("first", ["random", "classes"])
@@ -194,7 +193,6 @@ def test_recorded_shapes_are_read_from_the_folder_alone(workdir, tmp_path, monke
     assert shape(dataclasses.replace(MNIST, labels="random")) == (60, 6)
     assert shape(subset) == (18, 6)
     assert shape(Problem(d0=(5,), N=(9,))) is None
-    assert Sources(workdir, None, lambda line: None).shape(subset) == (18, 6)
 
 
 STUDY = Study("images", MNIST, Network(d1=(3,)), Train(epochs=2, decay_epochs=0), repeats=2)

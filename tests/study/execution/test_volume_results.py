@@ -7,7 +7,7 @@ from scipy.stats import beta, binom
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Volume
-from mnnjax.study.execution import volume_results as volume_rows
+from mnnjax.study.execution import volume_cell
 from mnnjax.study.plan import grid as plan
 
 DRAWS, BATCH, WIDTH = 512, 16, 0.8
@@ -32,7 +32,7 @@ def ends_of_V_G(ends):
     hits, draws = np.zeros((2, len(ends), 3), int)
     hits[:, 1], draws[:, 1] = np.transpose(ends)
     splitting = np.tile(RUNS, (len(ends), 3, 1))
-    rows = volume_rows.rows_of(cell, {"hits": hits, "draws": draws, "splitting": splitting})
+    rows = volume_cell.rows_of(cell, {"hits": hits, "draws": draws, "splitting": splitting})
     _, low, high = landscape.combine(RUNS, 0.975)
     return {end: (high / row["ratio_high"], low / row["ratio_low"]) for end, row in zip(ends, rows, strict=True)}
 
