@@ -10,7 +10,13 @@ from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
-from mnnjax.study.resources.memory import PROCESS_BYTES, memory_data_parallel, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import (
+    PROCESS_BYTES,
+    count_local,
+    memory_data_parallel,
+    memory_on_host,
+    memory_per_device,
+)
 from mnnjax.training import row_devices
 from mnnjax.wording import size
 
@@ -66,9 +72,9 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
     devices of a machine share its memory.
     """
     places = [(memory_on_host(cell, devices), free_memory(), False)]
-    if cell.data_parallel or not _on_cpu():
+    if cell.data_parallel or jax.default_backend() != "cpu":
         shared = row_devices(devices) if cell.data_parallel else devices
-        places.insert(0, (memory_per_device(cell, devices), available(_count_local(shared)), cell.data_parallel))
+        places.insert(0, (memory_per_device(cell, devices), available(count_local(shared)), cell.data_parallel))
     for needed, free, of_rows in places:
         if free is not None and needed * (1 if of_rows else LEAST_PART) > free:
             return MemoryShortage(needed, free, of_rows)
@@ -78,9 +84,13 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
 def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage) -> str:
     """The message for rows that do not fit: how many devices would do."""
     shared = row_devices(devices)
-    local = _count_local(shared)
+    local = count_local(shared)
     # More devices of one machine's CPU have no more memory among them: machines are what counts.
-    step, unit = (local, f"machines such as this one ({local} CPU devices each)") if _on_cpu() else (1, "such devices")
+    step, unit = (
+        (local, f"machines such as this one ({local} CPU devices each)")
+        if jax.default_backend() == "cpu"
+        else (1, "such devices")
+    )
     counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
     enough = next((k for k in counts if memory_data_parallel(cell, k) <= shortage.free), None)
     hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
@@ -102,8 +112,11 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
     """
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
-    local = _count_local(devices)
-    places = [(POINT_COPIES * points, free_memory()), (points // local, None if _on_cpu() else available(local))]
+    local = count_local(devices)
+    places = [
+        (POINT_COPIES * points, free_memory()),
+        (points // local, None if jax.default_backend() == "cpu" else available(local)),
+    ]
     for needed, most in places:
         if most is not None and needed > most:
             raise UserError(
@@ -142,11 +155,3 @@ def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
         return None
     # Cached files count as used, and are dropped when memory is needed.
     return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))
-
-
-def _count_local(devices: Sequence[Device]) -> int:
-    return sum(device.process_index == jax.process_index() for device in devices)
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"

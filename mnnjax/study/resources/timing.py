@@ -1,5 +1,5 @@
 """Seconds of a cell on this machine: models of the arithmetic, up to a factor, and timings of real programs on random
-points, from which extrapolate.py learns the factor."""
+points, from which estimate.py learns the factor."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from threadpoolctl import threadpool_limits
@@ -20,7 +20,6 @@ from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.execution.volume_cell import Measurement
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
 from mnnjax.training import LEVENBERG_MARQUARDT
 
@@ -37,6 +36,13 @@ MOST_MULTISETS, LEAST_PARTICLES = 500, 64
 LEVENBERG_MARQUARDT_STEPS = 6
 
 
+class Timed(NamedTuple):
+    """Seconds of one kind of work on a cell, and to compile the programs of its shape."""
+
+    seconds: float
+    compiling: float = 0.0
+
+
 def steps_model(cell: Cell) -> float:
     """Seconds of training all repetitions, or of their volumes, up to a factor."""
     arithmetic = cell.work / RATE / jax.device_count()
@@ -46,9 +52,11 @@ def steps_model(cell: Cell) -> float:
     return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
 
 
-def training_kind(cell: Cell) -> tuple[str, str, bool, str, int]:
-    """Cells of one kind train at similar rates."""
-    train = cell.part.training
+def steps_kind(cell: Cell) -> tuple:
+    """Cells of one kind train, or are measured, at similar rates."""
+    train = cell.part.train
+    if train is None:
+        return (cell.part.name,)
     return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
 
 
@@ -67,32 +75,25 @@ def time_steps(cell: Cell) -> Timed:
         training.evaluate(training.saved(training.start().params))
         return training
 
-    try:
-        on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
-        with on_host, threadpool_limits(limits=1, user_api="blas"):
-            seconds, compiling = _time(small, begin)
-    except Interrupted:
-        return Timed(steps_model(cell))
-    return Timed(seconds * steps_model(cell) / steps_model(small), compiling)
-
-
-def _time(cell: Cell, begin: Callable[[], Work]) -> Timed:
-    """Seconds of all steps; to compile: how much longer they take at first, with `begin`."""
-
-    def run() -> float:
+    def run(work: Work) -> float:
         # Anew each time: a used state is given away, and Levenberg-Marquardt would soon be done.
         state, done = jax.block_until_ready(work.start()), 0
         began = time.monotonic()
-        while done < cell.steps:
+        while done < small.steps:
             state, done, _ = work.chunk(state, done)
         return time.monotonic() - began
 
-    began = time.monotonic()
-    work = begin()
-    run()
-    first = time.monotonic() - began
-    seconds = _median(run)
-    return Timed(seconds, max(first - seconds, 0.0))
+    on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
+    try:
+        with on_host, threadpool_limits(limits=1, user_api="blas"):
+            began = time.monotonic()
+            work = begin()
+            run(work)
+            first = time.monotonic() - began
+            seconds = _median(lambda: run(work))
+    except Interrupted:
+        return Timed(steps_model(cell))
+    return Timed(seconds * steps_model(cell) / steps_model(small), max(first - seconds, 0.0))
 
 
 def _median(call: Callable[[], float]) -> float:
