@@ -22,7 +22,7 @@ from mnnjax.study.resources.timing import Timed
 from mnnjax.wording import NEVER, duration, plural, size
 
 # Seconds after which no further cell is timed, per kind of work.
-STEPS_SECONDS, CERTIFICATE_SECONDS = 25.0, 4.0
+STEPS_SECONDS, CERTIFICATE_SECONDS = 18.0, 4.0
 # As measured: a checkpoint, the evaluation and files at the end of a cell, a process's start and its report.
 CHECKPOINT_SECONDS, END_SECONDS, PROCESS_SECONDS = 0.035, 0.15, 5.0
 STEPS, CERTIFICATES, SAVING = KINDS = ("training and volumes", "certificates", "saving")

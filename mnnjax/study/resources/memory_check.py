@@ -10,13 +10,8 @@ from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
-from mnnjax.study.resources.memory import (
-    PROCESS_BYTES,
-    count_local,
-    memory_data_parallel,
-    memory_on_host,
-    memory_per_device,
-)
+from mnnjax.study.resources.memory import PROCESS_BYTES, count_local, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import memory_data_parallel as bytes_of_rows
 from mnnjax.training import row_devices
 from mnnjax.wording import size
 
@@ -52,8 +47,7 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
       UserError: one does not; says what would fit.
     """
     for cell in planned:
-        shortage = memory_shortage(cell, devices)
-        if shortage is None:
+        if (shortage := memory_shortage(cell, devices)) is None:
             continue
         if shortage.of_rows:
             raise UserError(_rows_error(cell, devices, shortage))
@@ -85,14 +79,12 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
     """The message for rows that do not fit: how many devices would do."""
     shared = row_devices(devices)
     local = count_local(shared)
-    # More devices of one machine's CPU have no more memory among them: machines are what counts.
-    step, unit = (
-        (local, f"machines such as this one ({local} CPU devices each)")
-        if jax.default_backend() == "cpu"
-        else (1, "such devices")
-    )
+    step, unit = 1, "such devices"
+    if jax.default_backend() == "cpu":
+        # More devices of one machine have no more memory among them: machines are what counts.
+        step, unit = local, f"machines such as this one ({local} CPU devices each)"
     counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
-    enough = next((k for k in counts if memory_data_parallel(cell, k) <= shortage.free), None)
+    enough = next((k for k in counts if bytes_of_rows(cell, k) <= shortage.free), None)
     hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
@@ -112,11 +104,10 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
     """
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
-    local = count_local(devices)
-    places = [
-        (POINT_COPIES * points, free_memory()),
-        (points // local, None if jax.default_backend() == "cpu" else available(local)),
-    ]
+    places = [(POINT_COPIES * points, free_memory())]
+    if jax.default_backend() != "cpu":
+        local = count_local(devices)
+        places.append((points // local, available(local)))
     for needed, most in places:
         if most is not None and needed > most:
             raise UserError(

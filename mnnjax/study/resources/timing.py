@@ -30,8 +30,9 @@ STEP_SECONDS, RATE, FACTOR_RATE = 2e-5, 1.5e10, 3e9
 CALL_SECONDS, CERTIFICATE_SECONDS, MOST_BYTES = 0.3, 1.0, 2**29
 # Timings are repeated until they took so long together, or so often; volumes are given up after MOST_SECONDS.
 TIMED_SECONDS, MOST_CALLS, MOST_SECONDS = 0.5, 10, 10.0
-# Exact volumes are timed on so many multisets at most; splitting with so many particles at least.
-MOST_MULTISETS, LEAST_PARTICLES = 500, 64
+# Exact volumes are timed on so many multisets at most; splitting with so many particles at least; certificates of so
+# many inputs and units at least.
+MOST_MULTISETS, LEAST_PARTICLES, LEAST_WIDTH = 500, 64, 4
 # After more steps of Levenberg-Marquardt runs could be done, whose steps take no time.
 LEVENBERG_MARQUARDT_STEPS = 6
 
@@ -111,12 +112,10 @@ def _changed(cell: Cell, **changes: Any) -> Cell:
 
 
 def _on_random_points(cell: Cell) -> Cell:
-    problem = cell.part.problem
-    if not problem.is_image:
+    given = cell.part.problem
+    if not given.is_image:
         return cell
-    drawn = Problem(
-        label_values=problem.label_values, data_sets=problem.data_sets, d0=(cell.d0,), N=problem.N or (cell.N,)
-    )
+    drawn = Problem(label_values=given.label_values, data_sets=given.data_sets, d0=(cell.d0,), N=(cell.N,))
     return _changed(cell, problem=drawn)
 
 
@@ -144,8 +143,9 @@ def _cut_training(cell: Cell) -> Cell:
         else:
             break
     train = cell.part.training
-    most = LEVENBERG_MARQUARDT_STEPS if train.optimizer == LEVENBERG_MARQUARDT else train.chunk_epochs
-    epochs = max(1, min(most, train.chunk_epochs, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    epochs = min(train.chunk_epochs, max(1, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        epochs = min(epochs, LEVENBERG_MARQUARDT_STEPS)
     return _changed(cell, train=dataclasses.replace(train, epochs=epochs, decay_epochs=0, chunk_epochs=epochs))
 
 
@@ -172,7 +172,8 @@ def _cut_volumes(cell: Cell) -> Cell:
 
 def certificate_model(cell: Cell) -> float:
     """Seconds of the certificates of all repetitions, up to a factor."""
-    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
+    (d0, d1), N = cell.last_layer, cell.N
+    wide, in_doubt = certificate_kind(cell)
     side = min(N, d0 * d1)
     work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
     work += 30 * N * d0 * d1 * side * in_doubt
@@ -189,12 +190,11 @@ def certificate_kind(cell: Cell) -> tuple[bool, bool]:
 def time_certificates(cell: Cell) -> Timed:
     """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
     small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
-    sizes, factor = (small.d0, small.d1), 1.0
-    while certificate_model(small) > CERTIFICATE_SECONDS and min(small.d0, small.d1) > 4:
-        # The ratio of weights and points stays.
-        factor *= 0.9
-        (d0, d1), N = (max(1, round(size * factor)) for size in sizes), max(1, round(cell.N * factor**2))
-        small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+    # The ratio of weights and points stays, and work is up to the cube of either.
+    factor = min((CERTIFICATE_SECONDS / certificate_model(small)) ** (1 / 6), 1.0)
+    factor = max(factor, min(LEAST_WIDTH / min(small.d0, small.d1), 1.0))
+    (d0, d1), N = (round(size * factor) for size in (small.d0, small.d1)), max(1, round(cell.N * factor**2))
+    small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
     training = training_of(small, None)
     params = training.saved(training.start().params)
 
