@@ -1,8 +1,7 @@
 """The files of a study.
 
 workdir.py         the work folder: finished cells, results.csv, the log metrics.jsonl
-results_table.py   the columns of results.csv
-cell_file.py       whether the file of a cell's rows is undamaged
+results_table.py   the columns of results.csv; whether the file of a cell's rows is undamaged
 weights.py         trained weights as bytes
 checkpoint.py      checkpoints of the cell in training: here they are written and read
 study_file.py      config.json: which study a folder belongs to

@@ -27,10 +27,8 @@ def _owner() -> str:
 
 
 def _refuse(owner: str, where: object) -> UserError:
-    return UserError(
-        f"another process ({owner.strip() or 'unknown'}) is at work in {where}; "
-        "wait for it, stop it, or choose another --workdir"
-    )
+    busy = f"another process ({owner.strip() or 'unknown'}) is at work in {where}"
+    return UserError(f"{busy}; wait for it, stop it, or choose another --workdir")
 
 
 @contextlib.contextmanager
@@ -75,12 +73,7 @@ def open_store(url: str) -> Any:
 
 @contextlib.contextmanager
 def hold_lease(
-    store: Any,
-    where: str,
-    tell: Callable[[str], None],
-    also: Callable[[], None],
-    renew: float,
-    expire: float,
+    store: Any, where: str, tell: Callable[[str], None], also: Callable[[], None], renew: float, expire: float
 ) -> Iterator[Callable[[], None]]:
     """Hold the lease of a folder: an object that its owner renews; another process takes it when it is not renewed.
 
@@ -104,9 +97,9 @@ def hold_lease(
     lease = _Lease(store, where)
     try:
         lease.take(tell, renew, expire)
+    except UserError:
+        raise
     except (ValueError, RuntimeError) as error:  # TensorStore raises these for whatever the store answers
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{where}: cannot be used as a work folder ({_reason(error)}); choose another") from error
     ended = threading.Event()
 
@@ -141,9 +134,8 @@ class _Lease:
     def take(self, tell: Callable[[str], None], renew: float, expire: float) -> None:
         first = seen = self._read()
         if seen.state == "value":
-            tell(
-                f"{self._where} is held by {_named(seen)}; waiting up to {expire:.0f} s to see whether that is at work"
-            )
+            wait = f"waiting up to {expire:.0f} s to see whether that is at work"
+            tell(f"{self._where} is held by {_named(seen)}; {wait}")
         began = time.monotonic()
         while seen.state == "value" and time.monotonic() - began < expire:
             time.sleep(min(renew, expire) / 10)
@@ -160,10 +152,8 @@ class _Lease:
 
     def check(self) -> None:
         if self.lost:
-            raise StudyError(
-                f"another process took over {self._where} while this one was disconnected; nothing is lost: see "
-                "mnnjax status"
-            )
+            lost = f"another process took over {self._where} while this one was disconnected"
+            raise StudyError(f"{lost}; nothing is lost: see mnnjax status")
 
     def give_back(self) -> None:
         seen = self._read()

@@ -56,10 +56,9 @@ def _without_study(folder: AnyPath) -> str:
     shards = [name for name in names if Shard.of_folder(name) and (folder / name / CONFIG).exists()]
     if shards:
         return f"holds shards, and not the config.json of their study; copy that of {shards[0]} there"
+    why = "no config.json" if names else "it is empty"
     if not folder.exists():
         why = "it does not exist"
     elif not folder.is_dir():
         why = "it is a file"
-    else:
-        why = "no config.json" if names else "it is empty"
     return f"holds no study ({why}); give a folder that `mnnjax run` made"

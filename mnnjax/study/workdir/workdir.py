@@ -6,6 +6,7 @@ results_table.py says what the columns mean.
 
 import contextlib
 import functools
+import itertools
 import json
 import re
 import time
@@ -15,8 +16,7 @@ from mnnjax.config import Study, UserError, to_dict
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.cell_file import damage
-from mnnjax.study.workdir.results_table import _from_csv, _to_csv
+from mnnjax.study.workdir.results_table import _from_csv, _to_csv, damage
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
 
@@ -42,9 +42,8 @@ class Workdir:
     def __init__(self, path: AnyPath | str, shard: Shard | None = None):
         path = storage.open_path(path)
         inside = Shard.of_folder(path.name)
-        # Outside of a study it is a name like any other.
         if inside is not None and not (path.parent / CONFIG).exists():
-            inside = None
+            inside = None  # outside of a study it is a name like any other
         if inside is not None and shard is not None:
             raise UserError(f"{path} is the folder of shard {inside}; give --workdir {path.parent}")
         self.shard = shard or inside
@@ -126,7 +125,7 @@ class Workdir:
         """
         shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
         own = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
-        begun = [f for f, there in zip(own, storage.each(lambda f: (f / CONFIG).exists(), own), strict=True) if there]
+        begun = [*itertools.compress(own, storage.each(lambda folder: (folder / CONFIG).exists(), own))]
         if begun:
             study, hint = read_study(self.home), f"move that folder out of {self.home}"
             storage.each(lambda folder: require_same_study(folder, study, hint), begun)
@@ -135,16 +134,13 @@ class Workdir:
     # Finished cells.
 
     def finished(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those of the cells whose rows any folder of the study holds, undamaged (cell_file); each is read once."""
-        cells = list(cells)
-        self._read_cells(cells)
+        """Those of the cells whose rows any folder of the study holds, undamaged; each is read once."""
+        cells = self._read_cells(cells)
         return [cell for cell in cells if cell.id in self._whole]
 
     def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
         """The damaged files of cells that are therefore not finished, and what is wrong with each."""
-        cells = list(cells)
-        self._read_cells(cells)
-        missing = [cell.id for cell in cells if cell.id not in self._whole]
+        missing = [cell.id for cell in self._read_cells(cells) if cell.id not in self._whole]
         return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
 
     def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
@@ -182,8 +178,9 @@ class Workdir:
         """Write results.csv from the rows of the finished cells."""
         self.write(self.results, _to_csv(self.rows(cells)))
 
-    def _read_cells(self, cells: Sequence[Cell]) -> None:
-        """Read the files of those cells that were not read before."""
+    def _read_cells(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells, after the files of those that were not read before have been."""
+        cells = list(cells)
         new = [cell for cell in cells if cell.id not in self._whole and cell.id not in self._damaged]
         pairs = [(cell, file) for cell in new for file in self._files.get(cell.id, ())]
         contents = storage.each(lambda file: file.read_bytes(), [file for _, file in pairs])
@@ -193,6 +190,7 @@ class Workdir:
                 self._damaged[cell.id][file] = why
             else:
                 self._whole.setdefault(cell.id, (file, content))
+        return cells
 
     @functools.cached_property
     def _files(self) -> dict[str, list[AnyPath]]:

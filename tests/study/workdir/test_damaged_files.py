@@ -11,7 +11,7 @@ from mnnjax.study import load_trained, status
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import run_study
-from mnnjax.study.workdir.cell_file import damage
+from mnnjax.study.workdir.results_table import damage
 from mnnjax.study.workdir.workdir import Workdir
 
 STUDY = Study(
