@@ -157,15 +157,11 @@ def _cut_volumes(cell: Cell) -> Cell:
         return dataclasses.replace(cell, d1=d1)
     share = min(CALL_SECONDS / steps_model(cell), 1.0)
     draws = min(max(int(volume.samples * share) // 16, 1) * 16, volume.batch)
-    limits = {
-        name: None if (limit := getattr(volume, name)) is None else math.ceil(limit * draws / volume.samples)
-        for name in ("suboptimal_samples", "global_samples")
-    }
-    particles = min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles)
-    programs = math.ceil(volume.max_linear_programs * particles / volume.particles)
+    limited = ("suboptimal_samples", "global_samples", "max_linear_programs")
+    limits = {name: math.ceil(limit * share) for name in limited if (limit := getattr(volume, name)) is not None}
     few = dataclasses.replace(
-        volume, samples=draws, batch=draws, relative_width=None, runs=2, particles=particles,
-        max_linear_programs=programs, **limits,
+        volume, samples=draws, batch=draws, relative_width=None, runs=2,
+        particles=min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles), **limits,
     )  # fmt: skip
     return _changed(cell, volume=few)
 
@@ -181,8 +177,7 @@ def certificate_model(cell: Cell) -> float:
 
 
 def certificate_kind(cell: Cell) -> tuple[bool, bool]:
-    """What decides how a certificate goes: whether A o X has as many columns as rows, and whether its rank is computed
-    exactly."""
+    """Whether A o X has as many columns as rows, and whether its rank is computed exactly."""
     inputs, d1 = cell.last_layer
     return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
 

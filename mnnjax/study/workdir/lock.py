@@ -81,15 +81,13 @@ def hold_lease(
     has the condition that nobody wrote in between, so of two processes at the same moment one is refused.
 
     Args:
-      store: a TensorStore key-value store.
-      where: the folder's name, for messages.
+      store: a TensorStore key-value store; `where` names it in messages.
       tell: called with a line before a wait.
       also: called after every renewal, in another thread.
       renew, expire: seconds between renewals, and without a renewal until another process may take the lease.
 
     Yields:
-      A function that raises StudyError when another process has taken the lease, which it can only if this one was
-      disconnected or stopped for longer than `expire`.
+      A function that raises StudyError when another process has taken the lease after all.
 
     Raises:
       UserError: another process is at work there, or the bucket cannot be used.

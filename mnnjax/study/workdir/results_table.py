@@ -1,4 +1,4 @@
-"""The columns of results.csv, in one table: how its rows are written and read, and what README.md says of them."""
+"""The columns of results.csv, in one table, and how its rows are written and read."""
 
 import csv
 import io
@@ -124,15 +124,6 @@ VOLUME_COLUMNS = (
     ),
 )
 """What volume studies have beside COLUMNS, of which they leave empty what belongs to training."""
-
-
-def markdown() -> str:
-    """The columns as a table in Markdown; ends and counts, which the five quantities share, once, as '*_low'."""
-    head = ["| column | meaning | unit | empty or nan |", "|---|---|---|---|"]
-    rows = [
-        f"| `{c.name}` | {c.meaning} | {c.unit} | {c.missing} |" for c in (*COLUMNS, *_METHOD, *_QUANTITIES, *_ENDS)
-    ]
-    return "\n".join([*head, *rows]) + "\n"
 
 
 def cell_columns(cell: Cell) -> dict:

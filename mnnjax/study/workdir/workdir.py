@@ -50,7 +50,6 @@ class Workdir:
         self.home = path if inside is None else path.parent
         """The study's folder."""
         self.path = self.home / self.shard.folder if self.shard else self.home
-        self.config = self.path / CONFIG
         self.results = self.path / "results.csv"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -243,9 +242,6 @@ class NonWritingWorkdir(Workdir):
 
     def collect(self, cells: Iterable[Cell]) -> None:
         pass
-
-    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
-        return []
 
     def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
         pass
