@@ -76,12 +76,6 @@ def how_to_get(data_set: DataSet) -> str:
     return f"run `mnnjax data prepare {data_set.name}` (or `mnnjax data import {data_set.name} --from DIR`)"
 
 
-def strangers(path: Path) -> list[str]:
-    """The names in a data set's folder that are not its files: a user's own, not to be replaced."""
-    known = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
-    return sorted(p.name for p in path.iterdir() if p.name not in known)
-
-
 def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
     """For each known data set its name, train and test (images), bytes, path, and state.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Source, one_line
-from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
+from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored
 from mnnjax.errors import DISK_FULL, UserError, require
 from mnnjax.wording import size
 
@@ -53,7 +53,8 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
     if not os.path.lexists(place):
         return False
     require(place.is_dir(), f"{place} is no folder; move it, or give another --data-dir")
-    others = strangers(place)
+    known = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
+    others = sorted(path.name for path in place.iterdir() if path.name not in known)  # a user's own
     require(not others, f"{place} holds other files ({', '.join(others[:3])}); move it, or give another --data-dir")
     if force:
         return False

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.network import parameter_count
@@ -201,14 +201,6 @@ def _gives_volumes(other: Study, part: Study) -> bool:
     """Whether `other` measures V(L_0) of the networks that `part` trains."""
     exact = other.volume is not None and other.volume.method == "exact" and other.volume.eps == 0
     return exact and other.network.rho == part.network.rho
-
-
-def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
-    """The cells of each shape, which share one compiled program, in the order of their first cells."""
-    found: dict[tuple, list[Cell]] = {}
-    for cell in planned:
-        found.setdefault(cell.shape, []).append(cell)
-    return found
 
 
 def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:

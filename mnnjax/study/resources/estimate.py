@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 
 from mnnjax import landscape
-from mnnjax.study.plan.grid import Cell, by_shape
+from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import timing
 from mnnjax.study.resources.memory import count_local, memory_on_host, memory_per_device
 from mnnjax.study.resources.memory_check import MemoryShortage, available, free_memory, memory_shortage
@@ -127,7 +127,7 @@ def totals(found: Sequence[CellEstimate]) -> dict[str, float]:
 
 
 def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
-    """The estimate as text: tables of the cells and of the shapes to compile, totals, and what does not fit.
+    """The estimate as text: a table of the cells, totals, and what does not fit.
 
     shard: the cells of a shard, which alone are listed; the totals are then given of both.
     """
@@ -141,16 +141,11 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
             f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {size(each.device_bytes):>10} "
             f"{size(each.host_bytes):>9} {duration(seconds):>10}"
         )
-    shapes = by_shape(planned).values()
-    lines += ["", f"{'shapes to compile':<40} {'cells':>8}"]
-    for alike in shapes:
-        cell, d1 = alike[0], max(cell.d1 for cell in alike)
-        name = f"{cell.part.name}.h{cell.hidden_layers}.d{cell.d0}x{d1}, {cell.N_padded} rows"
-        lines.append(f"{name:<40} {len(alike):>8}")
     repetitions = plural(sum(cell.part.repeats for cell in planned), "repetition")
+    shapes = plural(len({cell.shape for cell in planned}), "shape")
     lines += [
         "",
-        f"{plural(len(planned), 'cell')}, {repetitions}, {plural(len(shapes), 'shape')} to compile",
+        f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile",
         _time_line("all cells" if shard is None else "these cells", totals(listed)),
     ]
     if shard is not None:
@@ -162,7 +157,8 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     if short:
         worst = max(short, key=lambda name: short[name].needed)
         others = f"; nor do {len(short) - 1} smaller ones" if len(short) > 1 else ""
-        lines.append(f"does not fit this machine: {worst} {short[worst]}{others}; `run` would refuse")
+        needs = f"needs {size(short[worst].needed)}, {size(short[worst].free)} are free"
+        lines.append(f"does not fit this machine: {worst} {needs}{others}; `run` would refuse")
     return "\n".join(lines)
 
 

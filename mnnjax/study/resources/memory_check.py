@@ -34,9 +34,6 @@ class MemoryShortage(NamedTuple):
     free: int
     of_rows: bool
 
-    def __str__(self) -> str:
-        return f"needs {size(self.needed)}, {size(self.free)} are free"
-
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
     """Every cell fits into the memory of the devices and of this machine.

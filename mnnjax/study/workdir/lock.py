@@ -57,23 +57,14 @@ def hold_file(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_store(url: str) -> Any:
-    """A bucket's folder (gs://BUCKET/NAME/) as a TensorStore key-value store, which has conditional writes.
-
-    Raises:
-      UserError: the name is not valid for a bucket.
-    """
-    import tensorstore
-
-    try:
-        return tensorstore.KvStore.open(url).result()
-    except ValueError as error:
-        raise UserError(f"{url}: cannot be used as a work folder ({_reason(error)}); choose another") from error
-
-
 @contextlib.contextmanager
 def hold_lease(
-    store: Any, where: str, tell: Callable[[str], None], also: Callable[[], None], renew: float, expire: float
+    open_store: Callable[[], Any],
+    where: str,
+    tell: Callable[[str], None],
+    also: Callable[[], None],
+    renew: float,
+    expire: float,
 ) -> Iterator[Callable[[], None]]:
     """Hold the lease of a folder: an object that its owner renews; another process takes it when it is not renewed.
 
@@ -81,7 +72,8 @@ def hold_lease(
     has the condition that nobody wrote in between, so of two processes at the same moment one is refused.
 
     Args:
-      store: a TensorStore key-value store; `where` names it in messages.
+      open_store: opens the folder as a TensorStore key-value store, which has conditional writes.
+      where: its name in messages.
       tell: called with a line before a wait.
       also: called after every renewal, in another thread.
       renew, expire: seconds between renewals, and without a renewal until another process may take the lease.
@@ -92,13 +84,14 @@ def hold_lease(
     Raises:
       UserError: another process is at work there, or the bucket cannot be used.
     """
-    lease = _Lease(store, where)
     try:
+        lease = _Lease(open_store(), where)
         lease.take(tell, renew, expire)
     except UserError:
         raise
     except (ValueError, RuntimeError) as error:  # TensorStore raises these for whatever the store answers
-        raise UserError(f"{where}: cannot be used as a work folder ({_reason(error)}); choose another") from error
+        reason = first_line(error)[:300] or type(error).__name__
+        raise UserError(f"{where}: cannot be used as a work folder ({reason}); choose another") from error
     ended = threading.Event()
 
     def keep() -> None:
@@ -170,7 +163,3 @@ class _Lease:
 
 def _named(seen: Any) -> str:
     return seen.value.decode(errors="replace").partition("\n")[0] or "unknown"
-
-
-def _reason(error: Exception) -> str:
-    return first_line(error)[:300] or type(error).__name__

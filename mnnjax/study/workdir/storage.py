@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mnnjax.errors import UserError, first_line, os_error_line, require
 from mnnjax.study.workdir import lock
@@ -178,9 +178,10 @@ class LineLog:
 
     def __init__(self, path: AnyPath):
         self._path = path
-        self._content: bytes | None = None  # of a bucket's
-        self._written = -math.inf
-        self._changed = False
+        # Of a bucket's: all lines, those that are written, and when they were.
+        self._content: bytes | None = None
+        self._written: bytes | None = None
+        self._written_at = -math.inf
         self._writing = threading.Lock()
 
     def add(self, line: str) -> None:
@@ -188,8 +189,7 @@ class LineLog:
         if is_remote(self._path):
             content = self.read() if self._content is None else self._content
             self._content = content + _end_of_line(content[-1:]) + line.encode() + b"\n"
-            self._changed = True
-            if time.monotonic() - self._written >= LOG_SECONDS:
+            if time.monotonic() - self._written_at >= LOG_SECONDS:
                 self.flush()
             return
         with open(self._path, "a+b") as file:
@@ -203,15 +203,11 @@ class LineLog:
     def flush(self) -> None:
         """Write what is not written yet; any thread may call this."""
         with self._writing:
-            if not self._changed or self._content is None:
-                return
-            # Before the content is read: a line that another thread adds meanwhile then counts as a change.
-            self._changed, self._written = False, time.monotonic()
-            try:
-                self._path.write_bytes(self._content)
-            except Exception:
-                self._changed = True
-                raise
+            content = self._content  # to which another thread may add a line meanwhile
+            if content is not None and content is not self._written:
+                self._written_at = time.monotonic()
+                self._path.write_bytes(content)
+                self._written = content
 
 
 def _end_of_line(last: bytes) -> bytes:
@@ -233,8 +229,12 @@ def sole_user(folder: AnyPath, log: LineLog, tell: Callable[[str], None]) -> Ite
         with lock.hold_file(folder):
             yield lambda: None
         return
-    store = lock.open_store(f"{folder}/")
-    with lock.hold_lease(store, str(folder), tell, log.flush, RENEW_SECONDS, EXPIRE_SECONDS) as check:
+    import tensorstore
+
+    def open_store() -> Any:
+        return tensorstore.KvStore.open(f"{folder}/").result()
+
+    with lock.hold_lease(open_store, str(folder), tell, log.flush, RENEW_SECONDS, EXPIRE_SECONDS) as check:
         try:
             yield check
         finally:
