@@ -132,7 +132,7 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     shard: the cells of a shard, which alone are listed; the totals are then given of both.
     """
     ids = {cell.id for cell in shard or ()}
-    listed = whole.cells if shard is None else [each for each in whole.cells if each.cell.id in ids]
+    listed = [each for each in whole.cells if shard is None or each.cell.id in ids]
     planned = [each.cell for each in listed]
     lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'a device':>10} {'host':>9} {'time':>10}"]
     for each in listed:
@@ -143,11 +143,8 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
         )
     repetitions = plural(sum(cell.part.repeats for cell in planned), "repetition")
     shapes = plural(len({cell.shape for cell in planned}), "shape")
-    lines += [
-        "",
-        f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile",
-        _time_line("all cells" if shard is None else "these cells", totals(listed)),
-    ]
+    lines += ["", f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile"]
+    lines.append(_time_line("all cells" if shard is None else "these cells", totals(listed)))
     if shard is not None:
         lines.append(_time_line(f"the whole study ({plural(len(whole.cells), 'cell')})", totals(whole.cells)))
     lines.append(_memory_line(listed))

@@ -50,10 +50,8 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
             raise UserError(_rows_error(cell, devices, shortage))
         least = size(round(LEAST_PART * shortage.needed))
         smaller = "problem.N" if cell.part.volume is None else "volume.batch or problem.N"
-        raise UserError(
-            f"{cell.id}: needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are "
-            f"free; take a smaller {smaller}, fewer repeats, or a larger machine"
-        )
+        lack = f"needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are free"
+        raise UserError(f"{cell.id}: {lack}; take a smaller {smaller}, fewer repeats, or a larger machine")
 
 
 def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | None:
@@ -85,10 +83,8 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
     hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
-    return (
-        f"{cell.id}: each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the "
-        f"training, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
-    )
+    needs = f"each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the training"
+    return f"{cell.id}: {needs}, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
 
 
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
@@ -107,10 +103,8 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
         places.append((points // local, available(local)))
     for needed, most in places:
         if most is not None and needed > most:
-            raise UserError(
-                f"{cell.id}: its points need {size(needed)} of memory, and there are {size(most)}; take a "
-                f"larger machine, or the weights alone: numpy.load({weights!r})"
-            )
+            lack = f"its points need {size(needed)} of memory, and there are {size(most)}"
+            raise UserError(f"{cell.id}: {lack}; take a larger machine, or the weights alone: numpy.load({weights!r})")
 
 
 def available(local: int) -> int | None:
