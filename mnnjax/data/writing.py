@@ -180,20 +180,17 @@ class _Array(contextlib.AbstractContextManager):
 
 def _put_in_place(data_set: DataSet, part: Path, data_dir: Path) -> None:
     place = data_dir / data_set.name
-    old = data_dir / f".{data_set.name}.{os.getpid()}.old.part"
     _sync_folder(part)
-    old.mkdir()
-    try:
-        if os.path.lexists(place):
-            os.rename(place, old / "copy")
-        os.rename(part, place)
-    except BaseException:
-        if not os.path.lexists(place) and os.path.lexists(old / "copy"):
-            os.rename(old / "copy", place)
-        shutil.rmtree(old, ignore_errors=True)
-        raise
-    _sync_folder(data_dir)
-    shutil.rmtree(old, ignore_errors=True)
+    with part_folder(data_set, data_dir, "old") as old:
+        try:
+            if os.path.lexists(place):
+                os.rename(place, old / "copy")
+            os.rename(part, place)
+        except BaseException:
+            if not os.path.lexists(place) and os.path.lexists(old / "copy"):
+                os.rename(old / "copy", place)
+            raise
+        _sync_folder(data_dir)
 
 
 def _sync(file) -> None:

@@ -150,12 +150,10 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     lines.append(_memory_line(listed))
     lines += [f"timed just now, {kind}: {', '.join(timed)}" for kind, timed in whole.timed.items() if timed]
     lines.append(REMARKS)
-    short = {each.cell.id: each.shortage for each in listed if each.shortage is not None}
-    if short:
-        worst = max(short, key=lambda name: short[name].needed)
-        others = f"; nor do {len(short) - 1} smaller ones" if len(short) > 1 else ""
-        needs = f"needs {size(short[worst].needed)}, {size(short[worst].free)} are free"
-        lines.append(f"does not fit this machine: {worst} {needs}{others}; `run` would refuse")
+    for each in listed:
+        if (lack := each.shortage) is not None:
+            needs = f"{each.cell.id} needs {size(lack.needed)}, {size(lack.free)} are free"
+            lines.append(f"does not fit this machine: {needs}; `run` would refuse")
     return "\n".join(lines)
 
 

@@ -26,10 +26,6 @@ STEPS_KEPT = 2
 _ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 
-class DamagedError(Exception):
-    """A step's values are not those that were saved."""
-
-
 class OtherStateError(Exception):
     """A step holds other leaves than are asked for, or leaves of other shapes or types."""
 
@@ -109,7 +105,7 @@ class CellCheckpoints:
         leaves = {name: np.asarray(leaf) for name, leaf in loaded["state"].items()}
         for name in wanted:
             if _digest(leaves[name]) != loaded["digests"][name]:
-                raise DamagedError(f"{name} is not what was saved")
+                raise ValueError(f"{name} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
 
     def _set_step_aside(self, step: int, why: str) -> None:
