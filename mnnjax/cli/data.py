@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mnnjax.cli.parser import OneLineParser, local_path, nearest_existing
 from mnnjax.cli.stops import STOPS
-from mnnjax.data.imports import import_data
-from mnnjax.data.preparing import prepare
+from mnnjax.data.preparing import import_data, prepare
 from mnnjax.data.sets import SPLITS, default_folder, known_names
 from mnnjax.data.store import list_stored
 from mnnjax.errors import EXIT_STOPPED

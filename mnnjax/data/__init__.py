@@ -1,7 +1,6 @@
 """Real images: fetched or imported once into uint8 arrays with a manifest of their sha256, then memory-mapped."""
 
-from mnnjax.data.imports import import_data
-from mnnjax.data.preparing import prepare
+from mnnjax.data.preparing import import_data, prepare
 from mnnjax.data.sets import DATA_SETS, DataSet, default_folder
 from mnnjax.data.store import Stored, list_stored, open_stored
 

@@ -71,8 +71,7 @@ class _ArraysOnly(pickle.Unpickler):
             "_reconstruct": np.empty(0).__reduce__()[0],
             "ndarray": np.ndarray,
             "dtype": _dtype,
-            # How Python 3 writes bytes for Python 2.
-            "encode": _encode,
+            "encode": _encode,  # how Python 3 writes bytes for Python 2
         }
         modules = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") if name != "encode" else ("_codecs",)
         if name not in allowed or module not in modules:

@@ -1,14 +1,13 @@
 """The IDX files of the MNIST family: train and t10k, images and labels, plain or gzip."""
 
-import contextlib
 import gzip
+import io
 import itertools
 import math
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -45,19 +44,16 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
 
 def _names(split: str, kind: str) -> list[str]:
     """The possible names of a file, the published one first."""
-    stem = f"{PREFIXES[split]}-{kind}"
     number = {"images": 3, "labels": 1}[kind]
-    return [f"{stem}{dot}idx{number}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]
+    return [f"{PREFIXES[split]}-{kind}{dot}idx{number}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]
 
 
 def _file(folder: Path, split: str, kind: str) -> Path | None:
     return next((folder / name for name in _names(split, kind) if (folder / name).is_file()), None)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        yield cast(BinaryIO, file)  # which a GzipFile is too, but for its type
+def _opened(path: Path) -> io.BufferedIOBase:
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
 def _read(path: Path, header_bytes: int, rows: int, row_bytes: int) -> Iterator[np.ndarray]:

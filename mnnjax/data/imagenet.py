@@ -1,15 +1,17 @@
 """The published .npz batches of ImageNet at 64x64, read as a stream: a batch unpacked is 1.6 GB."""
 
 import contextlib
+import io
 import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
-from mnnjax.data.source import Block, Readable, Source, complete, damage_named, read_rows, to_rows, with_labels
+from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, to_rows, with_labels
 from mnnjax.errors import require
 
 LOOKED_FOR = "train_data_batch_1.npz to _10.npz and val_data.npz"
@@ -40,7 +42,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def _array(path: Path, name: str) -> Iterator[tuple[Readable, tuple[int, ...], np.dtype]]:
+def _array(path: Path, name: str) -> Iterator[tuple[io.BufferedIOBase, tuple[int, ...], np.dtype]]:
     """An array of an .npz: the stream of its numbers, its shape and its type."""
     with damage_named(path), zipfile.ZipFile(path) as archive:
         require(f"{name}.npy" in archive.namelist(), f"{path} holds no array {name}; it is no ImageNet batch")
@@ -49,22 +51,19 @@ def _array(path: Path, name: str) -> Iterator[tuple[Readable, tuple[int, ...], n
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
             require(not (fortran and len(shape) > 1), f"{path}: {name} is stored by columns; save it by rows")
-            yield file, shape, dtype
+            yield cast(io.BufferedIOBase, file), shape, dtype
 
 
 def _count(path: Path, pixels: int) -> int:
     """The number of images of a batch, from its headers."""
     with _array(path, "data") as (_, shape, dtype):
-        is_images = len(shape) == 2 and shape[1] == pixels and dtype == np.uint8
-        require(
-            is_images,
-            f"{path}: data is {dtype} of shape {shape}, not uint8 (images, {pixels}); another size's batch?",
-        )
+        other = f"{path}: data is {dtype} of shape {shape}, not uint8 (images, {pixels}); another size's batch?"
+        require(shape[1:] == (pixels,) and dtype == np.uint8, other)
         images = shape[0]
         require(images > 0, f"{path} holds no images; fetch it again")
     with _array(path, "labels") as (_, shape, dtype):
-        is_labels = shape == (images,) and dtype.kind in "iu"
-        require(is_labels, f"{path}: labels are {dtype} of shape {shape}, not integers ({images},)")
+        other = f"{path}: labels are {dtype} of shape {shape}, not integers ({images},)"
+        require(shape == (images,) and dtype.kind in "iu", other)
     return images
 
 

@@ -1,6 +1,7 @@
-"""Data sets from the network, by TFDS in a process of its own.
+"""Data sets from the network, or from the user's files, for machines without one.
 
-That process can be ended at once, where TFDS would go on downloading; and what TFDS and TensorFlow print stays there.
+TFDS downloads in a process of its own, which can be ended at once, where TFDS would go on; and what TFDS and TensorFlow
+print stays there.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mnnjax.data import tfds_folder
+from mnnjax.data import cifar, idx, imagenet, tfds_folder
 from mnnjax.data.sets import DataSet, by_hand, default_folder, find
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import Stored
@@ -19,10 +20,54 @@ from mnnjax.data.writing import keep, part_folder, require_room
 from mnnjax.errors import UserError, require
 from mnnjax.wording import size
 
+# Of each data set, the files that are looked for, and the readers of its formats.
+FORMATS = {
+    "mnist": (idx.LOOKED_FOR, [idx.find]),
+    "fashion_mnist": (idx.LOOKED_FOR, [idx.find]),
+    "cifar10": (cifar.LOOKED_FOR, [cifar.find_binary, cifar.find_python]),
+    "imagenet64": (imagenet.LOOKED_FOR, [imagenet.find]),
+}
 # TFDS imports the last without asking for it to be installed.
 NEEDED = ("tensorflow_datasets", "tensorflow", "importlib_resources")
 # Without a new byte: TFDS has stalled.
 STALLED_SECONDS = 600
+
+
+def import_data(
+    name: str,
+    source: Path | str,
+    data_dir: Path | str | None = None,
+    *,
+    force: bool = False,
+    say: Callable[[str], None] = print,
+) -> Stored:
+    """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
+
+    Args:
+      name: mnist, fashion_mnist, cifar10 or imagenet64.
+      data_dir: where data sets are kept; `default_folder()` where None.
+      force: replace a valid copy as well.
+      say: called with one line per step.
+
+    Raises:
+      UserError: files are missing, damaged or wrong; too little disk space; another process writes the same set.
+        Nothing is left then, and an older copy stays.
+
+    Example:
+        import_data("mnist", "downloads/mnist")
+    """
+    data_set, folder, data_dir = find(name), Path(source), Path(data_dir or default_folder())
+    require(folder.is_dir(), f"--from {folder}: no such folder; give the one with the files of {data_set.name}")
+    return keep(data_set, data_dir, lambda: contextlib.nullcontext(detect(data_set, folder)), force, say)
+
+
+def detect(data_set: DataSet, folder: Path) -> Source:
+    """The data set in the first format of which the folder has files; UserError where it has none, or bad ones."""
+    looked_for, finders = FORMATS[data_set.name]
+    for finder in (*finders, tfds_folder.find):
+        if source := finder(data_set, folder):
+            return source
+    raise UserError(f"no files of {data_set.name} in {folder}; looked for {looked_for}, or {tfds_folder.LOOKED_FOR}")
 
 
 def prepare(
@@ -69,9 +114,8 @@ def _fetch(data_set: DataSet, folder: Path) -> None:
         if child.wait() and not problem:
             log.seek(0)
             last = log.read().decode(errors="replace").strip().splitlines()[-1:]
-            problem = (
-                f"TFDS ended with code {child.returncode} ({one_line(*last or ['no message'])}); {by_hand(data_set)}"
-            )
+            why = one_line(*last or ["no message"])
+            problem = f"TFDS ended with code {child.returncode} ({why}); {by_hand(data_set)}"
     require(not problem, f"{data_set.name}: {problem}")
 
 

@@ -2,11 +2,11 @@
 
 import contextlib
 import dataclasses
+import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer, UInt8
@@ -17,15 +17,6 @@ Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
 """Images, each flattened height-width-channel, and their labels."""
 
 BLOCK_BYTES = 1 << 23
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """A binary file, plain or of an archive."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +47,7 @@ def block_rows(row_bytes: int) -> int:
 
 
 def read_rows(
-    file: Readable, path: Path, rows: int, row_bytes: int
+    file: io.BufferedIOBase, path: Path, rows: int, row_bytes: int
 ) -> Iterator[UInt8[np.ndarray, "block_rows row_bytes"]]:
     """Exactly `rows` rows of row_bytes bytes each, block by block; UserError unless the file ends there."""
     done = 0

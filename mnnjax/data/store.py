@@ -67,20 +67,13 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
     try:
         return _open(data_set, path, verify)
     except _Damaged as problem:
-        raise UserError(
-            f"{data_set.name} in {data_dir} cannot be used ({problem}): {how_to_get(data_set)}"
-        ) from problem
+        unusable = f"{data_set.name} in {data_dir} cannot be used ({problem})"
+        raise UserError(f"{unusable}: {how_to_get(data_set)}") from problem
 
 
 def how_to_get(data_set: DataSet) -> str:
     """The two commands that store a data set, for errors."""
     return f"run `mnnjax data prepare {data_set.name}` (or `mnnjax data import {data_set.name} --from DIR`)"
-
-
-def strangers(path: Path) -> list[str]:
-    """The names in a data set's folder that are not its files: a user's own, not to be replaced."""
-    known = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
-    return sorted(p.name for p in path.iterdir() if p.name not in known)
 
 
 def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
@@ -105,16 +98,13 @@ def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list
 def _open(data_set: DataSet, path: Path, verify: bool) -> Stored:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _Damaged(f"{MANIFEST}: {error.strerror}") from error
-    except ValueError as error:
-        raise _Damaged(f"{MANIFEST} is damaged") from error
-    try:
         same = (manifest["name"], *manifest["image_shape"]) == (data_set.name, *data_set.image_shape)
         files = {name: dict(manifest["files"][name]) for pair in FILES.values() for name in pair}
         counts = {split: int(files[FILES[split][1]]["shape"][0]) for split in SPLITS}
         total, source = sum(int(file["bytes"]) for file in files.values()), str(manifest["source"])
         same = same and manifest["classes"] == data_set.classes
+    except OSError as error:
+        raise _Damaged(f"{MANIFEST}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise _Damaged(f"{MANIFEST} is damaged") from error
     if not same:

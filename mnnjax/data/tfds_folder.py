@@ -52,10 +52,8 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
 def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
     """The set that a TFDS builder has prepared; `light`: without TensorFlow. UserError for images of another shape."""
     names = {"train": "train", "test": data_set.tfds_test_split}
-    shape = tuple(builder.info.features["image"].shape)
-    require(
-        shape == data_set.image_shape, f"{builder.data_dir} holds images of shape {shape}, not {data_set.image_shape}"
-    )
+    shape, wanted = tuple(builder.info.features["image"].shape), data_set.image_shape
+    require(shape == wanted, f"{builder.data_dir} holds images of shape {shape}, not {wanted}")
     if light:
         splits = {split: builder.as_data_source(split=names[split]) for split in SPLITS}
         counts = {split: len(splits[split]) for split in SPLITS}

@@ -15,7 +15,7 @@ import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Source, one_line
-from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored, strangers
+from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored
 from mnnjax.errors import DISK_FULL, UserError, require
 from mnnjax.wording import size
 
@@ -53,7 +53,8 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
     if not os.path.lexists(place):
         return False
     require(place.is_dir(), f"{place} is no folder; move it, or give another --data-dir")
-    others = strangers(place)
+    known = {MANIFEST, *(name for pair in FILES.values() for name in pair)}
+    others = sorted(path.name for path in place.iterdir() if path.name not in known)  # a user's own
     require(not others, f"{place} holds other files ({', '.join(others[:3])}); move it, or give another --data-dir")
     if force:
         return False
@@ -78,9 +79,8 @@ def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UserError(
-                    f"another process is writing {data_set.name} in {data_dir}; wait for it, or stop it"
-                ) from error
+                busy = f"another process is writing {data_set.name} in {data_dir}"
+                raise UserError(f"{busy}; wait for it, or stop it") from error
             for leftover in data_dir.glob(f".{data_set.name}.*.part"):
                 shutil.rmtree(leftover)
             yield
@@ -100,11 +100,9 @@ def part_folder(data_set: DataSet, data_dir: Path, purpose: str) -> Iterator[Pat
 def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
     """Raise UserError unless `needed` bytes are free in the folder of the data sets."""
     free = shutil.disk_usage(data_dir).free
-    require(
-        free >= needed + SPARE_BYTES,
-        f"{data_set.name} needs {size(needed + SPARE_BYTES)} in {data_dir}, {size(free)} are free; "
-        "make room, or give another --data-dir",
-    )
+    needed += SPARE_BYTES
+    lack = f"{data_set.name} needs {size(needed)} in {data_dir}, {size(free)} are free"
+    require(free >= needed, f"{lack}; make room, or give another --data-dir")
 
 
 def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
@@ -121,12 +119,9 @@ def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str]
             say(f"{data_set.name}: writing {source.counts[split]} {split} images")
             files |= _write_split(data_set, source, split, part)
         manifest = {
-            "name": data_set.name,
-            "source": source.words,
-            "image_shape": data_set.image_shape,
-            "classes": data_set.classes,
-            "files": files,
-        }
+            "name": data_set.name, "source": source.words, "image_shape": data_set.image_shape,
+            "classes": data_set.classes, "files": files,
+        }  # fmt: skip
         with open(part / MANIFEST, "w", encoding="utf-8") as file:
             file.write(json.dumps(manifest, indent=1) + "\n")
             _sync(file)
@@ -155,7 +150,7 @@ def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) ->
         return {images: X.finish(), labels: y.finish()}
 
 
-class _Array:
+class _Array(contextlib.AbstractContextManager):
     """An .npy file written block by block; not memory-mapped, since a full disk would kill the process."""
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]):
@@ -163,13 +158,9 @@ class _Array:
         self._digest = hashlib.sha256()
         self._dtype, self._shape = dtype, shape
         header = io.BytesIO()
-        description = np.lib.format.dtype_to_descr(dtype)
-        fields = {"descr": description, "fortran_order": False, "shape": shape}
+        fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(header, fields)
         self._put(header.getvalue())
-
-    def __enter__(self) -> "_Array":
-        return self
 
     def __exit__(self, *_) -> None:
         self._file.close()
@@ -189,20 +180,17 @@ class _Array:
 
 def _put_in_place(data_set: DataSet, part: Path, data_dir: Path) -> None:
     place = data_dir / data_set.name
-    old = data_dir / f".{data_set.name}.{os.getpid()}.old.part"
     _sync_folder(part)
-    old.mkdir()
-    try:
-        if os.path.lexists(place):
-            os.rename(place, old / "copy")
-        os.rename(part, place)
-    except BaseException:
-        if not os.path.lexists(place) and os.path.lexists(old / "copy"):
-            os.rename(old / "copy", place)
-        shutil.rmtree(old, ignore_errors=True)
-        raise
-    _sync_folder(data_dir)
-    shutil.rmtree(old, ignore_errors=True)
+    with part_folder(data_set, data_dir, "old") as old:
+        try:
+            if os.path.lexists(place):
+                os.rename(place, old / "copy")
+            os.rename(part, place)
+        except BaseException:
+            if not os.path.lexists(place) and os.path.lexists(old / "copy"):
+                os.rename(old / "copy", place)
+            raise
+        _sync_folder(data_dir)
 
 
 def _sync(file) -> None:
@@ -224,8 +212,7 @@ def _disk_errors(data_set: DataSet, data_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise UserError(
-                f"{data_set.name}: the disk of {data_dir} is full; make room, or give another --data-dir"
-            ) from error
+            full = f"the disk of {data_dir} is full; make room, or give another --data-dir"
+            raise UserError(f"{data_set.name}: {full}") from error
         where, why = error.filename or data_dir, error.strerror or one_line(error)
         raise UserError(f"{data_set.name}: {where} cannot be used: {why}; nothing is kept") from error

@@ -1,6 +1,5 @@
 """What the command line prints and returns; `main` runs in this process unless the work is heavy."""
 
-import functools
 import json
 import subprocess
 import sys
@@ -9,8 +8,7 @@ import pytest
 
 from mnnjax import cli
 from mnnjax.cli.request import make_request, parse_options
-from mnnjax.study.resources import estimate
-from mnnjax.study.resources.extrapolate import Timed
+from mnnjax.study.resources import timing
 from mnnjax.study.workdir.results_table import read_csv
 from tests.project import ROOT
 
@@ -114,9 +112,8 @@ def test_help_lists_the_fields_of_the_study(config, capsys):
 @pytest.fixture
 def untimed(monkeypatch):
     """Estimates without the programs that they time: those are tests/study/resources/test_estimate.py's."""
-    seconds = {name: lambda _: Timed(1.0) for name in ("training", "certificates", "volumes")}
-    invented = functools.partial(estimate.estimate, timers=estimate.Timers(**seconds))
-    monkeypatch.setattr(estimate, "estimate", invented)
+    for name in ("time_steps", "time_certificates"):
+        monkeypatch.setattr(timing, name, lambda _: timing.Timed(1.0))
 
 
 def test_what_a_fields_own_check_says_stands_alone(config, tmp_path, capsys):

@@ -30,8 +30,8 @@ def test_a_killed_writer_leaves_nothing_that_is_taken_for_good(tmp_path, files):
     code = f"""
 import os, signal
 from tests.small_sets import source_that
-from mnnjax.data import import_data, imports
-imports.detect = lambda *_: source_that(lambda: os.kill(os.getpid(), signal.SIGKILL))
+from mnnjax.data import import_data, preparing
+preparing.detect = lambda *_: source_that(lambda: os.kill(os.getpid(), signal.SIGKILL))
 import_data("mnist", ".", {str(tmp_path / "kept")!r})
 """
     environment = os.environ | {"PYTHONPATH": str(Path(small_sets.__file__).parents[1])}
@@ -47,7 +47,7 @@ import_data("mnist", ".", {str(tmp_path / "kept")!r})
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_request_clears_up(tmp_path, monkeypatch, capsys, number):
-    monkeypatch.setattr("mnnjax.data.imports.detect", lambda *_: source_that(lambda: os.kill(os.getpid(), number)))
+    monkeypatch.setattr("mnnjax.data.preparing.detect", lambda *_: source_that(lambda: os.kill(os.getpid(), number)))
     before = signal.getsignal(number)
     assert command.main(["import", "mnist", "--from", str(tmp_path), "--data-dir", str(tmp_path / "kept")]) == 75
     assert f"{number.name}: stopped, no incomplete files are left" in capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_an_error_of_the_disk_is_one_line_and_the_older_copy_stays(tmp_path, fil
 
 
 def test_any_other_error_clears_up_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("mnnjax.data.imports.detect", lambda *_: source_that(fail(KeyboardInterrupt())))
+    monkeypatch.setattr("mnnjax.data.preparing.detect", lambda *_: source_that(fail(KeyboardInterrupt())))
     with pytest.raises(KeyboardInterrupt):
         import_data("mnist", tmp_path, tmp_path / "kept")
     assert not names_in(tmp_path / "kept")
@@ -173,7 +173,7 @@ def test_a_data_dir_that_cannot_be_is_one_line(tmp_path, files):
 def test_a_source_that_gives_other_counts_than_it_announced(tmp_path, monkeypatch):
     source = source_that(lambda: None)
     wrong = Source(source.words, {"train": 6, "test": 7}, source.blocks)
-    monkeypatch.setattr("mnnjax.data.imports.detect", lambda *_: wrong)
+    monkeypatch.setattr("mnnjax.data.preparing.detect", lambda *_: wrong)
     with pytest.raises(UserError, match="the test images announce 7 test images, 6 are there"):
         import_data("mnist", tmp_path, tmp_path / "kept")
     assert not names_in(tmp_path / "kept")

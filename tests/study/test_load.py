@@ -214,7 +214,7 @@ def test_points_that_no_memory_holds_are_refused_with_the_file_of_the_weights(mo
         memory_check.require_points_fit(large, jax.devices(), "w.npz")
     # On one accelerator of 40 GB, whose host is large enough.
     monkeypatch.setattr(memory_check, "free_memory", lambda: 10**12)
-    monkeypatch.setattr(memory_check, "_on_cpu", lambda: False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     monkeypatch.setattr(memory_check, "available", lambda own: 40 * 10**9)
     with pytest.raises(UserError, match=r"need 62\.9 GB of memory, and there are 40\.0 GB"):
         memory_check.require_points_fit(large, jax.devices()[:1], "w.npz")

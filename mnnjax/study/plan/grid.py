@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -202,14 +202,6 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
         if part.train is not None:
             check_optimizer(part.train)
     return planned
-
-
-def by_shape(planned: Iterable[Cell]) -> dict[tuple, list[Cell]]:
-    """The cells of each shape, which share one compiled program, in the order of their first cells."""
-    found: dict[tuple, list[Cell]] = {}
-    for cell in planned:
-        found.setdefault(cell.shape, []).append(cell)
-    return found
 
 
 def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:

@@ -1,86 +1,59 @@
 """What a study will take, before it runs: memory per cell, and time as measured on the machine at hand.
 
-The costliest cell of each kind is timed, as real programs on random points (timing.py); the others are scaled from it
-(extrapolate.py), and so are those that do not fit this machine. Nothing is written, and no image is read.
+The costliest cell of each kind is timed, as real programs on random points (timing.py). The times of the others follow
+from a model of the arithmetic and the factor by which the model is off for cells of that kind. Nothing is written, and
+no image is read.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 
 from mnnjax import landscape
-from mnnjax.jax_setup import Device
-from mnnjax.study.plan.grid import Cell, by_shape
+from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import timing
-from mnnjax.study.resources.extrapolate import Timed, scaled
-from mnnjax.study.resources.memory import memory_on_host, memory_per_device
-from mnnjax.study.resources.memory_check import MemoryShortage, memory_shortage
-from mnnjax.training import LEVENBERG_MARQUARDT
+from mnnjax.study.resources.memory import count_local, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory_check import MemoryShortage, available, free_memory, memory_shortage
+from mnnjax.study.resources.timing import Timed
 from mnnjax.wording import NEVER, duration, plural, size
 
-# Seconds in which cells are timed, per kind of work.
-TRAINING_SECONDS, CERTIFICATE_SECONDS, VOLUME_SECONDS = 11.0, 4.0, 18.0
+# Seconds after which no further cell is timed, per kind of work.
+STEPS_SECONDS, CERTIFICATE_SECONDS = 18.0, 4.0
 # As measured: a checkpoint, the evaluation and files at the end of a cell, a process's start and its report.
 CHECKPOINT_SECONDS, END_SECONDS, PROCESS_SECONDS = 0.035, 0.15, 5.0
-KINDS = ("training", "volumes", "certificates", "saving")
+STEPS, CERTIFICATES, SAVING = KINDS = ("training and volumes", "certificates", "saving")
+REMARKS = """\
+The other times are scaled from these by their arithmetic. Whatever else the machine does makes all longer.
+Compiling is from an empty cache, and shorter from the second run on.
+Upper bounds: Levenberg-Marquardt, which ends early where all repetitions are done, and volumes with a relative_width.
+Certificates are of untrained networks: after training they may take a few times as long, or as short.
+Images: d0 as published, of which whitening may drop some. Reading and whitening them is not counted."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Timers:
-    """What times the work of a cell, for all repetitions; tests put others in their place."""
-
-    training: Callable[[Cell], Timed] = timing.time_steps
-    volumes: Callable[[Cell], Timed] = timing.time_steps
-    certificates: Callable[[Cell], Timed] = timing.time_certificates
-
-
-@dataclasses.dataclass(frozen=True)
-class CellEstimate:
-    """Bytes of each device and of the host; seconds of each of KINDS; shortage: None where the cell fits."""
+class CellEstimate(NamedTuple):
+    """Bytes of each device and of the host; seconds of each of KINDS, and to compile the programs of its shape;
+    shortage: None where the cell fits."""
 
     cell: Cell
     device_bytes: int
     host_bytes: int
     seconds: dict[str, float]
+    compiling: float
     shortage: MemoryShortage | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """Of some cells.
+class Estimate(NamedTuple):
+    """Of all cells of a study; timed: the ids of the cells that were timed, per kind of work."""
 
-    compiling: seconds of the programs of a shape, from an empty cache, for training and for volumes.
-    timed: the ids of the cells that were timed, per kind of work.
-    devices: in words.
-    """
-
-    cells: tuple[CellEstimate, ...]
-    compiling: dict[str, float]
+    cells: list[CellEstimate]
     timed: dict[str, list[str]]
-    devices: str
-
-    @property
-    def shapes(self) -> list[list[Cell]]:
-        """The cells of each shape to compile."""
-        return list(by_shape(each.cell for each in self.cells).values())
-
-    @property
-    def totals(self) -> dict[str, float]:
-        """Seconds by kind of work, and of all."""
-        kinds = {kind: sum(each.seconds[kind] for each in self.cells) for kind in KINDS}
-        kinds["compiling"] = sum(self.compiling[_steps(alike[0])] for alike in self.shapes)
-        kinds["starting and report"] = PROCESS_SECONDS
-        return kinds | {"total": sum(kinds.values())}
-
-    def of(self, cells: Sequence[Cell]) -> "Estimate":
-        """The part that belongs to some of the cells."""
-        ids = {cell.id for cell in cells}
-        return dataclasses.replace(self, cells=tuple(each for each in self.cells if each.cell.id in ids))
 
 
-def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
+def estimate(planned: Sequence[Cell]) -> Estimate:
     """Memory and time of the cells on this machine and the devices that JAX has here.
 
     Raises:
@@ -88,133 +61,119 @@ def estimate(planned: Sequence[Cell], timers: Timers = Timers()) -> Estimate:
     """
     devices = jax.devices()
     shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
-
-    def fits(cell: Cell) -> bool:
-        return shortages[cell.id] is None
-
-    def fits_when_cut(cell: Cell) -> bool:
-        return memory_shortage(timing.cut(cell), devices) is None
-
-    trained = [cell for cell in planned if cell.part.volume is None]
-    certified = [cell for cell in trained if landscape.certifiable(cell.N, *cell.last_layer)]
-    measured = [cell for cell in planned if cell.part.volume is not None]
-    found = {
-        "training": scaled(
-            trained, timing.steps_model, timing.training_kind, timers.training, TRAINING_SECONDS, fits_when_cut
-        ),
-        "volumes": scaled(
-            measured, timing.steps_model, lambda cell: cell.part.name, timers.volumes, VOLUME_SECONDS, fits
-        ),
-        "certificates": scaled(
-            certified, timing.certificate_model, timing.certificate_kind, timers.certificates, CERTIFICATE_SECONDS, fits
-        ),
-    }
+    certified = [c for c in planned if c.part.volume is None and landscape.certifiable(c.N, *c.last_layer)]
+    steps, timed_steps = scaled(
+        planned, timing.steps_model, timing.steps_kind, timing.time_steps, STEPS_SECONDS,
+        lambda cell: memory_shortage(timing.cut(cell), devices) is None,
+    )  # fmt: skip
+    certificates, timed_certificates = scaled(
+        certified, timing.certificate_model, timing.certificate_kind, timing.time_certificates, CERTIFICATE_SECONDS,
+        lambda cell: shortages[cell.id] is None,
+    )  # fmt: skip
 
     def of_cell(cell: Cell) -> CellEstimate:
-        seconds = {kind: times.seconds.get(cell.id, 0.0) for kind, times in found.items()}
+        seconds, compiling = steps[cell.id]
+        kinds = {STEPS: seconds, CERTIFICATES: certificates.get(cell.id, Timed(0.0)).seconds, SAVING: END_SECONDS}
+        if (train := cell.part.train) is not None:
+            chunks = math.ceil(train.total_epochs / train.chunk_epochs)
+            kinds[SAVING] += CHECKPOINT_SECONDS * math.ceil(chunks / train.checkpoint_chunks)
         memory = memory_per_device(cell, devices), memory_on_host(cell, devices)
-        return CellEstimate(cell, *memory, seconds | {"saving": _saving(cell)}, shortages[cell.id])
+        return CellEstimate(cell, *memory, kinds, compiling, shortages[cell.id])
 
-    return Estimate(
-        tuple(map(of_cell, planned)),
-        {kind: times.compiling for kind, times in found.items()},
-        {kind: times.timed for kind, times in found.items() if times.timed},
-        _name(devices),
-    )
+    return Estimate([of_cell(cell) for cell in planned], {STEPS: timed_steps, CERTIFICATES: timed_certificates})
 
 
-def _steps(cell: Cell) -> str:
-    return "training" if cell.part.volume is None else "volumes"
+def scaled(
+    cells: Sequence[Cell],
+    model: Callable[[Cell], float],
+    kind: Callable[[Cell], Hashable],
+    measure: Callable[[Cell], Timed],
+    budget: float,
+    timeable: Callable[[Cell], bool] = lambda cell: True,
+) -> tuple[dict[str, Timed], list[str]]:
+    """The times of cells by id, from those of the costliest cell of each kind; and the ids of those that were timed.
+
+    Args:
+      model: seconds of a cell, up to a factor that is similar for cells of one kind.
+      measure: times a cell.
+      budget: seconds after which no further timing is begun, costliest kinds first; other kinds take the medians.
+      timeable: whether a cell can be timed here.
+    """
+    costs: dict[Hashable, float] = {}
+    costliest: dict[Hashable, Cell] = {}
+    for cell in sorted(cells, key=model):
+        costs[kind(cell)] = costs.get(kind(cell), 0.0) + model(cell)
+        if timeable(cell):
+            costliest[kind(cell)] = cell
+    began, rates = time.monotonic(), dict[Hashable, Timed]()
+    for key in sorted(costliest, key=lambda key: costs[key], reverse=True):
+        if rates and time.monotonic() - began > budget:
+            break
+        seconds, compiling = measure(costliest[key])
+        rates[key] = Timed(seconds / model(costliest[key]), compiling)
+    other = Timed(*map(statistics.median, zip(*rates.values(), strict=True))) if rates else Timed(1.0)
+    times = {}
+    for cell in cells:
+        factor, compiling = rates.get(kind(cell), other)
+        times[cell.id] = Timed(model(cell) * factor, compiling)
+    return times, [costliest[key].id for key in rates]
 
 
-def _saving(cell: Cell) -> float:
-    """Seconds of a cell's checkpoints, and of its evaluation and files."""
-    train = cell.part.train
-    if train is None:
-        return END_SECONDS
-    chunks = math.ceil(train.total_epochs / train.chunk_epochs)
-    return END_SECONDS + CHECKPOINT_SECONDS * math.ceil(chunks / train.checkpoint_chunks)
-
-
-def _name(devices: Sequence[Device]) -> str:
-    kind = "CPU" if devices[0].platform == "cpu" else devices[0].device_kind
-    return plural(len(devices), f"{kind} device")
+def totals(found: Sequence[CellEstimate]) -> dict[str, float]:
+    """Seconds by kind of work; each shape is compiled once."""
+    kinds = {kind: sum(each.seconds[kind] for each in found) for kind in KINDS}
+    compiling = sum({each.cell.shape: each.compiling for each in found}.values())
+    return kinds | {"compiling": compiling, "starting and report": PROCESS_SECONDS}
 
 
 def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
-    """The estimate as a table: cells, shapes to compile, and totals.
+    """The estimate as text: a table of the cells, totals, and what does not fit.
 
     shard: the cells of a shard, which alone are listed; the totals are then given of both.
     """
-    listed = whole if shard is None else whole.of(shard)
-    planned = [each.cell for each in listed.cells]
-    lines = [
-        f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per point':>9} {'a device':>10} {'host':>9} "
-        f"{'time':>10}"
-    ]
-    for each in listed.cells:
-        cell = each.cell
+    ids = {cell.id for cell in shard or ()}
+    listed = [each for each in whole.cells if shard is None or each.cell.id in ids]
+    planned = [each.cell for each in listed]
+    lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'a device':>10} {'host':>9} {'time':>10}"]
+    for each in listed:
+        cell, seconds = each.cell, sum(each.seconds.values())
         lines.append(
-            f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {cell.parameters / cell.N:>9.3f} "
-            f"{size(each.device_bytes):>10} {size(each.host_bytes):>9} {duration(sum(each.seconds.values())):>10}"
+            f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {size(each.device_bytes):>10} "
+            f"{size(each.host_bytes):>9} {duration(seconds):>10}"
         )
-    lines += ["", f"{'shapes to compile':<40} {'cells':>8}"]
-    for alike in listed.shapes:
-        cell = alike[0]
-        name = f"{cell.part.name}.h{cell.hidden_layers}.d{cell.d0}x{max(c.d1 for c in alike)}, {cell.N_padded} rows"
-        lines.append(f"{name:<40} {len(alike):>8}")
-    rows, padded = sum(c.N for c in planned), sum(c.N_padded for c in planned)
-    padding = f"{100 * (1 - rows / padded):.1f} % of rows are padding" if padded else "no rows"
-    lines += [
-        "",
-        f"{plural(len(planned), 'cell')}, {plural(sum(c.part.repeats for c in planned), 'repetition')}, "
-        f"{plural(len(listed.shapes), 'shape')} to compile, {padding}",
-        _totals("all cells" if shard is None else "these cells", listed),
-    ]
+    repetitions = plural(sum(cell.part.repeats for cell in planned), "repetition")
+    shapes = plural(len({cell.shape for cell in planned}), "shape")
+    lines += ["", f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile"]
+    lines.append(_time_line("all cells" if shard is None else "these cells", totals(listed)))
     if shard is not None:
-        lines.append(_totals(f"the whole study ({plural(len(whole.cells), 'cell')})", whole))
-    return "\n".join([*lines, *_remarks(listed), *_shortages(listed)])
+        lines.append(_time_line(f"the whole study ({plural(len(whole.cells), 'cell')})", totals(whole.cells)))
+    lines.append(_memory_line(listed))
+    lines += [f"timed just now, {kind}: {', '.join(timed)}" for kind, timed in whole.timed.items() if timed]
+    lines.append(REMARKS)
+    for each in listed:
+        if (lack := each.shortage) is not None:
+            needs = f"{each.cell.id} needs {size(lack.needed)}, {size(lack.free)} are free"
+            lines.append(f"does not fit this machine: {needs}; `run` would refuse")
+    return "\n".join(lines)
 
 
-def _totals(cells: str, found: Estimate) -> str:
-    """One line: what some cells take."""
-    kinds = found.totals
-    parts = [f"{name} {duration(value)}" for name, value in kinds.items() if name != "total" and value]
-    most = max((each.host_bytes for each in found.cells), default=0)
-    about = "about " if kinds["total"] < NEVER else ""
-    total = f"{cells} on {found.devices}: {about}{duration(kinds['total'])} ({', '.join(parts)})"
-    return f"{total}, at most {size(most)} of the host"
+def _time_line(cells: str, seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    about = "about " if total < NEVER else ""
+    parts = ", ".join(f"{kind} {duration(value)}" for kind, value in seconds.items() if value)
+    return f"{cells}: {about}{duration(total)} ({parts})"
 
 
-def _remarks(found: Estimate) -> list[str]:
-    """What the numbers are, and are not."""
-    parts = [each.cell.part for each in found.cells]
-    images = any(part.problem.is_image for part in parts)
-    certified = any(each.seconds["certificates"] for each in found.cells)
-    optimizers = {part.train.optimizer for part in parts if part.train is not None}
-    remarks = {
-        "Certificates are of untrained networks: they may take a few times as long, or as short, where training ends "
-        "otherwise.": certified,
-        "Levenberg-Marquardt ends early where all repetitions are done: its time is an upper bound.":
-            LEVENBERG_MARQUARDT in optimizers,
-        "Volumes end early where intervals are narrow enough: their time is an upper bound.":
-            any(part.volume is not None and part.volume.relative_width for part in parts),
-        "Images: d0 as published; whitening may drop some. Reading and whitening them is not counted.": images,
-        "The rank of images is taken to be in doubt, which certificates take longest for.": images and certified,
-    }  # fmt: skip
-    return [
-        *(f"timed just now, {kind}: {', '.join(ids)}" for kind, ids in found.timed.items()),
-        "The other times are scaled from these by their arithmetic. Whatever else the machine does makes all longer; "
-        "compiling is from an empty cache, and shorter from the second run on.",
-        *(text for text, holds in remarks.items() if holds),
-    ]
-
-
-def _shortages(found: Estimate) -> list[str]:
-    """A line about the cells that do not fit this machine, where there are some."""
-    short = {each.cell.id: each.shortage for each in found.cells if each.shortage is not None}
-    if not short:
-        return []
-    worst = max(short, key=lambda name: short[name].needed)
-    others = f"; nor do {len(short) - 1} smaller ones" if len(short) > 1 else ""
-    return [f"does not fit this machine: {worst} {short[worst]}{others}; `run` would refuse"]
+def _memory_line(found: Sequence[CellEstimate]) -> str:
+    """The most that a cell takes of each device and of the machine, beside what these have."""
+    devices = jax.devices()
+    kind = "CPU" if devices[0].platform == "cpu" else devices[0].device_kind
+    device = max((each.device_bytes for each in found), default=0)
+    host = max((each.host_bytes for each in found), default=0)
+    device_has, host_has = (
+        "not known" if free is None else size(free) for free in (available(count_local(devices)), free_memory())
+    )
+    return (
+        f"memory at most: {size(device)} of each of {plural(len(devices), f'{kind} device')} (has {device_has}), "
+        f"{size(host)} of this machine (free: {host_has})"
+    )

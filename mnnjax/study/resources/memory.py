@@ -38,19 +38,13 @@ def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
         return 0
     if cell.data_parallel:
         return memory_data_parallel(cell, len(row_devices(devices)))
-    return _memory_seed_parallel(cell, devices)
-
-
-def _memory_seed_parallel(cell: Cell, devices: Sequence[Device]) -> int:
     N = cell.N_padded
     at_once, groups, _ = placement(cell, devices)
-    held = at_once * groups
     mini_batches = cell.part.training.batch_size is not None
     # The points of a seed are transposed; those of a mini-batch are copied, in a random order.
-    working = mini_batches * 3 * N + cell.parameters
+    working = mini_batches * 3 * N + cell.parameters + STEP_SQUARES * cell.gram_entries
     working += cell.batch_rows * (cell.d0 + ACTIVATIONS * cell.d1 * cell.hidden_layers)
-    working += STEP_SQUARES * cell.gram_entries
-    return cell.itemsize * (held * (N * (cell.d0 + 1) + 6 * cell.parameters) + at_once * working)
+    return cell.itemsize * at_once * (groups * (N * (cell.d0 + 1) + 6 * cell.parameters) + working)
 
 
 def memory_data_parallel(cell: Cell, devices: int) -> int:
@@ -72,36 +66,26 @@ def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
     """Bytes of the host at the cell's peak, in a process that has these devices to itself: what they hold if they are
     the CPU's; then a copy of the points with an evaluation, or certificates side by side, or a batch of a volume's
     draws. Images that are read and whitened are not counted."""
-    if cell.part.volume is not None:
-        return PROCESS_BYTES + _draws(cell)
+    repeats, N = cell.part.repeats, cell.N_padded
+    if (volume := cell.part.volume) is not None:
+        return PROCESS_BYTES + repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
     shared = row_devices(devices) if cell.data_parallel else devices
-    own = sum(device.process_index == jax.process_index() for device in shared)
-    training = own * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
-    return PROCESS_BYTES + training + max(_evaluation(cell), _certificates(cell))
+    training = count_local(shared) * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
+    evaluation = 0  # of shared rows: part by part
+    if not cell.data_parallel:
+        points = repeats * N * (cell.d0 + 1) * cell.itemsize
+        evaluation = 2 * points + 8 * N * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
+    certificates, (inputs, d1) = 0, cell.last_layer
+    if landscape.certifiable(cell.N, inputs, d1):
+        points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
+        each = certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
+        certificates = points + certificates_at_once(cell) * each
+    return PROCESS_BYTES + training + max(evaluation, certificates)
 
 
-def _draws(cell: Cell) -> int:
-    """Bytes of a batch of a volume's draws on its way to the host, of all repetitions."""
-    volume = cell.part.measurement
-    own_points = 8 * cell.d0 if volume.redraw else 0
-    return cell.part.repeats * volume.batch * cell.N_padded * (cell.d1 + own_points)
-
-
-def _evaluation(cell: Cell) -> int:
-    if cell.data_parallel:
-        return 0  # read part by part
-    points = cell.part.repeats * cell.N_padded * (cell.d0 + 1) * cell.itemsize
-    return 2 * points + 8 * cell.N_padded * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
-
-
-def _certificates(cell: Cell) -> int:
-    """Bytes of the certificates that are computed at once; 0 where there are none."""
-    inputs, d1 = cell.last_layer
-    if not landscape.certifiable(cell.N, inputs, d1):
-        return 0
-    sets = 1 if cell.data_parallel else cell.part.repeats
-    points = sets * cell.N * (cell.d0 + 1) * cell.itemsize
-    return points + certificates_at_once(cell) * certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
+def count_local(devices: Sequence[Device]) -> int:
+    """The number of devices that are this process's."""
+    return sum(device.process_index == jax.process_index() for device in devices)
 
 
 def certificates_at_once(cell: Cell) -> int:

@@ -10,7 +10,8 @@ from mnnjax.config import ROW_BLOCKS, UserError
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import machine
-from mnnjax.study.resources.memory import PROCESS_BYTES, memory_data_parallel, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import PROCESS_BYTES, count_local, memory_on_host, memory_per_device
+from mnnjax.study.resources.memory import memory_data_parallel as bytes_of_rows
 from mnnjax.training import row_devices
 from mnnjax.wording import size
 
@@ -33,9 +34,6 @@ class MemoryShortage(NamedTuple):
     free: int
     of_rows: bool
 
-    def __str__(self) -> str:
-        return f"needs {size(self.needed)}, {size(self.free)} are free"
-
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
     """Every cell fits into the memory of the devices and of this machine.
@@ -46,17 +44,14 @@ def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
       UserError: one does not; says what would fit.
     """
     for cell in planned:
-        shortage = memory_shortage(cell, devices)
-        if shortage is None:
+        if (shortage := memory_shortage(cell, devices)) is None:
             continue
         if shortage.of_rows:
             raise UserError(_rows_error(cell, devices, shortage))
         least = size(round(LEAST_PART * shortage.needed))
         smaller = "problem.N" if cell.part.volume is None else "volume.batch or problem.N"
-        raise UserError(
-            f"{cell.id}: needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are "
-            f"free; take a smaller {smaller}, fewer repeats, or a larger machine"
-        )
+        lack = f"needs {least} to {size(shortage.needed)} of memory, and {size(shortage.free)} are free"
+        raise UserError(f"{cell.id}: {lack}; take a smaller {smaller}, fewer repeats, or a larger machine")
 
 
 def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | None:
@@ -66,9 +61,9 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
     devices of a machine share its memory.
     """
     places = [(memory_on_host(cell, devices), free_memory(), False)]
-    if cell.data_parallel or not _on_cpu():
+    if cell.data_parallel or jax.default_backend() != "cpu":
         shared = row_devices(devices) if cell.data_parallel else devices
-        places.insert(0, (memory_per_device(cell, devices), available(_count_local(shared)), cell.data_parallel))
+        places.insert(0, (memory_per_device(cell, devices), available(count_local(shared)), cell.data_parallel))
     for needed, free, of_rows in places:
         if free is not None and needed * (1 if of_rows else LEAST_PART) > free:
             return MemoryShortage(needed, free, of_rows)
@@ -78,18 +73,18 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
 def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage) -> str:
     """The message for rows that do not fit: how many devices would do."""
     shared = row_devices(devices)
-    local = _count_local(shared)
-    # More devices of one machine's CPU have no more memory among them: machines are what counts.
-    step, unit = (local, f"machines such as this one ({local} CPU devices each)") if _on_cpu() else (1, "such devices")
+    local = count_local(shared)
+    step, unit = 1, "such devices"
+    if jax.default_backend() == "cpu":
+        # More devices of one machine have no more memory among them: machines are what counts.
+        step, unit = local, f"machines such as this one ({local} CPU devices each)"
     counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
-    enough = next((k for k in counts if memory_data_parallel(cell, k) <= shortage.free), None)
+    enough = next((k for k in counts if bytes_of_rows(cell, k) <= shortage.free), None)
     hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
-    return (
-        f"{cell.id}: each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the "
-        f"training, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
-    )
+    needs = f"each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the training"
+    return f"{cell.id}: {needs}, and has {size(shortage.free)}; {hint}; or take a smaller problem.N"
 
 
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
@@ -102,14 +97,14 @@ def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> N
     """
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
-    local = _count_local(devices)
-    places = [(POINT_COPIES * points, free_memory()), (points // local, None if _on_cpu() else available(local))]
+    places = [(POINT_COPIES * points, free_memory())]
+    if jax.default_backend() != "cpu":
+        local = count_local(devices)
+        places.append((points // local, available(local)))
     for needed, most in places:
         if most is not None and needed > most:
-            raise UserError(
-                f"{cell.id}: its points need {size(needed)} of memory, and there are {size(most)}; take a "
-                f"larger machine, or the weights alone: numpy.load({weights!r})"
-            )
+            lack = f"its points need {size(needed)} of memory, and there are {size(most)}"
+            raise UserError(f"{cell.id}: {lack}; take a larger machine, or the weights alone: numpy.load({weights!r})")
 
 
 def available(local: int) -> int | None:
@@ -142,11 +137,3 @@ def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
         return None
     # Cached files count as used, and are dropped when memory is needed.
     return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))
-
-
-def _count_local(devices: Sequence[Device]) -> int:
-    return sum(device.process_index == jax.process_index() for device in devices)
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"

@@ -1,5 +1,5 @@
 """Seconds of a cell on this machine: models of the arithmetic, up to a factor, and timings of real programs on random
-points, from which extrapolate.py learns the factor."""
+points, from which estimate.py learns the factor."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from threadpoolctl import threadpool_limits
@@ -20,7 +20,6 @@ from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.execution.volume_cell import Measurement
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.resources.memory import certificates_at_once, memory_per_device, rank_in_doubt
 from mnnjax.training import LEVENBERG_MARQUARDT
 
@@ -31,10 +30,18 @@ STEP_SECONDS, RATE, FACTOR_RATE = 2e-5, 1.5e10, 3e9
 CALL_SECONDS, CERTIFICATE_SECONDS, MOST_BYTES = 0.3, 1.0, 2**29
 # Timings are repeated until they took so long together, or so often; volumes are given up after MOST_SECONDS.
 TIMED_SECONDS, MOST_CALLS, MOST_SECONDS = 0.5, 10, 10.0
-# Exact volumes are timed on so many multisets at most; splitting with so many particles at least.
-MOST_MULTISETS, LEAST_PARTICLES = 500, 64
+# Exact volumes are timed on so many multisets at most; splitting with so many particles at least; certificates of so
+# many inputs and units at least.
+MOST_MULTISETS, LEAST_PARTICLES, LEAST_WIDTH = 500, 64, 4
 # After more steps of Levenberg-Marquardt runs could be done, whose steps take no time.
 LEVENBERG_MARQUARDT_STEPS = 6
+
+
+class Timed(NamedTuple):
+    """Seconds of one kind of work on a cell, and to compile the programs of its shape."""
+
+    seconds: float
+    compiling: float = 0.0
 
 
 def steps_model(cell: Cell) -> float:
@@ -46,9 +53,11 @@ def steps_model(cell: Cell) -> float:
     return arithmetic + STEP_SECONDS * cell.steps * math.ceil(cell.N / cell.batch_rows) * groups
 
 
-def training_kind(cell: Cell) -> tuple[str, str, bool, str, int]:
-    """Cells of one kind train at similar rates."""
-    train = cell.part.training
+def steps_kind(cell: Cell) -> tuple:
+    """Cells of one kind train, or are measured, at similar rates."""
+    train = cell.part.train
+    if train is None:
+        return (cell.part.name,)
     return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
 
 
@@ -67,32 +76,25 @@ def time_steps(cell: Cell) -> Timed:
         training.evaluate(training.saved(training.start().params))
         return training
 
-    try:
-        on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
-        with on_host, threadpool_limits(limits=1, user_api="blas"):
-            seconds, compiling = _time(small, begin)
-    except Interrupted:
-        return Timed(steps_model(cell))
-    return Timed(seconds * steps_model(cell) / steps_model(small), compiling)
-
-
-def _time(cell: Cell, begin: Callable[[], Work]) -> Timed:
-    """Seconds of all steps; to compile: how much longer they take at first, with `begin`."""
-
-    def run() -> float:
+    def run(work: Work) -> float:
         # Anew each time: a used state is given away, and Levenberg-Marquardt would soon be done.
         state, done = jax.block_until_ready(work.start()), 0
         began = time.monotonic()
-        while done < cell.steps:
+        while done < small.steps:
             state, done, _ = work.chunk(state, done)
         return time.monotonic() - began
 
-    began = time.monotonic()
-    work = begin()
-    run()
-    first = time.monotonic() - began
-    seconds = _median(run)
-    return Timed(seconds, max(first - seconds, 0.0))
+    on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
+    try:
+        with on_host, threadpool_limits(limits=1, user_api="blas"):
+            began = time.monotonic()
+            work = begin()
+            run(work)
+            first = time.monotonic() - began
+            seconds = _median(lambda: run(work))
+    except Interrupted:
+        return Timed(steps_model(cell))
+    return Timed(seconds * steps_model(cell) / steps_model(small), max(first - seconds, 0.0))
 
 
 def _median(call: Callable[[], float]) -> float:
@@ -110,12 +112,10 @@ def _changed(cell: Cell, **changes: Any) -> Cell:
 
 
 def _on_random_points(cell: Cell) -> Cell:
-    problem = cell.part.problem
-    if not problem.is_image:
+    given = cell.part.problem
+    if not given.is_image:
         return cell
-    drawn = Problem(
-        label_values=problem.label_values, data_sets=problem.data_sets, d0=(cell.d0,), N=problem.N or (cell.N,)
-    )
+    drawn = Problem(label_values=given.label_values, data_sets=given.data_sets, d0=(cell.d0,), N=(cell.N,))
     return _changed(cell, problem=drawn)
 
 
@@ -143,8 +143,9 @@ def _cut_training(cell: Cell) -> Cell:
         else:
             break
     train = cell.part.training
-    most = LEVENBERG_MARQUARDT_STEPS if train.optimizer == LEVENBERG_MARQUARDT else train.chunk_epochs
-    epochs = max(1, min(most, train.chunk_epochs, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    epochs = min(train.chunk_epochs, max(1, int(CALL_SECONDS / steps_model(cell) * cell.steps)))
+    if train.optimizer == LEVENBERG_MARQUARDT:
+        epochs = min(epochs, LEVENBERG_MARQUARDT_STEPS)
     return _changed(cell, train=dataclasses.replace(train, epochs=epochs, decay_epochs=0, chunk_epochs=epochs))
 
 
@@ -156,22 +157,19 @@ def _cut_volumes(cell: Cell) -> Cell:
         return dataclasses.replace(cell, d1=d1)
     share = min(CALL_SECONDS / steps_model(cell), 1.0)
     draws = min(max(int(volume.samples * share) // 16, 1) * 16, volume.batch)
-    limits = {
-        name: None if (limit := getattr(volume, name)) is None else math.ceil(limit * draws / volume.samples)
-        for name in ("suboptimal_samples", "global_samples")
-    }
-    particles = min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles)
-    programs = math.ceil(volume.max_linear_programs * particles / volume.particles)
+    limited = ("suboptimal_samples", "global_samples", "max_linear_programs")
+    limits = {name: math.ceil(limit * share) for name in limited if (limit := getattr(volume, name)) is not None}
     few = dataclasses.replace(
-        volume, samples=draws, batch=draws, relative_width=None, runs=2, particles=particles,
-        max_linear_programs=programs, **limits,
+        volume, samples=draws, batch=draws, relative_width=None, runs=2,
+        particles=min(max(int(volume.particles * share), LEAST_PARTICLES), volume.particles), **limits,
     )  # fmt: skip
     return _changed(cell, volume=few)
 
 
 def certificate_model(cell: Cell) -> float:
     """Seconds of the certificates of all repetitions, up to a factor."""
-    (d0, d1), (wide, in_doubt), N = cell.last_layer, certificate_kind(cell), cell.N
+    (d0, d1), N = cell.last_layer, cell.N
+    wide, in_doubt = certificate_kind(cell)
     side = min(N, d0 * d1)
     work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
     work += 30 * N * d0 * d1 * side * in_doubt
@@ -179,8 +177,7 @@ def certificate_model(cell: Cell) -> float:
 
 
 def certificate_kind(cell: Cell) -> tuple[bool, bool]:
-    """What decides how a certificate goes: whether A o X has as many columns as rows, and whether its rank is computed
-    exactly."""
+    """Whether A o X has as many columns as rows, and whether its rank is computed exactly."""
     inputs, d1 = cell.last_layer
     return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
 
@@ -188,12 +185,11 @@ def certificate_kind(cell: Cell) -> tuple[bool, bool]:
 def time_certificates(cell: Cell) -> Timed:
     """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
     small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
-    sizes, factor = (small.d0, small.d1), 1.0
-    while certificate_model(small) > CERTIFICATE_SECONDS and min(small.d0, small.d1) > 4:
-        # The ratio of weights and points stays.
-        factor *= 0.9
-        (d0, d1), N = (max(1, round(size * factor)) for size in sizes), max(1, round(cell.N * factor**2))
-        small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+    # The ratio of weights and points stays, and work is up to the cube of either.
+    factor = min((CERTIFICATE_SECONDS / certificate_model(small)) ** (1 / 6), 1.0)
+    factor = max(factor, min(LEAST_WIDTH / min(small.d0, small.d1), 1.0))
+    (d0, d1), N = (round(size * factor) for size in (small.d0, small.d1)), max(1, round(cell.N * factor**2))
+    small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
     training = training_of(small, None)
     params = training.saved(training.start().params)
 

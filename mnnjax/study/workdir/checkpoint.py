@@ -26,10 +26,6 @@ STEPS_KEPT = 2
 _ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 
-class DamagedError(Exception):
-    """A step's values are not those that were saved."""
-
-
 class OtherStateError(Exception):
     """A step holds other leaves than are asked for, or leaves of other shapes or types."""
 
@@ -44,7 +40,7 @@ class CellCheckpoints:
     """
 
     def __init__(self, directory: AnyPath, set_aside: AnyPath, warn: Callable[[str], None]):
-        self._directory = storage.absolute(directory)
+        self._directory = storage.resolve(directory)
         self._set_aside = set_aside
         self._warn = warn
         self._manager: ocp.CheckpointManager | None = None
@@ -53,11 +49,8 @@ class CellCheckpoints:
         """Write the state, a pytree of arrays; returns when it is on disk."""
         leaves = _named_leaves(state)
         digests = {name: _digest(leaf) for name, leaf in leaves.items()}
-        self._open().save(
-            steps_done,
-            args=ocp.args.Composite(state=ocp.args.StandardSave(leaves), digests=ocp.args.JsonSave(digests)),
-            force=True,
-        )
+        content = ocp.args.Composite(state=ocp.args.StandardSave(leaves), digests=ocp.args.JsonSave(digests))
+        self._open().save(steps_done, args=content, force=True)
 
     def restore(self, template: Any) -> tuple[int, Any] | None:
         """The latest valid checkpoint as (steps done, state of NumPy leaves); None: start from the beginning.
@@ -91,16 +84,11 @@ class CellCheckpoints:
         if self._manager is None:
             _drop_late_answers()
             storage.make_folder(self._directory)
-            self._manager = ocp.CheckpointManager(
-                self._directory,
-                options=ocp.CheckpointManagerOptions(
-                    max_to_keep=STEPS_KEPT,
-                    enable_async_checkpointing=False,
-                    cleanup_tmp_directories=True,
-                    create=False,
-                    multiprocessing_options=_ALONE,
-                ),
-            )
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=STEPS_KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True, create=False,
+                multiprocessing_options=_ALONE,
+            )  # fmt: skip
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
         return self._manager
 
     def _load(self, step: int, template: Any) -> Any:
@@ -112,23 +100,21 @@ class CellCheckpoints:
             held = handler.metadata(directory).tree
         if difference := first_difference(forms(held), forms(wanted)):
             raise OtherStateError(difference)
-        loaded = manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
-        )
+        asked = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
+        loaded = manager.restore(step, args=asked)
         leaves = {name: np.asarray(leaf) for name, leaf in loaded["state"].items()}
         for name in wanted:
             if _digest(leaves[name]) != loaded["digests"][name]:
-                raise DamagedError(f"{name} is not what was saved")
+                raise ValueError(f"{name} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
 
     def _set_step_aside(self, step: int, why: str) -> None:
-        if not (self._directory / str(step)).exists():
-            # An interrupted save: in a bucket it has its final name from the start, and Orbax has removed it.
-            return
+        source, name = self._directory / str(step), f"{self._directory.name}.{step}"
+        if not source.exists():
+            return  # An interrupted save: in a bucket it has its final name from the start, and Orbax has removed it.
         self.close()
-        name = f"{self._directory.name}.{step}"
         target = storage.free_name(self._set_aside / name)
-        storage.move(self._directory / str(step), target)
+        storage.move(source, target)
         self._warn(f"checkpoint {name} {why}; set aside as {target}")
 
 

@@ -27,10 +27,8 @@ def _owner() -> str:
 
 
 def _refuse(owner: str, where: object) -> UserError:
-    return UserError(
-        f"another process ({owner.strip() or 'unknown'}) is at work in {where}; "
-        "wait for it, stop it, or choose another --workdir"
-    )
+    busy = f"another process ({owner.strip() or 'unknown'}) is at work in {where}"
+    return UserError(f"{busy}; wait for it, stop it, or choose another --workdir")
 
 
 @contextlib.contextmanager
@@ -59,23 +57,9 @@ def hold_file(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_store(url: str) -> Any:
-    """A bucket's folder (gs://BUCKET/NAME/) as a TensorStore key-value store, which has conditional writes.
-
-    Raises:
-      UserError: the name is not valid for a bucket.
-    """
-    import tensorstore
-
-    try:
-        return tensorstore.KvStore.open(url).result()
-    except ValueError as error:
-        raise UserError(f"{url}: cannot be used as a work folder ({_reason(error)}); choose another") from error
-
-
 @contextlib.contextmanager
 def hold_lease(
-    store: Any,
+    open_store: Callable[[], Any],
     where: str,
     tell: Callable[[str], None],
     also: Callable[[], None],
@@ -88,26 +72,26 @@ def hold_lease(
     has the condition that nobody wrote in between, so of two processes at the same moment one is refused.
 
     Args:
-      store: a TensorStore key-value store.
-      where: the folder's name, for messages.
+      open_store: opens the folder as a TensorStore key-value store, which has conditional writes.
+      where: its name in messages.
       tell: called with a line before a wait.
       also: called after every renewal, in another thread.
       renew, expire: seconds between renewals, and without a renewal until another process may take the lease.
 
     Yields:
-      A function that raises StudyError when another process has taken the lease, which it can only if this one was
-      disconnected or stopped for longer than `expire`.
+      A function that raises StudyError when another process has taken the lease after all.
 
     Raises:
       UserError: another process is at work there, or the bucket cannot be used.
     """
-    lease = _Lease(store, where)
     try:
+        lease = _Lease(open_store(), where)
         lease.take(tell, renew, expire)
+    except UserError:
+        raise
     except (ValueError, RuntimeError) as error:  # TensorStore raises these for whatever the store answers
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{where}: cannot be used as a work folder ({_reason(error)}); choose another") from error
+        reason = first_line(error)[:300] or type(error).__name__
+        raise UserError(f"{where}: cannot be used as a work folder ({reason}); choose another") from error
     ended = threading.Event()
 
     def keep() -> None:
@@ -141,9 +125,8 @@ class _Lease:
     def take(self, tell: Callable[[str], None], renew: float, expire: float) -> None:
         first = seen = self._read()
         if seen.state == "value":
-            tell(
-                f"{self._where} is held by {_named(seen)}; waiting up to {expire:.0f} s to see whether that is at work"
-            )
+            wait = f"waiting up to {expire:.0f} s to see whether that is at work"
+            tell(f"{self._where} is held by {_named(seen)}; {wait}")
         began = time.monotonic()
         while seen.state == "value" and time.monotonic() - began < expire:
             time.sleep(min(renew, expire) / 10)
@@ -160,10 +143,8 @@ class _Lease:
 
     def check(self) -> None:
         if self.lost:
-            raise StudyError(
-                f"another process took over {self._where} while this one was disconnected; nothing is lost: see "
-                "mnnjax status"
-            )
+            lost = f"another process took over {self._where} while this one was disconnected"
+            raise StudyError(f"{lost}; nothing is lost: see mnnjax status")
 
     def give_back(self) -> None:
         seen = self._read()
@@ -182,7 +163,3 @@ class _Lease:
 
 def _named(seen: Any) -> str:
     return seen.value.decode(errors="replace").partition("\n")[0] or "unknown"
-
-
-def _reason(error: Exception) -> str:
-    return first_line(error)[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The columns of results.csv, in one table: how its rows are written and read, and what README.md says of them."""
+"""The columns of results.csv, in one table, and how its rows are written and read."""
 
 import csv
 import io
@@ -126,15 +126,6 @@ VOLUME_COLUMNS = (
 """What volume studies have beside COLUMNS, of which they leave empty what belongs to training."""
 
 
-def markdown() -> str:
-    """The columns as a table in Markdown; ends and counts, which the five quantities share, once, as '*_low'."""
-    head = ["| column | meaning | unit | empty or nan |", "|---|---|---|---|"]
-    rows = [
-        f"| `{c.name}` | {c.meaning} | {c.unit} | {c.missing} |" for c in (*COLUMNS, *_METHOD, *_QUANTITIES, *_ENDS)
-    ]
-    return "\n".join([*head, *rows]) + "\n"
-
-
 def cell_columns(cell: Cell) -> dict:
     """What all rows of a cell have in common, whether it is trained or its volumes are measured."""
     problem = cell.part.problem
@@ -169,6 +160,28 @@ def read_csv(path: AnyPath) -> list[dict]:
         return _from_csv(path.read_bytes())
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and let `mnnjax run` write it again") from error
+
+
+def damage(content: bytes, cell: Cell) -> str | None:
+    """What is wrong with a file that should hold a cell's rows, one per seed and in their order; None: it is whole. A
+    full disk, or an interrupted copy, may leave only a part."""
+    if not content:
+        return "it is empty"
+    try:
+        text = content.decode()
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (UnicodeDecodeError, csv.Error, ValueError):
+        return "it is no table"
+    if not {"study", "cell", "seed"} <= set(header):
+        return "it has no header"
+    if not text.endswith("\n") or any(len(row) != len(header) for row in rows):
+        return "a line of it is cut off, or has more than its columns"
+    of_cell, seeds = ([row[header.index(name)] for row in rows] for name in ("cell", "seed"))
+    if set(of_cell) - {cell.id}:
+        return "it has rows of another cell"
+    if len(rows) != len(cell.seeds):
+        return f"it has {len(rows)} rows, and the cell {len(cell.seeds)} repetitions"
+    return None if seeds == [*map(str, cell.seeds)] else "its seeds are not the cell's"
 
 
 def typed(row: Mapping[str, str]) -> dict[str, Value]:

@@ -18,9 +18,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from mnnjax.errors import UserError, first_line, os_error_line
+from mnnjax.errors import UserError, first_line, os_error_line, require
 from mnnjax.study.workdir import lock
 
 # Otherwise etils opens gs:// with TensorFlow where that is installed. It reads this once per process.
@@ -44,16 +44,14 @@ def open_path(where: str | os.PathLike) -> AnyPath:
       UserError: another kind of address, or the extra that reads gs:// is not installed.
     """
     text = os.fspath(where)
-    if not text:
-        raise UserError("a work folder with an empty name; give a folder or gs://BUCKET/NAME")
+    require(text != "", "a work folder with an empty name; give a folder or gs://BUCKET/NAME")
     if text.startswith("gs:/") and not text.startswith("gs://"):
         raise UserError(f"{text}: a slash is missing (pathlib.Path drops one); give gs://BUCKET/NAME as text")
     if "://" not in text:
         return Path(text).expanduser()
-    if not text.startswith("gs://"):
-        raise UserError(f"{text}: cannot be used; give a local folder or gs://BUCKET/NAME")
-    if importlib.util.find_spec("gcsfs") is None:
-        raise UserError(f"{text}: gs:// needs the extra gcs; pip install -e '.[gcs]'")
+    require(text.startswith("gs://"), f"{text}: cannot be used; give a local folder or gs://BUCKET/NAME")
+    gcsfs = importlib.util.find_spec("gcsfs")
+    require(gcsfs is not None, f"{text}: gs:// needs the extra gcs; pip install -e '.[gcs]'")
     import fsspec.config
 
     # gcsfs also raises what it logs as an error.
@@ -68,37 +66,27 @@ def is_remote(path: AnyPath) -> bool:
     return not isinstance(path, Path)
 
 
-def absolute(path: AnyPath) -> AnyPath:
-    """The absolute path; that of a bucket is absolute."""
-    return path if is_remote(path) else path.absolute()
-
-
 def resolve(path: AnyPath) -> AnyPath:
-    """The path without links."""
+    """The path, absolute and without links."""
     return path if is_remote(path) else path.resolve()
 
 
 @contextlib.contextmanager
 def clear_errors(path: AnyPath) -> Iterator[None]:
-    """Turn the errors of a folder that cannot be read, or of a bucket that does not answer or refuses, into UserError.
-
-    Raises:
-      UserError: in place of what the system, gcsfs or what it uses raises.
-    """
+    """Turn the errors of a folder that cannot be read, or of a bucket that does not answer, into UserError."""
     try:
         yield
+    except (UserError, FileNotFoundError, NotADirectoryError):
+        raise
     except Exception as error:
-        if isinstance(error, (UserError, FileNotFoundError, NotADirectoryError)):
-            raise
-        if not is_remote(path):
+        if is_remote(path):
+            reason = f"{type(error).__name__}: {first_line(error)[:200]}"
+            told = f"{path} cannot be read ({reason}); check its name, the network, your credentials"
+        else:
             told = os_error_line(error) if isinstance(error, OSError) else None
-            if told is None:
-                raise
-            raise UserError(told) from error
-        reason = first_line(error)[:200]
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {reason}); check its name, the network, your credentials"
-        ) from error
+        if told is None:
+            raise
+        raise UserError(told) from error
 
 
 def make_folder(path: AnyPath) -> None:
@@ -190,24 +178,23 @@ class LineLog:
 
     def __init__(self, path: AnyPath):
         self._path = path
-        self._content: bytes | None = None  # of a bucket's
-        self._written = -math.inf
-        self._changed = False
+        # Of a bucket's: all lines, those that are written, and when they were.
+        self._content: bytes | None = None
+        self._written: bytes | None = None
+        self._written_at = -math.inf
         self._writing = threading.Lock()
 
     def add(self, line: str) -> None:
         """Add a line, given without its end."""
         if is_remote(self._path):
-            self._content = _whole(self.read() if self._content is None else self._content) + line.encode() + b"\n"
-            self._changed = True
-            if time.monotonic() - self._written >= LOG_SECONDS:
+            content = self.read() if self._content is None else self._content
+            self._content = content + _end_of_line(content[-1:]) + line.encode() + b"\n"
+            if time.monotonic() - self._written_at >= LOG_SECONDS:
                 self.flush()
             return
         with open(self._path, "a+b") as file:
-            # A killed process may have left half a line.
-            if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
-                file.write(b"\n")
-            file.write(line.encode() + b"\n")
+            last = os.pread(file.fileno(), 1, file.tell() - 1) if file.tell() else b""
+            file.write(_end_of_line(last) + line.encode() + b"\n")
 
     def read(self) -> bytes:
         """The content on the disk or in the bucket."""
@@ -216,19 +203,16 @@ class LineLog:
     def flush(self) -> None:
         """Write what is not written yet; any thread may call this."""
         with self._writing:
-            if not self._changed or self._content is None:
-                return
-            # Before the content is read: a line that another thread adds meanwhile then counts as a change.
-            self._changed, self._written = False, time.monotonic()
-            try:
-                self._path.write_bytes(self._content)
-            except Exception:
-                self._changed = True
-                raise
+            content = self._content  # to which another thread may add a line meanwhile
+            if content is not None and content is not self._written:
+                self._written_at = time.monotonic()
+                self._path.write_bytes(content)
+                self._written = content
 
 
-def _whole(content: bytes) -> bytes:
-    return content if not content or content.endswith(b"\n") else content + b"\n"
+def _end_of_line(last: bytes) -> bytes:
+    """What ends the line of a file with this last byte: a killed process may have left half a line."""
+    return b"" if last in (b"", b"\n") else b"\n"
 
 
 @contextlib.contextmanager
@@ -245,8 +229,12 @@ def sole_user(folder: AnyPath, log: LineLog, tell: Callable[[str], None]) -> Ite
         with lock.hold_file(folder):
             yield lambda: None
         return
-    store = lock.open_store(f"{folder}/")
-    with lock.hold_lease(store, str(folder), tell, log.flush, RENEW_SECONDS, EXPIRE_SECONDS) as check:
+    import tensorstore
+
+    def open_store() -> Any:
+        return tensorstore.KvStore.open(f"{folder}/").result()
+
+    with lock.hold_lease(open_store, str(folder), tell, log.flush, RENEW_SECONDS, EXPIRE_SECONDS) as check:
         try:
             yield check
         finally:

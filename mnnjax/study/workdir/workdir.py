@@ -6,20 +6,20 @@ results_table.py says what the columns mean.
 
 import contextlib
 import functools
+import itertools
 import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mnnjax.config import Study, UserError, to_dict
+from mnnjax.config import Study, UserError, from_dict, to_dict
+from mnnjax.errors import first_difference
 from mnnjax.study.plan.grid import Cell, Shard
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.cell_file import damage
-from mnnjax.study.workdir.results_table import _from_csv, _to_csv
+from mnnjax.study.workdir.results_table import _from_csv, _to_csv, damage
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
 
-CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
+CONFIG, CELLS, WHITENING, SET_ASIDE = "config.json", "cells", "whitening", "set_aside"
 # What a run that died at its very beginning may leave, and what other shards may be writing now.
 _OWN_NAMES = re.compile(r"lock|config\.json\..*part")
 
@@ -41,16 +41,14 @@ class Workdir:
     def __init__(self, path: AnyPath | str, shard: Shard | None = None):
         path = storage.open_path(path)
         inside = Shard.of_folder(path.name)
-        # Outside of a study it is a name like any other.
         if inside is not None and not (path.parent / CONFIG).exists():
-            inside = None
+            inside = None  # outside of a study it is a name like any other
         if inside is not None and shard is not None:
             raise UserError(f"{path} is the folder of shard {inside}; give --workdir {path.parent}")
         self.shard = shard or inside
         self.home = path if inside is None else path.parent
         """The study's folder."""
         self.path = self.home / self.shard.folder if self.shard else self.home
-        self.config = self.path / CONFIG
         self.results = self.path / "results.csv"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -84,7 +82,7 @@ class Workdir:
                 # Listed before config.json is looked for: another shard may be about to write it and more.
                 strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if (folder / CONFIG).exists():
-                    require_same_study(folder, study, "choose another --workdir, or restore that field")
+                    _require_same_study(folder, study, "choose another --workdir, or restore that field")
                 elif any(Shard.of_folder(name) is None for name in strangers):
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
@@ -92,7 +90,7 @@ class Workdir:
         """Write config.json, after `check`; for a shard, in the study's folder too. Fields that decide no result may
         have changed since it was written."""
         for folder in dict.fromkeys((self.home, self.path)):
-            if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
+            if not (folder / CONFIG).exists() or to_dict(_read_study(folder)) != to_dict(study):
                 # Other shards may write it at the same time.
                 self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
         self.check(study)
@@ -114,7 +112,7 @@ class Workdir:
         Raises:
           UserError: there is none, or config.json cannot be read.
         """
-        return read_study(self.path)
+        return _read_study(self.path)
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
@@ -125,25 +123,22 @@ class Workdir:
         """
         shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
         own = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
-        begun = [f for f, there in zip(own, storage.each(lambda f: (f / CONFIG).exists(), own), strict=True) if there]
+        begun = [*itertools.compress(own, storage.each(lambda folder: (folder / CONFIG).exists(), own))]
         if begun:
-            study, hint = read_study(self.home), f"move that folder out of {self.home}"
-            storage.each(lambda folder: require_same_study(folder, study, hint), begun)
+            study, hint = _read_study(self.home), f"move that folder out of {self.home}"
+            storage.each(lambda folder: _require_same_study(folder, study, hint), begun)
         return list(dict.fromkeys((self.home, *begun, self.path)))
 
     # Finished cells.
 
     def finished(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those of the cells whose rows any folder of the study holds, undamaged (cell_file); each is read once."""
-        cells = list(cells)
-        self._read_cells(cells)
+        """Those of the cells whose rows any folder of the study holds, undamaged; each is read once."""
+        cells = self._read_cells(cells)
         return [cell for cell in cells if cell.id in self._whole]
 
     def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
         """The damaged files of cells that are therefore not finished, and what is wrong with each."""
-        cells = list(cells)
-        self._read_cells(cells)
-        missing = [cell.id for cell in cells if cell.id not in self._whole]
+        missing = [cell.id for cell in self._read_cells(cells) if cell.id not in self._whole]
         return {file: why for cell_id in missing for file, why in self._damaged[cell_id].items()}
 
     def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
@@ -181,8 +176,9 @@ class Workdir:
         """Write results.csv from the rows of the finished cells."""
         self.write(self.results, _to_csv(self.rows(cells)))
 
-    def _read_cells(self, cells: Sequence[Cell]) -> None:
-        """Read the files of those cells that were not read before."""
+    def _read_cells(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells, after the files of those that were not read before have been."""
+        cells = list(cells)
         new = [cell for cell in cells if cell.id not in self._whole and cell.id not in self._damaged]
         pairs = [(cell, file) for cell in new for file in self._files.get(cell.id, ())]
         contents = storage.each(lambda file: file.read_bytes(), [file for _, file in pairs])
@@ -192,6 +188,7 @@ class Workdir:
                 self._damaged[cell.id][file] = why
             else:
                 self._whole.setdefault(cell.id, (file, content))
+        return cells
 
     @functools.cached_property
     def _files(self) -> dict[str, list[AnyPath]]:
@@ -245,11 +242,61 @@ class NonWritingWorkdir(Workdir):
     def collect(self, cells: Iterable[Cell]) -> None:
         pass
 
-    def set_aside_damaged(self, cells: Iterable[Cell]) -> list[str]:
-        return []
-
     def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
         pass
 
     def log(self, event: str, **values) -> None:
         pass
+
+
+def _read_study(folder: AnyPath) -> Study:
+    """The study that a folder belongs to.
+
+    Raises:
+      UserError: there is none, or config.json cannot be read.
+    """
+    file = folder / CONFIG
+    try:
+        with storage.clear_errors(folder):
+            content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder} {_without_study(folder)}") from error
+    hint = "restore it from a copy, or choose another folder"
+    try:
+        return from_dict(Study, json.loads(content))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{file} is damaged ({error if content else 'it is empty'}); {hint}") from error
+    except UserError as error:
+        raise UserError(f"{file} holds no study of this version of mnnjax ({error}); {hint}") from error
+
+
+def _require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
+    """A folder belongs to the study, or to one that gives the same results; `hint` ends the message.
+
+    Raises:
+      UserError: it belongs to another one; names the first field that differs.
+    """
+    there, here = _deciding(to_dict(_read_study(folder))), _deciding(to_dict(study))
+    if difference := first_difference(there, here):
+        raise UserError(f"{folder} belongs to another study ({difference}); {hint}")
+
+
+def _deciding(study: dict) -> dict:
+    """The fields that decide a study's results: not its figures, and not how often it saves."""
+    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
+    others = [_deciding(part) for part in study["also"]]
+    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
+
+
+def _without_study(folder: AnyPath) -> str:
+    """Why a folder without config.json holds no study, and what to do."""
+    names = storage.names(folder)
+    shards = [name for name in names if Shard.of_folder(name) and (folder / name / CONFIG).exists()]
+    if shards:
+        return f"holds shards, and not the config.json of their study; copy that of {shards[0]} there"
+    why = "no config.json" if names else "it is empty"
+    if not folder.exists():
+        why = "it does not exist"
+    elif not folder.is_dir():
+        why = "it is a file"
+    return f"holds no study ({why}); give a folder that `mnnjax run` made"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 
@@ -14,70 +15,74 @@ from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, Volume
 from mnnjax.study.plan.grid import Cell, Shard, cells
 from mnnjax.study.resources import timing
-from mnnjax.study.resources.estimate import KINDS, Timers, describe, estimate
-from mnnjax.study.resources.extrapolate import Timed, scaled
+from mnnjax.study.resources.estimate import CERTIFICATES, KINDS, STEPS, describe, estimate, scaled, totals
 from mnnjax.study.resources.memory import memory_per_device
+from mnnjax.study.resources.timing import Timed
 from mnnjax.training import RowLayout
 from tests.project import CONFIGS
 from tests.study.one_cell import one_cell
 
-# A machine on which a unit of work takes a nanosecond.
-INVENTED = Timers(
-    training=lambda cell: Timed(1e-9 * cell.work, 2.0),
-    volumes=lambda cell: Timed(1e-9 * cell.work, 3.0),
-    certificates=lambda cell: Timed(1e-9 * cell.N * cell.part.repeats),
-)
+
+def per_unit_of_work(cell: Cell) -> Timed:
+    return Timed(1e-9 * cell.work, 2.0)
 
 
+@pytest.fixture
+def invented(monkeypatch):
+    """A machine on which a unit of work takes a nanosecond."""
+    monkeypatch.setattr(timing, "time_steps", per_unit_of_work)
+    monkeypatch.setattr(timing, "time_certificates", lambda cell: Timed(1e-9 * cell.N * cell.part.repeats))
+
+
+@pytest.mark.usefixtures("invented")
 @pytest.mark.parametrize("small", [False, True], ids=["full", "small"])
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_cell_of_every_config_has_memory_and_time(path, small):
     """Of image configs too, without their data."""
     planned = cells(load_config(str(path), small))
-    found = estimate(planned, INVENTED)
+    found = estimate(planned)
     assert [own.cell for own in found.cells] == planned
     for own in found.cells:
-        trained = own.cell.part.volume is None
         assert own.host_bytes > own.device_bytes
-        assert (own.device_bytes > 0) == (own.seconds["training"] > 0) == trained
-        assert (own.seconds["volumes"] > 0) == (not trained)
+        assert (own.device_bytes > 0) == (own.cell.part.volume is None)
+        assert own.seconds[STEPS] > 0
+        assert own.seconds[CERTIFICATES] == 0 or own.cell.part.volume is None
         assert np.isfinite(sum(own.seconds.values()))
     text = describe(found)
     assert all(f"{cell.id} " in text for cell in planned)
 
 
+@pytest.mark.usefixtures("invented")
 def test_totals_are_sums_and_shards_add_up_to_the_whole():
     planned = cells(load_config(str(CONFIGS[0].parent / "quickstart.py")))
-    whole = estimate(planned, INVENTED)
+    found = estimate(planned).cells
+    whole = totals(found)
     for name in KINDS:
-        assert whole.totals[name] == pytest.approx(sum(own.seconds[name] for own in whole.cells))
-    assert whole.totals["total"] == pytest.approx(sum(whole.totals.values()) - whole.totals["total"])
-    assert whole.totals["compiling"] == pytest.approx(2.0 * len({cell.shape for cell in planned}))
-    shards = [whole.of(Shard(i, 3).of(planned)) for i in range(3)]
-    assert sum(len(shard.cells) for shard in shards) == len(planned)
-    for name in ("training", "certificates", "saving"):
-        assert sum(shard.totals[name] for shard in shards) == pytest.approx(whole.totals[name])
+        assert whole[name] == pytest.approx(sum(own.seconds[name] for own in found))
+    assert whole["compiling"] == pytest.approx(2.0 * len({cell.shape for cell in planned}))
+    shards = [totals(found[i::3]) for i in range(3)]
+    for name in KINDS:
+        assert sum(shard[name] for shard in shards) == pytest.approx(whole[name])
     # A shape that several shards have is compiled by each.
-    assert sum(shard.totals["compiling"] for shard in shards) >= whole.totals["compiling"]
+    assert sum(shard["compiling"] for shard in shards) >= whole["compiling"]
 
 
-def test_twice_the_epochs_take_twice_the_training():
-    def training(epochs):
-        train = Train(epochs=epochs, decay_epochs=epochs)
-        timers = dataclasses.replace(INVENTED, training=lambda cell: Timed(0.25 * cell.steps, 1.0))
-        return estimate([one_cell(train)], timers)
-
-    once, twice = training(500).totals, training(1000).totals
-    assert once["training"] == pytest.approx(250)
-    assert twice["training"] == pytest.approx(500)
-    assert twice["certificates"] == pytest.approx(once["certificates"])
+def test_twice_the_epochs_take_twice_the_training(invented, monkeypatch):
+    monkeypatch.setattr(timing, "time_steps", lambda cell: Timed(0.25 * cell.steps, 1.0))
+    once, twice = (
+        totals(estimate([one_cell(Train(epochs=epochs, decay_epochs=epochs))]).cells) for epochs in (500, 1000)
+    )
+    assert once[STEPS] == pytest.approx(250)
+    assert twice[STEPS] == pytest.approx(500)
+    assert twice[CERTIFICATES] == pytest.approx(once[CERTIFICATES])
     assert twice["compiling"] == once["compiling"] == 1.0
 
 
+@pytest.mark.usefixtures("invented")
 def test_problems_beyond_certificates_take_no_time_for_them():
     (cell,) = cells(Study("s", Problem(d0=(100,), N=(7000,)), Network(d1=(70,))))
     assert not landscape.certifiable(cell.N, cell.d0, cell.d1)
-    assert estimate([cell], INVENTED).totals["certificates"] == 0
+    assert totals(estimate([cell]).cells)[CERTIFICATES] == 0
 
 
 def grid() -> list[Cell]:
@@ -85,24 +90,26 @@ def grid() -> list[Cell]:
 
 
 def scaled_by(truth, planned, budget=1e9):
-    return scaled(planned, lambda c: c.work, lambda c: c.hidden_layers, lambda c: Timed(truth(c)), budget)
+    """The seconds by id, and the ids of what was timed."""
+    times, timed = scaled(planned, lambda c: c.work, lambda c: c.hidden_layers, lambda c: Timed(truth(c)), budget)
+    return {name: time.seconds for name, time in times.items()}, timed
 
 
 def test_a_model_that_is_right_up_to_a_factor_gives_the_true_times():
     """Of each kind."""
     planned = grid()
     truth = {cell.id: cell.work * 1e-9 * (5.0 if cell.hidden_layers == 2 else 1.0) for cell in planned}
-    found = scaled_by(lambda cell: truth[cell.id], planned)
-    assert len(found.timed) == 2
-    assert found.seconds == pytest.approx(truth)
+    seconds, timed = scaled_by(lambda cell: truth[cell.id], planned)
+    assert len(timed) == 2
+    assert seconds == pytest.approx(truth)
 
 
 def test_the_costliest_cell_is_timed_first_and_one_is_enough():
     planned = grid()
-    found = scaled_by(lambda cell: 2 * cell.work, planned, budget=0.0)
-    assert found.timed == [max(planned, key=lambda cell: cell.work).id]
-    assert found.seconds == pytest.approx({cell.id: 2 * cell.work for cell in planned})
-    assert scaled_by(lambda cell: cell.work, []) == ({}, 0.0, [])
+    seconds, timed = scaled_by(lambda cell: 2 * cell.work, planned, budget=0.0)
+    assert timed == [max(planned, key=lambda cell: cell.work).id]
+    assert seconds == pytest.approx({cell.id: 2 * cell.work for cell in planned})
+    assert scaled_by(lambda cell: cell.work, []) == ({}, [])
 
 
 def test_what_is_timed_of_a_large_cell_is_small():
@@ -119,21 +126,24 @@ def test_what_is_timed_of_a_large_cell_is_small():
     assert timing.cut(tiny).steps < tiny.steps
 
 
-def test_what_does_not_fit_is_not_timed_and_told(monkeypatch):
+def test_what_does_not_fit_is_not_timed_and_told(invented, monkeypatch):
     def never(cell):
         raise AssertionError(f"{cell.id} was timed")
 
     large, small = cells(Study("s", Problem(d0=(10,), N=(50,)), Network(d1=(10**10, 5))))
-    found = estimate([large], Timers(never, never, never))
-    assert found.totals["total"] > 0
-    assert f"does not fit this machine: {large.id} needs " in describe(found).splitlines()[-1]
-    assert [large.id not in timed for timed in estimate([large, small], INVENTED).timed.values()] == [True, True]
-    assert "does not fit" not in describe(estimate([small], INVENTED))
+    found = estimate([large, small])
+    assert found.timed == {STEPS: [small.id], CERTIFICATES: [small.id]}
+    assert "does not fit" not in describe(estimate([small]))
     # What can be cut is timed: one plans for other machines.
     (many,) = cells(Study("s", Problem(d0=(10,), N=(10**9,)), Network(d1=(5,))))
-    found = estimate([many], INVENTED)
-    assert found.timed == {"training": [many.id]}
+    found = estimate([many])
+    assert found.timed == {STEPS: [many.id], CERTIFICATES: []}
     assert f"{many.id} needs " in describe(found).splitlines()[-1]
+    monkeypatch.setattr(timing, "time_steps", never)
+    monkeypatch.setattr(timing, "time_certificates", never)
+    found = estimate([large])
+    assert found.cells[0].seconds[STEPS] > 0
+    assert f"does not fit this machine: {large.id} needs " in describe(found).splitlines()[-1]
 
 
 PROBED = [
@@ -169,7 +179,7 @@ def test_a_dry_run_leaves_nothing_behind(tmp_path):
     run = subprocess.run([*command, *small], cwd=tmp_path, env=os.environ | homes, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    assert "timed just now, training: " in run.stdout
+    assert "timed just now, training and volumes: " in run.stdout
     assert not list(tmp_path.iterdir())
 
 
@@ -199,32 +209,22 @@ def test_volumes_that_take_too_long_are_modelled(monkeypatch):
     assert timing.time_steps(cell) == Timed(timing.steps_model(cell))
 
 
+@pytest.mark.usefixtures("invented")
 def test_the_plan_as_text_counts_what_is_planned():
     planned = cells(Study("s", Problem(d0=(5, 6), N=(40, 50))))
-    found = estimate(planned, INVENTED)
+    found = estimate(planned)
     lines = describe(found).splitlines()
     table = lines[1 : lines.index("")]
     assert [line.split()[:4] for line in table] == [
         [c.id, str(c.N), str(c.N_padded), str(c.parameters)] for c in planned
     ]
-    # 2 x (40 + 50) points in 2 x 2 x 50 rows.
-    counts = next(line for line in lines if "repetitions" in line)
-    assert counts == "4 cells, 120 repetitions, 2 shapes to compile, 10.0 % of rows are padding"
-    assert f"on {jax.device_count()} CPU devices: about" in describe(found)
+    assert "4 cells, 120 repetitions, 2 shapes to compile" in lines
+    (memory,) = (line for line in lines if line.startswith("memory at most: "))
+    assert re.search(rf"[\d.]+ [kM]B of each of {jax.device_count()} CPU devices \(has [\d.]+ [MGT]B\)", memory)
+    assert re.search(r"[\d.]+ MB of this machine \(free: [\d.]+ [MGT]B\)$", memory)
+    assert "all cells: about " in describe(found)
     shard = describe(found, Shard(1, 2).of(planned))
     assert planned[0].id not in shard.split("shapes to compile")[0]
     assert "2 cells, 60 repetitions" in shard
-    assert "the whole study (4 cells) on" in shard
-
-
-@pytest.mark.parametrize(
-    ("study", "said"),
-    [
-        (Study("s", Problem(d0=(5,), N=(9,)), train=Train("levenberg_marquardt", decay_epochs=0)), "upper bound"),
-        (Study("s", Problem("digits", "classes"), Network(d1=(3,))), "d0 as published"),
-        (Study("s", Problem(d0=(5,), N=(9,)), volume=Volume(relative_width=0.3)), "upper bound"),
-        (Study("s", Problem(d0=(5,), N=(9,))), "untrained networks"),
-    ],
-)
-def test_the_text_says_what_the_estimate_is(study, said):
-    assert said in describe(estimate(cells(study), INVENTED))
+    assert "the whole study (4 cells): about" in shard
+    assert "0 cells, 0 repetitions, 0 shapes to compile" in describe(found, [])

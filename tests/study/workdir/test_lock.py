@@ -20,7 +20,7 @@ def store():
 
 
 def hold(store, renew=0.05, expire=0.5, tell=lambda line: None, also=lambda: None):
-    return lock.hold_lease(store, "gs://b/run", tell, also, renew, expire)
+    return lock.hold_lease(lambda: store, "gs://b/run", tell, also, renew, expire)
 
 
 def content(store) -> str | None:

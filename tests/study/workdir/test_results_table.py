@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from mnnjax.study.workdir.results_table import COLUMNS, QUANTITIES, VOLUME_COLUMNS, _from_csv, _to_csv, markdown, typed
+from mnnjax.study.workdir import results_table
+from mnnjax.study.workdir.results_table import COLUMNS, QUANTITIES, VOLUME_COLUMNS, _from_csv, _to_csv, typed
 from tests.project import ROOT
 
 EXAMPLES = {str: "text", int: 7, float: 0.1, bool: True}
@@ -41,6 +42,16 @@ def test_an_mce_is_called_a_fraction():
     units = {column.name: column.unit for column in COLUMNS if column.name.endswith("mce")}
     assert units
     assert all("fraction" in unit for unit in units.values())
+
+
+def markdown() -> str:
+    """The columns as a table in Markdown; ends and counts, which the five quantities share, once, as '*_low'."""
+    head = ["| column | meaning | unit | empty or nan |", "|---|---|---|---|"]
+    rows = [
+        f"| `{c.name}` | {c.meaning} | {c.unit} | {c.missing} |"
+        for c in (*COLUMNS, *results_table._METHOD, *results_table._QUANTITIES, *results_table._ENDS)
+    ]
+    return "\n".join([*head, *rows]) + "\n"
 
 
 def test_the_table_in_markdown():
