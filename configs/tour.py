@@ -474,7 +474,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number, step in enumerate(STEPS, start=1):
         path = output / f"{number:02}_{step.__name__}.png"
         taken = []
-        path.write_bytes(draw(lambda step=step, taken=taken: taken.extend(step(X, y)) or taken[0])["png"])
+        path.write_bytes(draw(lambda step=step, taken=taken: taken.extend(step(X, y)) or taken[0]).png)
         _, sentences, numbers[step.__name__] = taken
         title, says = inspect.getdoc(step).split("\n\n")
         filled = [textwrap.fill(f"> {text}", 118) for text in sentences]

@@ -36,11 +36,8 @@ class Folder:
     remarks: tuple[str, ...]
     sections: tuple[Section, ...]
     invocations: tuple[Invocation, ...]
-
-    @property
-    def time(self) -> str:
-        """Total run time of its invocations."""
-        return provenance.total(self.invocations)
+    time: str
+    """Total run time of its invocations."""
 
 
 def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPath | str, int] | None = None) -> AnyPath:
@@ -69,35 +66,32 @@ def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPat
     # A folder named twice is shown once.
     paths = list({storage.resolve(path): path for path in map(storage.open_path, workdirs)}.values())
     folders = _with_stems([_folder(path, planned.get(storage.resolve(path))) for path in paths])
-    _write_files(paths[0] / "report", folders)
+    sections = [section for folder in folders for section in folder.sections]
+    invocations = provenance.table([invocation for folder in folders for invocation in folder.invocations])
+    files = paths[0] / "report"
+    storage.make_folder(files)
+    for section in sections:
+        for picture in section.pictures:
+            storage.write_atomically(files / f"{section.stem}{picture.suffix}.png", picture.png)
+            storage.write_atomically(files / f"{section.stem}{picture.suffix}.svg", picture.svg)
+        for suffix, _, table in section.tables:
+            storage.write_atomically(files / f"{section.stem}{suffix}.csv", table.to_csv())
+    storage.write_atomically(files / f"{RUNS}.csv", invocations.to_csv())
     html = paths[0] / "report.html"
-    storage.write_atomically(html, render(" + ".join(dict.fromkeys(folder.studies[0] for folder in folders)), folders))
+    title = " + ".join(dict.fromkeys(folder.studies[0] for folder in folders))
+    page = _template().render(title=title, folders=folders, sections=sections, runs=RUNS, invocations=invocations)
+    storage.write_atomically(html, page)
     return html
 
 
-def render(title: str, folders: Sequence[Folder]) -> str:
-    """The HTML page, with its pictures inside."""
+def _template() -> jinja2.Template:
     source = importlib.resources.files("mnnjax.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     environment.filters["unbroken"] = unbroken
-    return environment.from_string(source).render(
-        title=title,
-        folders=folders,
-        sections=_sections(folders),
-        runs=RUNS,
-        invocations=provenance.table(_invocations(folders)),
-    )
-
-
-def _sections(folders: Sequence[Folder]) -> list[Section]:
-    return [section for folder in folders for section in folder.sections]
-
-
-def _invocations(folders: Sequence[Folder]) -> list[Invocation]:
-    return [invocation for folder in folders for invocation in folder.invocations]
+    return environment.from_string(source)
 
 
 def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
@@ -133,27 +127,14 @@ def _folder(path: AnyPath, planned: int | None) -> Folder:
     remarks = [f"No results yet: {', '.join(missing)}."] if missing else []
     if strangers:
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
+    found = provenance.invocations(path)
     return Folder(
         name=storage.resolve(path).name,
         studies=tuple(counts),
         progress=progress,
         unfinished=unfinished,
         remarks=tuple(remarks),
-        sections=tuple(
-            dataclasses.replace(section_of(study, part, rows), stem=part.name)
-            for part in study.parts
-            if counts[part.name]
-        ),
-        invocations=tuple(provenance.invocations(path)),
+        sections=tuple(section_of(study, part, rows) for part in study.parts if counts[part.name]),
+        invocations=tuple(found),
+        time=provenance.total(found),
     )
-
-
-def _write_files(path: AnyPath, folders: Sequence[Folder]) -> None:
-    storage.make_folder(path)
-    for section in _sections(folders):
-        for picture in section.pictures:
-            storage.write_atomically(path / f"{section.stem}{picture.suffix}.png", picture.png)
-            storage.write_atomically(path / f"{section.stem}{picture.suffix}.svg", picture.svg)
-        for suffix, _, table in section.tables:
-            storage.write_atomically(path / f"{section.stem}{suffix}.csv", table.to_csv())
-    storage.write_atomically(path / f"{RUNS}.csv", provenance.table(_invocations(folders)).to_csv())

@@ -5,7 +5,8 @@ This is the one part of the report that depends on more than results.
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mnnjax.report.common.tables import Column, Table, table_of
 from mnnjax.study.workdir import storage
@@ -13,39 +14,63 @@ from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import duration, integer, plural
 
-FINISHED, STOPPED, LOST, OPEN = "finished", "stopped", "lost", "no end in the log"
+LOST, OPEN = "lost", "no end in the log"
 
 
 @dataclasses.dataclass(frozen=True)
 class Invocation:
-    """One call of `mnnjax run` in one folder, from its start to its last event. None: not in the log, whose line with
-    the start may be lost."""
+    """One call of `mnnjax run` in one folder, from its start to its last event."""
 
     folder: str
     """The work folder's name."""
     shard: str | None
     """'1/4'; None outside of shards."""
-    command: str | None
-    mnnjax: str | None
-    """Its version, as are the next three."""
-    python: str | None
-    jax: str | None
-    jaxlib: str | None
-    machine: str | None
-    """In words."""
-    seed: int | None
-    started: str
-    """As in the log: 2026-11-24T18:51:16+0000."""
-    seconds: int
-    finished_before: int | None
-    """Cells that any folder of the study held at the start."""
-    finished_after: int | None
-    """These, and the ones that ended meanwhile."""
-    cells: int | None
-    """Cells of the study."""
-    ended: str
-    """FINISHED; STOPPED by a stop request; LOST, with no end in the log; OPEN, the same of a folder's last invocation,
-    which may still be running."""
+    events: Sequence[Mapping]
+    """Its lines of the log, at least one."""
+    is_last: bool
+    """Of its folder."""
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """What the log says of its start; empty where that line is lost."""
+        return self.events[0] if self.events[0]["event"] == "start" else {}
+
+    @property
+    def machine(self) -> str | None:
+        """'8 x NVIDIA H100 80GB HBM3, 52 cores of Intel Xeon, 1000 GB, Linux x86_64'; of a machine without accelerators
+        '2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu'."""
+        start = self.start
+        if "device" not in start:
+            return None
+        on_cpu, processes = start["device"] == "cpu", start.get("processes", 1)
+        parts = (
+            "" if on_cpu else f"{start['devices']} x {start['device']}",
+            plural(start["cores"], "core") + (f" of {start['processor']}" if start["processor"] else ""),
+            f"{start['memory_gb']} GB" if start["memory_gb"] else "",
+            start["system"],
+            "cpu" if on_cpu else "",
+            # All processes share the devices; the rest is of the one that writes the log.
+            f"first of {processes} processes" if processes > 1 else "",
+        )
+        return ", ".join(filter(None, parts))
+
+    @property
+    def seconds(self) -> int:
+        """From its start to its last event; at least 0, since clocks may be set back."""
+        return max(0, round((_time(self.events[-1]["time"]) - _time(self.events[0]["time"])).total_seconds()))
+
+    @property
+    def finished_after(self) -> int | None:
+        """Cells of the study that any folder held at the start, and the ones that ended meanwhile."""
+        done = len({entry["cell"] for entry in self.events if entry["event"] == "cell_end"})
+        return None if "finished" not in self.start else self.start["finished"] + done
+
+    @property
+    def ended(self) -> str:
+        """'stopped': by a stop request; LOST: with no end in the log; OPEN: the same of a folder's last invocation,
+        which may still be running."""
+        last = self.events[-1]["event"]
+        return {"end": "finished", "stop": "stopped"}.get(last, OPEN if self.is_last else LOST)
 
 
 def invocations(path: AnyPath) -> list[Invocation]:
@@ -59,58 +84,15 @@ def invocations(path: AnyPath) -> list[Invocation]:
     logs = storage.each(lambda folder: Workdir(folder).read_log(), [w.path for w in workdirs])
     name, found = storage.resolve(path).name, []
     for workdir, log in zip(workdirs, logs, strict=True):
-        by_invocation = _split(log)
+        by_invocation: list[list[Mapping]] = []
+        for entry in log:
+            # The line with the start may have been lost.
+            if entry["event"] == "start" or not by_invocation or by_invocation[-1][-1]["event"] in ("end", "stop"):
+                by_invocation.append([])
+            by_invocation[-1].append(entry)
         shard = str(workdir.shard) if workdir.shard else None
-        found += [_invocation(name, shard, events, events is by_invocation[-1]) for events in by_invocation]
+        found += [Invocation(name, shard, events, events is by_invocation[-1]) for events in by_invocation]
     return found
-
-
-def _split(log: Sequence[Mapping]) -> list[list[Mapping]]:
-    """The events of each invocation."""
-    by_invocation: list[list[Mapping]] = []
-    for entry in log:
-        # The line with the start may have been lost.
-        if entry["event"] == "start" or not by_invocation or by_invocation[-1][-1]["event"] in ("end", "stop"):
-            by_invocation.append([])
-        by_invocation[-1].append(entry)
-    return by_invocation
-
-
-def _invocation(folder: str, shard: str | None, events: Sequence[Mapping], is_last: bool) -> Invocation:
-    start = events[0] if events[0]["event"] == "start" else {}
-    first, last = (_time(events[k]["time"]) for k in (0, -1))
-    end = {"end": FINISHED, "stop": STOPPED}.get(events[-1]["event"], OPEN if is_last else LOST)
-    before = start.get("finished")
-    done = len({entry["cell"] for entry in events if entry["event"] == "cell_end"})
-    return Invocation(
-        folder=folder,
-        shard=shard,
-        command=start.get("command") or None,
-        **{name: start.get(name) for name in ("mnnjax", "python", "jax", "jaxlib", "seed", "cells")},
-        machine=_machine(start) if "device" in start else None,
-        started=events[0]["time"],
-        # Clocks may be set back.
-        seconds=max(0, round((last - first).total_seconds())),
-        finished_before=before,
-        finished_after=None if before is None else before + done,
-        ended=end,
-    )
-
-
-def _machine(start: Mapping) -> str:
-    """'8 x NVIDIA H100 80GB HBM3, 52 cores of Intel Xeon, 1000 GB, Linux x86_64'; of a machine without accelerators
-    '2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu'."""
-    on_cpu, processes = start["device"] == "cpu", start.get("processes", 1)
-    parts = (
-        "" if on_cpu else f"{start['devices']} x {start['device']}",
-        plural(start["cores"], "core") + (f" of {start['processor']}" if start["processor"] else ""),
-        f"{start['memory_gb']} GB" if start["memory_gb"] else "",
-        start["system"],
-        "cpu" if on_cpu else "",
-        # All processes share the devices; the rest is of the one that writes the log.
-        f"first of {processes} processes" if processes > 1 else "",
-    )
-    return ", ".join(filter(None, parts))
 
 
 def _time(text: str) -> datetime.datetime:
@@ -123,31 +105,33 @@ def _utc(text: str) -> str:
 
 def table(invocations: Sequence[Invocation]) -> Table:
     """One row per invocation."""
-    several = len({(i.folder, i.shard) for i in invocations}) > 1
-    cells = "cells finished"
+
+    def logged(key: str, show: Callable[[Any], str] | None = str) -> Column:
+        """What the log says of the start."""
+        return Column(key, key, show, of=lambda i: i.start.get(key))
+
+    cells, ends = "cells finished", {i.ended for i in invocations}
     columns = (
         Column("folder", "work folder", str if len({i.folder for i in invocations}) > 1 else None),
-        Column("shard", "shard", str if several and any(i.shard for i in invocations) else None),
-        Column("command", "command", style="words long"),
+        Column("shard", "shard", str if any(i.shard for i in invocations) else None),
+        Column("command", "command", of=lambda i: i.start.get("command") or None, style="words long"),
         Column("machine", "machine", style="words long"),
-        Column("started", "started (UTC)", _utc, style="words"),
+        Column("started", "started (UTC)", _utc, of=lambda i: i.events[0]["time"], style="words"),
         Column("seconds", "ran", duration),
-        Column("finished_before", "before", integer, cells),
+        Column("finished_before", "before", integer, cells, lambda i: i.start.get("finished")),
         Column("finished_after", "after", integer, cells, count="cells", count_text=" of {}"),
-        Column("cells", "", None),
+        logged("cells", None),
         Column("ended", "ended", style="words"),
-        Column("seed", "seed"),
-        Column("mnnjax", "mnnjax"),
-        Column("python", "", None),
-        Column("jax", "jax"),
-        Column("jaxlib", "", None),
+        logged("seed"),
+        logged("mnnjax"),
+        logged("python", None),
+        logged("jax"),
+        logged("jaxlib", None),
     )
-    ends = {i.ended for i in invocations}
     notes = [
         "Ran: from the start to the last event in the log.",
         "Lost: killed, or ended by an error; the log has no end." if LOST in ends else "",
         "No end in the log: lost, or still running." if OPEN in ends else "",
-        "A dash: not in the log." if any(i.machine is None for i in invocations) else "",
     ]
     return table_of(columns, invocations, " ".join(filter(None, notes)))
 

@@ -10,7 +10,7 @@ from mnnjax.report import basins, capacity, full_rank, paper_figures, table1, vo
 from mnnjax.report.common import settings, tables
 from mnnjax.report.common.rows import Row, cells, rows_of
 from mnnjax.report.common.section import Section
-from mnnjax.wording import integer, plural
+from mnnjax.wording import integer, of, plural
 
 # At most so many reasons of not_converged are listed.
 MOST_REASONS = 3
@@ -39,32 +39,30 @@ the folder, some of them of other parts."""
 
 
 def section_of(study: Study, part: Study, rows: Sequence[Row]) -> Section:
-    """The section of a part of `study` that has rows, all but the names of its files."""
+    """The section of a part of `study` that has rows, its files named after the part."""
     section = SECTIONS[part.figure](study, part, rows)
     rows = rows_of(part, rows)
-    counts = _volume_counts(part, rows) if part.volume else _training_counts(rows)
-    short = sum(len(cell.rows) < part.repeats for cell in cells(rows))
-    if short:
+    shown = cells(rows)
+    points = "points drawn anew for every draw" if part.volume and part.volume.redraw else "each of one data set (X, y)"
+    done = f"{plural(len(rows), 'repetition')} in {plural(len(shown), 'cell')}, {points}."
+    counts = [done] if part.volume else _training_counts(rows)
+    if short := sum(len(cell.rows) < part.repeats for cell in shown):
         counts.append(f"Fewer than the {plural(part.repeats, 'repetition')} asked for: {plural(short, 'cell')}.")
     own_verdicts = any(suffix == "_verdicts" for suffix, _, _ in section.tables)
-    verdicts = () if part.volume or own_verdicts else (("_verdicts", "Verdicts", tables.verdicts(cells(rows))),)
+    verdicts = () if part.volume or own_verdicts else (("_verdicts", "Verdicts", tables.verdicts(shown)),)
     return dataclasses.replace(
         section,
         title=f"{part.name}: {section.title}",
         settings=settings.of_volumes(part) if part.volume else settings.of_training(part),
         counts=(*counts, *section.counts),
         tables=(*section.tables, *verdicts),
+        stem=part.name,
     )
 
 
-def _volume_counts(part: Study, rows: Sequence[Row]) -> list[str]:
-    points = "points drawn anew for every draw" if part.measurement.redraw else "each of one data set (X, y)"
-    return [f"{plural(len(rows), 'repetition')} in {plural(len(cells(rows)), 'cell')}, {points}."]
-
-
 def _training_counts(rows: Sequence[Row]) -> list[str]:
-    verdicts = collections.Counter(row.verdict for row in rows)
-    listed = ", ".join(f"{name} {integer(count)}" for name, count in sorted(verdicts.items()))
+    verdicts = sorted(collections.Counter(row.verdict for row in rows).items())
+    listed = ", ".join(f"{name} {integer(count)}" for name, count in verdicts)
     counts = [f"Verdicts of {plural(len(rows), 'repetition')}: {listed}."]
     # Alike but for their numbers, and for what they add after a semicolon.
     reasons = (row.reason.partition(";")[0] for row in rows if row.verdict == "not_converged" and row.reason)
@@ -73,5 +71,6 @@ def _training_counts(rows: Sequence[Row]) -> list[str]:
         most = "; ".join(f"{reason} ({integer(count)})" for reason, count in found.most_common(MOST_REASONS))
         counts.append(f"Most common reasons of not_converged: {most}.")
     if non_finite := sum(not row.is_finite for row in rows):
-        counts.append(f"Non-finite MSE or MCE: {plural(non_finite, 'repetition')}, excluded from every mean.")
+        count = of(non_finite, len(rows), "repetition")
+        counts.append(f"{count} ended non-finite: counted, but excluded from means, ranges and bests.")
     return counts

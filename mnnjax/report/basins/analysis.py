@@ -110,11 +110,6 @@ def _draw(part: Study) -> tuple:
     )  # fmt: skip
 
 
-def by_shape(outcomes: Sequence[Outcome]) -> dict[tuple[int, int, int], list[Outcome]]:
-    """Gathered by (d0, d1, N)."""
-    return grouped(outcomes, lambda outcome: outcome.shape)
-
-
 def shape_label(shape: tuple[int, int, int]) -> str:
     """Of (d0, d1, N), in words."""
     return "d0 = {}, d1 = {}, N = {}".format(*shape)

@@ -3,16 +3,9 @@
 import statistics
 from collections.abc import Callable, Sequence
 
-from mnnjax.report.basins.analysis import (
-    LEAST_SETS,
-    NO_ERROR,
-    Outcome,
-    by_shape,
-    mean_ratio,
-    rank_correlation,
-    shape_label,
-)
-from mnnjax.report.common.findings import Finding, Status
+from mnnjax.report.basins.analysis import LEAST_SETS, NO_ERROR, Outcome, mean_ratio, rank_correlation, shape_label
+from mnnjax.report.common.rows import grouped
+from mnnjax.report.common.section import Finding, Status
 from mnnjax.wording import integer, of, percent, plural, significant
 
 # Agreement asks for this share of data sets whose interval holds the volume, partial agreement for a p-value below.
@@ -26,16 +19,11 @@ def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
     runs, unresolved = sum(o.runs for o in outcomes), sum(o.unresolved for o in outcomes)
     no_error = sum(o.verdicts.get(NO_ERROR, 0) for o in outcomes)
     held, possible = sum(o.holds_volume for o in outcomes), sum(o.could_hold_volume for o in outcomes)
-    measured = []
-    shapes = by_shape(outcomes)
-    if len(shapes) > 1:
-        measured += [
-            f"{shape_label(shape)}: {_means(group)}; rank correlation {_correlation(group)}."
-            for shape, group in shapes.items()
-        ]
+    shapes = grouped(outcomes, lambda outcome: outcome.shape)
+    measured = [f"{shape_label(shape)}: {_means(group)}." for shape, group in shapes.items() if len(shapes) > 1]
     if outcomes:
         measured += [
-            f"Over {plural(len(outcomes), 'data set')}: {_means(outcomes)}; rank correlation {_correlation(outcomes)}.",
+            f"Over {plural(len(outcomes), 'data set')}: {_means(outcomes)}.",
             *_ratio(outcomes),
             f"If unresolved runs counted as either kind, the 95 % interval of the frequency could contain V(L_0) in "
             f"{of(possible, len(outcomes), 'data set')}.",
@@ -80,7 +68,8 @@ def _means(outcomes: Sequence[Outcome]) -> str:
     return (
         f"mean frequency of sub-optimal minima with MCE > 0 {mean(lambda o: o.frequency('suboptimal_dlm'))}, "
         f"mean V(L_0) {mean(lambda o: o.suboptimal)}; of global minima "
-        f"{mean(lambda o: o.frequency('global_minimum'))}, mean V(G) {mean(lambda o: o.global_minima)}"
+        f"{mean(lambda o: o.frequency('global_minimum'))}, mean V(G) {mean(lambda o: o.global_minima)}; "
+        f"rank correlation {_correlation(outcomes)}"
     )
 
 

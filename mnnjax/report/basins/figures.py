@@ -6,13 +6,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mnnjax.report.basins.analysis import NO_ERROR, Outcome, by_shape, shape_label
+from mnnjax.report.basins.analysis import NO_ERROR, Outcome, shape_label
 from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, look
+from mnnjax.report.common.rows import grouped
 from mnnjax.wording import plural
 
 _SIDES = (
-    ("suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0"),
-    ("global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
+    ("left", "suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0"),
+    ("right", "global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
 )
 _ENDS = (
     ("sub-optimal, MCE > 0", PALETTE[1], lambda o: o.frequency("suboptimal_dlm")),
@@ -26,8 +27,8 @@ _ENDS = (
 def basins(outcomes: Sequence[Outcome], without_volume: int) -> Picture:
     """The picture of a training study whose data sets have exact volumes."""
     left_out = f" Not drawn: {plural(without_volume, 'data set')} without an exact volume." if without_volume else ""
-    return Picture(
-        suffix="",
+    return draw(
+        lambda: basin_panels(outcomes),
         alt="Frequency with which training ends in a sub-optimal minimum against V(L_0), in a global minimum against "
         "V(G), and the shares of all kinds of ends",
         caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
@@ -35,17 +36,16 @@ def basins(outcomes: Sequence[Outcome], without_volume: int) -> Picture:
         "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
         "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
         f"{left_out}",
-        **draw(lambda: basin_panels(outcomes)),
     )
 
 
 def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
     """Two scatter panels, and below them the shares of all ends."""
-    groups = by_shape(outcomes)
+    groups = grouped(outcomes, lambda outcome: outcome.shape)
     heights = (5.0, 1.6 + 0.45 * len(groups))
     figure = Figure(figsize=(13.2, 0.9 + sum(heights)))
     panels = figure.subplot_mosaic([["left", "right"], ["ends", "ends"]], height_ratios=heights)
-    for side, (verdict, volume, symbol, name) in zip(("left", "right"), _SIDES, strict=True):
+    for side, verdict, volume, symbol, name in _SIDES:
         panel = panels[side]
         for index, group in enumerate(groups.values()):
             _dots(panel, group, verdict, volume, *look(index))

@@ -16,8 +16,8 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
-from mnnjax.report.common.findings import ABOVE
 from mnnjax.report.common.rows import Cell, Curve, Row, cells, grouped, network_curves, rows_of
+from mnnjax.report.common.section import ABOVE
 
 GLOBAL = "global_minimum"
 # A root mean square residual of so many units of rounding, at labels of size 1, is zero to rounding.
@@ -38,7 +38,7 @@ class Group:
     def parameters_per_weight(self) -> float:
         """From d0 d1 / N to parameters / N."""
         d0, d1 = self.curve.widths
-        return self.curve.parameters / (d0 * d1)
+        return self.curve.cells[0].parameters / (d0 * d1)
 
     @property
     def verdict(self) -> Literal["holds", "fails", "undecided"]:
@@ -86,12 +86,6 @@ def names(study: Study) -> dict[str, str]:
     parts = [part for part in study.parts if part.figure == "capacity"]
     count = collections.Counter(part.training.optimizer for part in parts)
     return {p.name: p.training.optimizer if count[p.training.optimizer] == 1 else p.name for p in parts}
-
-
-def first_part(study: Study, rows: Sequence[Row]) -> str | None:
-    """The first part with this figure that has rows: its section shows all of them."""
-    present = {row.study for row in rows}
-    return next((name for name in names(study) if name in present), None)
 
 
 def gather(study: Study, rows: Sequence[Row]) -> list[Group]:

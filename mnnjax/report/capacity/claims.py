@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mnnjax.report.capacity.analysis import GLOBAL, Group, all_rows, by_name, mcnemar, pairings
 from mnnjax.report.capacity.logistic_fit import Interval
-from mnnjax.report.common.findings import ABOVE, Finding, overall
+from mnnjax.report.common.section import ABOVE, Finding, overall
 from mnnjax.wording import EMPTY, integer, of, plural, significant
 
 
@@ -14,7 +14,9 @@ def finding(groups: Sequence[Group]) -> Finding:
     """Where the threshold lies, and what the optimizers share."""
     status, numbers = overall((group.verdict for group in groups), "curve")
     measured = [_threshold_sentence(name, group) for name, group in by_name(groups).items()]
-    measured += [*_paired_sentences(groups), *_few_weights_sentence(groups), *_dependence_sentence(groups)]
+    measured += [*_paired_sentences(groups), *_few_weights_sentence(groups)]
+    if any(group.part.problem.data_sets for group in groups):
+        measured.append("Seeds share data sets, but all intervals treat them as independent: they are too narrow.")
     return Finding(
         claim="From which d0 d1 / N on does training end in a certified global minimum? (The paper's proofs need "
         "d0 d1 > N up to logarithms, and are about volumes, not training; in its Figure 5.1 the error is about zero "
@@ -29,12 +31,8 @@ def finding(groups: Sequence[Group]) -> Finding:
     )
 
 
-# What a reader must know where the logistic has no estimate.
-_REMARKS = {"misfit": " (no logistic fits)", "separated": " (all 0, then all 1)", "flat": " (it does not rise)"}
-
-
 def _threshold_sentence(name: str, groups: Sequence[Group]) -> str:
-    places = [f"{in_words(g.rise.threshold)} for {g.curve.label}{_REMARKS.get(g.rise.kind, '')}" for g in groups]
+    places = [f"{in_words(g.rise.threshold)} for {g.curve.label}" for g in groups]
     return f"{name}: the d0 d1 / N at which half of the seeds end in a certified global minimum is {'; '.join(places)}."
 
 
@@ -74,9 +72,3 @@ def _few_weights_sentence(groups: Sequence[Group]) -> tuple[str, ...]:
         "With d0 d1 < N, where Lemma 2's equations for a zero residual outnumber their unknowns, "
         f"{of(count, len(rows), 'seed')} end in a certified global minimum (none is expected).",
     )
-
-
-def _dependence_sentence(groups: Sequence[Group]) -> tuple[str, ...]:
-    if not any(g.part.problem.data_sets for g in groups):
-        return ()
-    return ("Seeds share data sets, but all intervals treat them as independent: the intervals are too narrow.",)

@@ -21,21 +21,20 @@ _DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
 def capacity(groups: Sequence[Group]) -> tuple[Picture, Picture]:
     """Both pictures of the study."""
     return (
-        Picture(
-            suffix="",
+        draw(
+            lambda: fraction_panels(groups),
             alt="Fraction of seeds that end in a certified global minimum against d0 d1 / N, one panel per optimizer",
             caption="Fraction of seeds that end in a certified global minimum; bars: 95 % intervals (Clopper and "
             "Pearson). Curves: logistic fits; thin: joined points, where there is no such fit. Dashed: the number of "
             "parameters equals N, in the colour of each width; dotted: d0 d1 = N.",
-            **draw(lambda: fraction_panels(groups)),
         ),
-        Picture(
-            suffix="_threshold",
+        draw(
+            lambda: threshold_panel(groups),
             alt="Threshold in d0 d1 / N against d, one colour per optimizer",
             caption="d0 d1 / N at which half of the seeds end in a certified global minimum. Bars: 95 % intervals; a "
             "bar without a marker: only the interval is known; a triangle alone: a bound, pointing to where the value "
             "lies. Dashed: the number of parameters equals N; dotted: d0 d1 = N.",
-            **draw(lambda: threshold_panel(groups)),
+            suffix="_threshold",
         ),
     )
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.path import Path
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.wording import integer
 
@@ -44,22 +43,22 @@ _STYLE = {
 class Picture:
     """One picture; `suffix` sets it apart from the others of its section in file names."""
 
-    suffix: str
     alt: str
     caption: str
+    suffix: str
     png: bytes
     svg: bytes
 
 
-def draw(make: Callable[[], Figure]) -> dict[str, bytes]:
-    """The figure that `make` returns, as "png" and "svg"."""
+def draw(make: Callable[[], Figure], alt: str = "", caption: str = "", suffix: str = "") -> Picture:
+    """The figure that `make` returns."""
     # Style settings are read when drawing as well as when saving.
     with matplotlib.style.context(["default", _STYLE]):
         figure = make()
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=160)
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
+    return Picture(alt, caption, suffix, png.getvalue(), svg.getvalue())
 
 
 def grid_of_panels(count: int, width: float, height: float, above: float, shared: bool = False) -> tuple[Figure, list]:
@@ -84,47 +83,30 @@ def thinned(values: Sequence, most: int = 9) -> Sequence:
     return values[:: max(1, math.ceil(len(values) / most))]
 
 
-def apart(values: Sequence[float], least: float) -> list[float]:
-    """The first of the rising values, and those at least `least` above the last one that was kept."""
-    kept: list[float] = []
-    for value in values:
-        if not kept or value >= kept[-1] + least:
-            kept.append(value)
-    return kept
-
-
 def look(index: int) -> tuple[str, str]:
     """Colour and marker of the curve with this number."""
     return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
 
 
-def line(label: str, color: Any = GREY, marker: str | Path = "", **style: Any) -> Line2D:
+def line(label: str, color: Any = GREY, marker: str = "", **style: Any) -> Line2D:
     """A legend's entry."""
     return Line2D([], [], color=color, marker=marker, label=label, **style)
 
 
-def log_ticks(panels: Sequence[Axes], low: float, high: float) -> None:
-    """A logarithmic x axis from low to high with plain numbers; panels that share it are given together."""
+def log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis whose limits are set, also of those that share it: plain numbers where they are
+    short."""
+    low, high = axis.get_view_interval()
     decades = math.log10(high / low)
-    subs = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 4 else (1,)
-    for panel in panels:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(subs=subs) if decades > 0.5 else MaxNLocator(4))
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda v, _: integer(int(v)) if v >= 1 else f"{v:g}"))
-        panel.xaxis.set_minor_formatter(NullFormatter())
-    panels[0].set_xlim(low, high)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)) if decades > 0.5 else MaxNLocator(4))
+    axis.set_minor_locator(NullLocator())
+    if low > 1e-4 and high < 1e7:
+        axis.set_major_formatter(FuncFormatter(lambda v, _: integer(int(v)) if v >= 1 else f"{v:g}"))
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
-    """A legend above the panels, read line by line, with as many columns as fit."""
-    room = 72 * figure.get_figwidth()
-    columns = next(n for n in range(len(handles), 0, -1) if n == 1 or _legend_width(handles, n) < room)
+    """A legend above the panels, read line by line, with about as many columns as fit."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = min(len(handles), max(1, int(72 * figure.get_figwidth() / (6.5 * longest + 50))))
     by_column = [handle for first in range(columns) for handle in handles[first::columns]]
     figure.legend(handles=by_column, loc="outside upper center", ncols=columns, frameon=False, columnspacing=1.6)
-
-
-def _legend_width(handles: Sequence[Artist], columns: int) -> float:
-    """In points, estimated from the lengths of the labels."""
-    longest = [max(len(str(handle.get_label())) for handle in handles[first::columns]) for first in range(columns)]
-    return sum(7.5 * length + 58 for length in longest)

@@ -15,7 +15,6 @@ from mnnjax.study.workdir.storage import AnyPath
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-
 NAMES = {
     "suboptimal": "V(L_eps)",
     "candidates": "V(candidates)",
@@ -24,15 +23,6 @@ NAMES = {
     "rank_deficient": "V(rank < N)",
 }
 """Of the quantities, in the order of tables and pictures."""
-
-
-class Measure(Estimate):
-    """A volume, or a ratio of two, as results.csv has it; an estimate of nan where only the interval is known."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the estimate is a number; a ratio over V(G) = 0 is not."""
-        return math.isfinite(self.estimate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +51,8 @@ class Row:
     held_out_N: int | None
     method: str
     eps: float
-    measured: Mapping[str, Measure]
-    """By quantity, those that were measured."""
+    measured: Mapping[str, Estimate]
+    """By quantity, those that were measured; an estimate of nan where only the interval is known."""
 
     @property
     def is_finite(self) -> bool:
@@ -149,29 +139,25 @@ class Cell:
         """The number of repetitions with this verdict."""
         return sum(row.verdict == verdict for row in self.rows)
 
-    def measures(self, quantity: str) -> list[Measure]:
+    def measures(self, quantity: str) -> list[Estimate]:
         """That of every data set for which the quantity was measured."""
         return [row.measured[quantity] for row in self.rows if quantity in row.measured]
 
     def values(self, quantity: str) -> list[float]:
         """The estimate of every data set; none where one of them is missing or no number."""
-        known = [m.estimate for m in self.measures(quantity) if m.is_known]
+        known = [m.estimate for m in self.measures(quantity) if math.isfinite(m.estimate)]
         return known if len(known) == len(self.rows) else []
 
-    def pooled(self, quantity: str) -> Measure | None:
+    def pooled(self, quantity: str) -> Estimate | None:
         """The mean of the estimates (nan where one is missing), the smallest low and the largest high of the data
         sets, and the sums of hits and draws; None where nothing was measured."""
         measures = self.measures(quantity)
         if not measures:
             return None
         values = self.values(quantity)
-        return Measure(
-            estimate=statistics.fmean(values) if values else math.nan,
-            low=min(m.low for m in measures),
-            high=max(m.high for m in measures),
-            hits=_sum(m.hits for m in measures),
-            draws=_sum(m.draws for m in measures),
-        )
+        estimate = statistics.fmean(values) if values else math.nan
+        low, high = min(m.low for m in measures), max(m.high for m in measures)
+        return Estimate(estimate, low, high, *(_sum(getattr(m, name) for m in measures) for name in ("hits", "draws")))
 
     def mean(self, quantity: str) -> float:
         """The mean over the data sets; nan where one has no estimate."""
@@ -187,19 +173,9 @@ class Curve:
     cells: tuple[Cell, ...]
 
     @property
-    def hidden_layers(self) -> int:
-        """Of its first cell."""
-        return self.cells[0].hidden_layers
-
-    @property
     def widths(self) -> tuple[int, int]:
         """(d0, d1), of a curve of one network shape."""
         return (self.cells[0].d0, self.cells[0].d1)
-
-    @property
-    def parameters(self) -> int:
-        """Of its first cell."""
-        return self.cells[0].parameters
 
 
 def read_rows(path: AnyPath) -> list[Row]:
@@ -230,8 +206,8 @@ def _row(values: Mapping[str, Any]) -> Row:
     return Row(**{name: values[name] for name in names}, measured=measured)
 
 
-def _measure(values: Mapping[str, Any], quantity: str) -> Measure | None:
-    measure = Measure(*(values[f"{quantity}{end}"] for end in ("", "_low", "_high", "_hits", "_draws")))
+def _measure(values: Mapping[str, Any], quantity: str) -> Estimate | None:
+    measure = Estimate(*(values[f"{quantity}{end}"] for end in ("", "_low", "_high", "_hits", "_draws")))
     if all(map(math.isnan, (measure.estimate, measure.low, measure.high))):
         return None
     if not (measure.low >= 0 and measure.high >= 0):

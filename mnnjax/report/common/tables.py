@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mnnjax.report.common.rows import NAMES, Cell, Measure
+from mnnjax.landscape.volumes.intervals import Estimate
+from mnnjax.report.common.rows import NAMES, Cell
 from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import EMPTY, integer, percent, ratio, scientific, significant
 
@@ -159,7 +160,7 @@ def data_sets(cells: Sequence[Cell]) -> Table:
 
 
 def measure_columns(
-    key: str, name: str, of: Callable[[Any], Measure | None], counted: bool = True, exact: bool = False
+    key: str, name: str, of: Callable[[Any], Estimate | None], counted: bool = True, exact: bool = False
 ) -> list[Column]:
     """Of a measure and its interval, which is in the file alone where it is exact; counted: of hits and draws too."""
 
@@ -171,7 +172,7 @@ def measure_columns(
     return columns + [Column(f"{key}_{e}", e, integer, name, end(e)) for e in ("hits", "draws") if counted]
 
 
-def measured_columns(subjects: Sequence[Any], of: Callable[[Any, str], Measure | None]) -> list[Column]:
+def measured_columns(subjects: Sequence[Any], of: Callable[[Any, str], Estimate | None]) -> list[Column]:
     """Of the quantities of which any of the subjects has a measure, of(subject, quantity)."""
     columns = []
     for quantity, name in NAMES.items():

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from mnnjax.report.common.findings import Finding, overall
-from mnnjax.report.common.rows import Cell, Measure, grouped
+from mnnjax.landscape.volumes.intervals import Estimate
+from mnnjax.report.common.rows import Cell, grouped
+from mnnjax.report.common.section import Finding, overall
 from mnnjax.wording import of, plural, ratio, significant
 
 # "With high probability", and up to how many columns "a little more than N" reaches: this times N log(N / 0.05).
@@ -32,13 +33,13 @@ class Judgement:
     verdict: Literal["holds", "fails", "undecided"]
 
 
-def full_rank_measure(cell: Cell) -> Measure | None:
+def full_rank_measure(cell: Cell) -> Estimate | None:
     """P(rank(A o X) = N): one minus the volume of the other regions."""
     deficient = cell.pooled("rank_deficient")
-    if deficient is None or not deficient.is_known:
+    if deficient is None or not math.isfinite(deficient.estimate):
         return None
     hits = None if deficient.hits is None or deficient.draws is None else deficient.draws - deficient.hits
-    return Measure(1 - deficient.estimate, 1 - deficient.high, 1 - deficient.low, hits, deficient.draws)
+    return Estimate(1 - deficient.estimate, 1 - deficient.high, 1 - deficient.low, hits, deficient.draws)
 
 
 def judge(cells: Sequence[Cell]) -> list[Judgement]:
@@ -48,25 +49,18 @@ def judge(cells: Sequence[Cell]) -> list[Judgement]:
     return [_judge(*sizes, measured) for sizes, measured in pairs.items() if measured]
 
 
-def _against_columns(cells: Sequence[Cell]) -> list[tuple[float, Measure]]:
+def _against_columns(cells: Sequence[Cell]) -> list[tuple[float, Estimate]]:
     """(columns / N, P(rank = N)) of those that have it."""
     return [(cell.columns_per_point, measure) for cell in cells if (measure := full_rank_measure(cell))]
 
 
-def _judge(d0: int, N: int, measured: Sequence[tuple[float, Measure]]) -> Judgement:
+def _judge(d0: int, N: int, measured: Sequence[tuple[float, Estimate]]) -> Judgement:
     limit = LITTLE * math.log(N / (1 - HIGH))
-    surely = _from_which([(x, m.low) for x, m in measured])
+    start, surely = _from_which([(x, m.estimate) for x, m in measured]), _from_which([(x, m.low) for x, m in measured])
     fails = any(x >= limit and m.high < HIGH for x, m in measured)
-    return Judgement(
-        d0=d0,
-        N=N,
-        limit=limit,
-        start=_from_which([(x, m.estimate) for x, m in measured]),
-        surely=surely,
-        furthest=measured[-1][0],
-        last=measured[-1][1].estimate,
-        verdict="fails" if fails else "holds" if surely <= limit else "undecided",
-    )
+    verdict = "fails" if fails else "holds" if surely <= limit else "undecided"
+    furthest, measure = measured[-1]
+    return Judgement(d0, N, limit, start, surely, furthest, measure.estimate, verdict)
 
 
 def _from_which(values: Sequence[tuple[float, float]]) -> float:
@@ -95,7 +89,6 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         else "No cell has fewer columns than points.",
         f"In {of(unsure, len(pairs) - len(few), 'cell')} with at least as many columns as points, the interval leaves "
         f"open whether P(rank = N) is at least {HIGH}.",
-        *_global_sentence(cells),
     ]
     because = [numbers]
     if impossible:
@@ -112,18 +105,4 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         status="does not agree" if impossible else status,
         because=tuple(because),
         whose="Later work's claim",
-    )
-
-
-def _global_sentence(cells: Sequence[Cell]) -> tuple[str, ...]:
-    known = [(c.columns_per_point, c.mean("global_minima")) for c in cells if not math.isnan(c.mean("global_minima"))]
-    if not known:
-        return ()
-    start = _from_which(known)
-    zero = max((x for x, p in known if p == 0), default=None)
-    return (
-        f"A random region holds a global minimum with a probability from {significant(min(p for _, p in known))} to "
-        f"{significant(max(p for _, p in known))}"
-        + ("" if math.isnan(start) else f", at least {HIGH} in all cells with columns / N >= {ratio(start)}")
-        + ("." if zero is None else f"; the most columns / N without a hit are {ratio(zero)}."),
     )

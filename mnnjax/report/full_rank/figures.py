@@ -12,28 +12,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mnnjax.config import Study
-from mnnjax.report.common.figure_style import (
-    DASHED,
-    GREY,
-    MARKERS,
-    Picture,
-    draw,
-    legend_above,
-    line,
-    log_ticks,
-    thinned,
-)
-from mnnjax.report.common.rows import Cell, Measure
+from mnnjax.report.common import figure_style
+from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, line, thinned
+from mnnjax.report.common.rows import Cell, grouped
 from mnnjax.report.common.settings import signs
 from mnnjax.report.full_rank.claims import full_rank_measure
-from mnnjax.wording import plural
 
-_COLORS = "viridis"
-_MISSING = "#E4E4E4"
 # A map of at most so many rows and columns shows its numbers.
 _FEW = 8
-# A panel with more points draws them smaller.
-_MANY = 60
 # Columns / N below this are not drawn: P(rank = N) is 0 for sure.
 _LEFT = 0.4
 
@@ -46,32 +32,21 @@ def full_rank(part: Study, cells: Sequence[Cell]) -> Picture:
         f"the share of regions that hold a global minimum, {signs(part)}." if any_global else "",
         "Left: over N and d1, by colour. Right: against columns / N, with 95 % intervals; columns: d1 times the "
         f"coordinates of an input{', the constant one included' if part.problem.constant_input else ''}.",
-        "Dashed: as many columns of A o X as points; with fewer the rank is less than N for sure.",
-        f"Not drawn on the right: columns / N below {_LEFT}."
-        if min(c.columns_per_point for c in cells) < _LEFT
-        else "",
-        _points_sentence(part, cells),
+        "Dashed: as many columns of A o X as points; with fewer the rank is less than N for sure. "
+        f"Columns / N below {_LEFT} are not drawn on the right.",
     ]
-    return Picture(
-        suffix="",
+    return figure_style.draw(
+        lambda: rank_panels(part, cells),
         alt="Heat maps over N and d1 of the probability that a random region has rank N or holds a global minimum, "
         "and that probability against the number of columns per point",
         caption=" ".join(filter(None, sentences)),
-        **draw(lambda: rank_panels(part, cells)),
     )
-
-
-def _points_sentence(part: Study, cells: Sequence[Cell]) -> str:
-    most = max(len(cell.rows) for cell in cells)
-    if part.measurement.redraw:
-        return "Points and labels are drawn anew for every draw."
-    return f"Means over {plural(most, 'data set')}." if most > 1 else "One data set per cell."
 
 
 def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
     """A heat map and a panel against columns / N for P(rank = N), and where measured for P(holds a global minimum)."""
-    fixed = sorted({cell.d0 for cell in cells}) if len(part.problem.d0) > 1 else []
-    groups = [[cell for cell in cells if cell.d0 == d0] for d0 in fixed] or [list(cells)]
+    several = len(part.problem.d0) > 1
+    groups = grouped(cells, lambda cell: cell.d0 if several else 0).values()
     shown: list[tuple[str, Callable]] = [("P(rank = N)", full_rank_measure)]
     if any(cell.measures("global_minima") for cell in cells):
         shown.append(("P(holds a global minimum)", lambda cell: cell.pooled("global_minima")))
@@ -79,41 +54,36 @@ def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(13.2, 4.9 * len(lines) + 0.5))
     panels = figure.subplots(len(lines), 2, squeeze=False)
     sizes = sorted({cell.N for cell in cells})
-    looks = dict(zip(sizes, zip(_colors(len(sizes)), itertools.cycle(MARKERS), strict=False), strict=True))
+    colors = matplotlib.colormaps["plasma"](np.linspace(0, 0.8, len(sizes)))
+    looks = dict(zip(sizes, zip(colors, itertools.cycle(MARKERS), strict=False), strict=True))
     for (left, right), (title, measure_of, group) in zip(panels, lines, strict=True):
-        where = f", d0 = {group[0].d0}" if fixed else ""
-        left.set_title(title + where)
+        for panel in (left, right):
+            panel.set_title(f"{title}, d0 = {group[0].d0}" if several else title)
         figure.colorbar(_heat_map(left, group, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
-        right.set_title(title + where)
         _against_columns(right, group, measure_of, looks)
     handles = [line(f"N = {N}", *looks[N], markeredgecolor="white", linewidth=1.2) for N in sizes]
-    legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
+    figure_style.legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
-
-
-def _colors(count: int) -> np.ndarray:
-    return matplotlib.colormaps["plasma"](np.linspace(0, 0.8, count))
 
 
 def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: bool):
     sizes, widths = sorted({c.N for c in cells}), sorted({c.d1 for c in cells})
     grid = np.full((len(widths), len(sizes)), np.nan)
     for cell in cells:
-        measure: Measure | None = measure_of(cell)
-        if measure:
+        if measure := measure_of(cell):
             grid[widths.index(cell.d1), sizes.index(cell.N)] = measure.estimate
-    panel.set_facecolor(_MISSING)
+    panel.set_facecolor("#E4E4E4")
     panel.grid(visible=False)
     x, y = _edges(sizes), _edges(widths)
-    mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), cmap=_COLORS, norm=Normalize(0, 1), rasterized=True)
+    mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), norm=Normalize(0, 1), rasterized=True)
     if max(grid.shape) <= _FEW:
-        _write_on(panel, sizes, widths, grid)
+        for (i, d1), (j, N) in itertools.product(enumerate(widths), enumerate(sizes)):
+            if math.isfinite(p := grid[i, j]):
+                panel.text(N, d1, f"{p:.2g}", ha="center", va="center", color="white" if p < 0.6 else "black")
     inputs = {cell.N: cell.rows[0].coordinates for cell in cells}
-    border = [(N, N / inputs[N]) for N in sizes]
-    if not grows:
-        # d0 is fixed, so the line is straight and goes on to the edges.
-        border = [(N, N / inputs[sizes[0]]) for N in (x[0], x[-1])]
+    # Where d0 is fixed, the line is straight and goes on to the edges.
+    border = [(N, N / inputs.get(int(N), inputs[sizes[0]])) for N in (sizes if grows else (x[0], x[-1]))]
     for width, color in ((4, "black"), (2, "white")):
         panel.plot(*zip(*border, strict=True), color=color, linestyle=(0, (8 / width, 5 / width)), linewidth=width)
     panel.set_xlim(x[0], x[-1])
@@ -133,13 +103,6 @@ def _edges(values: Sequence[int]) -> list[float]:
     return [values[0] - (middle[0] - values[0]), *middle, values[-1] + (values[-1] - middle[-1])]
 
 
-def _write_on(panel: Axes, sizes: Sequence[int], widths: Sequence[int], grid: np.ndarray) -> None:
-    for (i, d1), (j, N) in itertools.product(enumerate(widths), enumerate(sizes)):
-        if math.isfinite(grid[i, j]):
-            color = "white" if grid[i, j] < 0.6 else "black"
-            panel.text(N, d1, f"{grid[i, j]:.2g}", ha="center", va="center", color=color, fontsize=12)
-
-
 def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, looks: Mapping[int, tuple]) -> None:
     measured = [(cell, measure) for cell in cells if (measure := measure_of(cell))]
     for N, (color, marker) in looks.items():
@@ -148,10 +111,12 @@ def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, l
             continue
         x, p, low, high = zip(*points, strict=True)
         panel.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.4, gid="intervals")
-        style = {"color": color, "marker": marker, "markersize": 6 if len(measured) <= _MANY else 4, "linewidth": 1.2}
+        style = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.2}
         panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, gid="point")
     ratios = [cell.columns_per_point for cell in cells]
     panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    log_ticks([panel], max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2)
+    panel.set_xscale("log")
+    panel.set_xlim(max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2)
+    figure_style.log_ticks(panel.xaxis)
     panel.set_ylim(-0.03, 1.03)
     panel.set_xlabel("columns of A o X / N")

@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from mnnjax.report.common.findings import ABOVE, Finding, non_finite_sentence, overall
-from mnnjax.report.common.rows import Cell, Curve, Row, network_curves
+from mnnjax.report.common.rows import Cell, Curve, Row
+from mnnjax.report.common.section import ABOVE, Finding, overall
 from mnnjax.wording import of, percent, ratio, scientific
 
 # Figure 5.1: "about zero", and how far from parameters = N a cell must lie to decide anything.
@@ -30,19 +30,20 @@ class Judgement:
     """Fails with a cell that is not as claimed; undecided where a side (parameters / N >= 1.5, <= 0.7) has no cell."""
 
 
-def judge(cells: Sequence[Cell]) -> list[Judgement]:
-    """The criterion for every depth and width. A cell without any finite repetition fails."""
-    return [_judge(curve) for curve in network_curves(cells)]
-
-
-def _judge(curve: Curve) -> Judgement:
+def judge(curve: Curve) -> Judgement:
+    """The criterion for one depth and width. A cell without any finite repetition fails."""
     above = [c for c in curve.cells if c.parameters_per_point >= ABOVE]
     below = [c for c in curve.cells if c.parameters_per_point <= BELOW]
     # "not (mean <= limit)", so that a mean of nan is a failure.
     fails = any(not c.mean_mce <= ZERO_MCE for c in above) or any(not c.mean_mce > ZERO_MCE for c in below)
+    smallest = math.nan
+    for cell in sorted(curve.cells, key=lambda c: -c.parameters_per_point):
+        if not cell.mean_mce <= ZERO_MCE:
+            break
+        smallest = cell.parameters_per_point
     return Judgement(
         curve=curve,
-        zero_from_parameters_per_point=_zero_from(curve),
+        zero_from_parameters_per_point=smallest,
         zero_mce_repetitions_above=sum(c.zero_mce for c in above),
         repetitions_above=sum(len(c.rows) for c in above),
         worst_mean_mce_above=max((c.mean_mce for c in above if c.finite), default=math.nan),
@@ -51,16 +52,7 @@ def _judge(curve: Curve) -> Judgement:
     )
 
 
-def _zero_from(curve: Curve) -> float:
-    smallest = math.nan
-    for cell in sorted(curve.cells, key=lambda c: -c.parameters_per_point):
-        if not cell.mean_mce <= ZERO_MCE:
-            break
-        smallest = cell.parameters_per_point
-    return smallest
-
-
-def figure_5_1(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
+def figure_5_1(judgements: Sequence[Judgement]) -> Finding:
     """Figure 5.1 against its claim."""
     status, numbers = overall((j.verdict for j in judgements), "curve")
     starts = [s for j in judgements if math.isfinite(s := j.zero_from_parameters_per_point)]
@@ -73,7 +65,6 @@ def figure_5_1(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Findin
         f"(b) With parameters / N >= {ABOVE}, {of(zero, above, 'repetition')} have MCE exactly 0.",
         f"(c) With parameters / N <= {BELOW}, the smallest mean MCE of a cell is "
         f"{percent(min(floors)) if floors else 'unknown (no such cell)'}.",
-        *non_finite_sentence(cells),
     )
     return Finding(
         claim="The training error is about zero as soon as (about) the number of parameters exceeds N.",
@@ -102,7 +93,6 @@ def figure_5_2(cells: Sequence[Cell]) -> Finding:
     measured = (
         f"Smallest neural input min |w . x|: {_range([r.min_abs_neural_input for r in kept])}; final MSE: "
         f"{_range([r.mse for r in kept])}; far smaller, MSE < 1e-3 min |w . x|: in {of(far, n, 'repetition')}.",
-        *non_finite_sentence(cells, n - len(kept)),
     )
     status, numbers = overall(["holds"] * met + ["fails"] * (n - met), "repetition")
     reasons = (

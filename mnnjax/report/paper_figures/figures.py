@@ -10,19 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from mnnjax.report.common.figure_style import (
-    DASHED,
-    GREY,
-    PALETTE,
-    Picture,
-    draw,
-    grid_of_panels,
-    legend_above,
-    line,
-    log_ticks,
-    look,
-    thinned,
-)
+from mnnjax.report.common import figure_style
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, line
 from mnnjax.report.common.rows import Cell, Curve, Row, grouped, network_curves
 from mnnjax.report.paper_figures.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
 from mnnjax.wording import of, plural
@@ -36,24 +25,23 @@ _SIDES = (
 
 def figure_5_1(cells: Sequence[Cell]) -> tuple[Picture, Picture]:
     """Mean MCE against N, and against parameters / N: one panel per depth, one line per width."""
-    by_depth = grouped(network_curves(cells), lambda curve: curve.hidden_layers)
+    by_depth = grouped(network_curves(cells), lambda curve: curve.cells[0].hidden_layers)
     unseen = sum(not cell.finite for cell in cells)
     left_out = f" Not drawn: {plural(unseen, 'cell')} without a finite repetition." if unseen else ""
     dashed = "Dashed: the number of parameters equals N"
     return (
-        Picture(
-            suffix="",
+        draw(
+            lambda: _error_panels(by_depth, scaled=False),
             alt="Final training MCE against the number of points N, one line per width, one panel per depth",
             caption="Mean of the final training MCE over the finite repetitions; shaded: one standard deviation to "
             f"each side, cut at 0 and 100 %. {dashed}, in the colour of each width; to its left the claim expects 0."
             f"{left_out}",
-            **draw(lambda: _error_panels(by_depth, scaled=False)),
         ),
-        Picture(
-            suffix="_scaled",
+        draw(
+            lambda: _error_panels(by_depth, scaled=True),
             alt="Final training MCE against parameters per point, one line per width, one panel per depth",
             caption=f"The same means against parameters / N. {dashed}; to its right the claim expects 0.{left_out}",
-            **draw(lambda: _error_panels(by_depth, scaled=True)),
+            suffix="_scaled",
         ),
     )
 
@@ -63,66 +51,59 @@ def figure_5_2(cells: Sequence[Cell]) -> Picture:
     rows = [row for cell in cells for row in cell.rows]
     kept = [row for row in rows if is_plottable(row)]
     left_out = of(len(rows) - len(kept), len(rows), "repetition")
-    return Picture(
-        suffix="",
+    return draw(
+        lambda: _convergence_panels(cells),
         alt="Smallest neural input (left) and final MSE (right) of every repetition against d, logarithmic",
         caption="Left: the smallest absolute neural input over all units and points; right: the MSE; both at the "
         "end of training. Dots are shifted sideways so that all can be seen. "
         + ("Every repetition is drawn." if len(kept) == len(rows) else f"Not drawn, non-finite: {left_out}."),
-        **draw(lambda: _convergence_panels(cells)),
     )
 
 
 def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
-    figure, panels = grid_of_panels(len(by_depth), 5.6, 3.9 if scaled else 4.4, above=0.9, shared=True)
+    figure, panels = figure_style.grid_of_panels(len(by_depth), 5.6, 3.9 if scaled else 4.4, above=0.9, shared=True)
     all_curves = [curve for group in by_depth.values() for curve in group]
-    widths = sorted({curve.widths for curve in all_curves})
-    looks = {w: look(i) for i, w in enumerate(widths)}
-    handles = {}
+    widths = sorted({curve.widths: curve.label for curve in all_curves}.items())
+    looks = {shape: figure_style.look(index) for index, (shape, _) in enumerate(widths)}
     for panel, (depth, group) in zip(panels, sorted(by_depth.items()), strict=True):
         panel.set_title(plural(depth, "hidden layer"))
         for curve in group:
-            color, marker = looks[curve.widths]
-            handles[curve.widths] = _error_line(panel, curve, scaled, color, marker)
-            if not scaled:
-                panel.axvline(curve.parameters, color=color, zorder=1, **DASHED)
+            _error_line(panel, curve, scaled, *looks[curve.widths])
         if scaled:
             panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    _error_axes(panels, all_curves, scaled)
+    _error_axes(panels[0], [cell for curve in all_curves for cell in curve.cells], scaled)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
-    shown = [*(handles[w] for w in widths), line("parameters = N", **DASHED)]
-    legend_above(figure, shown)
+    shown = [line(label, *looks[shape], markeredgecolor="white") for shape, label in widths]
+    figure_style.legend_above(figure, [*shown, line("parameters = N", **DASHED)])
     return figure
 
 
-def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str):
+def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str) -> None:
     drawn = [c for c in curve.cells if c.finite]
     x = [c.parameters_per_point if scaled else c.N for c in drawn]
     mean = np.array([100 * c.mean_mce for c in drawn])
-    std = np.nan_to_num([100 * c.std_mce for c in drawn])
-    low, high = np.maximum(0, mean - std), np.minimum(100, mean + std)
+    panel.plot(x, mean, color=color, marker=marker, markeredgecolor="white", clip_on=False)
     # Against parameters / N the widths lie upon each other, and so would their bands.
     if not scaled:
+        std = np.nan_to_num([100 * c.std_mce for c in drawn])
+        low, high = np.clip((mean - std, mean + std), 0, 100)
         panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
-    (drawn_line,) = panel.plot(
-        x, mean, color=color, marker=marker, markeredgecolor="white", label=curve.label, clip_on=False
-    )
-    return drawn_line
+        panel.axvline(curve.cells[0].parameters, color=color, zorder=1, **DASHED)
 
 
-def _error_axes(panels: Sequence[Axes], all_curves: Sequence[Curve], scaled: bool) -> None:
-    ratios = [cell.parameters_per_point for curve in all_curves for cell in curve.cells]
-    sizes = [cell.N for curve in all_curves for cell in curve.cells]
+def _error_axes(panel: Axes, cells: Sequence[Cell], scaled: bool) -> None:
     # The dashed lines belong to the picture even where no cell lies beside them.
-    values = [*ratios, 1] if scaled else [*sizes, *(curve.parameters for curve in all_curves)]
+    sizes = [c.parameters_per_point for c in cells] if scaled else [c.N for c in cells]
+    values = [*sizes, *([1] if scaled else [c.parameters for c in cells])]
     low, high = min(values), max(values)
-    panel = panels[0]
     if scaled and high / low < 8:
         panel.set_xlim(max(0, low - 0.1), high + 0.1)
         panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     else:
-        log_ticks(panels, low / 1.15, high * 1.15)
+        panel.set_xscale("log")
+        panel.set_xlim(low / 1.15, high * 1.15)
+        figure_style.log_ticks(panel.xaxis)
     top = max(panel.get_ylim()[1], 1)
     panel.set_ylim(-0.025 * top, top)
 
@@ -167,7 +148,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
         left, right = ([x + sign * 0.36 * step for x in d] for sign in (-1, 1))
         panel.hlines(median, left, right, color="black", linewidth=2.4, zorder=3, label="median of a width")
     panel.set_xlabel("d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0")
-    panel.set_xticks(thinned(widths))
+    panel.set_xticks(figure_style.thinned(widths))
     panel.yaxis.set_major_locator(LogLocator(numticks=9))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.grid(axis="x", visible=False)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.config import Problem, Study
-from mnnjax.report.common.findings import Finding, non_finite_sentence, overall
 from mnnjax.report.common.rows import Cell, Row, cells, rows_of
+from mnnjax.report.common.section import Finding, overall
 from mnnjax.report.common.settings import inputs_name
 from mnnjax.wording import of, ratio
 
@@ -98,7 +98,6 @@ def finding(problem: Problem, cells: Sequence[Cell]) -> Finding:
         measured=(
             f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0; parameters / N: "
             f"{' to '.join(dict.fromkeys(per_point))}.",
-            *non_finite_sentence(cells),
         ),
         criterion="A row agrees when every repetition has MCE 0 (ImageNet 64x64 itself: MCE <= 0.1 %, as in the paper) "
         f"and parameters / N <= {AS_MANY}; it cannot be judged when every repetition has, with more parameters.",

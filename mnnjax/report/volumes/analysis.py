@@ -47,16 +47,6 @@ class Fit:
         return f"{NAMES[self.quantity]}, {self.curve.label}"
 
     @property
-    def is_above_N(self) -> bool:
-        """Whether all cells of the curve have d0 d1 >= N."""
-        return all(cell.columns_per_point >= 1 for cell in self.curve.cells)
-
-    @property
-    def points(self) -> int:
-        """The number of data sets in the fit."""
-        return sum(len(cell.rows) for cell in self.cells)
-
-    @property
     def lacks_hits(self) -> bool:
         """Whether a cell is left out since a data set's estimate is 0; for a ratio, since its V(L_eps) is."""
         return self._left_out_for_zero(self.quantity, "suboptimal" if self.quantity == "ratio" else self.quantity)
@@ -75,7 +65,8 @@ class Fit:
         exponent that tends to be too small (lacks_hits) never fails; one that tends to be too large (lacks_minima)
         never holds."""
         # The theorems' claims are about V(L_eps), not about its upper bound.
-        if not self.is_above_N or self.quantity == "candidates":
+        above_N = all(cell.columns_per_point >= 1 for cell in self.curve.cells)
+        if not above_N or self.quantity == "candidates":
             return "not judged"
         if math.isnan(self.exponent) or not self.gammas:
             return "undecided"
@@ -109,18 +100,13 @@ def volume_curves(part: Study, cells: Sequence[Cell]) -> list[Curve]:
     return curves(cells, rule, label)
 
 
-def log_line(cell: Cell) -> float | None:
-    """-gamma_eps N^(3/4) (d0 d1)^(1/4) at the cell's size; None where Definition 5 or Theorem 6 has no such size."""
-    row = cell.rows[0]
-    if row.eps == 0 or row.coordinates < 2:
-        return None
-    return theory.log_volume_suboptimal(cell.N, row.coordinates, cell.d1, row.eps, row.rho)
-
-
 def log_lines(cells: Sequence[Cell]) -> list[float] | None:
-    """That of every cell; None where one has none."""
-    lines = [line for line in map(log_line, cells) if line is not None]
-    return lines if len(lines) == len(cells) else None
+    """-gamma_eps N^(3/4) (d0 d1)^(1/4) at the size of every cell; None where Definition 5 or Theorem 6 has no such
+    size."""
+    pairs = [(cell, cell.rows[0]) for cell in cells]
+    if any(row.eps == 0 or row.coordinates < 2 for _, row in pairs):
+        return None
+    return [theory.log_volume_suboptimal(c.N, row.coordinates, c.d1, row.eps, row.rho) for c, row in pairs]
 
 
 def scale(cell: Cell) -> float:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from mnnjax.report.common.findings import Finding, overall
-from mnnjax.report.common.rows import NAMES, Curve
-from mnnjax.report.volumes.analysis import LEAST_SIZES, THEOREMS, Fit, log_line
-from mnnjax.wording import of, plural, significant
+from mnnjax.report.common.rows import NAMES
+from mnnjax.report.common.section import Finding, overall
+from mnnjax.report.volumes.analysis import LEAST_SIZES, THEOREMS, Fit
+from mnnjax.wording import plural, significant
 
 
-def finding(curves: Sequence[Curve], fits: Sequence[Fit]) -> Finding:
+def finding(fits: Sequence[Fit]) -> Finding:
     """Theorems 6 and 10 against what was measured."""
     judged = [fit for fit in fits if fit.verdict != "not judged"]
     status, numbers = overall((fit.verdict for fit in judged), "exponent")
@@ -18,7 +18,7 @@ def finding(curves: Sequence[Curve], fits: Sequence[Fit]) -> Finding:
     return Finding(
         claim="Theorems 6 and 10: V(L_eps) and V(L_eps) / V(G) fall exponentially in N^(3/4) (d0 d1)^(1/4), with an "
         "exponent of at least gamma_eps, to leading order, once d0 d1 exceeds N up to logarithms.",
-        measured=(*_exponents(fits), *_beside_the_line(curves)),
+        measured=tuple(_exponents(fits)),
         criterion="For every curve with d0 d1 >= N at all its N, and for V(L_eps) and the ratio each: agrees "
         "when the lower end of the fitted exponent's 95 % interval is above gamma_eps at every size of the fit (and no "
         "ratio is missing for a V(G) of 0), does not agree when its upper end is below and no cell was left out for an "
@@ -32,13 +32,11 @@ def _exponents(fits: Sequence[Fit]) -> list[str]:
     fitted = [fit for fit in fits if not math.isnan(fit.exponent)]
     sentences = []
     for quantity, theorem in THEOREMS.items():
-        found = [fit for fit in fitted if fit.quantity == quantity]
-        gammas = [gamma for fit in found for gamma in fit.gammas]
-        beside = f", gamma_eps {_range(gammas)}" if gammas else ""
-        if found:
-            exponents = _range([fit.exponent for fit in found])
+        if found := [fit for fit in fitted if fit.quantity == quantity]:
+            exponents, gammas = [fit.exponent for fit in found], [gamma for fit in found for gamma in fit.gammas]
+            beside = f", gamma_eps {_range(gammas)}" if gammas else ""
             curves = plural(len(found), "curve")
-            sentences.append(f"Exponent of {NAMES[quantity]} ({theorem}), {curves}: {exponents}{beside}.")
+            sentences.append(f"Exponent of {NAMES[quantity]} ({theorem}), {curves}: {_range(exponents)}{beside}.")
     if too_small := [fit.name for fit in fitted if fit.lacks_hits]:
         sentences.append(
             "Where an estimate is 0, the exponent is of the cells with hits alone and tends to be too small, which its "
@@ -54,16 +52,3 @@ def _exponents(fits: Sequence[Fit]) -> list[str]:
 def _range(values: Sequence[float]) -> str:
     low, high = significant(min(values)), significant(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _beside_the_line(curves: Sequence[Curve]) -> list[str]:
-    pairs = [
-        (cell.mean("suboptimal"), line)
-        for curve in curves
-        for cell in curve.cells
-        if not math.isnan(cell.mean("suboptimal")) and (line := log_line(cell)) is not None
-    ]
-    below = sum(mean < math.exp(line) for mean, line in pairs)
-    if not pairs:
-        return []
-    return [f"The mean V(L_eps) is below the leading-order expression of Theorem 6 in {of(below, len(pairs), 'cell')}."]

@@ -10,7 +10,7 @@ import scipy.stats
 from mnnjax import theory
 from mnnjax.config import Network
 from mnnjax.landscape.volumes.intervals import proportion
-from mnnjax.report.common.rows import Measure, cells
+from mnnjax.report.common.rows import cells
 from mnnjax.report.volumes import analysis, claims
 from tests.report.volumes_by_hand import LINEAR, exactly, linear_rows, parsed, volume_row
 
@@ -31,9 +31,9 @@ def test_an_exponent_of_the_cells_with_hits_alone_never_fails(tmp_path):
         (fit,) = (f for f in analysis.fits(curves) if f.quantity == quantity)
         assert fit.high < min(fit.gammas)
         assert fit.verdict == "undecided"
-        finding = claims.finding(curves, [fit])
+        finding = claims.finding([fit])
         assert finding.status == "cannot be judged"
-        assert f"too small, which its interval does not cover: {fit.name}." in finding.measured[-2]
+        assert f"too small, which its interval does not cover: {fit.name}." in finding.measured[-1]
 
 
 def test_a_ratio_that_is_missing_for_want_of_global_minima_never_holds(tmp_path):
@@ -50,7 +50,7 @@ def test_a_ratio_that_is_missing_for_want_of_global_minima_never_holds(tmp_path)
         (fit,) = (f for f in analysis.fits(curves) if f.quantity == "ratio")
         assert fit.low > max(fit.gammas)
         assert fit.verdict == ("holds" if V else "undecided")
-        finding = claims.finding(curves, [fit])
+        finding = claims.finding([fit])
         assert any(f"tends to be too large: {fit.name}." in text for text in finding.measured) == (V == 0)
 
 
@@ -67,7 +67,7 @@ def test_studies_near_the_limit_of_detection_seldom_fail_a_claim_that_holds(tmp_
         for cell in curve.cells:
             p = constant * math.exp(-1.05 * gamma * cell.N**0.75 * (4 * cell.N // 2) ** 0.25)
             counted = [proportion(int(hits), draws) for hits in rng.binomial(draws, p, 3)]
-            measures = [Measure(*dataclasses.astuple(estimate)) for estimate in counted]
+            measures = counted
             pairs = zip(cell.rows, measures, strict=True)
             rows = tuple(dataclasses.replace(row, measured={"suboptimal": m}) for row, m in pairs)
             drawn.append(dataclasses.replace(cell, rows=rows))

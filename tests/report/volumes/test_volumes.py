@@ -49,8 +49,8 @@ def test_the_fit_recovers_a_planted_exponent(tmp_path):
         assert fit.exponent == pytest.approx(0.3, abs=0.01)
         assert (fit.low, fit.high) == pytest.approx((-line.slope - half, -line.slope + half))
         assert fit.gammas == pytest.approx([theory.gamma(0.1, 0.5, 0.0)] * 4)
-        assert (fit.points, fit.verdict) == (8, "holds")
-    assert claims.finding(curves, [one, two]).status == "agrees"
+        assert (len(fit.cells), fit.verdict) == (4, "holds")
+    assert claims.finding([one, two]).status == "agrees"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_slow_noisy_and_narrow_networks_do_not_confirm_the_theorem(tmp_path, exp
     part = dataclasses.replace(LINEAR, network=Network(d0_d1_over_N=ks))
     curves = curves_of(tmp_path, part, linear_rows(exponent, ks, part, noise))
     fits = analysis.fits(curves)
-    assert claims.finding(curves, fits).status == status
+    assert claims.finding(fits).status == status
     assert {fit.verdict for fit in fits} == {
         "does not agree": {"fails"},
         "cannot be judged": {"not judged"} if ks == (0.5,) else {"undecided"},
@@ -149,7 +149,7 @@ def test_no_line_at_eps_0_and_exact_zeros_are_counted(tmp_path):
     undrawn = "V(L_eps) of 1 data set; V(G) of 1 data set; V(L_eps) / V(G) of 2 data sets."
     assert f"Not drawn, since 0, infinite or unknown: {undrawn}" in picture.caption
     assert not any(drawn(panel, "theorem") for panel in volume_figures.volume_panels(curves).axes)
-    finding = claims.finding(curves, analysis.fits(curves))
+    finding = claims.finding(analysis.fits(curves))
     assert finding.status == "cannot be judged"
 
 
