@@ -6,14 +6,5 @@ from mnnjax.config.study import ROW_BLOCKS, Network, Study, Train, Volume
 from mnnjax.errors import UserError
 
 __all__ = [
-    "ROW_BLOCKS",
-    "Network",
-    "Problem",
-    "Study",
-    "Train",
-    "UserError",
-    "Volume",
-    "digest",
-    "from_dict",
-    "to_dict",
-]
+    "ROW_BLOCKS", "Network", "Problem", "Study", "Train", "UserError", "Volume", "digest", "from_dict", "to_dict",
+]  # fmt: skip

@@ -1,10 +1,9 @@
 """Checks of the values in a config."""
 
-import ast
 import dataclasses
 import inspect
-import itertools
 import math
+import re
 import types
 import typing
 from typing import Literal, TypeVar
@@ -54,11 +53,10 @@ def require_types(prefix: str, config: object) -> None:
         if _fits(value, hint):
             continue
         shown, ending = repr(value), ""
+        expected = f"of type {hint.__name__ if isinstance(hint, type) else hint}"
         if typing.get_origin(hint) is Literal:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
             ending = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
-        else:
-            expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
         if dataclasses.is_dataclass(value):
             # Given by position, and so to the wrong field.
             shown = f"{type(value).__name__}(...)"
@@ -101,20 +99,13 @@ def document_fields(cls: type[T]) -> type[T]:
     doc = cls.__doc__
 
     class WithFields:
-        # Computed when it is read, since parsing the source would slow down every import.
+        # Computed when it is read, since reading the source would slow down every import.
         def __get__(self, instance, owner) -> str:
-            definition = ast.parse(inspect.getsource(cls)).body[0]
-            assert isinstance(definition, ast.ClassDef)
-            texts = {
-                field.target.id: inspect.cleandoc(below.value.value)
-                for field, below in itertools.pairwise(definition.body)
-                if isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-                and isinstance(below.value.value, str)
-            }
-            lines = [f"{name}: {text}".replace("\n", "\n    ") for name, text in texts.items()]
+            # A field, over one or several lines, and the string below it.
+            found = re.findall(
+                r'^    (\w+): (?:.|\n        |\n    ])*\n    """((?:.|\n)*?)"""', inspect.getsource(cls), re.M
+            )
+            lines = [f"{name}: {inspect.cleandoc(text)}".replace("\n", "\n    ") for name, text in found]
             return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
 
     cls.__doc__ = WithFields()  # pyright: ignore[reportAttributeAccessIssue]  # a property of the class, not a str
