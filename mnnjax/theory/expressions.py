@@ -1,12 +1,71 @@
 """The expressions of Theorems 6 to 10 at one size, and where their ratio changes its sign.
 
+Each logarithm is a natural logarithm. All but `d1_star` hold to leading order in the logarithm only: none is a bound at finite N.
 Arguments that make no sense are refused with UserError (a ValueError); the package's docstring says what they are.
 """
 
 import math
+from typing import Any
 
 from mnnjax.config import UserError
-from mnnjax.theory._arguments import finite_number, fraction, global_units, whole_numbers
+
+LARGEST = 1e100  # beyond it floats overflow
+SMALLEST = {
+    "N": (1, "give at least N = 1 point"),
+    "d0": (2, "an input needs at least d0 = 2 numbers"),
+    "d1": (1, "a hidden layer needs at least d1 = 1 unit"),
+    "d1_star": (1, "a global minimum needs at least 1 hidden unit; leave it out for 2N/d0"),
+}
+
+
+def finite_number(name: str, value: Any) -> float:
+    """The argument of that name as a float."""
+    if getattr(value, "shape", ()) != ():
+        raise UserError(f"{name}: has shape {tuple(value.shape)}; give a single number")
+    if isinstance(value, (bool, str, bytes)):
+        raise UserError(f"{name}: {value!r} is a {type(value).__name__}; give a number")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise UserError(f"{name}: is too large; give at most {LARGEST:g}") from error
+    except (TypeError, ValueError) as error:
+        length = f" of length {len(value)}" if hasattr(value, "__len__") else ""
+        raise UserError(f"{name}: is a {type(value).__name__}{length}; give a single number") from error
+    if not math.isfinite(number):
+        raise UserError(f"{name}: {number} is not finite; give a finite number")
+    return number
+
+
+def in_range(name: str, value: Any) -> float:
+    """A number from SMALLEST[name] to LARGEST."""
+    number, (minimum, hint) = finite_number(name, value), SMALLEST[name]
+    if number < minimum:
+        raise UserError(f"{name}: {number:.15g} is too small; {hint}")
+    if number > LARGEST:
+        raise UserError(f"{name}: {number:.15g} is too large; give at most {LARGEST:g}")
+    return number
+
+
+def whole_numbers(**named: Any) -> list[int]:
+    """in_range of each, as whole numbers."""
+    for name, value in named.items():
+        number = in_range(name, value)
+        if not number.is_integer():
+            raise UserError(f"{name}: {number} is not a whole number; give one, such as {math.ceil(number)}")
+    return [int(value) for value in named.values()]
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number strictly between 0 and 1."""
+    number = finite_number(name, value)
+    if not 0 < number < 1:
+        raise UserError(f"{name}: {number} is not strictly between 0 and 1; give a fraction such as 0.1")
+    return number
+
+
+def global_units(N: int, d0: int, d1_star: object) -> float:
+    """The d1* of Theorem 9: the one that is given, else 2N/d0."""
+    return 2 * N / d0 if d1_star is None else in_range("d1_star", d1_star)
 
 
 def gamma(eps: float, d0_over_N: float, rho: float) -> float:
@@ -23,10 +82,7 @@ def gamma(eps: float, d0_over_N: float, rho: float) -> float:
 
 
 def log_volume_suboptimal(N: int, d0: int, d1: int, eps: float, rho: float) -> float:
-    """log E_X V(L_eps) <=. -gamma_eps N^(3/4) (d1 d0)^(1/4), Theorem 6.
-
-    A natural logarithm, of a mean over the data; leading order in the logarithm only: not a bound at finite N.
-    """
+    """log E_X V(L_eps) <=. -gamma_eps N^(3/4) (d1 d0)^(1/4), Theorem 6, of a mean over the data."""
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     return -gamma(eps, d0 / N, rho) * float(N) ** 0.75 * (float(d0) * float(d1)) ** 0.25
 
@@ -35,7 +91,6 @@ def log_volume_suboptimal_corollary7(N: int, d0: int, d1: int, eps: float, rho: 
     """log V(L_eps) <=. -gamma_eps N^(3/4) (d1 d0)^(1/4) - log delta with probability 1 - delta, Corollary 7.
 
     Theorem 6 times 1/delta; delta is any probability strictly between 0 and 1, not necessarily Theorem 9's.
-    A natural logarithm; leading order in the logarithm only: not a bound at finite N.
     """
     return log_volume_suboptimal(N, d0, d1, eps, rho) - math.log(fraction("delta", delta))
 
@@ -55,7 +110,7 @@ def log_volume_global(N: int, d0: int, d1_star: float | None = None) -> float:
 
     d1_star: hidden units of a global minimum, such as the teacher's (Assumption 5). None is Theorem 9's own 2N/d0
     (not Theorem 8's, the function `d1_star`), which makes this Theorem 9's last expression, -2 N log N.
-    A natural logarithm; leading order in the logarithm only: not a bound at finite N. 0 at N = 1, where it is empty.
+    0 at N = 1, where it is empty.
     """
     N, d0 = whole_numbers(N=N, d0=d0)
     return 0.0 - global_units(N, d0, d1_star) * d0 * math.log(N)
@@ -66,7 +121,7 @@ def log_volume_ratio(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: 
 
     It says nothing unless it is negative. Theorem 10, the limit's statement, drops the second term, which is usually
     by far the larger at trainable sizes; what is left is `log_volume_suboptimal`, with probability 1 - `delta(N, d0)`.
-    A natural logarithm; leading order in the logarithm only: not a bound at finite N. d1_star: see `log_volume_global`.
+    d1_star: see `log_volume_global`.
     """
     return log_volume_suboptimal(N, d0, d1, eps, rho) - log_volume_global(N, d0, d1_star)
 
@@ -75,7 +130,6 @@ def log_volume_ratio_theorem10_last(N: int, d0: int, eps: float, rho: float) -> 
     """log V(L_eps) / V(G) <=. -gamma_eps N log N, the last expression of Theorem 10.
 
     Weaker than Theorem 10's first expression where d0 d1 >= N log^4 N (Assumption 4). 0 at N = 1, where it is empty.
-    A natural logarithm; leading order in the logarithm only: not a bound at finite N.
     """
     N, d0 = whole_numbers(N=N, d0=d0)
     return 0.0 - gamma(eps, d0 / N, rho) * N * math.log(N)
