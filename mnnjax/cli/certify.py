@@ -49,13 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
-    """The certificate of the network in the .npz as JSON values. With an output, the network is polished first and
-    written there.
-
-    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); biases b (d1,) and c () if they were trained; and may hold
-    rho and threshold. PyTorch's shapes z (1, d1), y (N, 1) and c (1,) work too.
-
-    rho: replaces the file's.
+    """The certificate of the network in the .npz (see DESCRIPTION) as JSON values; rho replaces the file's. With an
+    output, the network is polished first and written there.
 
     Raises:
       UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
@@ -81,12 +76,11 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     polished = None
     try:
         if output is not None:
-            start = {"W": W, "z": z}
+            start, norm = {"W": W, "z": z}, np.linalg.norm
             W, z, *more = polish(W, z, X, y, rho, output_bias=c)
             c = more[0] if more else None
-            norms = {name: float(np.linalg.norm(array)) for name, array in start.items()}
-            moves = {"W": float(np.linalg.norm(W - start["W"])), "z": float(np.linalg.norm(z - start["z"]))}
-            moved = {name: moves[name] / norm if norm else None for name, norm in norms.items()}
+            moves = {"W": W - start["W"], "z": z - start["z"]}
+            moved = {name: float(norm(moves[name]) / norm(old)) if norm(old) else None for name, old in start.items()}
             polished = {"output": str(output), "moved": moved}
         certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     except UserError as error:

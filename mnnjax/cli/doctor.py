@@ -47,12 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[str, dict | list[str]]:
-    """Section -> name -> value, sizes in bytes; the section `hint` lists the problems and what to do about each.
-
-    Args:
-      data_dir: where `mnnjax data` stores images; None is its default folder.
-      workdir: where studies are to be written; None is the current folder.
-    """
+    """Section -> name -> value, sizes in bytes; the section `hint` lists the problems and what to do about each."""
     import jax
 
     from mnnjax import jax_setup
@@ -70,6 +65,7 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
     # An accelerator's own memory; CPUs have no statistics.
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     known = versions()
+    stored = {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)}
     found = {
         "versions": known,
         "machine": {"backend": jax.default_backend()} | {k: v for k, v in machine().items() if k not in known},
@@ -81,20 +77,14 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
         "memory": {"free": free_memory()} | ({"of each device": limit} if limit else {}),
         "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
         "compilation cache": {"folder": str(cache), "files": len(sizes), "bytes": sum(sizes)},
-        "data": {"folder": str(data_dir)}
-        | {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)},
+        "data": {"folder": str(data_dir)} | stored,
         "environment": environment,
     }
     return found | {"hint": hints(found, {"the work folder": workdir, "the compilation cache": cache})}
 
 
 def hints(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]:
-    """The problems that would stop a study, one line each, with what to do.
-
-    Args:
-      found: the result of `examine`.
-      folders: the folders that a study writes to, by the name that users know.
-    """
+    """The problems that would stop a study, one line each, with what to do; folders: those that it writes to."""
     lines = []
     error, backend = found["precision"]["error of a float32 product"], found["machine"]["backend"]
     if not error < FLOAT32_ERROR:

@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import json
-import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -86,12 +85,4 @@ def nearest_existing(path: Path) -> Path:
 
 def json_text(value) -> str:
     """A value as JSON, with null for NaN and infinity."""
-
-    def plain(part):
-        if isinstance(part, dict):
-            return {name: plain(inner) for name, inner in part.items()}
-        if isinstance(part, (list, tuple)):
-            return [plain(inner) for inner in part]
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(plain(value))
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))

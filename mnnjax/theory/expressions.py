@@ -1,6 +1,6 @@
 """The expressions of Theorems 6 to 10 at one size, and where their ratio changes its sign.
 
-Each logarithm is a natural logarithm. All but `d1_star` hold to leading order in the logarithm only: none is a bound at finite N.
+Each log is a natural logarithm. All but `d1_star` hold to leading order in it only: none is a bound at finite N.
 Arguments that make no sense are refused with UserError (a ValueError); the package's docstring says what they are.
 """
 

@@ -108,7 +108,7 @@ def gram(a: Float[Array, "d N"]) -> Float[Array, "N N"]:
 
 
 def data_gram(parts: list[Factor], input_gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
-    """J J^T (N, N); input_gram is that of the columns, which no step changes."""
+    """J J^T (N, N); input_gram is that of the columns."""
     inputs = [input_gram, *(gram(part.h) for part in parts[1:])]
     hidden = sum(gram(B) * (inner + float(bias)) for (B, _, bias), inner in zip(parts[:-1], inputs[:-1], strict=True))
     return hidden + inputs[-1] + float(parts[-1].bias)
@@ -133,40 +133,28 @@ class Points(NamedTuple):
         return jnp.sum(e**2) / jnp.sum(self.is_point)
 
 
-class Linearization(NamedTuple):
-    """The residual e at a point w, and its derivative there."""
-
-    e: Float[Array, " N"]
-    differential: Callable  # dw -> -J dw, for e falls by J dw
-    adjoint: Callable  # v -> (-J^T v,)
-    parts: list[Factor]
-
-
-def linearize(residual: Callable, params: dict, points: Points, rho: float) -> Linearization:
-    """The Linearization of residual(params) -> e (N,), neural inputs."""
-    e, differential, neural_inputs = jax.linearize(residual, params, has_aux=True)
-    adjoint = jax.linear_transpose(differential, params)
-    return Linearization(e, differential, adjoint, factors(params, points.columns, neural_inputs, rho))
-
-
 def damped_step(
-    at: Linearization, damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions
-) -> dict:
-    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix."""
+    e: Float[Array, " N"], differential: Callable, adjoint: Callable, parts: list[Factor],
+    damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions,
+) -> dict:  # fmt: skip
+    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix.
+
+    e (N,) is the residual, whose derivative is differential(dw) = -J dw and adjoint(v) = (-J^T v,); J has the parts.
+    """
     is_point = points.is_point
-    diagonal = is_point * data_gram_diagonal(at.parts)
+    diagonal = is_point * data_gram_diagonal(parts)
     # Rows of padding have an equation of their own, v = 0.
     shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
     if points.input_gram is not None:
-        system = data_gram(at.parts, points.input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
-        v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), at.e)
+        system = data_gram(parts, points.input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
+        v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), e)
     else:
-        tolerance = cast(float, jnp.finfo(at.e.dtype).eps ** 0.5)
+        tolerance = cast(float, jnp.finfo(e.dtype).eps ** 0.5)
         v, _ = jax.scipy.sparse.linalg.cg(
-            lambda v: at.differential(at.adjoint(v)[0]) + shift * v, at.e,
+            lambda v: differential(adjoint(v)[0]) + shift * v, e,
             tol=tolerance, maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
         )  # fmt: skip
-    return jax.tree.map(jnp.negative, at.adjoint(v)[0])
+    return jax.tree.map(jnp.negative, adjoint(v)[0])
 
 
 def next_damping(damping: Float[Array, ""], kept: Float[Array, ""], better: Bool[Array, ""]) -> Float[Array, ""]:
@@ -189,19 +177,14 @@ def kick_if_stalled(
     """The state, moved to a random point nearby if the run has stalled."""
     stalled = (state.slow >= options.patience) & ~state.done & (options.kick > 0)
     size = jnp.minimum(options.kick * KICK_GROWTH ** jnp.maximum(state.kicks - KICKS_ALIKE, 0), 1.0)
-    moved = _kicked(state.point, key, size.astype(state.damping.dtype))
+    size, moved = size.astype(state.damping.dtype), dict(state.point)
+    for i, name in enumerate(sorted(name for name in moved if name.startswith("W"))):
+        W = moved[name]
+        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
+        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
     damping = jnp.asarray(options.damping, state.damping.dtype)
     kicked = state._replace(point=moved, kicks=state.kicks + 1, damping=damping, slow=jnp.zeros_like(state.slow))
     return _choose(stalled, kicked, state)
-
-
-def _kicked(params: dict, key, size: Float[Array, ""]) -> dict:
-    moved = dict(params)
-    for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
-        W = params[name]
-        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
-        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
-    return moved
 
 
 def _choose(condition, a: Any, b: Any) -> Any:
@@ -222,12 +205,7 @@ def make_levenberg_marquardt(
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int | Integer[Array, ""]):
-        """The state after up to `epochs` further steps, and its Metrics.
-
-        state: from init or an earlier call. key: draws the kicks; the same in all calls of a run.
-        X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: steps that are done, for the kicks' keys and non_finite_epoch.
-        """
+        """The state after up to `epochs` further steps, and its Metrics; see Training. The key draws the kicks."""
         columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)
 
@@ -237,8 +215,7 @@ def make_levenberg_marquardt(
             return i + 1, step(state, jax.random.fold_in(key, epoch), points, epoch)
 
         def goes_on(carry):
-            i, state = carry
-            return (i < epochs) & ~state.opt_state.done
+            return (carry[0] < epochs) & ~carry[1].opt_state.done
 
         _, state = jax.lax.while_loop(goes_on, body, (0, state))
         output, _ = forward(state.params, columns)
@@ -252,12 +229,14 @@ def make_levenberg_marquardt(
             output, neural_inputs = forward(params, points.columns)
             return points.is_point * objective.residual(output, points.y), neural_inputs
 
-        at_start = linearize(residual, start, points, module.rho)
-        mse = points.mse(at_start.e)
-        delta = damped_step(at_start, damping, points, options)
+        e, differential, neural_inputs = jax.linearize(residual, start, has_aux=True)
+        parts = factors(start, points.columns, neural_inputs, module.rho)
+        mse = points.mse(e)
+        adjoint = jax.linear_transpose(differential, start)
+        delta = damped_step(e, differential, adjoint, parts, damping, points, options)
         trial = jax.tree.map(jnp.add, start, delta)
         trial_mse = points.mse(residual(trial)[0])
-        promised_mse = points.mse(at_start.e + at_start.differential(delta))
+        promised_mse = points.mse(e + differential(delta))
 
         better = trial_mse < mse
         params, now = _choose(better, (trial, trial_mse), (start, mse))
@@ -266,7 +245,7 @@ def make_levenberg_marquardt(
         damping = next_damping(damping, (mse - trial_mse) / (mse - promised_mse), better)
         gain = jnp.where(better, 1 - trial_mse / mse, 0.0)
         slow = jnp.where(gain < SLOW_GAIN, slow + 1, 0)
-        unit = rounding_mse(start, at_start.parts[-1].h, points)
+        unit = rounding_mse(start, parts[-1].h, points)
         done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit)) | ~jnp.isfinite(mse)
         reached = LevenbergMarquardtState(params, best_mse, kicks, damping, slow, done)
         failed = first_failure(state.non_finite_epoch, mse, epoch)

@@ -30,8 +30,7 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     """init of a Training; raises UserError where the given parameters do not fit, or from make_optimizer."""
 
     def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
-        """The state before the first epoch, at random weights or at params, which are named and shaped as
-        TrainState.params, in any precision; UserError for other names or shapes."""
+        """The state before the first epoch, at random weights or at params, as in TrainState, in any precision."""
         X = jnp.zeros((1, d0), module.dtype)
         if params is None:
             params = cast(dict[str, Array], module.init(key, X)["params"])
@@ -83,8 +82,7 @@ def make_training(
         X, y = training.draw(key, 200)
         run = jax.jit(training.run_epochs, static_argnames="epochs")
         state, metrics = run(training.init(key), key, X, y, 200, first_epoch=0, epochs=train.total_epochs)
-
-    From your own weights: training.init(key, {"W1": W, "z": z}).
+        state = training.init(key, {"W1": W, "z": z})  # from your own weights
     """
     check_optimizer(train)
     dtype = jnp.dtype(train.precision)
@@ -110,22 +108,14 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
 
         return descend(train, loss, params, opt_state, rate)
 
-    def full_batch_epoch(params, opt_state, key, columns, y, N, rate):
+    def one_epoch(params, opt_state, key, columns, y, N, rate):
         return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(module.dtype), rate)
 
-    if train.batch_size is None:
-        one_epoch = full_batch_epoch
-    else:
+    if train.batch_size is not None:
         one_epoch = make_mini_batch_epoch(step, train.batch_size, rows, module.dtype)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last.
-
-        state: from init or an earlier call. key: orders the mini-batches; the same in all calls of a run.
-        X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: epochs that are done; epochs: further ones (static under jit). The learning-rate schedule ends at
-          train.total_epochs, which is 1000 + 1000 = 2000 for Train().
-        """
+        """The state after `epochs` further epochs, and the Metrics of the last; see Training."""
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
             X = jax.lax.optimization_barrier(X.T)
@@ -145,9 +135,7 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
     return run_epochs
 
 
-def make_mini_batch_epoch(
-    step: Callable, batch_size: int, rows: int, dtype: DTypeLike
-) -> Callable[..., tuple[Any, Any, Metrics]]:
+def make_mini_batch_epoch(step: Callable, batch_size: int, rows: int, dtype: DTypeLike) -> Callable:
     """one_epoch(params, opt_state, key, X, y, N, rate): a step on each of the epoch's mini-batches."""
     batch_rows = min(batch_size, rows)
 

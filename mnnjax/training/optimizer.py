@@ -19,7 +19,7 @@ from mnnjax.config.validation import WORDS
 from mnnjax.errors import did_you_mean, first_line, require
 from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions
 
-# The one optimizer that is not Optax's: training/levenberg_marquardt.py.
+# The one optimizer that is not Optax's.
 LEVENBERG_MARQUARDT = "levenberg_marquardt"
 
 
@@ -64,13 +64,12 @@ def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
     mini-batches or decaying learning rates."""
     check_options(train.optimizer, train.optimizer_options)
     options = dataclasses.replace(LevenbergMarquardtOptions(), **dict(train.optimizer_options))
-    where, damping, kick = "train.optimizer_options", options.damping, options.kick
-    for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
-        value = getattr(options, name)
-        require(value >= least, f"{where}: {name} {value} is too small; give at least {least}")
+    name, where, damping, kick = train.optimizer, "train.optimizer_options", options.damping, options.kick
+    for field, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
+        value = getattr(options, field)
+        require(value >= least, f"{where}: {field} {value} is too small; give at least {least}")
     require(0 < damping < math.inf, f"{where}: damping {damping!r} is not positive; try 0.03")
     require(0 <= kick < 1, f"{where}: kick {kick!r} is not in [0, 1); try 0.1")
-    name = train.optimizer
     require(train.batch_size is None, f"train.batch_size: {name} solves for all points at once; leave it out")
     require(train.decay_epochs == 0, f"train.decay_epochs: {name} has no learning rate that could decay; give 0")
     return options
@@ -81,11 +80,9 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
     has no such optimizer, or not with these options."""
     name, given = train.optimizer, train.optimizer_options
     if not _parameters(name):
-        raise UserError(
-            f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate"
-            f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names, "
-            "or levenberg_marquardt"
-        )
+        hint = f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names"
+        hint += ", or levenberg_marquardt"
+        raise UserError(f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate{hint}")
     check_options(name, given)
     try:
         optimizer = optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))

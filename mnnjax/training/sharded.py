@@ -45,15 +45,9 @@ class ShardedTraining(NamedTuple):
 
 
 def make_row_training(
-    problem: Problem,
-    network: Network,
-    train: Train,
-    hidden_layers: int,
-    d0: int,
-    d1: int,
-    N: int,
+    problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, N: int,
     devices: Sequence[Device],
-) -> ShardedTraining:
+) -> ShardedTraining:  # fmt: skip
     """Training on N points that lie on the devices (row_devices, place_rows); as in make_training, the sizes are the
     arguments.
 
@@ -82,8 +76,7 @@ def make_row_training(
     )  # fmt: skip
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is the number of epochs
-        that are done; the learning-rate schedule ends at train.total_epochs."""
+        """See ShardedTraining."""
         return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
     return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
@@ -126,12 +119,6 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
         return batch
 
-    def cut(X, y, weights):
-        """A batch as equal pieces, on the leading axis."""
-        points, inputs = X.shape
-        pieces = pieces_of(points, inputs, dtype.itemsize)
-        return jax.tree.map(lambda leaf: leaf.reshape(pieces, -1, *leaf.shape[1:]), (X, y, weights))
-
     def epochs_on_device(state: TrainState, batch_key, rows: Rows, first_epoch, epochs: int):
         def one_epoch(state: TrainState, epoch):
             rate, batch = learning_rate(train, epoch), batches(batch_key, rows, epoch)
@@ -140,7 +127,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
                 params, opt_state, sums = carry
                 X, y, weights = batch(i)
                 batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
-                pieces = cut(X, y, weights)
+                number = pieces_of(X.shape[0], X.shape[1], dtype.itemsize)
+                pieces = jax.tree.map(lambda leaf: leaf.reshape(number, -1, *leaf.shape[1:]), (X, y, weights))
                 each = jax.vmap(lambda p, o: step(p, o, pieces, batch_points, rate))
                 params, opt_state, metrics = each(params, opt_state)
                 return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None

@@ -40,7 +40,7 @@ class Training(NamedTuple):
     draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
     init(key, params=None) -> TrainState: the given initial weights, or random ones.
     run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs, after
-      first_epoch of them; one key serves all epochs.
+      first_epoch of them; one key serves all calls. The learning rate's schedule ends at train.total_epochs.
     """
 
     draw: Callable
