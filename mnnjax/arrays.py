@@ -1,6 +1,7 @@
 """Checks of the arrays and numbers that users hand to functions. An error is one line: the argument, its shape, and
 what to give instead."""
 
+import contextlib
 import math
 import operator
 
@@ -71,7 +72,10 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
         # Not np.float64(...): it would drop imaginary parts with only a warning.
         numbers = array.astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
-        remedy = f"give {name}.astype(float)" if _are_numbers(array) else "convert them"
+        remedy = "convert them"
+        with contextlib.suppress(TypeError, ValueError):
+            if array.dtype.kind in "OSU" and array.astype(np.float64).size:
+                remedy = f"give {name}.astype(float)"
         raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; {remedy}") from None
     if not shape and not np.isfinite(numbers):
         raise UserError(f"{name}: {numbers} is not finite; {why}")
@@ -101,14 +105,6 @@ def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | N
     }[len(shape)]
     fitting = [way for way, new_shape in ways if _fits(new_shape, shape)]
     return f", as {' or '.join(fitting[:2])}" if fitting else ""
-
-
-def _are_numbers(array: np.ndarray) -> bool:
-    """Whether entries of another type, such as object, are real numbers nevertheless."""
-    try:
-        return array.dtype.kind in "OSU" and array.astype(np.float64).size > 0
-    except (TypeError, ValueError):
-        return False
 
 
 def refuse_traced(**values) -> None:

@@ -59,14 +59,14 @@ class MNN(nn.Module):
         neural_inputs = []
         h = columns
         for layer, width in enumerate(self.widths, start=1):
-            U = self._weights(f"W{layer}", (width, h.shape[0])) @ h
+            U = self._parameter(f"W{layer}", (width, h.shape[0])) @ h
             if self.bias:
-                U = U + self._bias(f"b{layer}", (width,))[:, None]
+                U = U + self._parameter(f"b{layer}", (width,))[:, None]
             neural_inputs.append(U)
             h = leaky_relu(U, self.rho)
-        output = self._weights("z", (h.shape[0],)) @ h
+        output = self._parameter("z", (h.shape[0],)) @ h
         if self.bias:
-            output = output + self._bias("c", ())
+            output = output + self._parameter("c", ())
         return output, neural_inputs
 
     def forward(self, X: Float[AnyArray, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
@@ -77,10 +77,7 @@ class MNN(nn.Module):
     def __call__(self, X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
         return self.by_columns(X.T)[0]
 
-    def _weights(self, name: str, shape: tuple[int, ...]) -> Array:
-        gain = 1.0 if self.init_weights == "gaussian" else (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5
-        return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))
-
-    def _bias(self, name: str, shape: tuple[int, ...]) -> Array:
-        gain = 1.0 if self.init_weights == "gaussian" else 0.0
+    def _parameter(self, name: str, shape: tuple[int, ...]) -> Array:
+        he_gain = (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5 if name[0] in "Wz" else 0.0
+        gain = 1.0 if self.init_weights == "gaussian" else he_gain
         return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))

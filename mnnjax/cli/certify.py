@@ -32,15 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax certify ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax certify", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("file", type=local_path, metavar="FILE.npz", help="the network and its points")
-    parser.add_argument(
-        "--rho", type=float, help="slope for negative neural inputs, 0 for the ReLU; default: the file's"
-    )
-    parser.add_argument(
-        "--polish",
-        type=local_path,
-        metavar="OUT.npz",
-        help="train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it",
-    )
+    rho = "slope for negative neural inputs, 0 for the ReLU; default: the file's"
+    parser.add_argument("--rho", type=float, help=rho)
+    polish = "train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it"
+    parser.add_argument("--polish", type=local_path, metavar="OUT.npz", help=polish)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     result = certify_file(options.file, options.rho, options.polish)
@@ -50,11 +45,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
     """The certificate of the network in the .npz (see DESCRIPTION) as JSON values; rho replaces the file's. With an
-    output, the network is polished first and written there.
-
-    Raises:
-      UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
-        written.
+    output, the network is polished first and written there. UserError where the file or its arrays do not fit, there is
+    no rho, or the output cannot be written.
     """
     import numpy as np
 
@@ -112,16 +104,14 @@ def describe(result: dict) -> str:
     head = f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"
     parts: dict[str, object] = {}
     if polished:
-        moved = ", ".join(
-            f"{name} by {'unknown' if value is None else f'{value:.3g}'}" for name, value in polished["moved"].items()
-        )
+        shares = {n: "unknown" if share is None else f"{share:.3g}" for n, share in polished["moved"].items()}
+        moved = ", ".join(f"{name} by {share}" for name, share in shares.items())
         parts["polished"] = f"{polished['output']}: moved {moved} of its norm; the lines below are about that point"
     parts |= summary(found)
     if found.verdict == "not_converged":
         way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
-        parts["advice"] = (
-            f"MSE above rounding: {way}; if the training MSE differs, check rho, biases and the layout of W"
-        )
+        checks = "if the training MSE differs, check rho, biases and the layout of W"
+        parts["advice"] = f"MSE above rounding: {way}; {checks}"
     return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
 
 

@@ -12,11 +12,7 @@ from mnnjax.errors import did_you_mean, nearest
 
 
 def load_config(path: str, small: bool = False) -> Study:
-    """The variable `study`, or `small`, of a Python file.
-
-    Raises:
-      UserError: the file does not exist, fails, or defines no study.
-    """
+    """The variable `study`, or `small`, of a Python file; UserError if it does not exist, fails, or defines none."""
     file = Path(path)
     if not file.is_file():
         there = sorted(str(p) for p in Path("configs").glob("*.py") if p.stem != "tour")
@@ -37,18 +33,14 @@ def load_config(path: str, small: bool = False) -> Study:
     name = "small" if small else "study"
     study = getattr(module, name, None)
     if not isinstance(study, Study):
-        raise UserError(f"config {path}: defines no `{name}`; {_definition_hint(module, name)}")
+        others = [other for other, value in vars(module).items() if isinstance(value, Study)]
+        hint = f"write `{name} = Study(...)` in it"
+        if small and "study" in others:
+            hint = f"leave out --small, or {hint}, a variant that takes seconds"
+        elif not small and len(others) == 1:
+            hint = f"`{others[0]}` is a study, rename it"
+        raise UserError(f"config {path}: defines no `{name}`; {hint}")
     return study
-
-
-def _definition_hint(module: ModuleType, name: str) -> str:
-    """How to define a study of that name in the file."""
-    others = [other for other, value in vars(module).items() if isinstance(value, Study)]
-    if name == "small" and "study" in others:
-        return "leave out --small, or write `small = Study(...)` in it, a variant that takes seconds"
-    if name == "study" and len(others) == 1:
-        return f"`{others[0]}` is a study, rename it"
-    return f"write `{name} = Study(...)` in it"
 
 
 def _message(error: BaseException, module: ModuleType) -> str:

@@ -25,9 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax construct ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax construct", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--output", type=local_path, required=True, metavar="FILE.npz", help="the file to write")
-    parser.add_argument(
-        "--input", type=local_path, metavar="FILE.npz", help="points X (N, d0), one row per point, and labels y (N,)"
-    )
+    points = "points X (N, d0), one row per point, and labels y (N,)"
+    parser.add_argument("--input", type=local_path, metavar="FILE.npz", help=points)
     parser.add_argument("--N", type=int, help=f"number of Gaussian points, without --input; default {SIZES['N']}")
     parser.add_argument("--d0", type=int, help=f"their input width; default {SIZES['d0']}")
     parser.add_argument("--seed", type=int, help=f"the seed they are drawn from; default {SIZES['seed']}")
@@ -44,12 +43,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho: float) -> dict:
-    """Build the minimum, write `output`, and return the results as JSON values.
+    """Build the minimum, write `output`, and return the results as JSON values; N, d0 and the seed count without input.
 
-    Without `input`, the problem is Gaussian with random labels in {0, 1}, drawn from the seed.
-
-    Raises:
-      UserError: input that cannot be read, output that cannot be written, or what landscape.global_minimum raises.
+    UserError for input that cannot be read, output that cannot be written, or from landscape.global_minimum.
     """
     import jax
     import numpy as np

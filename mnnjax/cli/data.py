@@ -80,9 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     for either in (prepare, imports):
         either.add_argument("name", metavar="NAME", help=known_names())
         either.add_argument("--force", action="store_true", help="write it again even if a valid copy is stored")
-    imports.add_argument(
-        "--from", dest="source", type=local_path, required=True, metavar="DIR", help="the folder of the files"
-    )
+    files = "the folder of the files"
+    imports.add_argument("--from", dest="source", type=local_path, required=True, metavar="DIR", help=files)
     short = "list what is stored, where, and whether the SHA-256 match"
     listing = add("list", short, LIST, "exit codes: 0 listed, in any state; 2 wrong input", "")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -36,9 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax doctor ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax doctor", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--workdir", type=local_path, metavar="DIR", help="where studies will be written; default: here"
-    )
+    here = "where studies will be written; default: here"
+    parser.add_argument("--workdir", type=local_path, metavar="DIR", help=here)
     parser.add_argument("--data-dir", type=local_path, metavar="DIR", help="where `mnnjax data` stores images")
     options = parser.parse_args(arguments)
     found = examine(options.data_dir, options.workdir)

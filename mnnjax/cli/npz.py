@@ -15,11 +15,7 @@ SHAPES = {"W": "W (d1, d0)", "z": "z (d1,)", "X": "X (N, d0)", "y": "y (N,)"}
 
 
 def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
-    """The needed arrays (keys of SHAPES) and the optional ones that an .npz holds, all of real numbers.
-
-    Raises:
-      UserError: a file that cannot be read or is not an .npz; an array that is missing or holds something else.
-    """
+    """The needed arrays (keys of SHAPES) and the optional ones that an .npz holds, of real numbers; else UserError."""
     how = f"write it with numpy.savez(FILE, {', '.join(f'{name}={name}' for name in needed)})"
     try:
         with open(path, "rb") as file:
@@ -53,11 +49,7 @@ def as_vectors(arrays: Arrays) -> Arrays:
 
 
 def write_arrays(path: Path, option: str, arrays: Writable) -> None:
-    """Write an .npz; `option` is the command line's option that gave the path.
-
-    Raises:
-      UserError: it cannot be written.
-    """
+    """Write an .npz, or raise UserError; `option` is the command line's option that gave the path."""
     try:
         write_atomically(path, to_bytes(arrays))
     except OSError as error:

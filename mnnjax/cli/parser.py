@@ -28,11 +28,7 @@ class OneLineParser(argparse.ArgumentParser):
         super().__init__(*arguments, **{"formatter_class": Paragraphs} | more)
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
-        """As argparse does, but report an unknown option before a missing one: it may be that one, misspelt.
-
-        Raises:
-          UserError: wrong arguments.
-        """
+        """As argparse does, but report an unknown option before a missing one: it may be that one, misspelt."""
         known = self._known()
         for word in args[: args.index("--") if "--" in args else len(args)]:
             name = word.partition("=")[0]

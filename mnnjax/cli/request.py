@@ -86,11 +86,7 @@ class Request:
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
-    """The values of OPTIONS, `config`, and as `fields` the words left over, which set fields of the study.
-
-    Raises:
-      UserError: no config comes first, or the value of an option is invalid.
-    """
+    """The values of OPTIONS, `config`, and as `fields` the words left over, which set fields of the study."""
     config = arguments[0] if arguments and not arguments[0].startswith("-") else None
     parser = _parser("CONFIG" if config is None else config)
     options, fields = parser.parse_known_args(parser.spelt(arguments[config is not None :]))
@@ -100,12 +96,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def make_request(options: argparse.Namespace) -> Request:
-    """The request of parsed options: loads the config and sets the fields of its study.
-
-    Raises:
-      UserError: a config that cannot be used, an unknown option, or an invalid value.
-      SystemExit: after --help.
-    """
+    """The request of parsed options: loads the config and sets the fields of its study. SystemExit after --help."""
     if options.config is None:
         _exit_with_help("CONFIG", "`mnnjax run CONFIG --help` lists the fields of the study too, with their values.")
     # Here, since tyro takes a while to import.

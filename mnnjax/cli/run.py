@@ -14,12 +14,7 @@ from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`mnnjax run ARGUMENTS`; returns the exit code.
-
-    Raises:
-      UserError: wrong arguments or config, or what `run_study` raises.
-      SystemExit: after --help.
-    """
+    """`mnnjax run ARGUMENTS`; returns the exit code, or raises SystemExit after --help."""
     options = parse_options(arguments)
     # Before the config is loaded, which may take long.
     for number in STOPS:

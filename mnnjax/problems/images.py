@@ -14,7 +14,7 @@ from mnnjax import data
 from mnnjax.config import Problem
 from mnnjax.errors import UserError, require
 from mnnjax.problems.gaussian import random_labels
-from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, read_patches
+from mnnjax.problems.patches import COUNTS, patch_classes, read_patches
 from mnnjax.problems.whitening import Whitening
 
 PATCH_SIZES = {"patches32": 32, "patches64": 64}
@@ -43,9 +43,8 @@ class Images:
 def nominal_shape(problem: Problem) -> tuple[int, int] | None:
     """(number of images, d0) as published, known before anything is read; whitening may drop directions. None where
     inputs are drawn."""
-    if problem.inputs in PATCH_SIZES:
-        size = PATCH_SIZES[problem.inputs]
-        return COUNTS[size], patch_pixels(size)
+    if size := PATCH_SIZES.get(problem.inputs):
+        return COUNTS[size], 3 * size**2
     if problem.inputs == "digits":
         return 1797, 61
     if not problem.is_image:
@@ -55,23 +54,18 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
 
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
-    """The images of a problem's split and classes; with labels="random", of all classes.
+    """The images of a problem's split and classes; with labels="random", of all classes. UserError where the data are
+    missing or damaged, or have no images of a group of classes.
 
-    Args:
-      data_dir: the folder of `mnnjax data`; None is its default.
-      verify: whether the checksums of the data sets are computed.
-
-    Raises:
-      UserError: the data are missing or damaged, or have no images of a group of classes.
+    data_dir: the folder of `mnnjax data`; None is its default. verify: whether their checksums are computed.
 
     Example:
         images = open_images(Problem("mnist", "classes", upper_classes=(0,)))
         first = images.read(np.arange(100))  # (100, 784), and images.upper[:100] says which are zeros
     """
-    if problem.inputs in PATCH_SIZES:
-        size = PATCH_SIZES[problem.inputs]
+    if size := PATCH_SIZES.get(problem.inputs):
         read, digest = functools.partial(read_patches, size=size), f"patches of size {size}"
-        return _chosen(problem, read, patch_classes(size), patch_pixels(size), 2, digest)
+        return _chosen(problem, read, patch_classes(size), 3 * size**2, 2, digest)
     if problem.inputs == "digits":
         from sklearn.datasets import load_digits
 

@@ -23,11 +23,6 @@ def photographs() -> UInt8[np.ndarray, "2 427 640 3"]:
     return np.stack(load_sample_images().images)
 
 
-def patch_pixels(size: int) -> int:
-    """Numbers in a patch."""
-    return 3 * size**2
-
-
 def patch_classes(size: int) -> Int[np.ndarray, " N"]:
     """The photograph (0 or 1) that each of the COUNTS[size] patches comes from."""
     return _places(np.arange(COUNTS[size]), size)[0]
@@ -44,7 +39,7 @@ def read_patches(rows: Int[np.ndarray, " rows"], size: int) -> UInt8[np.ndarray,
         chosen = orientation == turn
         turned = np.rot90(windows[chosen], turn % 4, axes=(1, 2))
         windows[chosen] = turned[:, :, ::-1] if turn >= 4 else turned
-    return windows.reshape(len(windows), patch_pixels(size))
+    return windows.reshape(len(windows), 3 * size**2)
 
 
 def _places(rows: Int[np.ndarray, " rows"], size: int) -> tuple[np.ndarray, ...]:

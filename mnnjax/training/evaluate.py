@@ -96,7 +96,7 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
     sums = make_sums(problem, network, hidden_layers, d1)
 
     def evaluate(params, X, y, N) -> Evaluation:
-        """The Evaluation, in float64, of one network on the first N rows of X (rows, d0) and y (rows,)."""
+        """The Evaluation of the network params (as in TrainState) on the first N rows of X (rows, d0) and y (rows,)."""
         return from_sums(sums(params, X, y, jnp.arange(X.shape[0]) < N), N)
 
     return evaluate

@@ -205,7 +205,10 @@ def make_levenberg_marquardt(
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int | Integer[Array, ""]):
-        """The state after up to `epochs` further steps, and its Metrics; see Training. The key draws the kicks."""
+        """The state after up to `epochs` steps more than first_epoch, and its Metrics.
+
+        The key draws the kicks. The first N rows of X (rows, d0) and y (rows,) are points. See Training.
+        """
         columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)
 

@@ -70,10 +70,7 @@ def make_training(
     seeds and jitted.
 
     The sizes are the arguments hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are not
-    drawn but read (problems.draw_images).
-
-    Raises:
-      UserError: from check_optimizer; precision float64 while jax_enable_x64 is off.
+    drawn but read (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)
@@ -115,7 +112,10 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
         one_epoch = make_mini_batch_epoch(step, train.batch_size, rows, module.dtype)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last; see Training."""
+        """The state after `epochs` epochs more than first_epoch, and the Metrics of the last.
+
+        The key orders the mini-batches. The first N rows of X (rows, d0) and y (rows,) are points. See Training.
+        """
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
             X = jax.lax.optimization_barrier(X.T)

@@ -15,8 +15,8 @@ from mnnjax.training.state import TrainState
 class OutputBias(MNN):
     """An MNN with a bias on its output only: a first-layer bias is a column of W, and a column of ones in X."""
 
-    def _bias(self, name, shape):
-        return super()._bias(name, shape) if name == "c" else jnp.zeros(shape, self.dtype)
+    def _parameter(self, name, shape):
+        return jnp.zeros(shape, self.dtype) if name[0] == "b" else super()._parameter(name, shape)
 
 
 def polish(
@@ -37,8 +37,7 @@ def polish(
         y: (N,). All of any real type; for PyTorch's, see landscape.certify. rho: slope for negative neural inputs.
       output_bias: c of the output f(X W^T) z + c, where that is a trained parameter; it is then returned too.
 
-    Raises:
-      ValueError: shapes that do not match, NaN or infinite entries, rho = 1.
+    ValueError for shapes that do not match, NaN or infinite entries, rho = 1.
 
     Example:
         print(certify(*polish(W, z, X, y, rho=0.0), X, y, rho=0.0))

@@ -73,19 +73,15 @@ class Rows(NamedTuple):
 
 
 def row_devices(available: Sequence[Device]) -> list[Device]:
-    """As many of the devices as can share ROW_BLOCKS blocks evenly, the same number from every process.
-
-    Raises:
-      UserError: the processes cannot share the blocks evenly.
-    """
+    """As many of the devices as can share ROW_BLOCKS blocks evenly, the same number from every process; UserError where
+    the processes cannot share them evenly."""
     by_process: dict[int, list[Device]] = {}
     for device in available:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
     if ROW_BLOCKS % processes:
-        raise UserError(
-            f"train.parallel: {processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly; take 1, 2, 4, ..."
-        )
+        shared = f"{processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly"
+        raise UserError(f"train.parallel: {shared}; take 1, 2, 4, ...")
     most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
     each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
     return [device for _, of_process in sorted(by_process.items()) for device in of_process[:each]]
@@ -130,9 +126,8 @@ def place_rows(
                 row += len(part_y)
                 del part_X, part_y
         parts.append(Rows(X, *jax.device_put((y, weights, np.array([k * each])), device)))
-    sharding = jax.sharding.NamedSharding(
-        jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
-    )
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
     def join(*shards):
         return jax.make_array_from_single_device_arrays((len(devices), *shards[0].shape[1:]), sharding, list(shards))

@@ -49,10 +49,7 @@ def make_row_training(
     devices: Sequence[Device],
 ) -> ShardedTraining:  # fmt: skip
     """Training on N points that lie on the devices (row_devices, place_rows); as in make_training, the sizes are the
-    arguments.
-
-    Raises:
-      UserError: from make_optimizer.
+    arguments. UserError from make_optimizer.
 
     Example:
         def block_of(block, points, device):
