@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 
-from mnnjax.errors import UserError
+from mnnjax.errors import require
 
 # jax.Device in annotations: JAX's own is no type to type checkers, since jaxlib comes without stubs.
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ jax.config.update("jax_default_matmul_precision", "highest")
 def require_x64() -> None:
     """Raise UserError (a ValueError) where 64-bit types have been switched off since: float64 would silently become
     float32. Under jit the check runs while tracing, and costs nothing."""
-    if not setting("jax_enable_x64"):
-        raise UserError(
-            "jax_enable_x64: is off, and this needs float64; jax.config.update('jax_enable_x64', True) switches it on"
-        )
+    on = "jax.config.update('jax_enable_x64', True) switches it on"
+    require(setting("jax_enable_x64"), f"jax_enable_x64: is off, and this needs float64; {on}")
 
 
 def on_cpu() -> contextlib.AbstractContextManager:

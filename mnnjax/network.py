@@ -30,9 +30,7 @@ class MNN(nn.Module):
     Parameters: W1 (d1, d0), W2 (d1, d1), ... and z (d1,); with bias also b1, b2, ... (d1,) and c ().
 
     Attributes:
-      widths: d1 of each hidden layer.
-      rho: slope for negative neural inputs.
-      bias: whether every layer has a bias.
+      widths: d1 of each hidden layer. rho: slope for negative neural inputs. bias: whether every layer has a bias.
       init_weights: "he", variance 2 / ((1 + rho^2) fan-in), or "gaussian", variance 1. Biases start at zero, under
         "gaussian" at standard normal values.
       dtype: of parameters and arithmetic.

@@ -63,6 +63,7 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
     sizes = [path.stat().st_size for path in cache.rglob("*") if path.is_file()]
     # An accelerator's own memory; CPUs have no statistics.
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    folders = {"work folder": workdir, "compilation cache": cache, "data": data_dir}
     known = versions()
     stored = {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)}
     found = {
@@ -74,7 +75,7 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
             "error of a float32 product": float32_error(),
         },
         "memory": {"free": free_memory()} | ({"of each device": limit} if limit else {}),
-        "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
+        "disk": {name: shutil.disk_usage(nearest_existing(path.resolve())).free for name, path in folders.items()},
         "compilation cache": {"folder": str(cache), "files": len(sizes), "bytes": sum(sizes)},
         "data": {"folder": str(data_dir)} | stored,
         "environment": environment,
@@ -139,10 +140,6 @@ def float32_error() -> float:
     a, b = (rng.uniform(0.5, 1.5, (256, 256)).astype(np.float32) for _ in range(2))
     exact = a.astype(np.float64) @ b.astype(np.float64)
     return float(np.abs(np.asarray(jax.numpy.asarray(a) @ jax.numpy.asarray(b)) / exact - 1).max())
-
-
-def _disk(folder: Path) -> int:
-    return shutil.disk_usage(nearest_existing(folder.resolve())).free
 
 
 def _writable(folder: Path) -> bool:

@@ -65,7 +65,13 @@ class Problem:
         smallest = 1 if self.constant_input else 2
         require_grid("problem.d0", self.d0, smallest, f"an input needs at least d0 = {smallest} numbers")
         require_at_least("problem.", self, data_sets=0)
-        self._check_growth()
+        for name in ("d0_over_N", "d0_over_sqrt_N_log_N"):
+            value = getattr(self, name)
+            positive = value is None or 0 < value < math.inf
+            require(positive, f"problem.{name}: {value} is not positive; give a value such as 0.5")
+        rules = [bool(self.d0), self.d0_over_N is not None, self.d0_over_sqrt_N_log_N is not None]
+        require(sum(rules) <= 1, "problem: d0, d0_over_N and d0_over_sqrt_N_log_N exclude each other; keep one")
+        require(not self.grows or bool(self.N), "problem.N: the grid is empty; a d0 that grows with N needs N")
         require_grid("problem.N", self.N, 1, "a problem needs at least N = 1 point")
         require_ratios("problem.d0_d1_over_N", self.d0_d1_over_N)
         self._check_images()
@@ -93,15 +99,6 @@ class Problem:
         require(not chosen or self.labels == "classes", f"{name}: only with labels='classes', not {self.labels!r}")
         once = len(set(chosen)) == len(chosen) and min(chosen, default=0) >= 0
         require(once, f"{name}: {chosen} has a class twice or a negative one; give each once")
-
-    def _check_growth(self) -> None:
-        for name in ("d0_over_N", "d0_over_sqrt_N_log_N"):
-            value = getattr(self, name)
-            positive = value is None or 0 < value < math.inf
-            require(positive, f"problem.{name}: {value} is not positive; give a value such as 0.5")
-        rules = [bool(self.d0), self.d0_over_N is not None, self.d0_over_sqrt_N_log_N is not None]
-        require(sum(rules) <= 1, "problem: d0, d0_over_N and d0_over_sqrt_N_log_N exclude each other; keep one")
-        require(not self.grows or bool(self.N), "problem.N: the grid is empty; a d0 that grows with N needs N")
 
     @property
     def is_image(self) -> bool:

@@ -1,19 +1,15 @@
-"""What a study is: frozen dataclasses (problem.py: the problems), to and from JSON.
+"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks, and JSON).
 
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
 class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one.
 """
 
 import dataclasses
-import hashlib
-import json
 import math
-import typing
-from typing import Any, Literal
+from typing import Literal
 
 from mnnjax.config.problem import Problem
 from mnnjax.config.validation import (
-    T,
     document_fields,
     require_at_least,
     require_grid,
@@ -21,7 +17,7 @@ from mnnjax.config.validation import (
     require_seed,
     require_types,
 )
-from mnnjax.errors import UserError, did_you_mean, require
+from mnnjax.errors import require
 
 # The blocks of rows of X that devices share: no more devices than blocks can share X, and batches are drawn from the
 # blocks, so that they do not depend on the number of devices.
@@ -247,44 +243,3 @@ class Study:
     def parts(self) -> tuple["Study", ...]:
         """This study and those in `also`, in the order in which they run."""
         return (self, *(part for other in self.also for part in other.parts))
-
-
-def to_dict(config: Any) -> dict:
-    """The study, or a part of it, as plain JSON values; from_dict is the inverse."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def digest(config: Any) -> str:
-    """A short hash that two studies share if and only if all their fields are equal."""
-    # 0 and 0.0 are equal values, so all numbers are written alike.
-    values = json.loads(json.dumps(to_dict(config)), parse_int=float)
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def from_dict(cls: type[T], values: dict) -> T:
-    """The inverse of to_dict; a field that `values` lacks takes its default. UserError for an unknown field, a required
-    one that is missing, or an invalid value.
-
-    Example:
-        study = from_dict(Study, json.loads(Path("runs/fig5_1/config.json").read_text()))
-    """
-    require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
-    hints = typing.get_type_hints(cls)
-    for name in sorted(set(values) - set(hints)):
-        raise UserError(f"{cls.__name__} has no field {name}{did_you_mean(name, hints)}")
-    try:
-        return cls(**{name: _from_json(hints[name], value) for name, value in values.items()})
-    except TypeError as error:
-        raise UserError(f"{cls.__name__}: {error}") from error
-
-
-def _from_json(hint, value):
-    if isinstance(value, dict):
-        # A dataclass, perhaps with None as the alternative.
-        options: list[Any] = [h for h in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(h)]
-        return from_dict(options[0], value) if options else value
-    if isinstance(value, list):
-        # Every list in a study's JSON was a tuple of dataclasses, of tuples, or of plain values.
-        inner = [h for h in typing.get_args(hint) if h is not Ellipsis] or [None]
-        return tuple(_from_json(inner[0], v) for v in value)
-    return value

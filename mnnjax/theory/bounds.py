@@ -117,22 +117,6 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
     }
 
 
-def _crossover_lines(crossover: dict) -> list[str]:
-    if crossover["log_d0_d1"] is None:
-        return ["  leading order: nothing to compare at N = 1, where log N = 0"]
-    if crossover["d0_d1"] is None:
-        found = f"d0 d1 > 10^{crossover['log_d0_d1'] / math.log(10):.6g}"
-    else:
-        found = "d0 d1 > {d0_d1:.6g} = {d0_d1_over_N:.6g} N, d1 > {d1:.6g} at this d0".format(**crossover)
-    negative, below = ("" if crossover[key] else "not " for key in ("is_negative_here", "d1_is_below_N"))
-    return [
-        f"  leading order: {crossover['condition']}",
-        f"  leading order: {found}",
-        f"  leading order: at this size the exponent is {negative}negative",
-        f"  Assumption 4 asks for d1 <. N: the d1 from which it is negative is {below}below N",
-    ]
-
-
 def format_bounds(table: dict) -> str:
     """A table of `bounds_table` (section 4) as plain text, each line with an asymptotic expression marked 'leading
     order'."""
@@ -146,6 +130,19 @@ def format_bounds(table: dict) -> str:
     for row in table["assumptions"]:
         lines += [f"  {ANSWERS[row['met']]:<11}{row['name']}: {row['statement']}", f"{'':13}{row['detail']}"]
     lines += ["", "From which d0 d1 on the ratio's exponent (Theorems 6 and 9) is negative"]
-    lines += _crossover_lines(table["crossover"])
+    crossover = table["crossover"]
+    if crossover["log_d0_d1"] is None:
+        lines.append("  leading order: nothing to compare at N = 1, where log N = 0")
+    else:
+        found = f"d0 d1 > 10^{crossover['log_d0_d1'] / math.log(10):.6g}"
+        if crossover["d0_d1"] is not None:
+            found = "d0 d1 > {d0_d1:.6g} = {d0_d1_over_N:.6g} N, d1 > {d1:.6g} at this d0".format(**crossover)
+        negative, below = ("" if crossover[key] else "not " for key in ("is_negative_here", "d1_is_below_N"))
+        lines += [
+            f"  leading order: {crossover['condition']}",
+            f"  leading order: {found}",
+            f"  leading order: at this size the exponent is {negative}negative",
+            f"  Assumption 4 asks for d1 <. N: the d1 from which it is negative is {below}below N",
+        ]
     built = "Theorem 8's construction, exact: d1* = {expression} = {value} hidden units"
     return "\n".join([*lines, "", built.format(**table["construction"]), "", table["note"]])

@@ -7,7 +7,7 @@ Arguments that make no sense are refused with UserError (a ValueError); the pack
 import math
 from typing import Any
 
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 
 LARGEST = 1e100  # beyond it floats overflow
 SMALLEST = {
@@ -22,27 +22,24 @@ def finite_number(name: str, value: Any) -> float:
     """The argument of that name as a float."""
     if getattr(value, "shape", ()) != ():
         raise UserError(f"{name}: has shape {tuple(value.shape)}; give a single number")
-    if isinstance(value, (bool, str, bytes)):
-        raise UserError(f"{name}: {value!r} is a {type(value).__name__}; give a number")
+    kind = type(value).__name__
+    require(not isinstance(value, (bool, str, bytes)), f"{name}: {value!r} is a {kind}; give a number")
     try:
         number = float(value)
     except OverflowError as error:
         raise UserError(f"{name}: is too large; give at most {LARGEST:g}") from error
     except (TypeError, ValueError) as error:
         length = f" of length {len(value)}" if hasattr(value, "__len__") else ""
-        raise UserError(f"{name}: is a {type(value).__name__}{length}; give a single number") from error
-    if not math.isfinite(number):
-        raise UserError(f"{name}: {number} is not finite; give a finite number")
+        raise UserError(f"{name}: is a {kind}{length}; give a single number") from error
+    require(math.isfinite(number), f"{name}: {number} is not finite; give a finite number")
     return number
 
 
 def in_range(name: str, value: Any) -> float:
     """A number from SMALLEST[name] to LARGEST."""
     number, (minimum, hint) = finite_number(name, value), SMALLEST[name]
-    if number < minimum:
-        raise UserError(f"{name}: {number:.15g} is too small; {hint}")
-    if number > LARGEST:
-        raise UserError(f"{name}: {number:.15g} is too large; give at most {LARGEST:g}")
+    require(number >= minimum, f"{name}: {number:.15g} is too small; {hint}")
+    require(number <= LARGEST, f"{name}: {number:.15g} is too large; give at most {LARGEST:g}")
     return number
 
 
@@ -58,8 +55,7 @@ def whole_numbers(**named: Any) -> list[int]:
 def fraction(name: str, value: Any) -> float:
     """A number strictly between 0 and 1."""
     number = finite_number(name, value)
-    if not 0 < number < 1:
-        raise UserError(f"{name}: {number} is not strictly between 0 and 1; give a fraction such as 0.1")
+    require(0 < number < 1, f"{name}: {number} is not strictly between 0 and 1; give a fraction such as 0.1")
     return number
 
 
@@ -74,10 +70,8 @@ def gamma(eps: float, d0_over_N: float, rho: float) -> float:
     d0_over_N, 0 or more, is that limit; the functions below put in d0/N at their own size.
     """
     eps, ratio, rho = fraction("eps", eps), finite_number("d0_over_N", d0_over_N), finite_number("rho", rho)
-    if rho == 1:
-        raise UserError("rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
-    if ratio < 0:
-        raise UserError(f"d0_over_N: {ratio} is negative; give the limit of d0/N, 0 or more")
+    require(rho != 1, "rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
+    require(ratio >= 0, f"d0_over_N: {ratio} is negative; give the limit of d0/N, 0 or more")
     return 0.23 * (eps if rho == 0 else max(ratio, eps)) ** 0.75
 
 
