@@ -57,9 +57,8 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
     if not _fits(found, shape):
         wanted = str(tuple("any" if size is None else size for size in shape)).replace("'", "")
         empty = ", which is empty" if 0 in found else ""
-        raise UserError(
-            f"{name}: has shape {found}, not {wanted}{empty}; {why}{_reshape_hint(name, value, found, shape)}{hint}"
-        )
+        hint = _reshape_hint(name, value, found, shape) + hint
+        raise UserError(f"{name}: has shape {found}, not {wanted}{empty}; {why}{hint}")
     if isinstance(value, Tracer):
         return
     try:
@@ -111,9 +110,8 @@ def refuse_traced(**values) -> None:
     """Raise UserError if any of the values, given by name, is traced."""
     for name, value in values.items():
         if isinstance(value, Tracer):
-            raise UserError(
-                f"{name}: is traced by JAX, and this function needs numbers; call it outside jit, vmap and grad"
-            )
+            numbers = "this function needs numbers; call it outside jit, vmap and grad"
+            raise UserError(f"{name}: is traced by JAX, and {numbers}")
 
 
 def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> Float[np.ndarray, "..."]:

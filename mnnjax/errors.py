@@ -25,11 +25,8 @@ ALIKE = 0.6
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name most similar to a misspelt word, or None if none is similar.
-
-    The last part of a dotted name counts most: `lerning_rate` means `train.learning_rate`, and so does `lr`,
-    by its initials.
-    """
+    """The name most similar to a misspelt word, or None if none is similar. The last part of a dotted name counts most:
+    `lerning_rate` means `train.learning_rate`, and so does `lr`, by its initials."""
 
     def likeness(name: str) -> tuple[float, float]:
         given, other = (text.strip("-").lower().replace("-", "_") for text in (word, name))

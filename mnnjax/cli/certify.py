@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mnnjax.cli.parser import OneLineParser, json_text, local_path
@@ -56,7 +56,14 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
 
     given = read_arrays(path, NEEDED, OPTIONAL)
     arrays = as_vectors(given)
-    _check_shapes(path, arrays)
+    W_shape, X_shape = arrays["W"].shape, arrays["X"].shape
+    rows = "give W (d1, d0), one row per neuron, and X (N, d0), one row per point"
+    fit = len(W_shape) == len(X_shape) == 2 and W_shape[1] == X_shape[1]
+    require(fit, f"{path}: W has shape {W_shape} and X {X_shape}; {rows}")
+    wanted = {"z": W_shape[:1], "y": X_shape[:1], "b": W_shape[:1], "c": (), "rho": (), "threshold": ()}
+    for name, shape in wanted.items():
+        found = arrays[name].shape if name in arrays else shape
+        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W_shape} and X {X_shape}")
     c, threshold, own_rho = (float(arrays[n]) if n in arrays else None for n in ("c", "threshold", "rho"))
     rho = own_rho if rho is None else rho
     if rho is None:
@@ -113,15 +120,3 @@ def describe(result: dict) -> str:
         checks = "if the training MSE differs, check rho, biases and the layout of W"
         parts["advice"] = f"MSE above rounding: {way}; {checks}"
     return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
-
-
-def _check_shapes(path: Path, arrays: Mapping) -> None:
-    W, X = arrays["W"].shape, arrays["X"].shape
-    require(
-        len(W) == len(X) == 2 and W[1] == X[1],
-        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row per neuron, and X (N, d0), one row per point",
-    )
-    wanted = {"z": W[:1], "y": X[:1], "b": W[:1], "c": (), "rho": (), "threshold": ()}
-    for name, shape in wanted.items():
-        found = arrays[name].shape if name in arrays else shape
-        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")

@@ -44,9 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho: float) -> dict:
     """Build the minimum, write `output`, and return the results as JSON values; N, d0 and the seed count without input.
-
-    UserError for input that cannot be read, output that cannot be written, or from landscape.global_minimum.
-    """
+    UserError for input that cannot be read, output that cannot be written, or from landscape.global_minimum."""
     import jax
     import numpy as np
 

@@ -44,11 +44,8 @@ def table(rows: list[dict]) -> str:
         numbers = (row["train"], row["test"], size(row["bytes"])) if there else "---"
         lines.append((row["name"], *map(str, numbers), row["path"], row["state"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = "<>>><<"
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, aligned, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    shape = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>>><<", widths, strict=True))
+    return "\n".join(shape.format(*line).rstrip() for line in lines)
 
 
 DESCRIPTION = """Real images, stored as uint8 arrays with a manifest of their SHA-256; runs memory-map

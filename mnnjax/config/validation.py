@@ -104,9 +104,8 @@ def document_fields(cls: type[T]) -> type[T]:
         # Computed when it is read, since reading the source would slow down every import.
         def __get__(self, instance, owner) -> str:
             # A field, over one or several lines, and the string below it.
-            found = re.findall(
-                r'^    (\w+): (?:.|\n        |\n    ])*\n    """((?:.|\n)*?)"""', inspect.getsource(cls), re.M
-            )
+            pattern = r'(?m)^    (\w+): (?:.|\n        |\n    ])*\n    """((?:.|\n)*?)"""'
+            found = re.findall(pattern, inspect.getsource(cls))
             lines = [f"{name}: {inspect.cleandoc(text)}".replace("\n", "\n    ") for name, text in found]
             return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
 

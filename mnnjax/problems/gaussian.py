@@ -50,9 +50,7 @@ def teacher_labels(key: PRNGKeyArray, X: Float[AnyArray, "N d0"], units: int, rh
     return (leaky_relu(X @ W.T, rho) @ z > 0).astype(X.dtype)
 
 
-def make_problem(
-    problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeLike
-) -> Callable[..., tuple[Float[Array, "rows d0"], Float[Array, " rows"]]]:
+def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeLike) -> Callable:
     """The pure function draw(key, N, teacher_key=None) -> X (rows, d0), y (rows,) that draws one repetition's data.
 
     The first N <= rows rows are points, which do not depend on `rows`; the others are zero. Of the problem the kinds of

@@ -106,7 +106,15 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
     """The images whose class is in one of the problem's two groups."""
     if problem.labels == "random":
         return Images(pixels, np.zeros(len(classes), np.int64), read, digest)
-    lower, upper = class_groups(problem, count)
+    lower, upper = problem.lower_classes, problem.upper_classes
+    group = "problem.lower_classes, upper_classes"
+    known = max((*lower, *upper), default=0) < count
+    require(known, f"{group}: {problem.inputs} has classes 0 to {count - 1}")
+    if not lower and not upper:
+        lower = tuple(range(count // 2))
+    lower = lower or tuple(c for c in range(count) if c not in upper)
+    upper = upper or tuple(c for c in range(count) if c not in lower)
+    require(bool(lower and upper), f"{group}: one group has all classes; leave some out")
     kept = np.flatnonzero(np.isin(classes, (*lower, *upper)))
     is_upper = np.isin(classes[kept], upper).astype(np.int64)
     for name, found in (("lower", len(kept) - is_upper.sum()), ("upper", is_upper.sum())):
@@ -114,20 +122,6 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
     if len(kept) == len(classes):
         return Images(pixels, is_upper, read, digest)
     return Images(pixels, is_upper, lambda rows: read(kept[rows]), digest)
-
-
-def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The classes of the lower and of the upper label, among 0 ... classes - 1; UserError for an unknown class, or a
-    group without classes."""
-    lower, upper = problem.lower_classes, problem.upper_classes
-    known = max((*lower, *upper), default=0) < classes
-    require(known, f"problem.lower_classes, upper_classes: {problem.inputs} has classes 0 to {classes - 1}")
-    if not lower and not upper:
-        lower = tuple(range(classes // 2))
-    lower = lower or tuple(c for c in range(classes) if c not in upper)
-    upper = upper or tuple(c for c in range(classes) if c not in lower)
-    require(bool(lower and upper), "problem.lower_classes, upper_classes: one group has all classes; leave some out")
-    return lower, upper
 
 
 def chosen_rows(images: Images, key: PRNGKeyArray, N: int) -> Int[np.ndarray, " N"]:

@@ -46,10 +46,8 @@ class Whitening:
         return self.transform.shape[1]
 
     def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
-        """The images' coordinates, computed in float64 on all cores, returned as dtype.
-
-        The last bits do not depend on the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS.
-        """
+        """The images' coordinates, computed in float64 on all cores, returned as dtype. The last bits do not depend on
+        the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS."""
         result = np.empty((len(images), self.d0), dtype)
 
         def whiten_chunk(start: int) -> None:
@@ -123,9 +121,7 @@ def _few(read: Read, N: int):
     return mean, varies, variances, centred.T @ combinations / scale
 
 
-def _moments(
-    read: Read, N: int, pixels: int, devices: Sequence[Device | None]
-) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, "pixels pixels"]]:
+def _moments(read: Read, N: int, pixels: int, devices: Sequence[Device | None]) -> tuple[np.ndarray, np.ndarray]:
     """The sums of the pixels, and of their products, after SHIFT is subtracted; exact up to 2^53."""
     add = jax.jit(_add_block, donate_argnums=0)
     zero = np.zeros(pixels), np.zeros((pixels, pixels))

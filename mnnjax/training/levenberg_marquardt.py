@@ -74,10 +74,8 @@ class LevenbergMarquardtState(NamedTuple):
 def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -> LevenbergMarquardtState:
     """The state of a run that starts at these parameters, named as in network.MNN."""
     dtype = params["z"].dtype
-    damping = jnp.asarray(options.damping, dtype)
-    return LevenbergMarquardtState(
-        params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False)
-    )
+    damping, best_mse, none = jnp.asarray(options.damping, dtype), jnp.asarray(jnp.inf, dtype), jnp.int32(0)
+    return LevenbergMarquardtState(params, best_mse, none, damping, none, jnp.asarray(False))
 
 
 class Factor(NamedTuple):
@@ -89,10 +87,8 @@ class Factor(NamedTuple):
 
 
 def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
-    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer.
-
-    params, and neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns.
-    """
+    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer. params, and
+    neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns."""
     inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
     B = params["z"][:, None]
     result = [Factor(jnp.ones_like(columns[:1]), inputs[-1], "c" in params)]
@@ -139,10 +135,8 @@ def damped_step(
     e: Float[Array, " N"], differential: Callable, adjoint: Callable, parts: list[Factor],
     damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions,
 ) -> dict:  # fmt: skip
-    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix.
-
-    e (N,) is the residual, whose derivative is differential(dw) = -J dw and adjoint(v) = (-J^T v,); J has the parts.
-    """
+    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix. e (N,) is the
+    residual, whose derivative is differential(dw) = -J dw and adjoint(v) = (-J^T v,); J has the parts."""
     is_point = points.is_point
     diagonal = is_point * data_gram_diagonal(parts)
     # Rows of padding have an equation of their own, v = 0.
@@ -193,9 +187,7 @@ def _choose(condition, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
-def make_levenberg_marquardt(
-    module: MNN, threshold: float, options: LevenbergMarquardtOptions
-) -> Callable[..., tuple[TrainState, Metrics]]:
+def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMarquardtOptions) -> Callable:
     """run_epochs of a Training whose states come from init_levenberg_marquardt. An epoch is one step: it is tried, and
     taken if it lowers the MSE.
 
@@ -207,10 +199,8 @@ def make_levenberg_marquardt(
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int | Integer[Array, ""]):
-        """The state after up to `epochs` steps more than first_epoch, and its Metrics.
-
-        The key draws the kicks. The first N rows of X (rows, d0) and y (rows,) are points. See Training.
-        """
+        """The state after up to `epochs` steps more than first_epoch, and its Metrics. The key draws the kicks. The
+        first N rows of X (rows, d0) and y (rows,) are points. See Training."""
         columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)
 

@@ -49,17 +49,14 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     return init
 
 
-def descend(
-    train: Train, loss: Callable, params: dict[str, Array], opt_state: Any, rate: Float[Array, ""]
-) -> tuple[Any, Any, Metrics]:
-    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
-    before the step. UserError from make_optimizer."""
+def descend(train: Train, loss: Callable, params: dict, opt_state: Any, rate: Float[Array, ""]) -> tuple:
+    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and Metrics before
+    the step. UserError from make_optimizer."""
     (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
     # The extra arguments are for optimizers that search along a line; the others ignore them.
-    updates, opt_state = optimizer.update(
-        gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
-    )
+    more = {"value": mse, "grad": gradient, "value_fn": lambda p: loss(p)[0]}
+    updates, opt_state = optimizer.update(gradient, opt_state, params, **more)
     return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
 
 
@@ -112,19 +109,16 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
         one_epoch = make_mini_batch_epoch(step, train.batch_size, rows, module.dtype)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
-        """The state after `epochs` epochs more than first_epoch, and the Metrics of the last.
-
-        The key orders the mini-batches. The first N rows of X (rows, d0) and y (rows,) are points. See Training.
-        """
+        """The state after `epochs` epochs more than first_epoch, and the Metrics of the last. The key orders the
+        mini-batches. The first N rows of X (rows, d0) and y (rows,) are points. See Training."""
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
             X = jax.lax.optimization_barrier(X.T)
 
         def body(carry, epoch):
             state, _ = carry
-            params, opt_state, metrics = one_epoch(
-                state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
-            )
+            epoch_key, rate = jax.random.fold_in(key, epoch), learning_rate(train, epoch)
+            params, opt_state, metrics = one_epoch(state.params, state.opt_state, epoch_key, X, y, N, rate)
             failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
             return (TrainState(params, opt_state, failed), metrics), None
 

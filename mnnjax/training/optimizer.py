@@ -31,9 +31,7 @@ def optimizer_names() -> list[str]:
 
 def optimizer_options(optimizer: str) -> dict[str, type]:
     """The options that a config can give an optimizer, each with its type: int, float or bool; {} for an unknown one.
-
-    Optax's other options, such as masks and types of accumulators, are not numbers.
-    """
+    Optax's other options, such as masks and types of accumulators, are not numbers."""
     if optimizer == LEVENBERG_MARQUARDT:
         return {field.name: type(field.default) for field in dataclasses.fields(LevenbergMarquardtOptions)}
     kinds = {name: _kind(parameter) for name, parameter in _parameters(optimizer).items()}
@@ -120,9 +118,8 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
 def _kind(parameter: inspect.Parameter) -> type | None:
     """int, float or bool; None for an option that is not a number, which a config cannot give.
 
-    The type is that of the default, since annotations differ between releases of Optax and JAX. Where the default is
-    not a number (None, say) it is the annotation's. Optax has the last word, in make_optimizer.
-    """
+    The type is that of the default, or the annotation's where the default is not a number: annotations differ between
+    releases of Optax and JAX."""
     default, named = parameter.default, _types_in(parameter.annotation)
     if isinstance(default, bool) or named == {bool}:
         return bool
@@ -144,7 +141,5 @@ def _types_in(hint: object) -> set[object]:
 
 def _refusal(train: Train, error: Exception) -> UserError:
     given = ", ".join(f"{name} {value!r}" for name, value in train.optimizer_options) or "no options"
-    return UserError(
-        f"train.optimizer_options: {train.optimizer} cannot be used with {given} ({first_line(error)[:200]}); "
-        f"{describe_options(train.optimizer)}"
-    )
+    used = f"{train.optimizer} cannot be used with {given} ({first_line(error)[:200]})"
+    return UserError(f"train.optimizer_options: {used}; {describe_options(train.optimizer)}")

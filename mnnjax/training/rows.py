@@ -88,13 +88,9 @@ def row_devices(available: Sequence[Device]) -> list[Device]:
 
 
 def place_rows(
-    layout: RowLayout,
-    d0: int,
-    dtype: DTypeLike,
-    devices: Sequence[Device],
-    block_of: Callable[[int, range, Device], Iterable[tuple[Array, Array]]],
-    X_dtype: str | None = None,
-) -> Rows:
+    layout: RowLayout, d0: int, dtype: DTypeLike, devices: Sequence[Device],
+    block_of: Callable[[int, range, Device], Iterable[tuple[Array, Array]]], X_dtype: str | None = None,
+) -> Rows:  # fmt: skip
     """Fill the devices of this process block by block; other processes fill theirs.
 
     Args:

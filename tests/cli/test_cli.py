@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli.request import make_request, parse_options
+from mnnjax.cli.run import make_request, parse_options
 from mnnjax.study.resources import estimate
 from mnnjax.study.resources.extrapolate import Timed
 from mnnjax.study.workdir.results_table import read_csv
