@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from mnnjax.errors import UserError, first_line
+from mnnjax.errors import UserError, first_line, require
 
 # An array of JAX or NumPy.
 AnyArray = Array | np.ndarray
@@ -26,20 +26,18 @@ def check_rho(rho: float) -> None:
         allowed = math.isfinite(rho) and rho != 1
     except TypeError:
         allowed = False
-    if not allowed:
-        raise UserError(f"rho: {rho!r} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
+    require(allowed, f"rho: {rho!r} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
 
 
 def check_count(name: str, value, least: int = 1) -> int:
     """value as an int; UserError unless it is a whole number of at least `least`."""
     try:
-        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
     except TypeError:
-        number = None
-    if number is None:
-        raise UserError(f"{name}: {value!r} is not a whole number; give an int of at least {least}")
-    if number < least:
-        raise UserError(f"{name}: {number} is too small; give an int of at least {least}")
+        raise UserError(f"{name}: {value!r} is not a whole number; give an int of at least {least}") from None
+    require(number >= least, f"{name}: {number} is too small; give an int of at least {least}")
     return number
 
 

@@ -46,8 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
     """The certificate of the network in the .npz (see DESCRIPTION) as JSON values; rho replaces the file's. With an
     output, the network is polished first and written there. UserError where the file or its arrays do not fit, there is
-    no rho, or the output cannot be written.
-    """
+    no rho, or the output cannot be written."""
     import numpy as np
 
     from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays

@@ -28,7 +28,11 @@ def load_config(path: str, small: bool = False) -> Study:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        where = f", line {line}" if (line := _line_in(file, error)) else ""
+        # The line that raised the error, or that called the code which raised it.
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if Path(frame.filename).resolve() == file.resolve()), None)
+        line = error.lineno if isinstance(error, SyntaxError) else line
+        where = f", line {line}" if line else ""
         raise UserError(f"config {path}{where}: {_message(error, module)}") from error
     name = "small" if small else "study"
     study = getattr(module, name, None)
@@ -56,11 +60,3 @@ def _message(error: BaseException, module: ModuleType) -> str:
         return f"mnnjax.config has no {found[1]}{did_you_mean(found[1], config.__all__)}"
     meant = did_you_mean(error.name, vars(module)) if isinstance(error, NameError) and error.name else ""
     return f"{type(error).__name__}: {text}{meant}; correct the file"
-
-
-def _line_in(file: Path, error: BaseException) -> int | None:
-    """The line of the file that raised the error, or that called the code which raised it."""
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == file.resolve()), None)

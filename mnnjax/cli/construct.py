@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 
 DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points
 with random labels 0 and 1, and certify it. The output holds W (d1, d0), z (d1,),
@@ -50,14 +50,13 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
 
     from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
     from mnnjax.config import Problem
-    from mnnjax.config.validation import require_seed
     from mnnjax.landscape import certify
     from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
     from mnnjax.problems import make_problem
     from mnnjax.theory import d1_star
 
     if input is None:
-        require_seed(seed)
+        require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
         problem = Problem(label_values="zero_one", d0=(d0,), N=(N,))
         draw = make_problem(problem, N, d0, rho, np.float64)
         X, y = (np.asarray(array) for array in draw(jax.random.key(seed), N))

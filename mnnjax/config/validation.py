@@ -31,11 +31,6 @@ def require_grid(name: str, values: tuple[int, ...], minimum: int, hint: str) ->
     _require_different(name, values)
 
 
-def require_seed(seed: int) -> None:
-    """Raise UserError unless random numbers can be drawn from the seed."""
-    require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
-
-
 def require_ratios(name: str, values: tuple[float, ...]) -> None:
     """Raise UserError unless all values are finite, positive and different."""
     for value in values:

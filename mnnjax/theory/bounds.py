@@ -8,10 +8,8 @@ from mnnjax.theory.expressions import gamma, global_units, whole_numbers
 
 ROW = "name", "source", "expression", "value", "remark", "leading_order"
 ANSWERS = {True: "met", False: "not met", None: "not judged"}
-NO_GUARANTEE = (
-    "None of the leading-order expressions is a bound or a guarantee at finite N: "
-    "each holds to leading order in its logarithm as N grows, and is only evaluated at this size."
-)
+NO_GUARANTEE = """None of the leading-order expressions is a bound or a guarantee at finite N: \
+each holds to leading order in its logarithm as N grows, and is only evaluated at this size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +32,9 @@ def _reading(g: str, log_g: float, h: str, log_h: float, or_equal: bool = False)
 
 
 def assumptions(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> list[Assumption]:
-    """Assumptions 1-5 of section 4 as far as one size can tell.
-
-    g <. h speaks of a limit. Read at one size it is log g / log h < 1 (<= 1 for <=.), which is no more than g < h: a
-    reading at this size, from which nothing follows about the limit. d1_star is the teacher's, for Assumption 5.
-    """
+    """Assumptions 1-5 of section 4 as far as one size can tell. g <. h speaks of a limit. Read at one size it is log g
+    / log h < 1 (<= 1 for <=.), which is no more than g < h: a reading at this size, from which nothing follows about
+    the limit. d1_star is the teacher's, for Assumption 5."""
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     gamma(eps, d0 / N, rho)  # refuses a bad eps or rho
     log_N, log_d0, log_d1 = map(math.log, (N, d0, d1))
@@ -66,11 +62,9 @@ def assumptions(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float
 
 
 def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> dict:
-    """Every expression of section 4, every assumption and the ratio's crossover at one size, with no NaN or infinity.
-
-    A value is None where there is none: Corollary 7 where delta is not below 1, the crossover at N = 1 and where floats
-    overflow (its logarithm stays). "construction" is Theorem 8's, exact; "leading_order" marks all that is not.
-    """
+    """Every expression of section 4, every assumption and the ratio's crossover at one size, with no NaN or infinity. A
+    value is None where there is none: Corollary 7 where delta is not below 1, the crossover at N = 1 and where floats
+    overflow (its logarithm stays). "construction" is Theorem 8's, exact; "leading_order" marks all that is not."""
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     size = N, d0, d1, eps, rho
     volume, fails = expressions.log_volume_suboptimal(*size), expressions.delta(N, d0)

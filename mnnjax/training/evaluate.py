@@ -59,7 +59,7 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
             h = jnp.hstack([h, jnp.ones((h.shape[0], 1))])
         A = jnp.where(neural_inputs[-1] > 0, 1.0, network.rho)
         # Not weights * e: a padding row may hold NaN.
-        e = jnp.where(is_point, objective.residual(output, y), 0)
+        e = jnp.where(is_point, y - output, 0)
         wrong = objective.misclassified(output, y, problem.threshold)
         return Sums(
             squares=jnp.sum(e**2),

@@ -189,11 +189,8 @@ def _choose(condition, a: Any, b: Any) -> Any:
 
 def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMarquardtOptions) -> Callable:
     """run_epochs of a Training whose states come from init_levenberg_marquardt. An epoch is one step: it is tried, and
-    taken if it lowers the MSE.
-
-    A run whose MSE has reached rounding level stops: its further epochs cost and change nothing. The metrics are those
-    of the state that is returned.
-    """
+    taken if it lowers the MSE. A run whose MSE has reached rounding level stops: its further epochs cost and change
+    nothing. The metrics are those of the state that is returned."""
 
     def forward(params, columns):
         return module.apply({"params": params}, columns, method=MNN.by_columns)
@@ -222,7 +219,7 @@ def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMa
 
         def residual(params):
             output, neural_inputs = forward(params, points.columns)
-            return points.is_point * objective.residual(output, points.y), neural_inputs
+            return points.is_point * (points.y - output), neural_inputs
 
         e, differential, neural_inputs = jax.linearize(residual, start, has_aux=True)
         parts = factors(start, points.columns, neural_inputs, module.rho)

@@ -83,10 +83,7 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
         raise UserError(f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate{hint}")
     check_options(name, given)
     try:
-        optimizer = optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
-        # Some options of the wrong type show only here.
-        jax.eval_shape(optimizer.init, jnp.zeros(1))
-        return optimizer
+        return optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
     except (TypeError, ValueError) as error:
         raise _refusal(train, error) from error
 
@@ -116,10 +113,9 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
 
 
 def _kind(parameter: inspect.Parameter) -> type | None:
-    """int, float or bool; None for an option that is not a number, which a config cannot give.
-
-    The type is that of the default, or the annotation's where the default is not a number: annotations differ between
-    releases of Optax and JAX."""
+    """int, float or bool; None for an option that is not a number, which a config cannot give. The type is that of the
+    default, or the annotation's where the default is not a number: annotations differ between releases of Optax and
+    JAX."""
     default, named = parameter.default, _types_in(parameter.annotation)
     if isinstance(default, bool) or named == {bool}:
         return bool

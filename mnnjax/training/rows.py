@@ -102,7 +102,13 @@ def place_rows(
     """
     each = ROW_BLOCKS // len(devices)
     shape, held_as = (1, each, layout.rows, d0), jnp.uint16 if X_dtype == "bfloat16" else dtype
-    write = jax.jit(_write, donate_argnums=0)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def write(held, part, block, row):
+        if held.dtype == jnp.uint16:
+            part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
+        return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
+
     parts = []
     for k, device in enumerate(devices):
         if device.process_index != jax.process_index():
@@ -129,12 +135,6 @@ def place_rows(
         return jax.make_array_from_single_device_arrays((len(devices), *shards[0].shape[1:]), sharding, list(shards))
 
     return Rows(*map(join, *parts))
-
-
-def _write(held, part, block, row):
-    if held.dtype == jnp.uint16:
-        part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
-    return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
 
 
 def from_bits(X: Real[Array, "..."] | Real[np.ndarray, "..."]) -> Float[Array, "..."] | Float[np.ndarray, "..."]:

@@ -15,7 +15,7 @@ from mnnjax.config import Network, Problem, Train
 from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
 from mnnjax.training.loop import descend, learning_rate, make_init
-from mnnjax.training.optimizer import make_optimizer
+from mnnjax.training.optimizer import check_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
@@ -49,7 +49,7 @@ def make_row_training(
     devices: Sequence[Device],
 ) -> ShardedTraining:  # fmt: skip
     """Training on N points that lie on the devices (row_devices, place_rows); as in make_training, the sizes are the
-    arguments. UserError from make_optimizer.
+    arguments. UserError from check_optimizer.
 
     Example:
         def block_of(block, points, device):
@@ -62,7 +62,7 @@ def make_row_training(
         state = training.init(jax.random.split(jax.random.key(0), 5))  # of five seeds
         state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
-    make_optimizer(train, train.learning_rate)
+    check_optimizer(train)
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
@@ -91,7 +91,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             bits, y, weights = piece
             output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            squares = objective.residual(output, y) ** 2
+            squares = (y - output) ** 2
             return jnp.sum(weights * squares) / batch_points, jnp.sum(weights * wrong) / batch_points
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
@@ -143,11 +143,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
 
 def _summed(piece_loss: Callable, pieces) -> Callable:
-    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient.
-
-    The gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a
-    sum over pieces would keep the activations of all of them.
-    """
+    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient. The
+    gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a sum
+    over pieces would keep the activations of all of them."""
 
     def over_pieces(of_piece):
         first = jax.tree.map(lambda leaf: leaf[0], pieces)

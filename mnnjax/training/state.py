@@ -10,11 +10,9 @@ import mnnjax.jax_setup  # noqa: F401
 
 
 class TrainState(NamedTuple):
-    """All that changes while one network trains; a checkpoint holds this and the number of epochs done.
-
-    To start from your own weights call init(key, params). Do not replace params here: levenberg_marquardt continues
-    from the point in opt_state.
-    """
+    """All that changes while one network trains; a checkpoint holds this and the number of epochs done. To start from
+    your own weights call init(key, params). Do not replace params here: levenberg_marquardt continues from the point in
+    opt_state."""
 
     params: dict[str, Array]
     """Named as in network.MNN: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row per neuron, as in
