@@ -1,6 +1,7 @@
 """Checks of the arrays and numbers that users hand to functions. An error is one line: the argument, its shape, and
 what to give instead."""
 
+import contextlib
 import math
 import operator
 
@@ -8,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from mnnjax.errors import UserError, first_line
+from mnnjax.errors import UserError, first_line, require
 
 # An array of JAX or NumPy.
 AnyArray = Array | np.ndarray
@@ -25,20 +26,18 @@ def check_rho(rho: float) -> None:
         allowed = math.isfinite(rho) and rho != 1
     except TypeError:
         allowed = False
-    if not allowed:
-        raise UserError(f"rho: {rho!r} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
+    require(allowed, f"rho: {rho!r} is not allowed; give a finite slope other than 1, such as 0 for the ReLU")
 
 
 def check_count(name: str, value, least: int = 1) -> int:
     """value as an int; UserError unless it is a whole number of at least `least`."""
     try:
-        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
     except TypeError:
-        number = None
-    if number is None:
-        raise UserError(f"{name}: {value!r} is not a whole number; give an int of at least {least}")
-    if number < least:
-        raise UserError(f"{name}: {number} is too small; give an int of at least {least}")
+        raise UserError(f"{name}: {value!r} is not a whole number; give an int of at least {least}") from None
+    require(number >= least, f"{name}: {number} is too small; give an int of at least {least}")
     return number
 
 
@@ -56,9 +55,8 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
     if not _fits(found, shape):
         wanted = str(tuple("any" if size is None else size for size in shape)).replace("'", "")
         empty = ", which is empty" if 0 in found else ""
-        raise UserError(
-            f"{name}: has shape {found}, not {wanted}{empty}; {why}{_reshape_hint(name, value, found, shape)}{hint}"
-        )
+        hint = _reshape_hint(name, value, found, shape) + hint
+        raise UserError(f"{name}: has shape {found}, not {wanted}{empty}; {why}{hint}")
     if isinstance(value, Tracer):
         return
     try:
@@ -71,7 +69,10 @@ def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint:
         # Not np.float64(...): it would drop imaginary parts with only a warning.
         numbers = array.astype(np.float64, casting="same_kind")
     except (TypeError, ValueError):
-        remedy = f"give {name}.astype(float)" if _are_numbers(array) else "convert them"
+        remedy = "convert them"
+        with contextlib.suppress(TypeError, ValueError):
+            if array.dtype.kind in "OSU" and array.astype(np.float64).size:
+                remedy = f"give {name}.astype(float)"
         raise UserError(f"{name}: of shape {found} holds entries that are not real numbers; {remedy}") from None
     if not shape and not np.isfinite(numbers):
         raise UserError(f"{name}: {numbers} is not finite; {why}")
@@ -103,21 +104,12 @@ def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | N
     return f", as {' or '.join(fitting[:2])}" if fitting else ""
 
 
-def _are_numbers(array: np.ndarray) -> bool:
-    """Whether entries of another type, such as object, are real numbers nevertheless."""
-    try:
-        return array.dtype.kind in "OSU" and array.astype(np.float64).size > 0
-    except (TypeError, ValueError):
-        return False
-
-
 def refuse_traced(**values) -> None:
     """Raise UserError if any of the values, given by name, is traced."""
     for name, value in values.items():
         if isinstance(value, Tracer):
-            raise UserError(
-                f"{name}: is traced by JAX, and this function needs numbers; call it outside jit, vmap and grad"
-            )
+            numbers = "this function needs numbers; call it outside jit, vmap and grad"
+            raise UserError(f"{name}: is traced by JAX, and {numbers}")
 
 
 def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> Float[np.ndarray, "..."]:

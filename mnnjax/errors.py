@@ -25,14 +25,11 @@ ALIKE = 0.6
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name most similar to a misspelt word, or None if none is similar.
-
-    The last part of a dotted name counts most: `lerning_rate` means `train.learning_rate`, and so does `lr`,
-    by its initials.
-    """
+    """The name most similar to a misspelt word, or None if none is similar. The last part of a dotted name counts most:
+    `lerning_rate` means `train.learning_rate`, and so does `lr`, by its initials."""
 
     def likeness(name: str) -> tuple[float, float]:
-        given, other = _plain(word), _plain(name)
+        given, other = (text.strip("-").lower().replace("-", "_") for text in (word, name))
         last, other_last = (text.rpartition(".")[2] if "." in other else text for text in (given, other))
         alike = difflib.SequenceMatcher(None, last, other_last).ratio()
         if last == "".join(part[:1] for part in other_last.split("_")) or (len(last) > 2 and last in other_last):
@@ -47,10 +44,6 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     """' (did you mean NAME?)' for a name that does not exist, or '' if none is similar."""
     name = nearest(word, names)
     return f" (did you mean {name}?)" if name else ""
-
-
-def _plain(name: str) -> str:
-    return name.strip("-").lower().replace("-", "_")
 
 
 def first_line(error: Exception) -> str:

@@ -8,17 +8,14 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 
-from mnnjax.errors import UserError
+from mnnjax.errors import require
 
-# jax.Device in annotations: JAX's own is no type to type checkers, since jaxlib comes without stubs.
-if TYPE_CHECKING:
-    Device: TypeAlias = Any
-else:
-    Device = jax.Device
+# jax.Device in annotations, which is no type to type checkers, since jaxlib comes without stubs.
+Device: TypeAlias = Any
 
 
 def setting(name: str) -> Any:
@@ -36,10 +33,8 @@ jax.config.update("jax_default_matmul_precision", "highest")
 def require_x64() -> None:
     """Raise UserError (a ValueError) where 64-bit types have been switched off since: float64 would silently become
     float32. Under jit the check runs while tracing, and costs nothing."""
-    if not setting("jax_enable_x64"):
-        raise UserError(
-            "jax_enable_x64: is off, and this needs float64; jax.config.update('jax_enable_x64', True) switches it on"
-        )
+    on = "jax.config.update('jax_enable_x64', True) switches it on"
+    require(setting("jax_enable_x64"), f"jax_enable_x64: is off, and this needs float64; {on}")
 
 
 def on_cpu() -> contextlib.AbstractContextManager:
@@ -55,10 +50,8 @@ def cores() -> int:
 
 def use_all_cores() -> None:
     """One CPU device per core, so that seeds run side by side: each core keeps its seeds' data in its own cache and
-    waits for no other. A single core has two devices, since XLA rounds differently in programs for one device.
-
-    Nothing changes where JAX has started already; $JAX_NUM_CPU_DEVICES or $XLA_FLAGS may give another number.
-    """
+    waits for no other. A single core has two devices, since XLA rounds differently in programs for one device. Nothing
+    changes where JAX has started already; $JAX_NUM_CPU_DEVICES or $XLA_FLAGS may give another number."""
     flag = re.search(r"host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
     devices = int(flag[1]) if flag else setting("jax_num_cpu_devices")
     if devices < 1:

@@ -30,9 +30,7 @@ class MNN(nn.Module):
     Parameters: W1 (d1, d0), W2 (d1, d1), ... and z (d1,); with bias also b1, b2, ... (d1,) and c ().
 
     Attributes:
-      widths: d1 of each hidden layer.
-      rho: slope for negative neural inputs.
-      bias: whether every layer has a bias.
+      widths: d1 of each hidden layer. rho: slope for negative neural inputs. bias: whether every layer has a bias.
       init_weights: "he", variance 2 / ((1 + rho^2) fan-in), or "gaussian", variance 1. Biases start at zero, under
         "gaussian" at standard normal values.
       dtype: of parameters and arithmetic.
@@ -52,21 +50,19 @@ class MNN(nn.Module):
     @nn.compact
     def by_columns(self, columns: Float[AnyArray, "d0 N"]) -> tuple[Float[Array, " N"], list[Float[Array, "d1 N"]]]:
         """The outputs (N,) and the neural inputs (d1, N) of every hidden layer; columns (d0, N), one per point.
-
         Training runs in this layout: with points along the rows in memory, its products and sums over neurons are
-        faster (measured: 1.8 times at d = 20, 1.1 times at d = 50).
-        """
+        faster (measured: 1.8 times at d = 20, 1.1 times at d = 50)."""
         neural_inputs = []
         h = columns
         for layer, width in enumerate(self.widths, start=1):
-            U = self._weights(f"W{layer}", (width, h.shape[0])) @ h
+            U = self._parameter(f"W{layer}", (width, h.shape[0])) @ h
             if self.bias:
-                U = U + self._bias(f"b{layer}", (width,))[:, None]
+                U = U + self._parameter(f"b{layer}", (width,))[:, None]
             neural_inputs.append(U)
             h = leaky_relu(U, self.rho)
-        output = self._weights("z", (h.shape[0],)) @ h
+        output = self._parameter("z", (h.shape[0],)) @ h
         if self.bias:
-            output = output + self._bias("c", ())
+            output = output + self._parameter("c", ())
         return output, neural_inputs
 
     def forward(self, X: Float[AnyArray, "N d0"]) -> tuple[Float[Array, " N"], list[Float[Array, "N d1"]]]:
@@ -77,10 +73,7 @@ class MNN(nn.Module):
     def __call__(self, X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
         return self.by_columns(X.T)[0]
 
-    def _weights(self, name: str, shape: tuple[int, ...]) -> Array:
-        gain = 1.0 if self.init_weights == "gaussian" else (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5
-        return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))
-
-    def _bias(self, name: str, shape: tuple[int, ...]) -> Array:
-        gain = 1.0 if self.init_weights == "gaussian" else 0.0
+    def _parameter(self, name: str, shape: tuple[int, ...]) -> Array:
+        he_gain = (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5 if name[0] in "Wz" else 0.0
+        gain = 1.0 if self.init_weights == "gaussian" else he_gain
         return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))

@@ -8,27 +8,18 @@ import mnnjax.jax_setup  # noqa: F401
 from mnnjax.arrays import AnyArray
 
 
-def residual(output: Float[AnyArray, " N"], y: Float[AnyArray, " N"]) -> Float[AnyArray, " N"]:
-    """e = y - output (eq 2.3), for output (N,) and y (N,)."""
-    return y - output
-
-
 def mean_squared_error(
     output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], weights: Real[AnyArray, " N"] | None = None
 ) -> Float[Array, ""]:
-    """|e|^2 / N with the residual e = y - output (eq 2.3); output (N,), y (N,).
-
-    weights (N,), 0 or 1, say which rows are points; the others are padding and N is the sum of the weights.
-    """
-    squares = residual(output, y) ** 2
+    """|e|^2 / N with the residual e = y - output (eq 2.3); output (N,), y (N,). weights (N,), 0 or 1, say which rows
+    are points; the others are padding and N is the sum of the weights."""
+    squares = (y - output) ** 2
     return jnp.mean(squares) if weights is None else jnp.sum(weights * squares) / jnp.sum(weights)
 
 
 def misclassified(output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], threshold: float) -> Bool[Array, " N"]:
     """Which points (N,) fall on the wrong side of the threshold (section 1: 0.5 for labels 0 and 1, 0 for -1 and +1).
-
-    An output at the threshold is of the lower class, and a NaN output is always wrong.
-    """
+    An output at the threshold is of the lower class, and a NaN output is always wrong."""
     return ((output > threshold) != (y > threshold)) | jnp.isnan(output)
 
 

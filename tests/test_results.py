@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli.request import make_request, parse_options
+from mnnjax.cli.run import make_request, parse_options
 from tests.project import ROOT
 
 KEPT = ROOT / "configs" / "results"

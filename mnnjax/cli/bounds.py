@@ -21,12 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--d1", type=int, required=True, help="hidden width")
     parser.add_argument("--eps", type=float, required=True, help="MCE, a fraction, above which a local minimum is bad")
     parser.add_argument("--rho", type=float, default=0.0, help=RHO_HELP)
-    parser.add_argument(
-        "--d1-star",
-        type=float,
-        metavar="UNITS",
-        help="hidden units of the teacher (Assumption 5); without a teacher, Theorem 9 takes 2N/d0",
-    )
+    teacher = "hidden units of the teacher (Assumption 5); without a teacher, Theorem 9 takes 2N/d0"
+    parser.add_argument("--d1-star", type=float, metavar="UNITS", help=teacher)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     table = theory.bounds_table(options.N, options.d0, options.d1, options.eps, options.rho, options.d1_star)

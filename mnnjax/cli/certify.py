@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mnnjax.cli.parser import OneLineParser, json_text, local_path
@@ -32,15 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax certify ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax certify", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("file", type=local_path, metavar="FILE.npz", help="the network and its points")
-    parser.add_argument(
-        "--rho", type=float, help="slope for negative neural inputs, 0 for the ReLU; default: the file's"
-    )
-    parser.add_argument(
-        "--polish",
-        type=local_path,
-        metavar="OUT.npz",
-        help="train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it",
-    )
+    rho = "slope for negative neural inputs, 0 for the ReLU; default: the file's"
+    parser.add_argument("--rho", type=float, help=rho)
+    polish = "train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it"
+    parser.add_argument("--polish", type=local_path, metavar="OUT.npz", help=polish)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     result = certify_file(options.file, options.rho, options.polish)
@@ -49,18 +44,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def certify_file(path: Path, rho: float | None = None, output: Path | None = None) -> dict:
-    """The certificate of the network in the .npz as JSON values. With an output, the network is polished first and
-    written there.
-
-    The file holds W (d1, d0), z (d1,), X (N, d0) and y (N,); biases b (d1,) and c () if they were trained; and may hold
-    rho and threshold. PyTorch's shapes z (1, d1), y (N, 1) and c (1,) work too.
-
-    rho: replaces the file's.
-
-    Raises:
-      UserError: a file that cannot be read, arrays that are missing or do not fit, no rho, or an output that cannot be
-        written.
-    """
+    """The certificate of the network in the .npz (see DESCRIPTION) as JSON values; rho replaces the file's. With an
+    output, the network is polished first and written there. UserError where the file or its arrays do not fit, there is
+    no rho, or the output cannot be written."""
     import numpy as np
 
     from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
@@ -69,7 +55,14 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
 
     given = read_arrays(path, NEEDED, OPTIONAL)
     arrays = as_vectors(given)
-    _check_shapes(path, arrays)
+    W_shape, X_shape = arrays["W"].shape, arrays["X"].shape
+    rows = "give W (d1, d0), one row per neuron, and X (N, d0), one row per point"
+    fit = len(W_shape) == len(X_shape) == 2 and W_shape[1] == X_shape[1]
+    require(fit, f"{path}: W has shape {W_shape} and X {X_shape}; {rows}")
+    wanted = {"z": W_shape[:1], "y": X_shape[:1], "b": W_shape[:1], "c": (), "rho": (), "threshold": ()}
+    for name, shape in wanted.items():
+        found = arrays[name].shape if name in arrays else shape
+        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W_shape} and X {X_shape}")
     c, threshold, own_rho = (float(arrays[n]) if n in arrays else None for n in ("c", "threshold", "rho"))
     rho = own_rho if rho is None else rho
     if rho is None:
@@ -81,12 +74,11 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
     polished = None
     try:
         if output is not None:
-            start = {"W": W, "z": z}
+            start, norm = {"W": W, "z": z}, np.linalg.norm
             W, z, *more = polish(W, z, X, y, rho, output_bias=c)
             c = more[0] if more else None
-            norms = {name: float(np.linalg.norm(array)) for name, array in start.items()}
-            moves = {"W": float(np.linalg.norm(W - start["W"])), "z": float(np.linalg.norm(z - start["z"]))}
-            moved = {name: moves[name] / norm if norm else None for name, norm in norms.items()}
+            moves = {"W": W - start["W"], "z": z - start["z"]}
+            moved = {name: float(norm(moves[name]) / norm(old)) if norm(old) else None for name, old in start.items()}
             polished = {"output": str(output), "moved": moved}
         certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     except UserError as error:
@@ -118,26 +110,12 @@ def describe(result: dict) -> str:
     head = f"{result['file']}: N = {result['N']}, d0 = {result['d0']}, d1 = {result['d1']}, rho = {result['rho']:g}"
     parts: dict[str, object] = {}
     if polished:
-        moved = ", ".join(
-            f"{name} by {'unknown' if value is None else f'{value:.3g}'}" for name, value in polished["moved"].items()
-        )
+        shares = {n: "unknown" if share is None else f"{share:.3g}" for n, share in polished["moved"].items()}
+        moved = ", ".join(f"{name} by {share}" for name, share in shares.items())
         parts["polished"] = f"{polished['output']}: moved {moved} of its norm; the lines below are about that point"
     parts |= summary(found)
     if found.verdict == "not_converged":
         way = "train on in float64" + ("" if polished else ", or --polish OUT.npz")
-        parts["advice"] = (
-            f"MSE above rounding: {way}; if the training MSE differs, check rho, biases and the layout of W"
-        )
+        checks = "if the training MSE differs, check rho, biases and the layout of W"
+        parts["advice"] = f"MSE above rounding: {way}; {checks}"
     return "\n".join([head + biases, textwrap.indent(aligned(parts), "  ")])
-
-
-def _check_shapes(path: Path, arrays: Mapping) -> None:
-    W, X = arrays["W"].shape, arrays["X"].shape
-    require(
-        len(W) == len(X) == 2 and W[1] == X[1],
-        f"{path}: W has shape {W} and X {X}; give W (d1, d0), one row per neuron, and X (N, d0), one row per point",
-    )
-    wanted = {"z": W[:1], "y": X[:1], "b": W[:1], "c": (), "rho": (), "threshold": ()}
-    for name, shape in wanted.items():
-        found = arrays[name].shape if name in arrays else shape
-        require(found == shape, f"{path}: {name} has shape {found}, not {shape}, by W {W} and X {X}")

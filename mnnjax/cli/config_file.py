@@ -12,11 +12,7 @@ from mnnjax.errors import did_you_mean, nearest
 
 
 def load_config(path: str, small: bool = False) -> Study:
-    """The variable `study`, or `small`, of a Python file.
-
-    Raises:
-      UserError: the file does not exist, fails, or defines no study.
-    """
+    """The variable `study`, or `small`, of a Python file; UserError if it does not exist, fails, or defines none."""
     file = Path(path)
     if not file.is_file():
         there = sorted(str(p) for p in Path("configs").glob("*.py") if p.stem != "tour")
@@ -32,23 +28,23 @@ def load_config(path: str, small: bool = False) -> Study:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        where = f", line {line}" if (line := _line_in(file, error)) else ""
+        # The line that raised the error, or that called the code which raised it.
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if Path(frame.filename).resolve() == file.resolve()), None)
+        line = error.lineno if isinstance(error, SyntaxError) else line
+        where = f", line {line}" if line else ""
         raise UserError(f"config {path}{where}: {_message(error, module)}") from error
     name = "small" if small else "study"
     study = getattr(module, name, None)
     if not isinstance(study, Study):
-        raise UserError(f"config {path}: defines no `{name}`; {_definition_hint(module, name)}")
+        others = [other for other, value in vars(module).items() if isinstance(value, Study)]
+        hint = f"write `{name} = Study(...)` in it"
+        if small and "study" in others:
+            hint = f"leave out --small, or {hint}, a variant that takes seconds"
+        elif not small and len(others) == 1:
+            hint = f"`{others[0]}` is a study, rename it"
+        raise UserError(f"config {path}: defines no `{name}`; {hint}")
     return study
-
-
-def _definition_hint(module: ModuleType, name: str) -> str:
-    """How to define a study of that name in the file."""
-    others = [other for other, value in vars(module).items() if isinstance(value, Study)]
-    if name == "small" and "study" in others:
-        return "leave out --small, or write `small = Study(...)` in it, a variant that takes seconds"
-    if name == "study" and len(others) == 1:
-        return f"`{others[0]}` is a study, rename it"
-    return f"write `{name} = Study(...)` in it"
 
 
 def _message(error: BaseException, module: ModuleType) -> str:
@@ -64,11 +60,3 @@ def _message(error: BaseException, module: ModuleType) -> str:
         return f"mnnjax.config has no {found[1]}{did_you_mean(found[1], config.__all__)}"
     meant = did_you_mean(error.name, vars(module)) if isinstance(error, NameError) and error.name else ""
     return f"{type(error).__name__}: {text}{meant}; correct the file"
-
-
-def _line_in(file: Path, error: BaseException) -> int | None:
-    """The line of the file that raised the error, or that called the code which raised it."""
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno for f in reversed(frames) if Path(f.filename).resolve() == file.resolve()), None)

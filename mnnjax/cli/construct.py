@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 
 DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points
 with random labels 0 and 1, and certify it. The output holds W (d1, d0), z (d1,),
@@ -25,9 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax construct ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax construct", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--output", type=local_path, required=True, metavar="FILE.npz", help="the file to write")
-    parser.add_argument(
-        "--input", type=local_path, metavar="FILE.npz", help="points X (N, d0), one row per point, and labels y (N,)"
-    )
+    points = "points X (N, d0), one row per point, and labels y (N,)"
+    parser.add_argument("--input", type=local_path, metavar="FILE.npz", help=points)
     parser.add_argument("--N", type=int, help=f"number of Gaussian points, without --input; default {SIZES['N']}")
     parser.add_argument("--d0", type=int, help=f"their input width; default {SIZES['d0']}")
     parser.add_argument("--seed", type=int, help=f"the seed they are drawn from; default {SIZES['seed']}")
@@ -44,26 +43,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho: float) -> dict:
-    """Build the minimum, write `output`, and return the results as JSON values.
-
-    Without `input`, the problem is Gaussian with random labels in {0, 1}, drawn from the seed.
-
-    Raises:
-      UserError: input that cannot be read, output that cannot be written, or what landscape.global_minimum raises.
-    """
+    """Build the minimum, write `output`, and return the results as JSON values; N, d0 and the seed count without input.
+    UserError for input that cannot be read, output that cannot be written, or from landscape.global_minimum."""
     import jax
     import numpy as np
 
     from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
     from mnnjax.config import Problem
-    from mnnjax.config.validation import require_seed
     from mnnjax.landscape import certify
     from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
     from mnnjax.problems import make_problem
     from mnnjax.theory import d1_star
 
     if input is None:
-        require_seed(seed)
+        require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
         problem = Problem(label_values="zero_one", d0=(d0,), N=(N,))
         draw = make_problem(problem, N, d0, rho, np.float64)
         X, y = (np.asarray(array) for array in draw(jax.random.key(seed), N))

@@ -43,11 +43,8 @@ def table(rows: list[dict]) -> str:
         numbers = (row["train"], row["test"], size(row["bytes"])) if there else "---"
         lines.append((row["name"], *map(str, numbers), row["path"], row["state"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = "<>>><<"
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, aligned, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    shape = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>>><<", widths, strict=True))
+    return "\n".join(shape.format(*line).rstrip() for line in lines)
 
 
 DESCRIPTION = """Real images, stored as uint8 arrays with a manifest of their SHA-256; runs memory-map
@@ -79,9 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     for either in (prepare, imports):
         either.add_argument("name", metavar="NAME", help=known_names())
         either.add_argument("--force", action="store_true", help="write it again even if a valid copy is stored")
-    imports.add_argument(
-        "--from", dest="source", type=local_path, required=True, metavar="DIR", help="the folder of the files"
-    )
+    files = "the folder of the files"
+    imports.add_argument("--from", dest="source", type=local_path, required=True, metavar="DIR", help=files)
     short = "list what is stored, where, and whether the SHA-256 match"
     listing = add("list", short, LIST, "exit codes: 0 listed, in any state; 2 wrong input", "")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -36,9 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax doctor ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax doctor", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--workdir", type=local_path, metavar="DIR", help="where studies will be written; default: here"
-    )
+    here = "where studies will be written; default: here"
+    parser.add_argument("--workdir", type=local_path, metavar="DIR", help=here)
     parser.add_argument("--data-dir", type=local_path, metavar="DIR", help="where `mnnjax data` stores images")
     options = parser.parse_args(arguments)
     found = examine(options.data_dir, options.workdir)
@@ -47,12 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[str, dict | list[str]]:
-    """Section -> name -> value, sizes in bytes; the section `hint` lists the problems and what to do about each.
-
-    Args:
-      data_dir: where `mnnjax data` stores images; None is its default folder.
-      workdir: where studies are to be written; None is the current folder.
-    """
+    """Section -> name -> value, sizes in bytes; the section `hint` lists the problems and what to do about each."""
     import jax
 
     from mnnjax import jax_setup
@@ -69,7 +63,9 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
     sizes = [path.stat().st_size for path in cache.rglob("*") if path.is_file()]
     # An accelerator's own memory; CPUs have no statistics.
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    folders = {"work folder": workdir, "compilation cache": cache, "data": data_dir}
     known = versions()
+    stored = {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)}
     found = {
         "versions": known,
         "machine": {"backend": jax.default_backend()} | {k: v for k, v in machine().items() if k not in known},
@@ -79,22 +75,16 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
             "error of a float32 product": float32_error(),
         },
         "memory": {"free": free_memory()} | ({"of each device": limit} if limit else {}),
-        "disk": {"work folder": _disk(workdir), "compilation cache": _disk(cache), "data": _disk(data_dir)},
+        "disk": {name: shutil.disk_usage(nearest_existing(path.resolve())).free for name, path in folders.items()},
         "compilation cache": {"folder": str(cache), "files": len(sizes), "bytes": sum(sizes)},
-        "data": {"folder": str(data_dir)}
-        | {row["name"]: row["state"].split(":")[0] for row in list_stored(data_dir, verify=False)},
+        "data": {"folder": str(data_dir)} | stored,
         "environment": environment,
     }
     return found | {"hint": hints(found, {"the work folder": workdir, "the compilation cache": cache})}
 
 
 def hints(found: Mapping[str, Mapping], folders: Mapping[str, Path]) -> list[str]:
-    """The problems that would stop a study, one line each, with what to do.
-
-    Args:
-      found: the result of `examine`.
-      folders: the folders that a study writes to, by the name that users know.
-    """
+    """The problems that would stop a study, one line each, with what to do; folders: those that it writes to."""
     lines = []
     error, backend = found["precision"]["error of a float32 product"], found["machine"]["backend"]
     if not error < FLOAT32_ERROR:
@@ -150,10 +140,6 @@ def float32_error() -> float:
     a, b = (rng.uniform(0.5, 1.5, (256, 256)).astype(np.float32) for _ in range(2))
     exact = a.astype(np.float64) @ b.astype(np.float64)
     return float(np.abs(np.asarray(jax.numpy.asarray(a) @ jax.numpy.asarray(b)) / exact - 1).max())
-
-
-def _disk(folder: Path) -> int:
-    return shutil.disk_usage(nearest_existing(folder.resolve())).free
 
 
 def _writable(folder: Path) -> bool:

@@ -6,18 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from mnnjax import __version__
+from mnnjax import __version__, errors
 from mnnjax.cli.stops import ending_on_ctrl_c
-from mnnjax.errors import (
-    DISK_FULL,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
-    UserError,
-    did_you_mean,
-    first_line,
-    os_error_line,
-)
 
 
 def _main_of(command: str) -> Callable[[Sequence[str]], int]:
@@ -69,26 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             # Here, so that a closed pipe raises BrokenPipeError inside the outer try.
             sys.stdout.flush()
-    except UserError as error:
+    except errors.UserError as error:
         print(f"mnnjax: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return errors.EXIT_USAGE
     except MemoryError as error:
-        why = first_line(error) or command
+        why = errors.first_line(error) or command
         print(f"mnnjax: needs more memory than there is ({why}); give fewer points", file=sys.stderr)
-        return EXIT_USAGE
+        return errors.EXIT_USAGE
     except KeyboardInterrupt:
         print("mnnjax: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return errors.EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of the output, such as `head`, has closed it. Python would try to flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return errors.EXIT_FAILED
     except OSError as error:
-        line = os_error_line(error)
+        line = errors.os_error_line(error)
         if line is None:
             raise
         print(f"mnnjax: {line}", file=sys.stderr)
-        return EXIT_FAILED if error.errno in DISK_FULL else EXIT_USAGE
+        return errors.EXIT_FAILED if error.errno in errors.DISK_FULL else errors.EXIT_USAGE
 
 
 def _call(command: str, arguments: Sequence[str]) -> int:
@@ -97,9 +87,9 @@ def _call(command: str, arguments: Sequence[str]) -> int:
         return 0
     if command not in COMMANDS:
         names = [*NAMES, "--help", "--version"]
-        hint = f"{did_you_mean(command, names)}; the commands are {', '.join(NAMES)}"
+        hint = f"{errors.did_you_mean(command, names)}; the commands are {', '.join(NAMES)}"
         if command.endswith(".py"):
             hint = f"; to run a config: mnnjax run {command}"
-        raise UserError(f"unknown command {command!r}{hint}")
+        raise errors.UserError(f"unknown command {command!r}{hint}")
     with contextlib.nullcontext() if command in OWN_STOPS else ending_on_ctrl_c():
         return COMMANDS[command](arguments)

@@ -15,11 +15,8 @@ SHAPES = {"W": "W (d1, d0)", "z": "z (d1,)", "X": "X (N, d0)", "y": "y (N,)"}
 
 
 def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
-    """The needed arrays (keys of SHAPES) and the optional ones that an .npz holds, all of real numbers.
-
-    Raises:
-      UserError: a file that cannot be read or is not an .npz; an array that is missing or holds something else.
-    """
+    """The needed arrays (keys of SHAPES) and the optional ones that an .npz holds, of real numbers; else UserError."""
+    how = f"write it with numpy.savez(FILE, {', '.join(f'{name}={name}' for name in needed)})"
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
@@ -31,37 +28,32 @@ def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ())
     except UserError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else _reason(error)
-        raise UserError(f"{path}: cannot be read as .npz ({why}); write it with {_how(needed)}") from error
-    require(not missing, f"{path}: holds no array {', '.join(missing)}, but {there}; write it with {_how(needed)}")
+        why = getattr(error, "strerror", None) or str(error)
+        # NumPy takes any other file for pickled objects.
+        if "allow_pickle" in why or isinstance(error, KeyError):
+            why = "it is not one"
+        raise UserError(f"{path}: cannot be read as .npz ({why}); {how}") from error
+    require(not missing, f"{path}: holds no array {', '.join(missing)}, but {there}; {how}")
     return arrays
 
 
 def as_vectors(arrays: Arrays) -> Arrays:
     """The arrays with PyTorch's shapes z (1, d1), y (N, 1), b (1, d1), and (1,) for a number, made ours."""
-    return {name: _as_vector(name, values) for name, values in arrays.items()}
+    result = dict(arrays)
+    for name, values in arrays.items():
+        if name in ("c", "rho", "threshold") and values.size == 1:
+            result[name] = values.reshape(())
+        elif values.ndim == 2 and ((name in "zb" and len(values) == 1) or (name == "y" and values.shape[1] == 1)):
+            result[name] = values.reshape(-1)
+    return result
 
 
 def write_arrays(path: Path, option: str, arrays: Writable) -> None:
-    """Write an .npz; `option` is the command line's option that gave the path.
-
-    Raises:
-      UserError: it cannot be written.
-    """
+    """Write an .npz, or raise UserError; `option` is the command line's option that gave the path."""
     try:
         write_atomically(path, to_bytes(arrays))
     except OSError as error:
         raise UserError(f"{option} {path}: cannot be written ({error.strerror}); choose another --{option}") from error
-
-
-def _how(names: Sequence[str]) -> str:
-    return f"numpy.savez(FILE, {', '.join(f'{name}={name}' for name in names)})"
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    # NumPy takes any other file for pickled objects.
-    return "it is not one" if "allow_pickle" in text or isinstance(error, KeyError) else text
 
 
 def _array(path: Path, name: str, archive: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -72,12 +64,4 @@ def _array(path: Path, name: str, archive: Mapping[str, np.ndarray]) -> np.ndarr
         raise UserError(f"{path}: {name} holds Python objects; convert it to an array of real numbers") from error
     real = isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
     require(real, f"{path}: {name} holds entries that are not real numbers; convert them")
-    return values
-
-
-def _as_vector(name: str, values: np.ndarray) -> np.ndarray:
-    if name in ("c", "rho", "threshold") and values.size == 1:
-        return values.reshape(())
-    if values.ndim == 2 and ((name in "zb" and len(values) == 1) or (name == "y" and values.shape[1] == 1)):
-        return values.reshape(-1)
     return values

@@ -24,12 +24,9 @@ PAIRS = "pairs of a name and a number, True or False, such as momentum 0.9 neste
 
 
 def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequence[str] = ()) -> Study:
-    """The study with the fields that the options set.
+    """The study with the fields that the options set; UserError for an unknown option or an invalid value.
 
     others: options that are not fields, as suggestions for misspelt ones.
-
-    Raises:
-      UserError: an unknown option, or an invalid value.
     """
     captured, arguments = io.StringIO(), list(_flags_spelt_out(study, arguments))
     try:
@@ -56,8 +53,8 @@ def fields_help(prog: str, study: Study, width: int) -> str:
     return f"{textwrap.fill(text, width)}\n\n{shown}"
 
 
-def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Name (problem.N, also.0.train.epochs, ...) and type of every field that a command line can set."""
+def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name (problem.N, also.0.train.epochs, ...), type and value of every field that a command line can set."""
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value, hint = getattr(config, field.name), hints[field.name]
@@ -68,12 +65,12 @@ def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             for k, part in enumerate(value):
                 yield from fields_of(part, f"{name}.{k}.")
         elif not any(dataclasses.is_dataclass(option) for option in typing.get_args(hint)):
-            yield name, hint
+            yield name, hint, value
 
 
 def _flags_spelt_out(study: Study, arguments: Sequence[str]) -> Iterator[str]:
     """The arguments with --network.bias True in place of a bare --network.bias, and False for --network.no_bias."""
-    flags = {name for name, hint in fields_of(study) if hint is bool}
+    flags = {name for name, hint, _ in fields_of(study) if hint is bool}
     for word, following in itertools.pairwise([*arguments, "--"]):
         name = word.removeprefix("--").replace("-", "_")
         positive = re.sub(r"(^|\.)no_(\w+)$", r"\1\2", name)
@@ -108,28 +105,28 @@ def _message(box: str) -> str:
     content = [line for line in lines if line and line[0] not in "╭╰"]
     # Without a box the title is a line of its own above a rule.
     boxed = any(line.startswith("╭") for line in box.splitlines())
-    between = [list(group) for is_rule, group in itertools.groupby(content, _is_rule) if not is_rule]
-    return re.sub(r"\s+", " ", " ".join(between[0 if boxed or len(between) < 2 else 1]))
-
-
-def _is_rule(line: str) -> bool:
-    return len(line) > 2 and set(line) <= {"─", "-"}
+    between = [part for part in re.split(r"(?m)^[─-]{3,}$", "\n".join(content)) if part.strip()]
+    return re.sub(r"\s+", " ", between[0 if boxed or len(between) < 2 else 1]).strip()
 
 
 def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequence[str]) -> str:
     """tyro's error in one plain line, with a hint."""
-    fields = dict(fields_of(study))
-    given = list(_given(arguments))
-    for option, name, _ in given:
+    fields = {name: (hint, value) for name, hint, value in fields_of(study)}
+    given = {}
+    for option, name, values in _given(arguments):
         if name not in fields:
-            return _no_option(option, name, fields, others)
+            return _no_option(option, name, list(fields), others)
+        given[name] = values
     if option := VALUE_ERROR.match(text):
         name = option[1].replace("-", "_")
-        values = next(values for _, other, values in reversed(given) if other == name)
-        hint, shown = fields[name], " ".join(values)
+        values, hint = given[name], fields[name][0]
+        shown = " ".join(values)
         tail = did_you_mean(shown, typing.get_args(hint)) if typing.get_origin(hint) is Literal else ""
         if name.endswith("train.optimizer_options"):
-            tail = f"; {_optimizer_options(study, given, name)}"
+            from mnnjax.training.optimizer import describe_options
+
+            own = name.removesuffix("_options")
+            tail = f"; {describe_options((given.get(own) or [fields[own][1]])[0])}"
         return f"--{name}: takes {in_words(hint)}, {f'not {shown!r}' if values else 'and none is given'}{tail}"
     if surplus := re.fullmatch(r"Unrecognized options: (.*)", text):
         return f"{surplus[1]}: not a value of an option; --help lists the options and how many values each takes"
@@ -139,7 +136,7 @@ def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequen
     return f"{text}; --help lists the options"
 
 
-def _no_option(option: str, name: str, fields: dict[str, Any], others: Sequence[str]) -> str:
+def _no_option(option: str, name: str, fields: Sequence[str], others: Sequence[str]) -> str:
     part = name.rpartition(".")[0]
     if part.rpartition(".")[2] in ("train", "volume") and not any(field.startswith(f"{part}.") for field in fields):
         other = {"train": "volume", "volume": "train"}[part.rpartition(".")[2]]
@@ -154,16 +151,3 @@ def _given(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
     for start, end in itertools.pairwise([*starts, len(arguments)]):
         option, equals, value = arguments[start].partition("=")
         yield option, option[2:].replace("-", "_"), ([value] if equals else []) + list(arguments[start + 1 : end])
-
-
-def _optimizer_options(study: Study, given: list[tuple[str, str, list[str]]], name: str) -> str:
-    """What the optimizer of the same part has."""
-    from mnnjax.training.optimizer import describe_options
-
-    own = name.removesuffix("_options")
-    written = [values[0] for _, other, values in given if other == own and values]
-    part: Any = study
-    for word in own.split(".")[:-1]:
-        part = part[int(word)] if word.isdigit() else getattr(part, word)
-    optimizer = written[-1] if written else part.optimizer
-    return describe_options(optimizer)

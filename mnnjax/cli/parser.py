@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import json
-import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -29,11 +28,7 @@ class OneLineParser(argparse.ArgumentParser):
         super().__init__(*arguments, **{"formatter_class": Paragraphs} | more)
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
-        """As argparse does, but report an unknown option before a missing one: it may be that one, misspelt.
-
-        Raises:
-          UserError: wrong arguments.
-        """
+        """As argparse does, but report an unknown option before a missing one: it may be that one, misspelt."""
         known = self._known()
         for word in args[: args.index("--") if "--" in args else len(args)]:
             name = word.partition("=")[0]
@@ -86,12 +81,4 @@ def nearest_existing(path: Path) -> Path:
 
 def json_text(value) -> str:
     """A value as JSON, with null for NaN and infinity."""
-
-    def plain(part):
-        if isinstance(part, dict):
-            return {name: plain(inner) for name, inner in part.items()}
-        if isinstance(part, (list, tuple)):
-            return [plain(inner) for inner in part]
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(plain(value))
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))

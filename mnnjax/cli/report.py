@@ -17,23 +17,15 @@ examples:
 def main(arguments: Sequence[str]) -> int:
     """`mnnjax report ARGUMENTS`; returns the exit code."""
     parser = OneLineParser("mnnjax report", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument(
-        "dir",
-        nargs="+",
-        metavar="DIR",
-        type=nonempty,
-        help="work folders, or gs://BUCKET/NAME, shown one after the other; the report is written to the first",
-    )
+    text = "work folders, or gs://BUCKET/NAME, shown one after the other; the report is written to the first"
+    parser.add_argument("dir", nargs="+", metavar="DIR", type=nonempty, help=text)
     print(f"report: {report(parser.parse_args(arguments).dir)}")
     return 0
 
 
 def report(folders: Sequence[str]) -> str:
     """Write the report of work folders into the first, and results.csv for a study in shards; returns the page's path.
-
-    Raises:
-      UserError: a folder holds no study.
-    """
+    UserError where a folder holds no study."""
     from mnnjax.report import write_report
     from mnnjax.study.execution.images import recorded_cells
     from mnnjax.study.workdir import storage

@@ -13,11 +13,9 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def end_at_once(text: str, code: int, to: int = 2) -> None:
-    """End the process from a signal handler, with one line to standard error (2) or output (1).
-
-    It raises no exception, since Python drops one that is raised in a callback of JAX, and other code may catch it. It
-    does not print, since the signal may have interrupted a print.
-    """
+    """End the process from a signal handler, with one line to standard error (2) or output (1). It raises no exception,
+    since Python drops one that is raised in a callback of JAX, and other code may catch it. It does not print, since
+    the signal may have interrupted a print."""
     with contextlib.suppress(Exception):
         sys.stdout.flush()
     # A progress bar hides the cursor.

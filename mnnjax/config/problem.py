@@ -65,23 +65,15 @@ class Problem:
         smallest = 1 if self.constant_input else 2
         require_grid("problem.d0", self.d0, smallest, f"an input needs at least d0 = {smallest} numbers")
         require_at_least("problem.", self, data_sets=0)
-        self._check_growth()
+        for name in ("d0_over_N", "d0_over_sqrt_N_log_N"):
+            value = getattr(self, name)
+            positive = value is None or 0 < value < math.inf
+            require(positive, f"problem.{name}: {value} is not positive; give a value such as 0.5")
+        rules = [bool(self.d0), self.d0_over_N is not None, self.d0_over_sqrt_N_log_N is not None]
+        require(sum(rules) <= 1, "problem: d0, d0_over_N and d0_over_sqrt_N_log_N exclude each other; keep one")
+        require(not self.grows or bool(self.N), "problem.N: the grid is empty; a d0 that grows with N needs N")
         require_grid("problem.N", self.N, 1, "a problem needs at least N = 1 point")
         require_ratios("problem.d0_d1_over_N", self.d0_d1_over_N)
-        self._check_images()
-        if self.is_image:
-            require(self.labels != "teacher", "problem.labels: images have no teacher; use 'classes' or 'random'")
-            require(not self.d0 and not self.grows, "problem.d0: the images decide d0; leave it empty")
-        else:
-            require(bool(self.d0) or self.grows, "problem.d0: the grid is empty; give at least one input width")
-            require(bool(self.N or self.d0_d1_over_N), "problem.N: the grid is empty; give N or d0_d1_over_N")
-            require(self.labels != "classes", f"problem.labels: 'classes' needs images, not {self.inputs} inputs")
-        if self.labels == "teacher":
-            require(self.teacher_units >= 1, "problem.teacher_units: a teacher needs at least 1 hidden unit")
-        else:
-            require(self.teacher_units == 0, "problem.teacher_units: only with problem.labels='teacher'")
-
-    def _check_images(self) -> None:
         stored = self.inputs in STORED
         require(stored or self.split == "train", f"problem.split: 'all' needs data with two splits, not {self.inputs}")
         plain = self.whitening == "pca" and not self.whitening_images
@@ -93,15 +85,17 @@ class Problem:
         require(not chosen or self.labels == "classes", f"{name}: only with labels='classes', not {self.labels!r}")
         once = len(set(chosen)) == len(chosen) and min(chosen, default=0) >= 0
         require(once, f"{name}: {chosen} has a class twice or a negative one; give each once")
-
-    def _check_growth(self) -> None:
-        for name in ("d0_over_N", "d0_over_sqrt_N_log_N"):
-            value = getattr(self, name)
-            positive = value is None or 0 < value < math.inf
-            require(positive, f"problem.{name}: {value} is not positive; give a value such as 0.5")
-        rules = [bool(self.d0), self.d0_over_N is not None, self.d0_over_sqrt_N_log_N is not None]
-        require(sum(rules) <= 1, "problem: d0, d0_over_N and d0_over_sqrt_N_log_N exclude each other; keep one")
-        require(not self.grows or bool(self.N), "problem.N: the grid is empty; a d0 that grows with N needs N")
+        if self.is_image:
+            require(self.labels != "teacher", "problem.labels: images have no teacher; use 'classes' or 'random'")
+            require(not self.d0 and not self.grows, "problem.d0: the images decide d0; leave it empty")
+        else:
+            require(bool(self.d0) or self.grows, "problem.d0: the grid is empty; give at least one input width")
+            require(bool(self.N or self.d0_d1_over_N), "problem.N: the grid is empty; give N or d0_d1_over_N")
+            require(self.labels != "classes", f"problem.labels: 'classes' needs images, not {self.inputs} inputs")
+        if self.labels == "teacher":
+            require(self.teacher_units >= 1, "problem.teacher_units: a teacher needs at least 1 hidden unit")
+        else:
+            require(self.teacher_units == 0, "problem.teacher_units: only with problem.labels='teacher'")
 
     @property
     def is_image(self) -> bool:

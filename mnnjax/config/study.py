@@ -1,4 +1,4 @@
-"""What a study is: frozen dataclasses (problem.py: the problems; serialization.py: to and from JSON).
+"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks, and JSON).
 
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
 class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one.
@@ -9,14 +9,7 @@ import math
 from typing import Literal
 
 from mnnjax.config.problem import Problem
-from mnnjax.config.validation import (
-    document_fields,
-    require_at_least,
-    require_grid,
-    require_ratios,
-    require_seed,
-    require_types,
-)
+from mnnjax.config.validation import document_fields, require_at_least, require_grid, require_ratios, require_types
 from mnnjax.errors import require
 
 # The blocks of rows of X that devices share: no more devices than blocks can share X, and batches are drawn from the
@@ -190,13 +183,27 @@ class Study:
         allowed = self.name and all(c.isalnum() or c in "_-" for c in self.name)
         require(bool(allowed), f"name: {self.name!r} must be made of letters, digits, '_' and '-'")
         require_at_least("", self, repeats=1)
-        require_seed(self.seed)
+        require(0 <= self.seed < 2**31, f"seed: {self.seed} must lie between 0 and 2^31 - 1")
         if self.volume is None:
-            if self.train is None:
-                object.__setattr__(self, "train", Train())
-            self._check_training()
+            train = self.train or Train()
+            object.__setattr__(self, "train", train)
+            require(not self.problem.constant_input, "problem.constant_input: only with volume; use network.bias")
+            same = self.figure != "basins" or train.precision == "float64"
+            require(same, "train.precision: basins and volumes need the same points; use 'float64'")
+            shallow = self.figure != "capacity" or self.network.hidden_layers == (1,)
+            require(shallow, "network.hidden_layers: capacity needs one, where global minima are proven; give 1")
+            equal = train.parallel == "replicas" or self.problem.data_sets == 1
+            require(equal, "problem.data_sets: train.parallel='data' trains all repetitions on the same points; give 1")
+            trained = self.figure not in ("volumes", "full_rank")
+            require(trained, f"figure: {self.figure!r} is drawn from volumes; give volume, or another figure")
         else:
-            self._check_volume()
+            require(self.train is None, "volume: a study has train or volume, not both (see also)")
+            require(self.network.hidden_layers == (1,), "network.hidden_layers: volumes need one hidden layer; give 1")
+            require(not self.network.bias, "network.bias: volumes have no output bias; use problem.constant_input")
+            fixed = self.volume.redraw and self.problem.is_image
+            require(not fixed, "volume.redraw: images cannot be redrawn; leave it out")
+            drawn = self.figure in ("none", "volumes", "full_rank")
+            require(drawn, f"figure: {self.figure!r} is drawn from trained networks; give train instead of volume")
         lone = self.network.rho < 0 and self.problem.teacher_units == 1
         require(not lone, "problem.teacher_units: one unit with rho < 0 has outputs of one sign; give at least 2")
         if self.problem.is_image:
@@ -205,27 +212,6 @@ class Study:
             require(not self.problem.d0_d1_over_N, "problem.d0_d1_over_N: images have their own N; give N or nothing")
         names = [part.name for part in self.parts]
         require(len(set(names)) == len(names), f"also: the studies {names} must have different names")
-
-    def _check_training(self) -> None:
-        biased = self.problem.constant_input
-        require(not biased, "problem.constant_input: only with volume; use network.bias")
-        same = self.figure != "basins" or self.training.precision == "float64"
-        require(same, "train.precision: basins and volumes need the same points; use 'float64'")
-        shallow = self.figure != "capacity" or self.network.hidden_layers == (1,)
-        require(shallow, "network.hidden_layers: capacity needs one, where global minima are proven; give 1")
-        shared = self.training.parallel == "replicas" or self.problem.data_sets == 1
-        require(shared, "problem.data_sets: train.parallel='data' trains all repetitions on the same points; give 1")
-        trained = self.figure not in ("volumes", "full_rank")
-        require(trained, f"figure: {self.figure!r} is drawn from volumes; give volume, or another figure")
-
-    def _check_volume(self) -> None:
-        require(self.train is None, "volume: a study has train or volume, not both (see also)")
-        require(self.network.hidden_layers == (1,), "network.hidden_layers: volumes need one hidden layer; give 1")
-        require(not self.network.bias, "network.bias: volumes have no output bias; use problem.constant_input")
-        fixed = self.measurement.redraw and self.problem.is_image
-        require(not fixed, "volume.redraw: images cannot be redrawn; leave it out")
-        drawn = self.figure in ("none", "volumes", "full_rank")
-        require(drawn, f"figure: {self.figure!r} is drawn from trained networks; give train instead of volume")
 
     @property
     def training(self) -> Train:

@@ -1,13 +1,14 @@
-"""Checks of the values in a config."""
+"""Checks of the values in a config, and configs to and from JSON."""
 
-import ast
 import dataclasses
+import hashlib
 import inspect
-import itertools
+import json
 import math
+import re
 import types
 import typing
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from mnnjax.errors import UserError, did_you_mean, require
 
@@ -30,11 +31,6 @@ def require_grid(name: str, values: tuple[int, ...], minimum: int, hint: str) ->
     _require_different(name, values)
 
 
-def require_seed(seed: int) -> None:
-    """Raise UserError unless random numbers can be drawn from the seed."""
-    require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
-
-
 def require_ratios(name: str, values: tuple[float, ...]) -> None:
     """Raise UserError unless all values are finite, positive and different."""
     for value in values:
@@ -54,11 +50,10 @@ def require_types(prefix: str, config: object) -> None:
         if _fits(value, hint):
             continue
         shown, ending = repr(value), ""
+        expected = f"of type {hint.__name__ if isinstance(hint, type) else hint}"
         if typing.get_origin(hint) is Literal:
             expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
             ending = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
-        else:
-            expected = f"of type {getattr(hint, '__name__', hint)}" if isinstance(hint, type) else f"of type {hint}"
         if dataclasses.is_dataclass(value):
             # Given by position, and so to the wrong field.
             shown = f"{type(value).__name__}(...)"
@@ -101,21 +96,54 @@ def document_fields(cls: type[T]) -> type[T]:
     doc = cls.__doc__
 
     class WithFields:
-        # Computed when it is read, since parsing the source would slow down every import.
+        # Computed when it is read, since reading the source would slow down every import.
         def __get__(self, instance, owner) -> str:
-            definition = ast.parse(inspect.getsource(cls)).body[0]
-            assert isinstance(definition, ast.ClassDef)
-            texts = {
-                field.target.id: inspect.cleandoc(below.value.value)
-                for field, below in itertools.pairwise(definition.body)
-                if isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-                and isinstance(below.value.value, str)
-            }
-            lines = [f"{name}: {text}".replace("\n", "\n    ") for name, text in texts.items()]
+            # A field, over one or several lines, and the string below it.
+            pattern = r'(?m)^    (\w+): (?:.|\n        |\n    ])*\n    """((?:.|\n)*?)"""'
+            found = re.findall(pattern, inspect.getsource(cls))
+            lines = [f"{name}: {inspect.cleandoc(text)}".replace("\n", "\n    ") for name, text in found]
             return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
 
     cls.__doc__ = WithFields()  # pyright: ignore[reportAttributeAccessIssue]  # a property of the class, not a str
     return cls
+
+
+def to_dict(config: Any) -> dict:
+    """The study, or a part of it, as plain JSON values; from_dict is the inverse."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def digest(config: Any) -> str:
+    """A short hash that two studies share if and only if all their fields are equal."""
+    # 0 and 0.0 are equal values, so all numbers are written alike.
+    values = json.loads(json.dumps(to_dict(config)), parse_int=float)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def from_dict(cls: type[T], values: dict) -> T:
+    """The inverse of to_dict; a field that `values` lacks takes its default. UserError for an unknown field, a required
+    one that is missing, or an invalid value.
+
+    Example:
+        study = from_dict(Study, json.loads(Path("runs/fig5_1/config.json").read_text()))
+    """
+    require(isinstance(values, dict), f"{cls.__name__}: {values!r} is not an object with fields")
+    hints = typing.get_type_hints(cls)
+    for name in sorted(set(values) - set(hints)):
+        raise UserError(f"{cls.__name__} has no field {name}{did_you_mean(name, hints)}")
+    try:
+        return cls(**{name: _from_json(hints[name], value) for name, value in values.items()})
+    except TypeError as error:
+        raise UserError(f"{cls.__name__}: {error}") from error
+
+
+def _from_json(hint, value):
+    if isinstance(value, dict):
+        # A dataclass, perhaps with None as the alternative.
+        options: list[Any] = [h for h in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(h)]
+        return from_dict(options[0], value) if options else value
+    if isinstance(value, list):
+        # Every list in a study's JSON was a tuple of dataclasses, of tuples, or of plain values.
+        inner = [h for h in typing.get_args(hint) if h is not Ellipsis] or [None]
+        return tuple(_from_json(inner[0], v) for v in value)
+    return value

@@ -1,8 +1,10 @@
-"""Near-isotropic inputs, and random or teacher's labels: Assumptions 1 and 5.
+"""Problems that are drawn: near-isotropic inputs, and random or teacher's labels (Assumptions 1 and 5).
 
 Draws of more rows begin with the draws of fewer rows from the same key (JAX's partitionable Threefry), so padding
 changes no point.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +13,15 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 import mnnjax.jax_setup  # noqa: F401
 from mnnjax.arrays import AnyArray
+from mnnjax.config import Problem
 from mnnjax.network import leaky_relu
 
 
 def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype: DTypeLike) -> Float[Array, "N d0"]:
-    """X (N, d0) with independent rows.
+    """X (N, d0) with independent rows; ValueError for another kind than these.
 
     kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1): all
       of covariance identity; or "uniform" (on [0, 1]^d0).
-
-    Raises:
-      ValueError: another kind.
     """
     if kind == "rademacher":
         return jax.random.rademacher(key, (N, d0), dtype)
@@ -48,3 +48,31 @@ def teacher_labels(key: PRNGKeyArray, X: Float[AnyArray, "N d0"], units: int, rh
     W = jax.random.normal(key_W, (units, X.shape[1]), X.dtype)
     z = jnp.abs(jax.random.normal(key_z, (units,), X.dtype)) * (-1) ** jnp.arange(units)
     return (leaky_relu(X @ W.T, rho) @ z > 0).astype(X.dtype)
+
+
+def make_problem(problem: Problem, rows: int, d0: int, rho: float, dtype: DTypeLike) -> Callable:
+    """The pure function draw(key, N, teacher_key=None) -> X (rows, d0), y (rows,) that draws one repetition's data.
+
+    The first N <= rows rows are points, which do not depend on `rows`; the others are zero. Of the problem the kinds of
+    inputs and labels count, not d0 and N. rho is the slope of the teacher's hidden units; teacher_key, for parts of
+    one problem, is the teacher's own key. draw raises ValueError for images, which are read (draw_images).
+
+    Example:
+        draw = make_problem(Problem(d0=(20,), N=(200,)), rows=200, d0=20, rho=0.0, dtype=jnp.float32)
+        X, y = draw(jax.random.key(0), 200)
+    """
+
+    def draw(key, N, teacher_key=None):
+        if problem.is_image:
+            raise ValueError(f"problem: {problem.inputs} are images; read them with draw_images")
+        key_X, key_y = jax.random.split(key)
+        X = draw_inputs(key_X, problem.inputs, rows, d0, dtype)
+        if problem.labels == "random":
+            y = random_labels(key_y, rows, dtype)
+        else:
+            y = teacher_labels(key_y if teacher_key is None else teacher_key, X, problem.teacher_units, rho)
+        y = problem.labels_of(y)
+        is_point = jnp.arange(rows) < N
+        return jnp.where(is_point[:, None], X, 0), jnp.where(is_point, y, 0)
+
+    return draw

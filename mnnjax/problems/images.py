@@ -1,7 +1,11 @@
-"""Real images as binary problems: which images, of which label, read a few rows at a time."""
+"""Real images as binary problems: which images, of which label, read a few rows at a time.
+
+Patches of scikit-learn's two photographs have the shapes of CIFAR-10 and ImageNet 64x64, and need no download.
+"""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +16,17 @@ from jaxtyping import Float, Int, PRNGKeyArray, UInt8
 
 from mnnjax import data
 from mnnjax.config import Problem
-from mnnjax.errors import UserError, require
+from mnnjax.errors import require
 from mnnjax.problems.gaussian import random_labels
-from mnnjax.problems.patches import COUNTS, patch_classes, patch_pixels, read_patches
 from mnnjax.problems.whitening import Whitening
 
 PATCH_SIZES = {"patches32": 32, "patches64": 64}
+# Patch size -> number of patches: the sizes of the paper's Table 1.
+COUNTS = {32: 50_000, 64: 1_280_000}
+# Each patch is a window of a photograph, mirrored or not, turned by 0, 90, 180 or 270 degrees.
+ORIENTATIONS = 8
+# Windows are taken in steps of the golden ratio through all of them: without repetition, evenly spread, in no order.
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +52,8 @@ class Images:
 def nominal_shape(problem: Problem) -> tuple[int, int] | None:
     """(number of images, d0) as published, known before anything is read; whitening may drop directions. None where
     inputs are drawn."""
-    if problem.inputs in PATCH_SIZES:
-        size = PATCH_SIZES[problem.inputs]
-        return COUNTS[size], patch_pixels(size)
+    if size := PATCH_SIZES.get(problem.inputs):
+        return COUNTS[size], 3 * size**2
     if problem.inputs == "digits":
         return 1797, 61
     if not problem.is_image:
@@ -55,56 +63,58 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
 
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
-    """The images of a problem's split and classes; with labels="random", of all classes.
+    """The images of a problem's split and classes; with labels="random", of all classes. UserError where the data are
+    missing or damaged, or have no images of a group of classes.
 
-    Args:
-      data_dir: the folder of `mnnjax data`; None is its default.
-      verify: whether the checksums of the data sets are computed.
-
-    Raises:
-      UserError: the data are missing or damaged, or have no images of a group of classes.
+    data_dir: the folder of `mnnjax data`; None is its default. verify: whether their checksums are computed.
 
     Example:
         images = open_images(Problem("mnist", "classes", upper_classes=(0,)))
         first = images.read(np.arange(100))  # (100, 784), and images.upper[:100] says which are zeros
     """
-    if problem.inputs in PATCH_SIZES:
-        size = PATCH_SIZES[problem.inputs]
+    if size := PATCH_SIZES.get(problem.inputs):
         read, digest = functools.partial(read_patches, size=size), f"patches of size {size}"
-        return _chosen(problem, read, patch_classes(size), patch_pixels(size), 2, digest)
+        return _chosen(problem, read, _places(np.arange(COUNTS[size]), size)[0], 3 * size**2, 2, digest)
     if problem.inputs == "digits":
         from sklearn.datasets import load_digits
 
         images, classes = load_digits(return_X_y=True)
         return _chosen(problem, images.astype(np.uint8).__getitem__, classes, images.shape[1], 10, "scikit-learn's")
     stored = data.open_stored(problem.inputs, data_dir, verify=verify)
-    whole = ("train", "test") if problem.split == "all" else ("train",)
 
     def part(splits: Sequence[str]) -> Images:
         arrays = [stored.images(split) for split in splits]
         classes = np.concatenate([stored.labels(split) for split in splits])
-        read = functools.partial(_read_joined, arrays)
+
+        def read(rows):
+            result = np.empty((len(rows), arrays[0].shape[1]), np.uint8)
+            first = 0
+            for array in arrays:
+                inside = (rows >= first) & (rows < first + len(array))
+                result[inside] = array[rows[inside] - first]
+                first += len(array)
+            return result
+
         return _chosen(problem, read, classes, arrays[0].shape[1], stored.classes, stored.digest)
 
-    held_out = None if problem.split == "all" else part(["test"])
-    return dataclasses.replace(part(whole), held_out=held_out)
-
-
-def _read_joined(arrays: Sequence[np.ndarray], rows: Int[np.ndarray, " rows"]) -> UInt8[np.ndarray, "rows pixels"]:
-    result = np.empty((len(rows), arrays[0].shape[1]), np.uint8)
-    first = 0
-    for array in arrays:
-        inside = (rows >= first) & (rows < first + len(array))
-        result[inside] = array[rows[inside] - first]
-        first += len(array)
-    return result
+    if problem.split == "all":
+        return part(["train", "test"])
+    return dataclasses.replace(part(["train"]), held_out=part(["test"]))
 
 
 def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, count: int, digest: str) -> Images:
     """The images whose class is in one of the problem's two groups."""
     if problem.labels == "random":
         return Images(pixels, np.zeros(len(classes), np.int64), read, digest)
-    lower, upper = class_groups(problem, count)
+    lower, upper = problem.lower_classes, problem.upper_classes
+    group = "problem.lower_classes, upper_classes"
+    known = max((*lower, *upper), default=0) < count
+    require(known, f"{group}: {problem.inputs} has classes 0 to {count - 1}")
+    if not lower and not upper:
+        lower = tuple(range(count // 2))
+    lower = lower or tuple(c for c in range(count) if c not in upper)
+    upper = upper or tuple(c for c in range(count) if c not in lower)
+    require(bool(lower and upper), f"{group}: one group has all classes; leave some out")
     kept = np.flatnonzero(np.isin(classes, (*lower, *upper)))
     is_upper = np.isin(classes[kept], upper).astype(np.int64)
     for name, found in (("lower", len(kept) - is_upper.sum()), ("upper", is_upper.sum())):
@@ -112,21 +122,6 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
     if len(kept) == len(classes):
         return Images(pixels, is_upper, read, digest)
     return Images(pixels, is_upper, lambda rows: read(kept[rows]), digest)
-
-
-def class_groups(problem: Problem, classes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The classes of the lower and of the upper label, among 0 ... classes - 1; UserError for an unknown class, or a
-    group without classes."""
-    lower, upper = problem.lower_classes, problem.upper_classes
-    largest = max((*lower, *upper), default=0)
-    if largest >= classes:
-        raise UserError(f"problem.lower_classes, upper_classes: {problem.inputs} has classes 0 to {classes - 1}")
-    if not lower and not upper:
-        lower = tuple(range(classes // 2))
-    lower = lower or tuple(c for c in range(classes) if c not in upper)
-    upper = upper or tuple(c for c in range(classes) if c not in lower)
-    require(bool(lower and upper), "problem.lower_classes, upper_classes: one group has all classes; leave some out")
-    return lower, upper
 
 
 def chosen_rows(images: Images, key: PRNGKeyArray, N: int) -> Int[np.ndarray, " N"]:
@@ -158,3 +153,34 @@ def image_labels(problem: Problem, upper: Int[np.ndarray, " N"], key: PRNGKeyArr
     if problem.labels == "random":
         upper = np.asarray(random_labels(jax.random.split(key)[1], len(upper), np.int64))
     return problem.labels_of(upper)
+
+
+@functools.cache
+def photographs() -> UInt8[np.ndarray, "2 427 640 3"]:
+    """scikit-learn's bundled photographs: a temple (0) and a flower (1)."""
+    from sklearn.datasets import load_sample_images
+
+    return np.stack(load_sample_images().images)
+
+
+def read_patches(rows: Int[np.ndarray, " rows"], size: int) -> UInt8[np.ndarray, "rows pixels"]:
+    """The patches with the given indices, each size x size x 3, flattened in this order."""
+    photo, orientation, top, left = _places(np.asarray(rows), size)
+    offsets = np.arange(size)
+    windows = photographs()[
+        photo[:, None, None], (top[:, None] + offsets)[:, :, None], (left[:, None] + offsets)[:, None, :]
+    ]
+    for turn in range(ORIENTATIONS):
+        chosen = orientation == turn
+        turned = np.rot90(windows[chosen], turn % 4, axes=(1, 2))
+        windows[chosen] = turned[:, :, ::-1] if turn >= 4 else turned
+    return windows.reshape(len(windows), 3 * size**2)
+
+
+def _places(rows: Int[np.ndarray, " rows"], size: int) -> tuple[np.ndarray, ...]:
+    """Photograph, orientation, and upper left corner of the patches."""
+    photos, height, width, _ = photographs().shape
+    shape = (photos, ORIENTATIONS, height - size + 1, width - size + 1)
+    total = math.prod(shape)
+    step = next(k for k in range(round(GOLDEN * total), total) if math.gcd(k, total) == 1)
+    return np.unravel_index(rows.astype(np.int64) * step % total, shape)

@@ -46,10 +46,8 @@ class Whitening:
         return self.transform.shape[1]
 
     def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
-        """The images' coordinates, computed in float64 on all cores, returned as dtype.
-
-        The last bits do not depend on the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS.
-        """
+        """The images' coordinates, computed in float64 on all cores, returned as dtype. The last bits do not depend on
+        the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS."""
         result = np.empty((len(images), self.d0), dtype)
 
         def whiten_chunk(start: int) -> None:
@@ -72,11 +70,8 @@ def fit_whitening(
     Args:
       read: indices in 0 ... N - 1 -> images (rows, pixels).
       kind: "pca", d0 coordinates along the principal directions, by falling variance; or "zca", these turned back to
-        the d0 pixels that vary (dropped directions stay zero).
+        the d0 pixels that vary (dropped directions stay zero). ValueError for another kind, or where no pixel varies.
       devices: the devices that sum; None is JAX's default device.
-
-    Raises:
-      ValueError: another kind, or no pixel varies.
 
     Example:
         images = open_images(Problem("digits", "classes"))
@@ -89,8 +84,6 @@ def fit_whitening(
     mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
     if not varies.any():
         raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
-    assert variances is not None
-    assert directions is not None  # some pixel varies
     keep = variances > NEAR_NULL * variances[-1]
     # The order of falling variance; eigh gives the rising one.
     variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]
@@ -111,8 +104,6 @@ def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     covariance = (N * products - np.outer(sums, sums)) / N**2
     pixel_variances = np.diag(covariance)
     varies = pixel_variances > CONSTANT * pixel_variances.max()
-    if not varies.any():
-        return SHIFT + sums / N, varies, None, None
     # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
     with threadpool_limits(limits=cores() if varies.sum() > MANY_PIXELS else None, user_api="blas"):
         variances, directions = np.linalg.eigh(covariance[np.ix_(varies, varies)])
@@ -130,9 +121,7 @@ def _few(read: Read, N: int):
     return mean, varies, variances, centred.T @ combinations / scale
 
 
-def _moments(
-    read: Read, N: int, pixels: int, devices: Sequence[Device | None]
-) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, "pixels pixels"]]:
+def _moments(read: Read, N: int, pixels: int, devices: Sequence[Device | None]) -> tuple[np.ndarray, np.ndarray]:
     """The sums of the pixels, and of their products, after SHIFT is subtracted; exact up to 2^53."""
     add = jax.jit(_add_block, donate_argnums=0)
     zero = np.zeros(pixels), np.zeros((pixels, pixels))

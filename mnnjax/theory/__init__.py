@@ -14,8 +14,7 @@ Example:
   print(theory.format_bounds(theory.bounds_table(10_000, 1000, 200, 0.1, 0.0)))
 """
 
-from mnnjax.theory.assumptions import Assumption, assumptions
-from mnnjax.theory.bounds import bounds_table, format_bounds
+from mnnjax.theory.bounds import Assumption, assumptions, bounds_table, format_bounds
 from mnnjax.theory.expressions import (
     d1_star,
     delta,

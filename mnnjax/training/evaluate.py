@@ -30,16 +30,14 @@ class Evaluation(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What an Evaluation is made of, over a part of the points (add_sums, from_sums)."""
+    """What an Evaluation is made of, over a part of the points (add_sums, from_sums): the sum of |e|^2, the number of
+    misclassified points, the smallest |neural input|, and (A o X) e, one row per neuron of the last hidden layer; with
+    biases the last input is the constant 1."""
 
     squares: Float[Array, ""]
-    """|e|^2."""
     wrong: Float[Array, ""]
-    """The number of points that are misclassified."""
     smallest: Float[Array, ""]
-    """The smallest |neural input|."""
     stationarity: Float[Array, "d1 inputs"]
-    """(A o X) e, one row per neuron of the last hidden layer; with biases the last input is the constant 1."""
 
 
 def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Sums]:
@@ -61,13 +59,13 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
             h = jnp.hstack([h, jnp.ones((h.shape[0], 1))])
         A = jnp.where(neural_inputs[-1] > 0, 1.0, network.rho)
         # Not weights * e: a padding row may hold NaN.
-        e = jnp.where(is_point, objective.residual(output, y), 0)
+        e = jnp.where(is_point, y - output, 0)
         wrong = objective.misclassified(output, y, problem.threshold)
         return Sums(
-            jnp.sum(e**2),
-            jnp.sum(jnp.where(is_point, wrong, 0), dtype=jnp.float64),
-            jnp.min(jnp.stack(smallest)),
-            (A * e[:, None]).T @ h,
+            squares=jnp.sum(e**2),
+            wrong=jnp.sum(jnp.where(is_point, wrong, 0), dtype=jnp.float64),
+            smallest=jnp.min(jnp.stack(smallest)),
+            stationarity=(A * e[:, None]).T @ h,
         )
 
     return sums
@@ -89,7 +87,7 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
     """The pure function evaluate(params, X, y, N) -> Evaluation, of one network in float64.
 
     params are those of network.MNN with `hidden_layers` layers of width d1, in any precision; only the first N rows of
-    X (rows, d0) and y (rows,) are points. Of the problem only the label values count, of the network rho and bias.
+    X (rows, d0) and y (rows,) are points. Of the problem only the label values count.
 
     Example:
         evaluate = jax.jit(make_evaluation(Problem(d0=(20,), N=(200,)), Network(), hidden_layers=1, d1=20))
@@ -98,10 +96,7 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
     sums = make_sums(problem, network, hidden_layers, d1)
 
     def evaluate(params, X, y, N) -> Evaluation:
-        """The Evaluation, in float64, of one network on the first N rows of X (rows, d0) and y (rows,).
-
-        params: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, with biases also b1, ... (d1,) and c ().
-        """
+        """The Evaluation of the network params (as in TrainState) on the first N rows of X (rows, d0) and y (rows,)."""
         return from_sums(sums(params, X, y, jnp.arange(X.shape[0]) < N), N)
 
     return evaluate

@@ -23,10 +23,12 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Real
 
-import mnnjax.jax_setup  # noqa: F401
 from mnnjax import objective
+from mnnjax.arrays import AnyArray, check_count, check_network, on_host
+from mnnjax.jax_setup import on_cpu
 from mnnjax.network import MNN, leaky_relu
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
@@ -72,10 +74,8 @@ class LevenbergMarquardtState(NamedTuple):
 def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -> LevenbergMarquardtState:
     """The state of a run that starts at these parameters, named as in network.MNN."""
     dtype = params["z"].dtype
-    damping = jnp.asarray(options.damping, dtype)
-    return LevenbergMarquardtState(
-        params, jnp.asarray(jnp.inf, dtype), jnp.int32(0), damping, jnp.int32(0), jnp.asarray(False)
-    )
+    damping, best_mse, none = jnp.asarray(options.damping, dtype), jnp.asarray(jnp.inf, dtype), jnp.int32(0)
+    return LevenbergMarquardtState(params, best_mse, none, damping, none, jnp.asarray(False))
 
 
 class Factor(NamedTuple):
@@ -87,10 +87,8 @@ class Factor(NamedTuple):
 
 
 def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
-    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer.
-
-    params, and neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns.
-    """
+    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer. params, and
+    neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns."""
     inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
     B = params["z"][:, None]
     result = [Factor(jnp.ones_like(columns[:1]), inputs[-1], "c" in params)]
@@ -108,7 +106,7 @@ def gram(a: Float[Array, "d N"]) -> Float[Array, "N N"]:
 
 
 def data_gram(parts: list[Factor], input_gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
-    """J J^T (N, N); input_gram is that of the columns, which no step changes."""
+    """J J^T (N, N); input_gram is that of the columns."""
     inputs = [input_gram, *(gram(part.h) for part in parts[1:])]
     hidden = sum(gram(B) * (inner + float(bias)) for (B, _, bias), inner in zip(parts[:-1], inputs[:-1], strict=True))
     return hidden + inputs[-1] + float(parts[-1].bias)
@@ -133,40 +131,26 @@ class Points(NamedTuple):
         return jnp.sum(e**2) / jnp.sum(self.is_point)
 
 
-class Linearization(NamedTuple):
-    """The residual e at a point w, and its derivative there."""
-
-    e: Float[Array, " N"]
-    differential: Callable  # dw -> -J dw, for e falls by J dw
-    adjoint: Callable  # v -> (-J^T v,)
-    parts: list[Factor]
-
-
-def linearize(residual: Callable, params: dict, points: Points, rho: float) -> Linearization:
-    """The Linearization of residual(params) -> e (N,), neural inputs."""
-    e, differential, neural_inputs = jax.linearize(residual, params, has_aux=True)
-    adjoint = jax.linear_transpose(differential, params)
-    return Linearization(e, differential, adjoint, factors(params, points.columns, neural_inputs, rho))
-
-
 def damped_step(
-    at: Linearization, damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions
-) -> dict:
-    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix."""
+    e: Float[Array, " N"], differential: Callable, adjoint: Callable, parts: list[Factor],
+    damping: Float[Array, ""], points: Points, options: LevenbergMarquardtOptions,
+) -> dict:  # fmt: skip
+    """delta = J^T (J J^T + lambda I)^-1 e; NaN where rounding leaves no positive definite matrix. e (N,) is the
+    residual, whose derivative is differential(dw) = -J dw and adjoint(v) = (-J^T v,); J has the parts."""
     is_point = points.is_point
-    diagonal = is_point * data_gram_diagonal(at.parts)
+    diagonal = is_point * data_gram_diagonal(parts)
     # Rows of padding have an equation of their own, v = 0.
     shift = damping * jnp.sum(diagonal) / jnp.sum(is_point) + (1 - is_point)
     if points.input_gram is not None:
-        system = data_gram(at.parts, points.input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
-        v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), at.e)
+        system = data_gram(parts, points.input_gram) * is_point[:, None] * is_point[None] + jnp.diag(shift)
+        v = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(system, lower=True), e)
     else:
-        tolerance = cast(float, jnp.finfo(at.e.dtype).eps ** 0.5)
+        tolerance = cast(float, jnp.finfo(e.dtype).eps ** 0.5)
         v, _ = jax.scipy.sparse.linalg.cg(
-            lambda v: at.differential(at.adjoint(v)[0]) + shift * v, at.e,
+            lambda v: differential(adjoint(v)[0]) + shift * v, e,
             tol=tolerance, maxiter=options.cg_steps, M=lambda v: v / (diagonal + shift),
         )  # fmt: skip
-    return jax.tree.map(jnp.negative, at.adjoint(v)[0])
+    return jax.tree.map(jnp.negative, adjoint(v)[0])
 
 
 def next_damping(damping: Float[Array, ""], kept: Float[Array, ""], better: Bool[Array, ""]) -> Float[Array, ""]:
@@ -189,45 +173,31 @@ def kick_if_stalled(
     """The state, moved to a random point nearby if the run has stalled."""
     stalled = (state.slow >= options.patience) & ~state.done & (options.kick > 0)
     size = jnp.minimum(options.kick * KICK_GROWTH ** jnp.maximum(state.kicks - KICKS_ALIKE, 0), 1.0)
-    moved = _kicked(state.point, key, size.astype(state.damping.dtype))
+    size, moved = size.astype(state.damping.dtype), dict(state.point)
+    for i, name in enumerate(sorted(name for name in moved if name.startswith("W"))):
+        W = moved[name]
+        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
+        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
     damping = jnp.asarray(options.damping, state.damping.dtype)
     kicked = state._replace(point=moved, kicks=state.kicks + 1, damping=damping, slow=jnp.zeros_like(state.slow))
     return _choose(stalled, kicked, state)
-
-
-def _kicked(params: dict, key, size: Float[Array, ""]) -> dict:
-    moved = dict(params)
-    for i, name in enumerate(sorted(name for name in params if name.startswith("W"))):
-        W = params[name]
-        noise = jax.random.normal(jax.random.fold_in(key, i), W.shape, W.dtype) / W.shape[1] ** 0.5
-        moved[name] = W + size * jnp.linalg.norm(W, axis=1, keepdims=True) * noise
-    return moved
 
 
 def _choose(condition, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
-def make_levenberg_marquardt(
-    module: MNN, threshold: float, options: LevenbergMarquardtOptions
-) -> Callable[..., tuple[TrainState, Metrics]]:
+def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMarquardtOptions) -> Callable:
     """run_epochs of a Training whose states come from init_levenberg_marquardt. An epoch is one step: it is tried, and
-    taken if it lowers the MSE.
-
-    A run whose MSE has reached rounding level stops: its further epochs cost and change nothing. The metrics are those
-    of the state that is returned.
-    """
+    taken if it lowers the MSE. A run whose MSE has reached rounding level stops: its further epochs cost and change
+    nothing. The metrics are those of the state that is returned."""
 
     def forward(params, columns):
         return module.apply({"params": params}, columns, method=MNN.by_columns)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int | Integer[Array, ""]):
-        """The state after up to `epochs` further steps, and its Metrics.
-
-        state: from init or an earlier call. key: draws the kicks; the same in all calls of a run.
-        X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: steps that are done, for the kicks' keys and non_finite_epoch.
-        """
+        """The state after up to `epochs` steps more than first_epoch, and its Metrics. The key draws the kicks. The
+        first N rows of X (rows, d0) and y (rows,) are points. See Training."""
         columns, is_point = X.T, (jnp.arange(X.shape[0]) < N).astype(X.dtype)
         points = Points(columns, y, is_point, gram(columns) if X.shape[0] <= options.gram_rows else None)
 
@@ -237,8 +207,7 @@ def make_levenberg_marquardt(
             return i + 1, step(state, jax.random.fold_in(key, epoch), points, epoch)
 
         def goes_on(carry):
-            i, state = carry
-            return (i < epochs) & ~state.opt_state.done
+            return (carry[0] < epochs) & ~carry[1].opt_state.done
 
         _, state = jax.lax.while_loop(goes_on, body, (0, state))
         output, _ = forward(state.params, columns)
@@ -250,14 +219,16 @@ def make_levenberg_marquardt(
 
         def residual(params):
             output, neural_inputs = forward(params, points.columns)
-            return points.is_point * objective.residual(output, points.y), neural_inputs
+            return points.is_point * (points.y - output), neural_inputs
 
-        at_start = linearize(residual, start, points, module.rho)
-        mse = points.mse(at_start.e)
-        delta = damped_step(at_start, damping, points, options)
+        e, differential, neural_inputs = jax.linearize(residual, start, has_aux=True)
+        parts = factors(start, points.columns, neural_inputs, module.rho)
+        mse = points.mse(e)
+        adjoint = jax.linear_transpose(differential, start)
+        delta = damped_step(e, differential, adjoint, parts, damping, points, options)
         trial = jax.tree.map(jnp.add, start, delta)
         trial_mse = points.mse(residual(trial)[0])
-        promised_mse = points.mse(at_start.e + at_start.differential(delta))
+        promised_mse = points.mse(e + differential(delta))
 
         better = trial_mse < mse
         params, now = _choose(better, (trial, trial_mse), (start, mse))
@@ -266,10 +237,60 @@ def make_levenberg_marquardt(
         damping = next_damping(damping, (mse - trial_mse) / (mse - promised_mse), better)
         gain = jnp.where(better, 1 - trial_mse / mse, 0.0)
         slow = jnp.where(gain < SLOW_GAIN, slow + 1, 0)
-        unit = rounding_mse(start, at_start.parts[-1].h, points)
+        unit = rounding_mse(start, parts[-1].h, points)
         done = (now <= SURE_UNITS**2 * unit) | (~better & (now <= STUCK_UNITS**2 * unit)) | ~jnp.isfinite(mse)
         reached = LevenbergMarquardtState(params, best_mse, kicks, damping, slow, done)
         failed = first_failure(state.non_finite_epoch, mse, epoch)
         return TrainState(best, kick_if_stalled(reached, key, options), failed)
 
     return run_epochs
+
+
+class OutputBias(MNN):
+    """An MNN with a bias on its output only: a first-layer bias is a column of W, and a column of ones in X."""
+
+    def _parameter(self, name, shape):
+        return jnp.zeros(shape, self.dtype) if name[0] == "b" else super()._parameter(name, shape)
+
+
+def polish(
+    W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"],
+    rho: float, *, output_bias: float | None = None, steps: int = 100,
+) -> tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]] | tuple[
+    Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"], float
+]:  # fmt: skip
+    """(W, z), moved by Levenberg-Marquardt in float64 until the MSE falls no further, by at most `steps` steps.
+
+    A network that was trained in float32 ends near a minimum, not at one, so landscape.certify may call it
+    not_converged. Polishing is more training: the point moves, at times into another region, so report that you
+    polished, and by how much W moved. There are no kicks (levenberg_marquardt.py): the loss never rises. A point far
+    from any minimum may still be far from one afterwards.
+
+    Args:
+      W: (d1, d0). z: (d1,). X: (N, d0), one row per point; a first-layer bias is a column of ones here and one of W.
+        y: (N,). All of any real type; for PyTorch's, see landscape.certify. rho: slope for negative neural inputs.
+      output_bias: c of the output f(X W^T) z + c, where that is a trained parameter; it is then returned too.
+
+    ValueError for shapes that do not match, NaN or infinite entries, rho = 1.
+
+    Example:
+        print(certify(*polish(W, z, X, y, rho=0.0), X, y, rho=0.0))
+        W, z, c = polish(W, z, X, y, rho=0.0, output_bias=c)
+        print(certify(W, z, X, y, rho=0.0, output_bias=c))
+    """
+    W, z, X, y = check_network(W, z, X, y, rho)
+    steps = check_count("steps", steps)
+    params = {"W1": W, "z": z}
+    if output_bias is not None:
+        params["c"] = on_host("output_bias", output_bias, (), "give one number")
+
+    with on_cpu():
+        params = jax.tree.map(jnp.asarray, params)
+        options = LevenbergMarquardtOptions(kick=0.0)
+        module = (MNN if output_bias is None else OutputBias)((W.shape[0],), float(rho), output_bias is not None)
+        start = init_levenberg_marquardt(options, params)
+        state = TrainState(params, start, jnp.int32(-1))
+        run_epochs = jax.jit(make_levenberg_marquardt(module, 0.0, options))
+        state, _ = run_epochs(state, jax.random.key(0), jnp.asarray(X), jnp.asarray(y), len(y), 0, steps)
+    found = np.asarray(state.params["W1"]), np.asarray(state.params["z"])
+    return found if output_bias is None else (*found, float(state.params["c"]))

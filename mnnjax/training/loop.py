@@ -30,8 +30,7 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     """init of a Training; raises UserError where the given parameters do not fit, or from make_optimizer."""
 
     def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
-        """The state before the first epoch, at random weights or at params, which are named and shaped as
-        TrainState.params, in any precision; UserError for other names or shapes."""
+        """The state before the first epoch, at random weights or at params, as in TrainState, in any precision."""
         X = jnp.zeros((1, d0), module.dtype)
         if params is None:
             params = cast(dict[str, Array], module.init(key, X)["params"])
@@ -50,17 +49,14 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     return init
 
 
-def descend(
-    train: Train, loss: Callable, params: dict[str, Array], opt_state: Any, rate: Float[Array, ""]
-) -> tuple[Any, Any, Metrics]:
-    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and the loss
-    before the step. UserError from make_optimizer."""
+def descend(train: Train, loss: Callable, params: dict, opt_state: Any, rate: Float[Array, ""]) -> tuple:
+    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and Metrics before
+    the step. UserError from make_optimizer."""
     (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
     # The extra arguments are for optimizers that search along a line; the others ignore them.
-    updates, opt_state = optimizer.update(
-        gradient, opt_state, params, value=mse, grad=gradient, value_fn=lambda p: loss(p)[0]
-    )
+    more = {"value": mse, "grad": gradient, "value_fn": lambda p: loss(p)[0]}
+    updates, opt_state = optimizer.update(gradient, opt_state, params, **more)
     return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
 
 
@@ -71,10 +67,7 @@ def make_training(
     seeds and jitted.
 
     The sizes are the arguments hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are not
-    drawn but read (problems.draw_images).
-
-    Raises:
-      UserError: from check_optimizer; precision float64 while jax_enable_x64 is off.
+    drawn but read (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)
@@ -83,8 +76,7 @@ def make_training(
         X, y = training.draw(key, 200)
         run = jax.jit(training.run_epochs, static_argnames="epochs")
         state, metrics = run(training.init(key), key, X, y, 200, first_epoch=0, epochs=train.total_epochs)
-
-    From your own weights: training.init(key, {"W1": W, "z": z}).
+        state = training.init(key, {"W1": W, "z": z})  # from your own weights
     """
     check_optimizer(train)
     dtype = jnp.dtype(train.precision)
@@ -110,31 +102,23 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
 
         return descend(train, loss, params, opt_state, rate)
 
-    def full_batch_epoch(params, opt_state, key, columns, y, N, rate):
+    def one_epoch(params, opt_state, key, columns, y, N, rate):
         return step(params, opt_state, columns, y, (jnp.arange(rows) < N).astype(module.dtype), rate)
 
-    if train.batch_size is None:
-        one_epoch = full_batch_epoch
-    else:
+    if train.batch_size is not None:
         one_epoch = make_mini_batch_epoch(step, train.batch_size, rows, module.dtype)
 
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last.
-
-        state: from init or an earlier call. key: orders the mini-batches; the same in all calls of a run.
-        X (rows, d0), y (rows,): the first N rows are points.
-        first_epoch: epochs that are done; epochs: further ones (static under jit). The learning-rate schedule ends at
-          train.total_epochs, which is 1000 + 1000 = 2000 for Train().
-        """
+        """The state after `epochs` epochs more than first_epoch, and the Metrics of the last. The key orders the
+        mini-batches. The first N rows of X (rows, d0) and y (rows,) are points. See Training."""
         if train.batch_size is None:
             # Once, not every epoch: XLA must not fold the transposition into the matrix products.
             X = jax.lax.optimization_barrier(X.T)
 
         def body(carry, epoch):
             state, _ = carry
-            params, opt_state, metrics = one_epoch(
-                state.params, state.opt_state, jax.random.fold_in(key, epoch), X, y, N, learning_rate(train, epoch)
-            )
+            epoch_key, rate = jax.random.fold_in(key, epoch), learning_rate(train, epoch)
+            params, opt_state, metrics = one_epoch(state.params, state.opt_state, epoch_key, X, y, N, rate)
             failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
             return (TrainState(params, opt_state, failed), metrics), None
 
@@ -145,9 +129,7 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
     return run_epochs
 
 
-def make_mini_batch_epoch(
-    step: Callable, batch_size: int, rows: int, dtype: DTypeLike
-) -> Callable[..., tuple[Any, Any, Metrics]]:
+def make_mini_batch_epoch(step: Callable, batch_size: int, rows: int, dtype: DTypeLike) -> Callable:
     """one_epoch(params, opt_state, key, X, y, N, rate): a step on each of the epoch's mini-batches."""
     batch_rows = min(batch_size, rows)
 

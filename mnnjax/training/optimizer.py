@@ -19,7 +19,7 @@ from mnnjax.config.validation import WORDS
 from mnnjax.errors import did_you_mean, first_line, require
 from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions
 
-# The one optimizer that is not Optax's: training/levenberg_marquardt.py.
+# The one optimizer that is not Optax's.
 LEVENBERG_MARQUARDT = "levenberg_marquardt"
 
 
@@ -31,9 +31,7 @@ def optimizer_names() -> list[str]:
 
 def optimizer_options(optimizer: str) -> dict[str, type]:
     """The options that a config can give an optimizer, each with its type: int, float or bool; {} for an unknown one.
-
-    Optax's other options, such as masks and types of accumulators, are not numbers.
-    """
+    Optax's other options, such as masks and types of accumulators, are not numbers."""
     if optimizer == LEVENBERG_MARQUARDT:
         return {field.name: type(field.default) for field in dataclasses.fields(LevenbergMarquardtOptions)}
     kinds = {name: _kind(parameter) for name, parameter in _parameters(optimizer).items()}
@@ -64,13 +62,12 @@ def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
     mini-batches or decaying learning rates."""
     check_options(train.optimizer, train.optimizer_options)
     options = dataclasses.replace(LevenbergMarquardtOptions(), **dict(train.optimizer_options))
-    where, damping, kick = "train.optimizer_options", options.damping, options.kick
-    for name, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
-        value = getattr(options, name)
-        require(value >= least, f"{where}: {name} {value} is too small; give at least {least}")
+    name, where, damping, kick = train.optimizer, "train.optimizer_options", options.damping, options.kick
+    for field, least in (("patience", 1), ("gram_rows", 0), ("cg_steps", 1)):
+        value = getattr(options, field)
+        require(value >= least, f"{where}: {field} {value} is too small; give at least {least}")
     require(0 < damping < math.inf, f"{where}: damping {damping!r} is not positive; try 0.03")
     require(0 <= kick < 1, f"{where}: kick {kick!r} is not in [0, 1); try 0.1")
-    name = train.optimizer
     require(train.batch_size is None, f"train.batch_size: {name} solves for all points at once; leave it out")
     require(train.decay_epochs == 0, f"train.decay_epochs: {name} has no learning rate that could decay; give 0")
     return options
@@ -81,17 +78,12 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
     has no such optimizer, or not with these options."""
     name, given = train.optimizer, train.optimizer_options
     if not _parameters(name):
-        raise UserError(
-            f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate"
-            f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names, "
-            "or levenberg_marquardt"
-        )
+        hint = f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names"
+        hint += ", or levenberg_marquardt"
+        raise UserError(f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate{hint}")
     check_options(name, given)
     try:
-        optimizer = optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
-        # Some options of the wrong type show only here.
-        jax.eval_shape(optimizer.init, jnp.zeros(1))
-        return optimizer
+        return optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
     except (TypeError, ValueError) as error:
         raise _refusal(train, error) from error
 
@@ -121,11 +113,9 @@ def _parameters(name: str) -> dict[str, inspect.Parameter]:
 
 
 def _kind(parameter: inspect.Parameter) -> type | None:
-    """int, float or bool; None for an option that is not a number, which a config cannot give.
-
-    The type is that of the default, since annotations differ between releases of Optax and JAX. Where the default is
-    not a number (None, say) it is the annotation's. Optax has the last word, in make_optimizer.
-    """
+    """int, float or bool; None for an option that is not a number, which a config cannot give. The type is that of the
+    default, or the annotation's where the default is not a number: annotations differ between releases of Optax and
+    JAX."""
     default, named = parameter.default, _types_in(parameter.annotation)
     if isinstance(default, bool) or named == {bool}:
         return bool
@@ -147,7 +137,5 @@ def _types_in(hint: object) -> set[object]:
 
 def _refusal(train: Train, error: Exception) -> UserError:
     given = ", ".join(f"{name} {value!r}" for name, value in train.optimizer_options) or "no options"
-    return UserError(
-        f"train.optimizer_options: {train.optimizer} cannot be used with {given} ({first_line(error)[:200]}); "
-        f"{describe_options(train.optimizer)}"
-    )
+    used = f"{train.optimizer} cannot be used with {given} ({first_line(error)[:200]})"
+    return UserError(f"train.optimizer_options: {used}; {describe_options(train.optimizer)}")

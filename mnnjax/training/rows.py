@@ -73,32 +73,24 @@ class Rows(NamedTuple):
 
 
 def row_devices(available: Sequence[Device]) -> list[Device]:
-    """As many of the devices as can share ROW_BLOCKS blocks evenly, the same number from every process.
-
-    Raises:
-      UserError: the processes cannot share the blocks evenly.
-    """
+    """As many of the devices as can share ROW_BLOCKS blocks evenly, the same number from every process; UserError where
+    the processes cannot share them evenly."""
     by_process: dict[int, list[Device]] = {}
     for device in available:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
     if ROW_BLOCKS % processes:
-        raise UserError(
-            f"train.parallel: {processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly; take 1, 2, 4, ..."
-        )
+        shared = f"{processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly"
+        raise UserError(f"train.parallel: {shared}; take 1, 2, 4, ...")
     most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
     each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
     return [device for _, of_process in sorted(by_process.items()) for device in of_process[:each]]
 
 
 def place_rows(
-    layout: RowLayout,
-    d0: int,
-    dtype: DTypeLike,
-    devices: Sequence[Device],
-    block_of: Callable[[int, range, Device], Iterable[tuple[Array, Array]]],
-    X_dtype: str | None = None,
-) -> Rows:
+    layout: RowLayout, d0: int, dtype: DTypeLike, devices: Sequence[Device],
+    block_of: Callable[[int, range, Device], Iterable[tuple[Array, Array]]], X_dtype: str | None = None,
+) -> Rows:  # fmt: skip
     """Fill the devices of this process block by block; other processes fill theirs.
 
     Args:
@@ -110,7 +102,13 @@ def place_rows(
     """
     each = ROW_BLOCKS // len(devices)
     shape, held_as = (1, each, layout.rows, d0), jnp.uint16 if X_dtype == "bfloat16" else dtype
-    write = jax.jit(_write, donate_argnums=0)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def write(held, part, block, row):
+        if held.dtype == jnp.uint16:
+            part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
+        return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
+
     parts = []
     for k, device in enumerate(devices):
         if device.process_index != jax.process_index():
@@ -130,20 +128,13 @@ def place_rows(
                 row += len(part_y)
                 del part_X, part_y
         parts.append(Rows(X, *jax.device_put((y, weights, np.array([k * each])), device)))
-    sharding = jax.sharding.NamedSharding(
-        jax.sharding.Mesh(np.asarray(devices), (AXIS,)), jax.sharding.PartitionSpec(AXIS)
-    )
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
     def join(*shards):
         return jax.make_array_from_single_device_arrays((len(devices), *shards[0].shape[1:]), sharding, list(shards))
 
     return Rows(*map(join, *parts))
-
-
-def _write(held, part, block, row):
-    if held.dtype == jnp.uint16:
-        part = jax.lax.bitcast_convert_type(part.astype(jnp.bfloat16), jnp.uint16)
-    return jax.lax.dynamic_update_slice(held, part[None, None].astype(held.dtype), (0, block, row, 0))
 
 
 def from_bits(X: Real[Array, "..."] | Real[np.ndarray, "..."]) -> Float[Array, "..."] | Float[np.ndarray, "..."]:

@@ -15,7 +15,7 @@ from mnnjax.config import Network, Problem, Train
 from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
 from mnnjax.training.loop import descend, learning_rate, make_init
-from mnnjax.training.optimizer import make_optimizer
+from mnnjax.training.optimizer import check_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
@@ -45,20 +45,11 @@ class ShardedTraining(NamedTuple):
 
 
 def make_row_training(
-    problem: Problem,
-    network: Network,
-    train: Train,
-    hidden_layers: int,
-    d0: int,
-    d1: int,
-    N: int,
+    problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, N: int,
     devices: Sequence[Device],
-) -> ShardedTraining:
+) -> ShardedTraining:  # fmt: skip
     """Training on N points that lie on the devices (row_devices, place_rows); as in make_training, the sizes are the
-    arguments.
-
-    Raises:
-      UserError: from make_optimizer.
+    arguments. UserError from check_optimizer.
 
     Example:
         def block_of(block, points, device):
@@ -71,7 +62,7 @@ def make_row_training(
         state = training.init(jax.random.split(jax.random.key(0), 5))  # of five seeds
         state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
-    make_optimizer(train, train.learning_rate)
+    check_optimizer(train)
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
@@ -82,8 +73,7 @@ def make_row_training(
     )  # fmt: skip
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
-        """The state after `epochs` further epochs, and the Metrics of the last. first_epoch is the number of epochs
-        that are done; the learning-rate schedule ends at train.total_epochs."""
+        """See ShardedTraining."""
         return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
     return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
@@ -101,7 +91,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             bits, y, weights = piece
             output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            squares = objective.residual(output, y) ** 2
+            squares = (y - output) ** 2
             return jnp.sum(weights * squares) / batch_points, jnp.sum(weights * wrong) / batch_points
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
@@ -126,12 +116,6 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
         return batch
 
-    def cut(X, y, weights):
-        """A batch as equal pieces, on the leading axis."""
-        points, inputs = X.shape
-        pieces = pieces_of(points, inputs, dtype.itemsize)
-        return jax.tree.map(lambda leaf: leaf.reshape(pieces, -1, *leaf.shape[1:]), (X, y, weights))
-
     def epochs_on_device(state: TrainState, batch_key, rows: Rows, first_epoch, epochs: int):
         def one_epoch(state: TrainState, epoch):
             rate, batch = learning_rate(train, epoch), batches(batch_key, rows, epoch)
@@ -140,7 +124,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
                 params, opt_state, sums = carry
                 X, y, weights = batch(i)
                 batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
-                pieces = cut(X, y, weights)
+                number = pieces_of(X.shape[0], X.shape[1], dtype.itemsize)
+                pieces = jax.tree.map(lambda leaf: leaf.reshape(number, -1, *leaf.shape[1:]), (X, y, weights))
                 each = jax.vmap(lambda p, o: step(p, o, pieces, batch_points, rate))
                 params, opt_state, metrics = each(params, opt_state)
                 return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None
@@ -158,11 +143,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
 
 def _summed(piece_loss: Callable, pieces) -> Callable:
-    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient.
-
-    The gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a
-    sum over pieces would keep the activations of all of them.
-    """
+    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient. The
+    gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a sum
+    over pieces would keep the activations of all of them."""
 
     def over_pieces(of_piece):
         first = jax.tree.map(lambda leaf: leaf[0], pieces)

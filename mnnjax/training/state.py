@@ -10,11 +10,9 @@ import mnnjax.jax_setup  # noqa: F401
 
 
 class TrainState(NamedTuple):
-    """All that changes while one network trains; a checkpoint holds this and the number of epochs done.
-
-    To start from your own weights call init(key, params). Do not replace params here: levenberg_marquardt continues
-    from the point in opt_state.
-    """
+    """All that changes while one network trains; a checkpoint holds this and the number of epochs done. To start from
+    your own weights call init(key, params). Do not replace params here: levenberg_marquardt continues from the point in
+    opt_state."""
 
     params: dict[str, Array]
     """Named as in network.MNN: {"W1": (d1, d0), ["W2": (d1, d1), ...] "z": (d1,)}, W with one row per neuron, as in
@@ -40,7 +38,7 @@ class Training(NamedTuple):
     draw(key, N) -> X (rows, d0), y (rows,): the data, the first N rows of which are points.
     init(key, params=None) -> TrainState: the given initial weights, or random ones.
     run_epochs(state, key, X, y, N, first_epoch, epochs) -> TrainState, Metrics: `epochs` (static) further epochs, after
-      first_epoch of them; one key serves all epochs.
+      first_epoch of them; one key serves all calls. The learning rate's schedule ends at train.total_epochs.
     """
 
     draw: Callable

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mnnjax import cli
-from mnnjax.cli.request import make_request, parse_options
+from mnnjax.cli.run import make_request, parse_options
 from mnnjax.study.resources import timing
 from mnnjax.study.workdir.results_table import read_csv
 from tests.project import ROOT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mnnjax.cli.request import Request, make_request, parse_options
+from mnnjax.cli.run import Request, make_request, parse_options
 from mnnjax.study.plan.grid import Shard
 
 CONFIG = """

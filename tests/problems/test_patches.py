@@ -5,7 +5,7 @@ import pytest
 
 from mnnjax.config import Problem
 from mnnjax.problems import nominal_shape, open_images
-from mnnjax.problems.patches import COUNTS, photographs, read_patches
+from mnnjax.problems.images import COUNTS, photographs, read_patches
 
 SHAPES = {"patches32": (32, 50_000, 3072), "patches64": (64, 1_280_000, 12_288)}
 
