@@ -131,7 +131,7 @@ def decide(
     output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
     """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
-    not read where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
+    None where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
     (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
     programs."""
     count, rows, units = screened.patterns.shape
