@@ -28,9 +28,9 @@ def check_eps(eps: float) -> float:
 
 def threshold_of(threshold: float | None, y: Float[np.ndarray, " N"]) -> float:
     """threshold, where it is a finite number; the default for labels y (N,) where it is None."""
-    threshold = default_threshold(y) if threshold is None else threshold
-    check_array("threshold", threshold, (), "give one number")
-    return float(threshold)
+    limit = default_threshold(y) if threshold is None else threshold
+    check_array("threshold", limit, (), "give one number")
+    return float(limit)
 
 
 def check_key(key) -> None:

@@ -77,11 +77,9 @@ def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tup
     if not system.proven:
         return None, "the rank of A o X is in doubt: singular values near rounding, or too large to decide exactly"
     minimum, reason = _move(problem, point, system)
-    if minimum is None:
-        moved = _joint_steps(problem, point, system)
-        if moved is not None:
-            other = problem.system(moved.z)
-            minimum = _move(problem, moved, other)[0] if other.proven else None
+    if minimum is None and (moved := _joint_steps(problem, point, system)) is not None:
+        other = problem.system(moved.z)
+        minimum = _move(problem, moved, other)[0] if other.proven else None
     if minimum is None:
         minimum = _without_idle_neurons(problem, point)
     return minimum, reason

@@ -11,10 +11,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mnnjax.config import UserError
-from mnnjax.landscape.numerics import row_norms
+from mnnjax.landscape.numerics import EPS, row_norms
 
 CONSISTENT = 1e-10  # the largest difference of labels that must agree, relative to max(1, max|y|)
-SAME = 64 * float(np.finfo(np.float64).eps)  # unit vectors at most this far apart have the same direction
+SAME = 64 * EPS  # unit vectors at most this far apart have the same direction
 NAMED = 5  # how many rows an error names
 
 
@@ -31,12 +31,6 @@ class Rays(NamedTuple):
 def label_scale(y: Float[np.ndarray, " N"]) -> float:
     """The scale of errors of outputs: max(1, max|y|)."""
     return max(1.0, np.max(np.abs(y)))
-
-
-def named_rows(rows: Int[np.ndarray, " n"]) -> str:
-    """Row numbers for an error, the first few of them."""
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(row) for row in rows[:NAMED])}{more}"
 
 
 def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float) -> Rays:

@@ -30,7 +30,7 @@ from mnnjax.arrays import AnyArray, check_network, check_points, check_rho, on_h
 from mnnjax.config import UserError
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.construction.double_double import largest_error
-from mnnjax.landscape.construction.rays import Rays, antipodes_are_free, distinct_rays, label_scale, named_rows
+from mnnjax.landscape.construction.rays import NAMED, Rays, antipodes_are_free, distinct_rays, label_scale
 from mnnjax.landscape.numerics import EPS, leaky_relu, row_norms
 
 TOLERANCE, ENOUGH = 1e-9, 1e-11  # relative errors: promised, and low enough to try no other draw
@@ -226,7 +226,9 @@ def _networks(solve: Callable, w, roots, points, to_weights, rays: Rays, X, y, r
 
 def _why_not(X: np.ndarray, rays: Rays, missed: np.ndarray, r: int, units: int, rank: int) -> str:
     if rank < (M := len(rays.row)):
-        worst = named_rows(np.argsort(-missed, kind="stable")[: np.count_nonzero(missed > TOLERANCE)])
+        rows = np.argsort(-missed, kind="stable")[: np.count_nonzero(missed > TOLERANCE)]
+        worst = f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:NAMED]))}"
+        worst += f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
         why = f"its {M} directions in {r} dimensions need rank(A o X) = {M}, {units} units reach {rank}: {worst}"
     elif np.max(rays.length) > UNEVEN * np.min(rays.length):
         return (

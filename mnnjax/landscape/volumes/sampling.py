@@ -68,7 +68,7 @@ def make_screen(
         is_point, is_unit = jnp.arange(rows) < N, jnp.arange(units) < d1
         X_axis, y = None, None
         if draw is not None:
-            X_axis, (X, y) = 0, jax.lax.map(lambda k: draw(k, N), jax.random.split(key_points, BLOCK))
+            X_axis, (X, y) = 0, jax.lax.map(lambda k, draw=draw: draw(k, N), jax.random.split(key_points, BLOCK))
             if constant_input:
                 X = jnp.dstack([X, jnp.broadcast_to(is_point.astype(X.dtype)[:, None], (BLOCK, rows, 1))])
         U = jnp.einsum("nc,buc->bnu" if draw is None else "bnc,buc->bnu", X, W)
@@ -131,15 +131,15 @@ def decide(
     output_signs: Literal["any", "random"] = "any", each: Callable = map,
 ) -> Counts:  # fmt: skip
     """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
-    not read where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
+    None where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
     (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
     programs."""
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
-    Xs, ys = (
-        np.broadcast_to(shared, (count, *np.shape(shared))) if own is None else np.asarray(own)
-        for shared, own in ((X, screened.X), (y, screened.y))
-    )
+    if X is None or y is None:
+        Xs, ys = np.asarray(screened.X), np.asarray(screened.y)
+    else:
+        Xs, ys = (np.broadcast_to(shared, (count, *shared.shape)) for shared in (X, y))
     deficient = _deficient(np.asarray(screened.rank_class), A, Xs, N)
     residuals = residuals_where(deficient & (np.arange(count) < max(asked)), A, Xs, ys)
 
