@@ -28,21 +28,16 @@ $NPROC, for the whole process: one device per core (jax_setup.use_all_cores).
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mnnjax.study.distributed.stopping import Stopped
+from mnnjax.study.workdir.lock import StudyError
+
 if TYPE_CHECKING:
-    from mnnjax.study.distributed.stopping import Stopped
     from mnnjax.study.load import load_trained
     from mnnjax.study.runner import run_study
     from mnnjax.study.status import status
-    from mnnjax.study.workdir.lock import StudyError
 
 # Imported on first use: JAX takes seconds to import, and `mnnjax --help` does not need it.
-_MODULES = {
-    "Stopped": "distributed.stopping",
-    "StudyError": "workdir.lock",
-    "load_trained": "load",
-    "run_study": "runner",
-    "status": "status",
-}
+_MODULES = {"load_trained": "load", "run_study": "runner", "status": "status"}
 __all__ = ["Stopped", "StudyError", "load_trained", "run_study", "status"]
 
 

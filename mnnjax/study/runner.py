@@ -57,16 +57,12 @@ def run_study(
         does not fit into the devices.
       StudyError: the disk is full, or another process took the folder over.
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call resumes from it.
-
-    Example:
-      run_study(Study("mine", Problem(d0=(10,), N=(100,))), "runs/mine")
-      rows = read_csv(Path("runs/mine/results.csv"))  # from study.workdir.results_table
     """
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
     workdir = processes.together(lambda: _open(study, path, shard))
     # Before the folder is made: nothing is left in that of a study that cannot run.
-    cells = processes.from_writer(lambda: _plan(study, workdir, data_dir))
+    processes.from_writer(lambda: _require_runnable(study, workdir, data_dir))
     tell = progress.tell if processes.is_writer() else progress.say_nothing
     # One BLAS thread per seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
@@ -111,19 +107,14 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     return workdir
 
 
-def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
-    """The cells, with what the folder knows of images, of a study that can run.
-
-    Raises:
-      UserError: from plan.check, require_fit and open_stored.
-    """
+def _require_runnable(study: Study, workdir: Workdir, data_dir: Path | None) -> None:
+    """Raises UserError, from plan.check, require_fit or open_stored, for a study that cannot run."""
     cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
     done = {cell.id for cell in workdir.finished(cells)}
     require_fit([cell for cell in cells if cell.id not in done], jax.devices())
     for problem in unwhitened(workdir, study):
         if problem.inputs in STORED:
             open_stored(problem.inputs, data_dir)
-    return cells
 
 
 def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -> None:

@@ -157,11 +157,10 @@ def _join(group: Group) -> bool:
                 stopped = f"{number.name}: stopped; run the same command again to resume\n"
                 stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
             devices = list(group.local_devices) if group.local_devices else None
-            limits: dict[str, Any] = {
-                "heartbeat_timeout_seconds": HEARTBEAT_SECONDS,
-                "shutdown_timeout_seconds": END_SECONDS,
-            }
-            jax.distributed.initialize(group.coordinator, group.count, group.index, devices, **limits)
+            jax.distributed.initialize(
+                group.coordinator, group.count, group.index, devices,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=END_SECONDS,
+            )  # fmt: skip
             # The processes wait for each other here, too.
             counts = list(collections.Counter(device.process_index for device in jax.devices()).values())
     except (RuntimeError, ValueError) as error:
@@ -218,12 +217,9 @@ def together(make: Callable[[], T]) -> T:
         value = make()
     except Exception as problem:
         error = problem
-    errors = gathered(None if error is None else _portable(error))
-    for k, other in enumerate(errors):
+    for k, other in enumerate(gathered(None if error is None else _portable(error))):
         if other is not None:
-            if error is not None:
-                raise error
-            raise type(other)(f"process {k}: {other}")
+            raise error if error is not None else type(other)(f"process {k}: {other}")
     return cast(T, value)
 
 
@@ -243,10 +239,7 @@ def from_writer(make: Callable[[], T]) -> T:
 
 def shared(work: Callable[[Sequence[Any]], list[T]], items: Sequence[Any]) -> list[T]:
     """work(share) on every process, whose share is every n-th of the items, of n processes; all results, in order.
-
-    Raises:
-      what work() raises, on all processes, if it raises on any.
-    """
+    Raises what `together` raises."""
     parts = gathered(together(lambda: work(items[jax.process_index() :: jax.process_count()])))
     return [parts[i % len(parts)][i // len(parts)] for i in range(len(items))]
 

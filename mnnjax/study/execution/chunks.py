@@ -118,7 +118,6 @@ class CellTraining(Work):
         return state, done, dict(zip(("mse", "mce"), map(finite_mean, metrics), strict=True))
 
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
-        """After checkpoint_chunks chunks, and at the end; seconds since the last checkpoint do not count."""
         train = self._cell.part.training
         # At the end too: certificates can take minutes, and need not be waited for twice.
         return chunks == train.checkpoint_chunks or done == train.total_epochs

@@ -33,19 +33,13 @@ class LineProgress:
     left out of both, since its program is compiled then.
     """
 
-    def __init__(
-        self,
-        cells: Sequence[Cell],
-        finished: Sequence[Cell],
-        message: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        self.message, self._clock = message, clock
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], message: Callable[[str], None]):
+        self.message = message
         self._cells, self._finished = len(cells), len(finished)
         self._total = sum(cell.work for cell in cells)
         self._done = sum(cell.work for cell in finished)
         self._compiled: set[tuple] = set()  # shapes
-        self._come_to, self._since = self._done, clock()
+        self._come_to, self._since = self._done, time.monotonic()
         self._timed_work = self._timed_seconds = 0.0
         self._last_line = -math.inf
 
@@ -72,15 +66,15 @@ class LineProgress:
 
     def _advance(self, done: float, timed: bool) -> None:
         """So much work is done by now; timed: the work since the last call counts for the time left."""
-        now = self._clock()
+        now = time.monotonic()
         if timed:
             self._timed_work += done - self._come_to
             self._timed_seconds += now - self._since
         self._come_to, self._since = done, now
 
     def _show(self, fraction: float, text: str) -> None:
-        if self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = self._clock()
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
             self.message(f"{100 * fraction:5.1f} %  {text}")
 
 

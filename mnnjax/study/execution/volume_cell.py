@@ -71,8 +71,7 @@ class Measurement(Work):
         if not self._volume.redraw:
             self._X, self._y = _points(cell, sources, seed_keys(cell.data_seeds, cell.data_salt))
         self._keys = seed_keys(cell.seeds, cell.training_salt)
-        self._importance: Any = None  # of the last repetition and target that were split
-        self._importance_of: tuple[int, int] | None = None
+        self._fitted: Any = None, None  # the last repetition and target that were split, and their importance
 
     @property
     def template(self) -> State:
@@ -164,12 +163,11 @@ class Measurement(Work):
         options: dict[str, Any] = {
             "target": TARGETS[target], "particles": volume.particles, "threshold": self._part.problem.threshold
         }  # fmt: skip
-        if self._importance_of != (k, target):
-            # Fitted anew after a resume: it depends on the seed alone.
-            self._importance = landscape.fit_importance(jax.random.fold_in(key, 0), *network, **options)
-            self._importance_of = k, target
+        if self._fitted[0] != (k, target):
+            # Anew after a resume: it depends on the seed alone.
+            self._fitted = (k, target), landscape.fit_importance(jax.random.fold_in(key, 0), *network, **options)
         options |= {"max_linear_programs": volume.max_linear_programs}
-        found = landscape.run_splitting(jax.random.fold_in(key, 1 + split), self._importance, *network, **options)
+        found = landscape.run_splitting(jax.random.fold_in(key, 1 + split), self._fitted[1], *network, **options)
         runs = state["splitting"].copy()
         runs[k, target, split] = found.volume
         if target == 0:

@@ -34,12 +34,12 @@ DIGITS = Study("digits", Problem("digits", "classes", data_sets=1), Network(d1=(
 def _little_compilation():
     """Two devices of the eight, and one program for runs that are alike."""
     two = jax.devices()[:2]
-    make = functools.cache(data_parallel.make_row_training)
+    make = functools.cache(data_parallel.training.make_row_training)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "devices", lambda *options: two)
         patch.setattr(jax, "local_devices", lambda **options: two)
         patch.setattr(
-            data_parallel, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1]))
+            data_parallel.training, "make_row_training", lambda *arguments: make(*arguments[:-1], tuple(arguments[-1]))
         )
         patch.setattr(data_parallel, "make_problem", functools.cache(data_parallel.make_problem))
         yield

@@ -15,19 +15,24 @@ OTHER = cells(Study("t", Problem(d0=(4,), N=(20,)), Network(d1=(3,), hidden_laye
 
 
 class Clock:
+    """In place of the module time."""
+
     def __init__(self):
         self.seconds = 1000.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.seconds
+
+
+CLOCK = Clock()
 
 
 class Shown:
     """A study whose cells take so long, and what it says."""
 
     def __init__(self, planned: list[Cell], finished: int = 0):
-        self.clock, self.lines = Clock(), []
-        self.progress = LineProgress(planned, planned[:finished], self.lines.append, self.clock)
+        self.clock, self.lines = CLOCK, []
+        self.progress = LineProgress(planned, planned[:finished], self.lines.append)
 
     def train(
         self, cell: Cell, chunk: float, compiling: float = 0.0, after: float = 0.0, start: int = 0, end: int = 10
@@ -48,6 +53,7 @@ class Shown:
 
 @pytest.fixture(autouse=True)
 def _every_line(monkeypatch):
+    monkeypatch.setattr(progress, "time", CLOCK)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
 
 
