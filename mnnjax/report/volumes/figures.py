@@ -156,7 +156,10 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
     panel.set_yscale("log")
     panel.set_ylim(bottom, top)
     figure_style.log_ticks(panel.yaxis)
-    panel.set_xticks(thinned(sorted({cell.N for curve in curves for cell in curve.cells})))
+    sizes = sorted({cell.N for curve in curves for cell in curve.cells})
+    left, right = (1.5 * (N - _slot(curves, 0, N)[0]) for N in (sizes[0], sizes[-1]))
+    panel.set_xlim(sizes[0] - left, sizes[-1] + right)
+    panel.set_xticks(thinned(sizes))
     panel.grid(axis="x", visible=False)
     panel.set_xlabel("N (training points)")
 
