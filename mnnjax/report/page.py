@@ -118,9 +118,8 @@ def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
 
 def _folder(path: AnyPath, planned: int | None) -> Folder:
     study, rows = Workdir(path).study(), read_rows(Workdir(path).results)
-    progress, unfinished = plural(len(rows), "repetition"), False
-    if planned is not None and len(rows) < planned:
-        progress, unfinished = f"{of(len(rows), planned, 'repetition')} so far: the study is unfinished", True
+    unfinished = planned is not None and len(rows) < planned
+    so_far = f"{of(len(rows), planned or 0, 'repetition')} so far: the study is unfinished"
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
     missing = [name for name, count in counts.items() if not count]
     strangers = len(rows) - sum(counts.values())
@@ -131,7 +130,7 @@ def _folder(path: AnyPath, planned: int | None) -> Folder:
     return Folder(
         name=storage.resolve(path).name,
         studies=tuple(counts),
-        progress=progress,
+        progress=so_far if unfinished else plural(len(rows), "repetition"),
         unfinished=unfinished,
         remarks=tuple(remarks),
         sections=tuple(section_of(study, part, rows) for part in study.parts if counts[part.name]),

@@ -15,6 +15,7 @@ from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import duration, integer, plural
 
 LOST, OPEN = "lost", "no end in the log"
+_time = datetime.datetime.fromisoformat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +94,6 @@ def invocations(path: AnyPath) -> list[Invocation]:
         shard = str(workdir.shard) if workdir.shard else None
         found += [Invocation(name, shard, events, events is by_invocation[-1]) for events in by_invocation]
     return found
-
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
 
 
 def _utc(text: str) -> str:

@@ -1,6 +1,7 @@
 """Where training ends, beside the volumes of the same points."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Sequence
 
 from mnnjax.config import Study
 from mnnjax.report.basins import claims, figures
@@ -25,6 +26,10 @@ def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
     """One row per data set: how its runs ended, beside its exact volumes."""
+
+    def neither(o: Outcome) -> float:
+        return (o.runs - o.verdicts["suboptimal_dlm"] - o.verdicts["global_minimum"]) / o.runs
+
     columns = (
         *SIZES,
         Column("data_seed", "data seed"),
@@ -35,9 +40,9 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         _count("non_differentiable", "non-differentiable"),
         Column("unresolved", "unresolved", integer),
         _count(NON_FINITE, "of them non-finite"),
-        *_frequency("suboptimal", "suboptimal_dlm", "suboptimal dlm, MCE > 0", "V(L_0)", lambda o: o.suboptimal),
-        *_frequency("global", "global_minimum", "global minimum", "V(G)", lambda o: o.global_minima),
-        Column("neither", "share of neither", percent, of=_neither),
+        *_frequency("suboptimal", "suboptimal_dlm", "suboptimal dlm, MCE > 0", "V(L_0)", "suboptimal"),
+        *_frequency("global", "global_minimum", "global minimum", "V(G)", "global_minima"),
+        Column("neither", "share of neither", percent, of=neither),
     )
     note = (
         "Frequencies among all runs, with Clopper and Pearson's 95 % interval; exact volumes. Unresolved: not "
@@ -47,20 +52,14 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _count(verdict: str, heading: str) -> Column:
-    return Column(verdict, heading, integer, of=lambda o: o.verdicts.get(verdict, 0))
+    return Column(verdict, heading, integer, of=lambda o: o.verdicts[verdict])
 
 
-def _frequency(
-    key: str, verdict: str, name: str, symbol: str, volume: Callable[[Outcome], float]
-) -> tuple[Column, ...]:
+def _frequency(key: str, verdict: str, name: str, symbol: str, volume: str) -> tuple[Column, ...]:
     return (
         Column(f"{key}_frequency", "frequency", significant, name, lambda o: o.frequency(verdict)),
         Column(f"{key}_low", "low", significant, name, lambda o: o.interval(verdict)[0]),
         Column(f"{key}_high", "high", significant, name, lambda o: o.interval(verdict)[1]),
         Column(f"{key}_open_high", "if unresolved were", significant, name, lambda o: o.open_interval(verdict)[1]),
-        Column(f"{key}_volume", symbol, significant, name, volume),
+        Column(f"{key}_volume", symbol, significant, name, operator.attrgetter(volume)),
     )
-
-
-def _neither(o: Outcome) -> float:
-    return (o.runs - o.verdicts.get("suboptimal_dlm", 0) - o.verdicts.get("global_minimum", 0)) / o.runs

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -29,7 +29,7 @@ class Outcome:
     d1: int
     N: int
     data_seed: int
-    verdicts: Mapping[str, int]
+    verdicts: collections.Counter[str]
     """Runs by their verdict; suboptimal_dlm are those with MCE > 0, the others are NO_ERROR."""
     suboptimal: float
     global_minima: float
@@ -42,38 +42,32 @@ class Outcome:
     @property
     def runs(self) -> int:
         """The number of networks trained on it."""
-        return sum(self.verdicts.values())
+        return self.verdicts.total()
 
     @property
     def unresolved(self) -> int:
         """Runs whose end point is of no proven kind."""
         known = ("suboptimal_dlm", NO_ERROR, "global_minimum", "non_differentiable")
-        return self.runs - sum(self.verdicts.get(verdict, 0) for verdict in known)
+        return self.runs - sum(self.verdicts[verdict] for verdict in known)
 
     def frequency(self, verdict: str) -> float:
         """The share of all runs that ended with this verdict."""
-        return self.verdicts.get(verdict, 0) / self.runs
+        return self.verdicts[verdict] / self.runs
 
     def interval(self, verdict: str) -> tuple[float, float]:
         """Of that frequency: Clopper and Pearson's, 95 %."""
-        return clopper_pearson(self.verdicts.get(verdict, 0), self.runs)
+        return clopper_pearson(self.verdicts[verdict], self.runs)
 
     def open_interval(self, verdict: str) -> tuple[float, float]:
         """The frequency if no unresolved run, or all of them, were to end with this verdict."""
-        count = self.verdicts.get(verdict, 0)
+        count = self.verdicts[verdict]
         return count / self.runs, (count + self.unresolved) / self.runs
 
-    @property
-    def holds_volume(self) -> bool:
-        """Whether the interval of the frequency of sub-optimal minima holds V(L_0)."""
-        low, high = self.interval("suboptimal_dlm")
-        return low <= self.suboptimal <= high
-
-    @property
-    def could_hold_volume(self) -> bool:
-        """The same, whatever the unresolved runs would have been."""
-        count = self.verdicts.get("suboptimal_dlm", 0)
-        low, high = (clopper_pearson(n, self.runs)[k] for k, n in enumerate((count, count + self.unresolved)))
+    def holds_volume(self, unresolved: int) -> bool:
+        """Whether the interval of the frequency of sub-optimal minima can hold V(L_0), were any of so many unresolved
+        runs to end in one."""
+        count = self.verdicts["suboptimal_dlm"]
+        low, high = clopper_pearson(count, self.runs)[0], clopper_pearson(count + unresolved, self.runs)[1]
         return low <= self.suboptimal <= high
 
 
@@ -90,15 +84,11 @@ def join(study: Study, part: Study, rows: Sequence[Row]) -> tuple[list[Outcome],
     for (hidden_layers, d0, d1, N, data_seed), on_set in runs.items():
         row = exact.get((hidden_layers, d0, d1, N, data_seed))
         if row and {"suboptimal", "global_minima"} <= set(row.measured):
-            suboptimal, global_minima = (row.measured[name].estimate for name in ("suboptimal", "global_minima"))
-            ends = collections.Counter(map(_end, on_set))
-            outcomes.append(Outcome(d0, d1, N, data_seed, ends, suboptimal, global_minima))
+            volumes = (row.measured[name].estimate for name in ("suboptimal", "global_minima"))
+            # A minimum whose MCE is not known counts as one with errors.
+            ends = (NO_ERROR if r.verdict == "suboptimal_dlm" and r.region_mce == 0 else r.verdict for r in on_set)
+            outcomes.append(Outcome(d0, d1, N, data_seed, collections.Counter(ends), *volumes))
     return sorted(outcomes, key=lambda outcome: outcome.shape), len(runs) - len(outcomes)
-
-
-def _end(row: Row) -> str:
-    # A minimum whose MCE is not known counts as one with errors.
-    return NO_ERROR if row.verdict == "suboptimal_dlm" and row.region_mce == 0 else row.verdict
 
 
 def _draw(part: Study) -> tuple:

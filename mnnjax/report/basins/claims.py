@@ -17,19 +17,22 @@ MOST_UNRESOLVED = 0.5
 def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
     """The question of section 6 and what was measured."""
     runs, unresolved = sum(o.runs for o in outcomes), sum(o.unresolved for o in outcomes)
-    no_error = sum(o.verdicts.get(NO_ERROR, 0) for o in outcomes)
-    held, possible = sum(o.holds_volume for o in outcomes), sum(o.could_hold_volume for o in outcomes)
+    no_error = sum(o.verdicts[NO_ERROR] for o in outcomes)
+    held, possible = (sum(o.holds_volume(o.unresolved * counted) for o in outcomes) for counted in (0, 1))
     shapes = grouped(outcomes, lambda outcome: outcome.shape)
     measured = [f"{shape_label(shape)}: {_means(group)}." for shape, group in shapes.items() if len(shapes) > 1]
     if outcomes:
         measured += [
             f"Over {plural(len(outcomes), 'data set')}: {_means(outcomes)}.",
-            *_ratio(outcomes),
             f"If unresolved runs counted as either kind, the 95 % interval of the frequency could contain V(L_0) in "
             f"{of(possible, len(outcomes), 'data set')}.",
             f"Sub-optimal with MCE 0, which Definition 4 has neither in L_0 nor in G: {of(no_error, runs, 'run')}; "
             f"unresolved (not converged or non-finite): {integer(unresolved)}.",
         ]
+    if found := mean_ratio(outcomes):
+        ratio, low, high = map(significant, found)
+        interval = f"95 %, by bootstrap over data sets: {low} to {high}"
+        measured.append(f"The mean frequency is {ratio} times the mean V(L_0) ({interval}).")
     if without_volume:
         measured.append(f"Left out: {plural(without_volume, 'data set')} without an exact volume.")
     status, why = _status(outcomes, held, unresolved, runs)
@@ -71,15 +74,6 @@ def _means(outcomes: Sequence[Outcome]) -> str:
         f"{mean(lambda o: o.frequency('global_minimum'))}, mean V(G) {mean(lambda o: o.global_minima)}; "
         f"rank correlation {_correlation(outcomes)}"
     )
-
-
-def _ratio(outcomes: Sequence[Outcome]) -> list[str]:
-    if (found := mean_ratio(outcomes)) is None:
-        return []
-    ratio, low, high = map(significant, found)
-    return [
-        f"The mean frequency is {ratio} times the mean V(L_0) (95 %, by bootstrap over data sets: {low} to {high})."
-    ]
 
 
 def _correlation(outcomes: Sequence[Outcome]) -> str:

@@ -1,6 +1,5 @@
 """The threshold in d0 d1 / N above which training reaches a global minimum."""
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
@@ -20,11 +19,9 @@ def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
     title, present = "How often training ends in a global minimum", {row.study for row in rows}
     first = next(name for name in names(study) if name in present)
     if part.name != first:
-        return Section(
-            title=title,
-            counts=(f"Compared with the others in the section {first}.",),
-            tables=(("", "Every cell", plain(cells(rows_of(part, rows)))),),
-        )
+        table = plain(cells(rows_of(part, rows)))
+        counts = (f"Compared with the others in the section {first}.",)
+        return Section(title, (("", "Every cell", table),), counts=counts)
     groups = gather(study, rows)
     pairs = pairings(groups)
     return Section(
@@ -99,7 +96,7 @@ def _threshold_table(groups: Sequence[Group]) -> Table:
     )
     rows = []
     for g in groups:
-        place = dataclasses.astuple(g.rise.threshold)
+        place = (g.rise.threshold.estimate, g.rise.threshold.low, g.rise.threshold.high)
         rows.append((
             g.name, *g.curve.widths, len(g.curve.cells), g.rise.kind, g.rise.p_value, *place,
             *(g.parameters_per_weight * value for value in place), *g.rise.bracket,
@@ -119,8 +116,4 @@ def _paired_table(pairings: Sequence[Pairing]) -> Table:
         (p.first, p.second, p.d0, p.d1, p.N, p.d0 * p.d1 / p.N, *p.counts, analysis.mcnemar(*p.counts[1:3]))
         for p in pairings
     )
-    return Table(
-        columns,
-        rows,
-        "Problems (same points, labels and initial weights) by which optimizer solves them.",
-    )
+    return Table(columns, rows, "Problems (same points, labels and initial weights) by which optimizer solves them.")

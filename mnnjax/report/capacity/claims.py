@@ -4,8 +4,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.capacity.analysis import GLOBAL, Group, all_rows, by_name, mcnemar, pairings
-from mnnjax.report.capacity.logistic_fit import Interval
 from mnnjax.report.common.section import ABOVE, Finding, overall
 from mnnjax.wording import EMPTY, integer, of, plural, significant
 
@@ -36,7 +36,7 @@ def _threshold_sentence(name: str, groups: Sequence[Group]) -> str:
     return f"{name}: the d0 d1 / N at which half of the seeds end in a certified global minimum is {'; '.join(places)}."
 
 
-def in_words(interval: Interval) -> str:
+def in_words(interval: Estimate) -> str:
     """'1.3 [1.28, 1.33]', 'between 1.2 and 1.3', 'above 2', 'unknown'."""
     low, high = (significant(end) if math.isfinite(end) else "" for end in (interval.low, interval.high))
     if math.isfinite(interval.estimate):

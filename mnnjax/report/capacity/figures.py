@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from scipy.special import expit
 
+from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.capacity.analysis import Group, by_name, per_point, solved
-from mnnjax.report.capacity.logistic_fit import Interval
 from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, line, look
 
 _DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
@@ -42,14 +42,13 @@ def capacity(groups: Sequence[Group]) -> tuple[Picture, Picture]:
 def fraction_panels(groups: Sequence[Group]) -> Figure:
     """One panel per optimizer, one colour per network shape."""
     named = by_name(groups)
-    looks = {w: look(i) for i, w in enumerate(sorted({g.curve.widths for g in groups}))}
+    labels = dict(sorted({g.curve.widths: g.curve.label for g in groups}.items()))
+    looks = {widths: look(index) for index, widths in enumerate(labels)}
     figure, panels = grid_of_panels(len(named), 6.5, 5, above=0.6, shared=True)
-    labels = {}
     for panel, (name, with_name) in zip(panels, named.items(), strict=True):
         panel.set_title(name)
         panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
         for group in with_name:
-            labels[group.curve.widths] = group.curve.label
             _fractions(panel, group, *looks[group.curve.widths])
         panel.set_ylim(-0.04, 1.04)
     figure.supxlabel("d0 d1 / N", fontsize=15)
@@ -81,10 +80,10 @@ def threshold_panel(groups: Sequence[Group]) -> Figure:
     """The threshold against d, one colour per optimizer."""
     figure = Figure(figsize=(8, 5.6))
     panel = figure.subplots()
-    sizes = sorted({g.size for g in groups})
-    scales = [1 / next(g.parameters_per_weight for g in groups if g.size == size) for size in sizes]
+    scales = {g.size: 1 / g.parameters_per_weight for g in groups}
+    sizes = sorted(scales)
     panel.axhline(1, color=GREY, zorder=1, **_DOTTED)
-    panel.plot(sizes, scales, color=GREY, zorder=1, **DASHED)
+    panel.plot(sizes, [scales[size] for size in sizes], color=GREY, zorder=1, **DASHED)
     named, handles = by_name(groups), []
     for index, (name, with_name) in enumerate(named.items()):
         color, marker = look(index)
@@ -104,7 +103,7 @@ def threshold_panel(groups: Sequence[Group]) -> Figure:
     return figure
 
 
-def _interval(panel: Axes, x: float, value: Interval, color: str, marker: str) -> None:
+def _interval(panel: Axes, x: float, value: Estimate, color: str, marker: str) -> None:
     low, high = (math.isfinite(end) and end > 0 for end in (value.low, value.high))
     if math.isfinite(value.estimate):
         panel.plot([x], [value.estimate], color=color, marker=marker, markeredgecolor="white", zorder=3, gid="estimate")

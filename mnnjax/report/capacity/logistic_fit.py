@@ -11,7 +11,7 @@ from jaxtyping import Float, Real
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit, xlogy
 
-from mnnjax.landscape.volumes.intervals import clopper_pearson
+from mnnjax.landscape.volumes.intervals import Estimate, clopper_pearson
 
 # From p = 1/4 to p = 3/4 a logistic of slope b takes log(9) / b.
 _QUARTILES = math.log(9)
@@ -27,23 +27,14 @@ Kind = Literal["fitted", "misfit", "separated", "never", "always", "flat"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval; nan where only the interval is known, an infinite end where nothing is known
-    on that side."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Rise:
     """p(x) = 1 / (1 + exp(-slope (x - middle))), fitted to hits among draws at each x.
 
     kind: "fitted"; "misfit": fitted, but no logistic explains the counts; "separated": all 0 and then all 1, with at
       most one x between, so that every steep enough curve fits; "never", "always": all 0, all 1; "flat": p does not
       rise with x. Only a fitted curve gives estimates.
-    threshold: the x with p = 1/2; without an estimate where it would lie outside the x that were measured.
+    threshold: the x with p = 1/2; an estimate of nan where it would lie outside the x that were measured, an infinite
+      end of the interval where nothing is known on that side.
     bracket: the largest x whose own 95 % interval (Clopper and Pearson) lies below 1/2, and the smallest whose lies
       above: between these the threshold lies whatever the curve, if it rises. Infinite where there is none.
     p_value: of a deviance as large as the measured one, were the curve true (parametric bootstrap, 199 resamples); nan
@@ -51,7 +42,7 @@ class Rise:
     """
 
     kind: Kind
-    threshold: Interval
+    threshold: Estimate
     bracket: tuple[float, float]
     p_value: float
     slope: float
@@ -72,18 +63,18 @@ def fit_rise(x: Counts, hits: Counts, draws: Counts) -> Rise:
     likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
     kind, slope, middle, peak = likelihood.maximum()
     bracket, p_value = _bracket(x, hits, draws), math.nan
-    threshold = Interval(math.nan, -math.inf, math.inf)
+    threshold = Estimate(math.nan, -math.inf, math.inf)
     if kind == "fitted":
         p_value = _p_value(likelihood, slope, middle, peak)
         kind = "misfit" if p_value <= MISFIT else kind
     if kind == "misfit":
-        threshold = Interval(math.nan, *bracket)
+        threshold = Estimate(math.nan, *bracket)
     elif kind != "flat":
-        threshold = Interval(math.nan, *likelihood.middles(middle, peak))
+        threshold = Estimate(math.nan, *likelihood.middles(middle, peak))
     if kind == "fitted" and x[0] <= middle <= x[-1]:
         threshold = dataclasses.replace(threshold, estimate=middle)
     if kind == "separated":
-        threshold = Interval(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
+        threshold = Estimate(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
     return Rise(kind, threshold, bracket, p_value, slope, middle)
 
 

@@ -21,10 +21,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHED = {"linestyle": (0, (4, 2.5)), "linewidth": 1.5}
 GREY = "#555555"
 _STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 15,
     "axes.titlesize": 15,
-    "axes.labelsize": 15,
     "legend.fontsize": 13,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -35,7 +33,6 @@ _STYLE = {
     "lines.markersize": 7,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "mnnjax",
-    "svg.fonttype": "path",
 }
 
 
@@ -98,7 +95,8 @@ def log_ticks(axis: Axis) -> None:
     short."""
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)) if decades > 0.5 else MaxNLocator(4))
+    subs = (1, 2, 5) if decades < 3 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs) if decades > 0.8 else MaxNLocator(4))
     axis.set_minor_locator(NullLocator())
     if low > 1e-4 and high < 1e7:
         axis.set_major_formatter(FuncFormatter(lambda v, _: integer(int(v)) if v >= 1 else f"{v:g}"))

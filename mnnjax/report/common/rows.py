@@ -157,7 +157,8 @@ class Cell:
         values = self.values(quantity)
         estimate = statistics.fmean(values) if values else math.nan
         low, high = min(m.low for m in measures), max(m.high for m in measures)
-        return Estimate(estimate, low, high, *(_sum(getattr(m, name) for m in measures) for name in ("hits", "draws")))
+        counts = [[n for m in measures if (n := getattr(m, name)) is not None] for name in ("hits", "draws")]
+        return Estimate(estimate, low, high, *(sum(known) if known else None for known in counts))
 
     def mean(self, quantity: str) -> float:
         """The mean over the data sets; nan where one has no estimate."""
@@ -215,11 +216,6 @@ def _measure(values: Mapping[str, Any], quantity: str) -> Estimate | None:
     return measure
 
 
-def _sum(counts: Iterable[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
-
-
 def rows_of(part: Study, rows: Iterable[Row]) -> list[Row]:
     """Those of a work folder's rows that a part of its study has made."""
     return [row for row in rows if row.study == part.name and bool(row.method) == bool(part.volume)]
@@ -246,9 +242,8 @@ def curves(cells: Iterable[Cell], key: Callable[[Cell], Any], label: Callable[[A
 
 def network_curves(cells: Iterable[Cell]) -> list[Curve]:
     """Cells gathered by network shape: 'd = 20', or 'd0 = 20, d1 = 5', first those of one hidden layer."""
-
-    def label(shape: tuple[int, int, int]) -> str:
-        _, d0, d1 = shape
-        return f"d = {d0}" if d0 == d1 else f"d0 = {d0}, d1 = {d1}"
-
-    return curves(cells, lambda cell: (cell.hidden_layers, cell.d0, cell.d1), label)
+    return curves(
+        cells,
+        key=lambda cell: (cell.hidden_layers, cell.d0, cell.d1),
+        label=lambda shape: f"d = {shape[1]}" if shape[1] == shape[2] else f"d0 = {shape[1]}, d1 = {shape[2]}",
+    )

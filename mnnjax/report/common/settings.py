@@ -1,7 +1,6 @@
 """A study's settings, one phrase per entry, as shown under its heading."""
 
 import itertools
-from collections.abc import Sequence
 
 from mnnjax.config import Problem, Study, digest
 from mnnjax.config.problem import STORED
@@ -13,26 +12,26 @@ _NAMES: dict[str, str] = {
     "patches64": "patches 64x64x3", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
     "imagenet64": "ImageNet 64x64",
 }  # fmt: skip
-_SPREAD = "rows spread over the devices, all repetitions on the same points and batches"
 
 
 def of_training(part: Study) -> tuple[str, ...]:
     """How its networks are trained, on which problems."""
     train, network = part.training, part.network
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
+    batches = f"batches of {train.batch_size}" if train.batch_size else "full batch"
+    decay = f"{integer(train.decay_epochs)} with the rate decaying to {train.decay_to:g} of it"
     if train.optimizer == LEVENBERG_MARQUARDT:
         how = (f"Levenberg-Marquardt{options}", f"up to {plural(train.epochs, 'step')}")
     else:
         how = (
-            f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, "
-            f"{f'batches of {train.batch_size}' if train.batch_size else 'full batch'}",
-            f"{plural(train.epochs, 'epoch')} + {integer(train.decay_epochs)} with the rate decaying "
-            f"to {train.decay_to:g} of it",
+            f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, {batches}",
+            f"{plural(train.epochs, 'epoch')} + {decay}",
         )
+    rows = "rows spread over the devices, all repetitions on the same points and batches"
     return (
         *how,
         train.precision,
-        *([_SPREAD] if train.parallel == "data" else []),
+        *([rows] if train.parallel == "data" else []),
         *_problem(part),
         f"rho = {network.rho:g}, {'with' if network.bias else 'no'} biases, {network.init} initial weights",
         f"config {digest(part)}",
@@ -42,9 +41,8 @@ def of_training(part: Study) -> tuple[str, ...]:
 def of_volumes(part: Study) -> tuple[str, ...]:
     """How its volumes are measured, of which problems."""
     volume = part.measurement
-    if volume.method == "exact":
-        method = ["exact: all regions enumerated"]
-    else:
+    method = ["exact: all regions enumerated"]
+    if volume.method != "exact":
         limits = (("V(L_eps)", volume.suboptimal_samples), ("V(G)", volume.global_samples))
         fewer = [f"{name} from {integer(n) if n else 'none'} of them" for name, n in limits if n is not None]
         method = [", ".join([f"{plural(volume.samples, 'draw')} of W", *fewer])]
@@ -79,37 +77,29 @@ def inputs_name(problem: Problem) -> str:
 def _problem(part: Study) -> tuple[str, ...]:
     problem = part.problem
     sets = f" on {plural(problem.data_sets, 'data set')}" if problem.data_sets else ""
-    values = problem.label_values.replace("_", " ")
     repeats = f"{plural(part.repeats, 'repeat')}{sets}, seed {part.seed}"
     constant = " and a constant coordinate" if problem.constant_input else ""
+    values = problem.label_values.replace("_", " ")
+    by_class = problem.labels == "classes"
+    labels = f"labels by class, {_classes(problem)} ({values})" if by_class else f"{problem.labels} labels ({values})"
     if not problem.is_image:
-        return (repeats, f"{inputs_name(problem)} inputs{constant}, {problem.labels} labels ({values})")
-    labels = f"labels by class, {_classes(problem)}" if problem.labels == "classes" else f"{problem.labels} labels"
-    return (
-        repeats,
-        f"{inputs_name(problem)}{_split(problem)}, {problem.whitening.upper()}-whitened{constant}",
-        f"{labels} ({values})",
-    )
-
-
-def _split(problem: Problem) -> str:
-    if problem.inputs not in STORED:
-        return ""
-    if problem.split == "all":
-        return ", training and test images joined"
-    return ", training images" + (" (test images held out)" if problem.labels == "classes" else "")
+        return (repeats, f"{inputs_name(problem)} inputs{constant}, {labels}")
+    split = ""
+    if problem.inputs in STORED:
+        training = ", training images (test images held out)" if by_class else ", training images"
+        split = ", training and test images joined" if problem.split == "all" else training
+    return (repeats, f"{inputs_name(problem)}{split}, {problem.whitening.upper()}-whitened{constant}", labels)
 
 
 def _classes(problem: Problem) -> str:
-    if not problem.lower_classes and not problem.upper_classes:
-        return "the lower half against the upper half"
+    """'0-4, 7 against all others'."""
     sides = problem.lower_classes, problem.upper_classes
-    return " against ".join(_runs(classes) or "all others" for classes in sides)
-
-
-def _runs(numbers: Sequence[int]) -> str:
-    """'0-4, 7'."""
-    # A number less its rank is the same throughout a run.
-    runs = itertools.groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0])
-    classes = [[number for _, number in run] for _, run in runs]
-    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in classes)
+    if not any(sides):
+        return "the lower half against the upper half"
+    texts = []
+    for classes in sides:
+        # A number less its rank is the same throughout a run.
+        runs = itertools.groupby(enumerate(sorted(classes)), lambda pair: pair[1] - pair[0])
+        ends = [[number for _, number in run] for _, run in runs]
+        texts.append(", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in ends))
+    return " against ".join(text or "all others" for text in texts)

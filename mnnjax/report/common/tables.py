@@ -141,12 +141,10 @@ def plain(cells: Sequence[Cell]) -> Table:
 
         return of
 
-    columns = (
-        *SHAPE, *MCE, Column("median_mse", "median MSE", scientific, of=median("mse")),
-        Column("median_min_abs_neural_input", "median min |w . x|", scientific, of=median("min_abs_neural_input")),
-        NON_FINITE,
-    )  # fmt: skip
-    return table_of(columns, cells, MEANS_NOTE)
+    mse = Column("median_mse", "median MSE", scientific, of=median("mse"))
+    inputs = "min_abs_neural_input"
+    smallest = Column(f"median_{inputs}", "median min |w . x|", scientific, of=median(inputs))
+    return table_of((*SHAPE, *MCE, mse, smallest, NON_FINITE), cells, MEANS_NOTE)
 
 
 def data_sets(cells: Sequence[Cell]) -> Table:

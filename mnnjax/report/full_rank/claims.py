@@ -43,24 +43,23 @@ def full_rank_measure(cell: Cell) -> Estimate | None:
 
 
 def judge(cells: Sequence[Cell]) -> list[Judgement]:
-    """The criterion for every d0 and N, from the cells by rising d1."""
+    """The criterion for every d0 and N."""
     groups = grouped(sorted(cells, key=lambda cell: (cell.d0, cell.N, cell.d1)), lambda cell: (cell.d0, cell.N))
-    pairs = {sizes: _against_columns(group) for sizes, group in groups.items()}
-    return [_judge(*sizes, measured) for sizes, measured in pairs.items() if measured]
+    judgements = []
+    for (d0, N), group in groups.items():
+        if measured := _against_columns(group):
+            limit = LITTLE * math.log(N / (1 - HIGH))
+            start, surely = (_from_which([(x, getattr(m, p)) for x, m in measured]) for p in ("estimate", "low"))
+            fails = any(x >= limit and m.high < HIGH for x, m in measured)
+            verdict = "fails" if fails else "holds" if surely <= limit else "undecided"
+            furthest, measure = measured[-1]
+            judgements.append(Judgement(d0, N, limit, start, surely, furthest, measure.estimate, verdict))
+    return judgements
 
 
 def _against_columns(cells: Sequence[Cell]) -> list[tuple[float, Estimate]]:
     """(columns / N, P(rank = N)) of those that have it."""
     return [(cell.columns_per_point, measure) for cell in cells if (measure := full_rank_measure(cell))]
-
-
-def _judge(d0: int, N: int, measured: Sequence[tuple[float, Estimate]]) -> Judgement:
-    limit = LITTLE * math.log(N / (1 - HIGH))
-    start, surely = _from_which([(x, m.estimate) for x, m in measured]), _from_which([(x, m.low) for x, m in measured])
-    fails = any(x >= limit and m.high < HIGH for x, m in measured)
-    verdict = "fails" if fails else "holds" if surely <= limit else "undecided"
-    furthest, measure = measured[-1]
-    return Judgement(d0, N, limit, start, surely, furthest, measure.estimate, verdict)
 
 
 def _from_which(values: Sequence[tuple[float, float]]) -> float:

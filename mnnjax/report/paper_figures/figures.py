@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mnnjax.report.common import figure_style
 from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, line
@@ -94,16 +93,13 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
 
 def _error_axes(panel: Axes, cells: Sequence[Cell], scaled: bool) -> None:
     # The dashed lines belong to the picture even where no cell lies beside them.
-    sizes = [c.parameters_per_point for c in cells] if scaled else [c.N for c in cells]
-    values = [*sizes, *([1] if scaled else [c.parameters for c in cells])]
+    values = (
+        [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
+    )
     low, high = min(values), max(values)
-    if scaled and high / low < 8:
-        panel.set_xlim(max(0, low - 0.1), high + 0.1)
-        panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    else:
-        panel.set_xscale("log")
-        panel.set_xlim(low / 1.15, high * 1.15)
-        figure_style.log_ticks(panel.xaxis)
+    panel.set_xscale("log")
+    panel.set_xlim(low / 1.15, high * 1.15)
+    figure_style.log_ticks(panel.xaxis)
     top = max(panel.get_ylim()[1], 1)
     panel.set_ylim(-0.025 * top, top)
 
@@ -130,8 +126,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
     by_width = {d: [row for c in cells if c.d0 == d for row in c.rows if is_plottable(row)] for d in widths}
     step = min((b - a for a, b in itertools.pairwise(widths)), default=widths[0] / 2)
     values = [value(row) for group in by_width.values() for row in group]
-    low = min([*(v for v in values if v > 0), paper[0]])
-    high = max([*values, paper[1]])
+    low, high = min([*filter(None, values), paper[0]]), max([*values, paper[1]])
     room = max(1.0, 0.07 * math.log10(high / low))
     panel.set_yscale("log")
     panel.set_ylim(low / 10**room, high * 10 ** (room / 2))
@@ -149,8 +144,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
         panel.hlines(median, left, right, color="black", linewidth=2.4, zorder=3, label="median of a width")
     panel.set_xlabel("d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0")
     panel.set_xticks(figure_style.thinned(widths))
-    panel.yaxis.set_major_locator(LogLocator(numticks=9))
-    panel.yaxis.set_minor_locator(NullLocator())
+    figure_style.log_ticks(panel.yaxis)
     panel.grid(axis="x", visible=False)
 
 

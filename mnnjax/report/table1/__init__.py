@@ -1,7 +1,6 @@
 """Table 1: our cells beside the paper's rows, and where training ended: certificates, first-order residual, held-out
 points."""
 
-import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,9 @@ from mnnjax.report.table1 import claims
 from mnnjax.report.table1.claims import PAPER, PaperRow, data_name, is_of_the_paper, paper_row
 from mnnjax.study.workdir.results_table import TOO_LARGE, Value
 from mnnjax.wording import integer, percent, points, ratio, scientific
+
+# A cell, and the paper's row beside it.
+_Line = tuple[Cell | None, PaperRow | None]
 
 
 def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
@@ -30,20 +32,19 @@ def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Line:
-    """A cell and the paper's row beside it."""
-
-    cell: Cell | None
-    row: PaperRow | None
-    stand_in: bool
-
-
 def _beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
     """One row per cell with the paper's row beside it; whole: followed by the paper's table."""
+    stand_in = "" if is_of_the_paper(problem) else "stand-in for "
+    lines: list[_Line] = [(cell, paper_row(problem, cell)) for cell in cells]
+    lines += [(None, row) for row in PAPER] if whole else []
+
+    def paper_data(line: _Line) -> str | None:
+        cell, row = line
+        return row and f"{stand_in if cell else ''}{row.data}"
+
     columns = (
         _ours("data", "ours", str, "data", lambda cell: data_name(problem), style="words"),
-        Column("paper_data", "paper", str, "data", _paper_data, style="words paper"),
+        Column("paper_data", "paper", str, "data", paper_data, style="words paper"),
         _ours("mean_mce", "mean", percent, "MCE (points)"),
         _ours("best_mce", "best", percent, "MCE (points)", count="best_misclassified"),
         _ours("best_misclassified", "", None, of=lambda cell: points(cell.best_mce, cell.N)),
@@ -62,8 +63,6 @@ def _beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table
         _ours("repetitions", "", None, of=lambda cell: len(cell.rows)),
         _ours("non_finite", "non-finite", integer if any(c.non_finite for c in cells) else None, "repetitions"),
     )  # fmt: skip
-    lines = [_Line(cell, paper_row(problem, cell), not is_of_the_paper(problem)) for cell in cells]
-    lines += [_Line(None, row, False) for row in PAPER] if whole else []
     note = (
         "Non-finite repetitions are excluded from mean, best and worst. The paper gives one MCE per data set. "
         "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1); ours count the "
@@ -76,15 +75,11 @@ def _beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table
 
 def _ours(key: str, heading: str, show: Any = str, group: str = "", of: Any = None, **more) -> Column:
     value = of or (lambda cell: getattr(cell, key))
-    return Column(key, heading, show, group, lambda line: value(line.cell) if line.cell else None, **more)
+    return Column(key, heading, show, group, lambda line: value(line[0]) if line[0] else None, **more)
 
 
 def _theirs(key: str, heading: str, show, group: str) -> Column:
-    return Column(f"paper_{key}", heading, show, group, lambda line: getattr(line.row, key, None), style="paper")
-
-
-def _paper_data(line: _Line) -> str | None:
-    return line.row and f"{'stand-in for ' if line.stand_in else ''}{line.row.data}"
+    return Column(f"paper_{key}", heading, show, group, lambda line: getattr(line[1], key, None), style="paper")
 
 
 def _depth(cells: Sequence[Cell]) -> Callable[[int], str] | None:
@@ -116,7 +111,8 @@ def _end(problem: Problem, cells: Sequence[Cell]) -> Table:
         Column("worst_held_out_mce", "worst (points)", share, "held-out MCE", _held_out(max),
                count="worst_held_out_misclassified"),
         Column("worst_held_out_misclassified", "", None, of=_held_out(max, counted=True)),
-        Column("held_out_N", "points", number, "held-out MCE", _held_out_points),
+        Column("held_out_N", "points", number, "held-out MCE",
+               lambda cell: next((row.held_out_N for row in claims.held_out([cell])), None)),
     )  # fmt: skip
     note = (
         "Verdicts: what certificates prove of the points that training reached; not converged: nothing could be proven."
@@ -147,7 +143,3 @@ def _held_out(summary: Callable[[Any], float], least: int = 1, counted: bool = F
         return points(value, rows[0].held_out_N or 0) if counted else value
 
     return of
-
-
-def _held_out_points(cell: Cell) -> int | None:
-    return next((row.held_out_N for row in claims.held_out([cell])), None)

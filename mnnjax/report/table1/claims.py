@@ -1,9 +1,8 @@
 """Table 1's cells against the paper's rows."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mnnjax.config import Problem, Study
 from mnnjax.report.common.rows import Cell, Row, cells, rows_of
@@ -17,8 +16,7 @@ AS_MANY = 1.1
 ROUNDING = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
-class PaperRow:
+class PaperRow(NamedTuple):
     """A row of the paper's Table 1, as printed there; the MCE is a fraction."""
 
     data: str
@@ -40,9 +38,8 @@ _STAND_INS = {"patches32": CIFAR, "patches64": IMAGENET}
 
 def paper_row(problem: Problem, cell: Cell) -> PaperRow | None:
     """The paper's row that the cell stands beside: of the same data, or of the data whose shape it has."""
-    images = _OF_THE_PAPER | _STAND_INS
     if problem.is_image:
-        return images.get(problem.inputs)
+        return (_OF_THE_PAPER | _STAND_INS).get(problem.inputs)
     # ImageNet's N is beyond most machines, so its width alone counts.
     return next((row for row in PAPER if row.d0 == cell.d0 and (row.N == cell.N or row is IMAGENET)), None)
 
@@ -54,18 +51,15 @@ def is_of_the_paper(problem: Problem) -> bool:
 
 def data_name(problem: Problem) -> str:
     """'MNIST'; 'patches 32x32x3 with random labels'."""
-    if problem.labels == "classes":
-        return inputs_name(problem)
-    return f"{inputs_name(problem)} with {'random labels' if problem.labels == 'random' else 'labels of a teacher'}"
+    labels = {"classes": "", "random": " with random labels"}.get(problem.labels, " with labels of a teacher")
+    return inputs_name(problem) + labels
 
 
 def first_without_paper_row(study: Study, rows: Sequence[Row]) -> str | None:
     """The first part with this figure and with rows, none of which has the data or the shape of a row of the paper."""
-    for part in study.parts:
-        shown = cells(rows_of(part, rows)) if part.figure == "table1" else []
-        if shown and not any(paper_row(part.problem, cell) for cell in shown):
-            return part.name
-    return None
+    parts = ((part, cells(rows_of(part, rows))) for part in study.parts if part.figure == "table1")
+    without = (p.name for p, shown in parts if shown and not any(paper_row(p.problem, cell) for cell in shown))
+    return next(without, None)
 
 
 def verdict(problem: Problem, cell: Cell) -> Literal["holds", "fails", "undecided"]:

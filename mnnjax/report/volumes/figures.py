@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from mnnjax import theory
 from mnnjax.landscape.volumes.intervals import Estimate
-from mnnjax.report.common.figure_style import DASHED, Picture, draw, grid_of_panels, legend_above, line, log_ticks, look
+from mnnjax.report.common import figure_style
+from mnnjax.report.common.figure_style import DASHED, Picture, draw, grid_of_panels, line, look, thinned
 from mnnjax.report.common.rows import NAMES, Curve
 from mnnjax.report.volumes.analysis import THEOREMS, log_lines
 from mnnjax.wording import significant
@@ -28,7 +28,7 @@ TITLES = {
 _BOUNDS = {"down": "v", "up": "^"}
 _HOLLOW = {"linestyle": "none", "markerfacecolor": "none", "markeredgewidth": 1.4}
 # A bar may reach this factor beyond the marks before the panel cuts it off.
-_REACH = 30
+_REACH = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def volume_panels(curves: Sequence[Curve]) -> Figure:
         handles += [line(label, marker=_BOUNDS[kind], **_HOLLOW)] if kind in kinds else []
     if any(_theorem(curve, quantity) for curve in curves for quantity in marks):
         handles.append(line("leading order, no bound at finite N", **DASHED))
-    legend_above(figure, handles)
+    figure_style.legend_above(figure, handles)
     return figure
 
 
@@ -155,8 +155,11 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
         panel.plot([cell.N for cell in curve.cells][: len(theorem)], theorem, color=color, **DASHED, gid="theorem")
     panel.set_yscale("log")
     panel.set_ylim(bottom, top)
-    log_ticks(panel.yaxis)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure_style.log_ticks(panel.yaxis)
+    sizes = sorted({cell.N for curve in curves for cell in curve.cells})
+    left, right = (1.5 * (N - _slot(curves, 0, N)[0]) for N in (sizes[0], sizes[-1]))
+    panel.set_xlim(sizes[0] - left, sizes[-1] + right)
+    panel.set_xticks(thinned(sizes))
     panel.grid(axis="x", visible=False)
     panel.set_xlabel("N (training points)")
 

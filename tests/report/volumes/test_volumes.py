@@ -106,9 +106,6 @@ def test_zero_hits_are_arrows_and_enter_no_fit(tmp_path):
     assert [y for _, y in drawn(global_minima, "down")] == [0.25, 0.25]
     assert [y for _, y in drawn(ratio, "up")] == [0.0625]
     assert len({x for x, _ in drawn(suboptimal, "point")}) == 7  # none hides another
-    # The second data set's ratio is known from neither side.
-    (picture,) = volume_figures.volumes(curves, redrawn=False)
-    assert "Not drawn, since 0, infinite or unknown: V(L_eps) / V(G) of 1 data set." in picture.caption
 
 
 def test_intervals_and_means_are_drawn(tmp_path):
@@ -145,9 +142,8 @@ def test_no_line_at_eps_0_and_exact_zeros_are_counted(tmp_path):
     ]
     curves = curves_of(tmp_path, part, rows)
     (picture,) = volume_figures.volumes(curves, redrawn=False)
-    assert "Theorems 6 and 10 have no line at eps = 0 (gamma_eps = 0 there)." in picture.caption
-    undrawn = "V(L_eps) of 1 data set; V(G) of 1 data set; V(L_eps) / V(G) of 2 data sets."
-    assert f"Not drawn, since 0, infinite or unknown: {undrawn}" in picture.caption
+    assert "Theorems 6 and 10 have no line here: they need a fixed eps > 0, and d0 > 1." in picture.caption
+    assert "Values that are 0, infinite or unknown are not drawn." in picture.caption
     assert not any(drawn(panel, "theorem") for panel in volume_figures.volume_panels(curves).axes)
     finding = claims.finding(analysis.fits(curves))
     assert finding.status == "cannot be judged"
