@@ -263,7 +263,7 @@ def polish(
 
     A network that was trained in float32 ends near a minimum, not at one, so landscape.certify may call it
     not_converged. Polishing is more training: the point moves, at times into another region, so report that you
-    polished, and by how much W moved. There are no kicks (levenberg_marquardt.py): the loss never rises. A point far
+    polished, and by how much W moved. There are no kicks: the loss never rises. A point far
     from any minimum may still be far from one afterwards.
 
     Args:
