@@ -21,7 +21,7 @@ from mnnjax.config import Study, UserError
 from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED
 
 if TYPE_CHECKING:
-    from mnnjax.study.plan.grid import Shard
+    from mnnjax.study.plan.shard import Shard
 
 DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
 defines `study`, such as configs/quickstart.py; it comes first. The same command again resumes from the latest valid
@@ -117,7 +117,7 @@ def make_request(options: argparse.Namespace) -> Request:
     study = parse_fields(program, study, options.fields, list(OPTIONS))
     shard, command = None, ["mnnjax", "run", options.config, *["--small"] * options.small]
     if options.shard is not None:
-        from mnnjax.study.plan.grid import Shard
+        from mnnjax.study.plan.shard import Shard
 
         shard = Shard.parse(options.shard)
         command += ["--shard", options.shard]
@@ -165,13 +165,13 @@ def main(arguments: Sequence[str]) -> int:
 def _run(request: Request) -> int:
     # Imported here: JAX takes seconds to import, and a wrong option should be reported at once.
     from mnnjax import jax_setup
-    from mnnjax.study.distributed import processes
+    from mnnjax.study.distributed import process_group, processes
 
     # Errors that Orbax logs it also raises, and they are reported in one line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     jax_setup.use_compilation_cache()
     given = request.coordinator, request.num_processes, request.process_id
-    group = processes.find_group(*given, os.environ, processes.has_tpu())
+    group = process_group.find_group(*given, os.environ, process_group.has_tpu())
     code = processes.run_in_group(group, lambda: _run_process(request))
     if code == 0 and request.shard is None and processes.is_writer():
         print(f"report: {report([request.workdir])}")

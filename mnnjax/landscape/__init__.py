@@ -32,7 +32,8 @@ from mnnjax.landscape.regions.khatri_rao import (
     khatri_rao_rmatvec,
 )
 from mnnjax.landscape.regions.membership import region_holds_dlm
-from mnnjax.landscape.regions.minima import activation_pattern, neural_inputs, region_errors, region_residual
+from mnnjax.landscape.regions.minima import region_errors, region_residual
+from mnnjax.landscape.regions.patterns import activation_pattern, neural_inputs
 from mnnjax.landscape.volumes.enumeration import ExactVolumes, exact_rank_deficient, exact_volumes
 from mnnjax.landscape.volumes.intervals import Estimate, Volumes, clopper_pearson
 from mnnjax.landscape.volumes.sampling import estimate_expected_volumes, estimate_volumes

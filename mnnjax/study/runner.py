@@ -23,7 +23,8 @@ from mnnjax.study.execution.images import Sources, recorded_cells, recorded_shap
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
 from mnnjax.study.plan import grid as plan
-from mnnjax.study.plan.grid import Cell, Shard
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
 from mnnjax.study.workdir.lock import StudyError

@@ -5,7 +5,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mnnjax.study.execution.images import recorded_cells
-from mnnjax.study.plan.grid import Cell, Shard
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE
 from mnnjax.study.workdir.storage import AnyPath

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mnnjax.cli.run import Request, make_request, parse_options
-from mnnjax.study.plan.grid import Shard
+from mnnjax.study.plan.shard import Shard
 
 CONFIG = """
 from mnnjax.config import Problem, Study

@@ -11,7 +11,8 @@ import pytest
 from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study import Stopped, load_trained, run_study
-from mnnjax.study.plan.grid import Shard, cells
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources import memory_check
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.training import make_evaluation

@@ -12,7 +12,8 @@ import pytest
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.study import status
-from mnnjax.study.plan.grid import Shard, cells
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import run_study
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import read_csv

@@ -7,7 +7,8 @@ import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, Volume
 from mnnjax.study import status
-from mnnjax.study.plan.grid import Shard, cells
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir.workdir import Workdir
 
 STUDY = Study("s", Problem(d0=(5,), N=(20, 40, 60, 80)), Network(), Train(epochs=100, decay_epochs=0), repeats=2)

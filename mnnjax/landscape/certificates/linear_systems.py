@@ -20,7 +20,8 @@ import scipy.linalg
 from jaxtyping import Float
 
 from mnnjax.landscape.numerics import EPS
-from mnnjax.landscape.regions.khatri_rao import above_rounding, exact_rank, gram, product, without_projection
+from mnnjax.landscape.regions.exact_rank import exact_rank
+from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
 
 # Changes of W (d1, d0) and of the free constant.
 Change = tuple[Float[np.ndarray, "d1 d0"], float]

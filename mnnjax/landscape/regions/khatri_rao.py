@@ -19,8 +19,6 @@ from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_rows, in_float64, on_jax
 from mnnjax.landscape.numerics import EPS
 
-PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products of residues fit in 63 bits
-
 
 def _check(A, X) -> tuple[Array, Array]:
     require_x64()
@@ -116,40 +114,3 @@ def without_projection(e: Float[SomeArray, " N"], basis: Float[SomeArray, "N r"]
     for _ in range(2):
         e = e - basis @ (basis.T @ e)
     return e
-
-
-def residues(values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """The exact residues modulo PRIME of floating-point numbers, of any shape."""
-    mantissa, exponent = np.frexp(np.asarray(values, np.float64))
-    # The mantissa is a multiple of 2^-53.
-    integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME
-    powers = {int(e): pow(2, int(e) - 53, PRIME) for e in np.unique(exponent)}
-    return integers * np.vectorize(powers.__getitem__, otypes=[np.int64])(exponent) % PRIME
-
-
-def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
-    """Rank of an integer matrix with entries in [0, PRIME), over the integers modulo PRIME; O(m n rank)."""
-    rows = matrix.copy() if matrix.shape[0] <= matrix.shape[1] else matrix.T.copy()
-    rank = 0
-    for column in range(rows.shape[1]):
-        found = np.flatnonzero(rows[rank:, column])
-        if not found.size:
-            continue
-        pivot = rank + found[0]
-        rows[[rank, pivot]] = rows[[pivot, rank]]
-        rows[rank] = rows[rank] * pow(int(rows[rank, column]), -1, PRIME) % PRIME
-        below = rank + 1 + np.flatnonzero(rows[rank + 1 :, column])
-        rows[below] = (rows[below] - rows[below, column][:, None] * rows[rank]) % PRIME
-        rank += 1
-        if rank == rows.shape[0]:
-            break
-    return rank
-
-
-def exact_rank(A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> int:
-    """rank(A o X) of the matrices as stored, without rounding; constant: with a column of ones added to the product.
-    Slow for N above about a thousand. Floating-point numbers are integers times powers of two, so A, X and their
-    product have exact residues. The rank modulo p is never above the true rank, and below it only if p divides every
-    nonzero maximal minor: for data that do not know the prime, a chance of about 1 in 2 000 000 000."""
-    M = product(residues(A), residues(X)) % PRIME
-    return rank_modulo_prime(np.hstack([M, np.ones((len(M), 1), np.int64)]) if constant else M)

@@ -26,7 +26,8 @@ from mnnjax.arrays import AnyArray, check_rho, refuse_traced
 from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_lengths, check_region, check_scale
-from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, exact_rank, khatri_rao_rank
+from mnnjax.landscape.regions.exact_rank import exact_rank
+from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, khatri_rao_rank
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 

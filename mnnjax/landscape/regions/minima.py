@@ -6,38 +6,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Real
 
 from mnnjax import objective
-from mnnjax.arrays import AnyArray, check_array, check_first_layer, check_rho
+from mnnjax.arrays import AnyArray, check_array
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_region, in_float64, on_jax
 from mnnjax.landscape.regions.khatri_rao import above_rounding, khatri_rao, khatri_rao_rank, without_projection
 
 # A residual or output that is not known to be larger than this times |y| counts as zero.
 ZERO_TO_ROUNDING = 1e-9
-
-
-def neural_inputs(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"]) -> Float[Array, "N d1"]:
-    """U = X W^T (N, d1), the neural inputs w_i . x(n) of section 1; W (d1, d0), X (N, d0).
-
-    Computed in float64 also for other W and X, since the signs name the region. Works under jit and vmap. Raises
-    ValueError for shapes that do not match, NaN or infinite entries, and where jax_enable_x64 is switched off.
-    """
-    require_x64()
-    check_first_layer(W, X)
-    return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
-
-
-def activation_pattern(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
-    """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
-    elsewhere.
-
-    W (d1, d0), X (N, d0); rho: slope for negative neural inputs. At a neural input of zero a is undefined; this gives
-    rho, the slope that autodiff takes. Works under jit and vmap. Raises as neural_inputs, and for rho = 1.
-
-    Example:
-      A = activation_pattern(W, X, rho=0.0)  # the ReLU: 1 where it is active, else 0
-    """
-    check_rho(rho)
-    return jnp.where(neural_inputs(W, X) > 0, 1.0, jnp.asarray(rho, jnp.float64))
 
 
 def region_residual(

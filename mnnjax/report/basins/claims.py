@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from mnnjax.report.basins.analysis import LEAST_SETS, NO_ERROR, Outcome, mean_ratio, rank_correlation, shape_label
+from mnnjax.report.common.findings import Finding, Status
 from mnnjax.report.common.rows import grouped
-from mnnjax.report.common.section import Finding, Status
 from mnnjax.wording import integer, of, percent, plural, significant
 
 # Agreement asks for this share of data sets whose interval holds the volume, partial agreement for a p-value below.

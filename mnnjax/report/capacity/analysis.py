@@ -16,8 +16,8 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
+from mnnjax.report.common.findings import ABOVE
 from mnnjax.report.common.rows import Cell, Curve, Row, cells, grouped, network_curves, rows_of
-from mnnjax.report.common.section import ABOVE
 
 GLOBAL = "global_minimum"
 # A root mean square residual of so many units of rounding, at labels of size 1, is zero to rounding.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.capacity.analysis import GLOBAL, Group, all_rows, by_name, mcnemar, pairings
-from mnnjax.report.common.section import ABOVE, Finding, overall
+from mnnjax.report.common.findings import ABOVE, Finding, overall
 from mnnjax.wording import EMPTY, integer, of, plural, significant
 
 

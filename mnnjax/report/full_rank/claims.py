@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mnnjax.landscape.volumes.intervals import Estimate
+from mnnjax.report.common.findings import Finding, overall
 from mnnjax.report.common.rows import Cell, grouped
-from mnnjax.report.common.section import Finding, overall
 from mnnjax.wording import of, plural, ratio, significant
 
 # "With high probability", and up to how many columns "a little more than N" reaches: this times N log(N / 0.05).

@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from mnnjax.report.common.findings import ABOVE, Finding, overall
 from mnnjax.report.common.rows import Cell, Curve, Row
-from mnnjax.report.common.section import ABOVE, Finding, overall
 from mnnjax.wording import of, percent, ratio, scientific
 
 # Figure 5.1: "about zero", and how far from parameters = N a cell must lie to decide anything.

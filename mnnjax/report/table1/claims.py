@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from mnnjax.config import Problem, Study
+from mnnjax.report.common.findings import Finding, overall
 from mnnjax.report.common.rows import Cell, Row, cells, rows_of
-from mnnjax.report.common.section import Finding, overall
 from mnnjax.report.common.settings import inputs_name
 from mnnjax.wording import of, ratio
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from mnnjax.report.common.findings import Finding, overall
 from mnnjax.report.common.rows import NAMES
-from mnnjax.report.common.section import Finding, overall
 from mnnjax.report.volumes.analysis import LEAST_SIZES, THEOREMS, Fit
 from mnnjax.wording import plural, significant
 

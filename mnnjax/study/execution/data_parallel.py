@@ -15,7 +15,8 @@ from mnnjax.problems.whitening import BLOCK_ROWS
 from mnnjax.study.distributed import processes
 from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources
-from mnnjax.study.plan.grid import Cell, seed_keys
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.keys import seed_keys
 
 # Rows per call of an evaluation.
 EVALUATED_ROWS = 2048

@@ -14,7 +14,8 @@ from mnnjax.jax_setup import Device
 from mnnjax.study.distributed import processes
 from mnnjax.study.execution.chunks import CellTraining
 from mnnjax.study.execution.images import Sources, read_images
-from mnnjax.study.plan.grid import Cell, seed_keys
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.keys import seed_keys
 from mnnjax.training import LEVENBERG_MARQUARDT, make_evaluation, make_training
 
 # Of a core's own cache. Measured (tests/benchmarks/README.md): seeds that fit in it together train up to 3 times faster

@@ -12,14 +12,16 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mnnjax.config import Study, UserError, from_dict, to_dict
-from mnnjax.errors import first_difference
-from mnnjax.study.plan.grid import Cell, Shard
+from mnnjax.config import Study, UserError, to_dict
+from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.results_table import _from_csv, _to_csv, damage
+from mnnjax.study.workdir.cell_file import damage
+from mnnjax.study.workdir.results_table import _from_csv, _to_csv
 from mnnjax.study.workdir.storage import AnyPath
+from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
 
-CONFIG, CELLS, WHITENING, SET_ASIDE = "config.json", "cells", "whitening", "set_aside"
+CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
 # What a run that died at its very beginning may leave, and what other shards may be writing now.
 _OWN_NAMES = re.compile(r"lock|config\.json\..*part")
 
@@ -82,7 +84,7 @@ class Workdir:
                 # Listed before config.json is looked for: another shard may be about to write it and more.
                 strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if (folder / CONFIG).exists():
-                    _require_same_study(folder, study, "choose another --workdir, or restore that field")
+                    require_same_study(folder, study, "choose another --workdir, or restore that field")
                 elif any(Shard.of_folder(name) is None for name in strangers):
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
@@ -90,7 +92,7 @@ class Workdir:
         """Write config.json, after `check`; for a shard, in the study's folder too. Fields that decide no result may
         have changed since it was written."""
         for folder in dict.fromkeys((self.home, self.path)):
-            if not (folder / CONFIG).exists() or to_dict(_read_study(folder)) != to_dict(study):
+            if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
                 # Other shards may write it at the same time.
                 self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
         self.check(study)
@@ -112,7 +114,7 @@ class Workdir:
         Raises:
           UserError: there is none, or config.json cannot be read.
         """
-        return _read_study(self.path)
+        return read_study(self.path)
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
@@ -125,8 +127,8 @@ class Workdir:
         own = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
         begun = [*itertools.compress(own, storage.each(lambda folder: (folder / CONFIG).exists(), own))]
         if begun:
-            study, hint = _read_study(self.home), f"move that folder out of {self.home}"
-            storage.each(lambda folder: _require_same_study(folder, study, hint), begun)
+            study, hint = read_study(self.home), f"move that folder out of {self.home}"
+            storage.each(lambda folder: require_same_study(folder, study, hint), begun)
         return list(dict.fromkeys((self.home, *begun, self.path)))
 
     # Finished cells.
@@ -247,56 +249,3 @@ class NonWritingWorkdir(Workdir):
 
     def log(self, event: str, **values) -> None:
         pass
-
-
-def _read_study(folder: AnyPath) -> Study:
-    """The study that a folder belongs to.
-
-    Raises:
-      UserError: there is none, or config.json cannot be read.
-    """
-    file = folder / CONFIG
-    try:
-        with storage.clear_errors(folder):
-            content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder} {_without_study(folder)}") from error
-    hint = "restore it from a copy, or choose another folder"
-    try:
-        return from_dict(Study, json.loads(content))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{file} is damaged ({error if content else 'it is empty'}); {hint}") from error
-    except UserError as error:
-        raise UserError(f"{file} holds no study of this version of mnnjax ({error}); {hint}") from error
-
-
-def _require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
-    """A folder belongs to the study, or to one that gives the same results; `hint` ends the message.
-
-    Raises:
-      UserError: it belongs to another one; names the first field that differs.
-    """
-    there, here = _deciding(to_dict(_read_study(folder))), _deciding(to_dict(study))
-    if difference := first_difference(there, here):
-        raise UserError(f"{folder} belongs to another study ({difference}); {hint}")
-
-
-def _deciding(study: dict) -> dict:
-    """The fields that decide a study's results: not its figures, and not how often it saves."""
-    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
-    others = [_deciding(part) for part in study["also"]]
-    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
-
-
-def _without_study(folder: AnyPath) -> str:
-    """Why a folder without config.json holds no study, and what to do."""
-    names = storage.names(folder)
-    shards = [name for name in names if Shard.of_folder(name) and (folder / name / CONFIG).exists()]
-    if shards:
-        return f"holds shards, and not the config.json of their study; copy that of {shards[0]} there"
-    why = "no config.json" if names else "it is empty"
-    if not folder.exists():
-        why = "it does not exist"
-    elif not folder.is_dir():
-        why = "it is a file"
-    return f"holds no study ({why}); give a folder that `mnnjax run` made"

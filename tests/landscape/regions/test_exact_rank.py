@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mnnjax.landscape.regions.khatri_rao import PRIME, rank_modulo_prime, residues
+from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
 from tests.landscape.oracles import fraction_rank
 
 

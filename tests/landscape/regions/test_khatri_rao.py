@@ -14,7 +14,7 @@ from mnnjax.landscape import (
     khatri_rao_rmatvec,
     region_residual,
 )
-from mnnjax.landscape.regions.khatri_rao import exact_rank
+from mnnjax.landscape.regions.exact_rank import exact_rank
 from mnnjax.network import leaky_relu
 from tests.landscape.oracles import fraction_rank, kron_rows
 

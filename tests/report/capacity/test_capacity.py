@@ -9,10 +9,10 @@ import scipy.stats
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.report import write_report
 from mnnjax.report.capacity import analysis as capacity
-from mnnjax.report.capacity import cell_table
 from mnnjax.report.capacity import claims as capacity_claims
 from mnnjax.report.capacity import figures as capacity_figures
 from mnnjax.report.capacity.logistic_fit import fit_rise
+from mnnjax.report.capacity.tables import cell_table
 from mnnjax.report.common.rows import read_rows
 from mnnjax.study.workdir.results_table import read_csv
 from tests.report.by_hand import common_columns, make_workdir, p_of, report, text_of

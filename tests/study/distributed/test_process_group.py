@@ -3,7 +3,7 @@
 import pytest
 
 from mnnjax.errors import UserError
-from mnnjax.study.distributed.processes import Group, find_group
+from mnnjax.study.distributed.process_group import Group, find_group
 
 
 def test_a_process_is_alone_unless_it_is_told_or_started_otherwise():

@@ -16,7 +16,8 @@ from mnnjax.study import load_trained
 from mnnjax.study.execution import data_parallel, train_cell
 from mnnjax.study.execution.data_parallel import DataParallel
 from mnnjax.study.execution.images import Sources, recorded_shape
-from mnnjax.study.plan.grid import cells, seed_keys
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.keys import seed_keys
 from mnnjax.study.runner import Stopped, run_study
 from mnnjax.study.workdir.results_table import read_csv
 from mnnjax.study.workdir.workdir import Workdir

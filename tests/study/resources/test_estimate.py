@@ -13,7 +13,8 @@ import pytest
 from mnnjax import landscape
 from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, Volume
-from mnnjax.study.plan.grid import Cell, Shard, cells
+from mnnjax.study.plan.grid import Cell, cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources import timing
 from mnnjax.study.resources.estimate import CERTIFICATES, KINDS, STEPS, describe, estimate, scaled, totals
 from mnnjax.study.resources.memory import memory_per_device

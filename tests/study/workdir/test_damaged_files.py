@@ -8,9 +8,10 @@ import pytest
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError, to_dict
 from mnnjax.study import load_trained, status
-from mnnjax.study.plan.grid import Shard, cells
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import run_study
-from mnnjax.study.workdir.results_table import damage
+from mnnjax.study.workdir.cell_file import damage
 from mnnjax.study.workdir.workdir import Workdir
 
 STUDY = Study(

@@ -13,7 +13,8 @@ from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError
 from mnnjax.study import status
 from mnnjax.study.execution.images import Sources
-from mnnjax.study.plan.grid import Shard, cells
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import Stopped, StudyError, run_study
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.workdir import Workdir

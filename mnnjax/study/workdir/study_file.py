@@ -1,0 +1,64 @@
+"""config.json: the study that a work folder belongs to."""
+
+import json
+
+from mnnjax.config import Study, UserError, from_dict, to_dict
+from mnnjax.errors import first_difference
+from mnnjax.study.plan.shard import Shard
+from mnnjax.study.workdir import storage
+from mnnjax.study.workdir.storage import AnyPath
+
+CONFIG = "config.json"
+
+
+def read_study(folder: AnyPath) -> Study:
+    """The study that a folder belongs to.
+
+    Raises:
+      UserError: there is none, or config.json cannot be read.
+    """
+    file = folder / CONFIG
+    try:
+        with storage.clear_errors(folder):
+            content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder} {_without_study(folder)}") from error
+    hint = "restore it from a copy, or choose another folder"
+    try:
+        return from_dict(Study, json.loads(content))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{file} is damaged ({error if content else 'it is empty'}); {hint}") from error
+    except UserError as error:
+        raise UserError(f"{file} holds no study of this version of mnnjax ({error}); {hint}") from error
+
+
+def require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
+    """A folder belongs to the study, or to one that gives the same results; `hint` ends the message.
+
+    Raises:
+      UserError: it belongs to another one; names the first field that differs.
+    """
+    there, here = _deciding(to_dict(read_study(folder))), _deciding(to_dict(study))
+    if difference := first_difference(there, here):
+        raise UserError(f"{folder} belongs to another study ({difference}); {hint}")
+
+
+def _deciding(study: dict) -> dict:
+    """The fields that decide a study's results: not its figures, and not how often it saves."""
+    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
+    others = [_deciding(part) for part in study["also"]]
+    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
+
+
+def _without_study(folder: AnyPath) -> str:
+    """Why a folder without config.json holds no study, and what to do."""
+    names = storage.names(folder)
+    shards = [name for name in names if Shard.of_folder(name) and (folder / name / CONFIG).exists()]
+    if shards:
+        return f"holds shards, and not the config.json of their study; copy that of {shards[0]} there"
+    why = "no config.json" if names else "it is empty"
+    if not folder.exists():
+        why = "it does not exist"
+    elif not folder.is_dir():
+        why = "it is a file"
+    return f"holds no study ({why}); give a folder that `mnnjax run` made"
