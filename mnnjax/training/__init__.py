@@ -1,7 +1,7 @@
 """How networks are trained."""
 
 from mnnjax.training.evaluate import Evaluation, add_sums, from_sums, make_evaluation, make_stream
-from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions, polish
+from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions
 from mnnjax.training.loop import learning_rate, make_training
 from mnnjax.training.optimizer import (
     LEVENBERG_MARQUARDT,
@@ -11,6 +11,7 @@ from mnnjax.training.optimizer import (
     optimizer_names,
     optimizer_options,
 )
+from mnnjax.training.polish import polish
 from mnnjax.training.rows import RowLayout, from_bits, place_rows, row_devices
 from mnnjax.training.sharded import make_row_training
 from mnnjax.training.state import Metrics, Training, TrainState
