@@ -63,7 +63,7 @@ def run_study(
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
     workdir = processes.together(lambda: _open(study, path, shard))
     # Before the folder is made: nothing is left in that of a study that cannot run.
-    processes.from_writer(lambda: _require_runnable(study, workdir, data_dir))
+    cells = processes.from_writer(lambda: _plan(study, workdir, data_dir))
     tell = progress.tell if processes.is_writer() else progress.say_nothing
     # One BLAS thread per seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
@@ -72,10 +72,11 @@ def run_study(
         stop_requested = stack.enter_context(stop_request())
         processes.together(lambda: workdir.claim(study))
         sources = Sources(workdir, data_dir, tell)
-        # d0 is known after whitening, which the folder keeps.
-        for problem in processes.from_writer(lambda: unwhitened(workdir, study)):
-            sources.get(problem)
-        cells = processes.from_writer(lambda: recorded_cells(workdir, study))
+        if any(part.problem.is_image for part in study.parts):
+            # d0 is known after whitening, which the folder keeps; another shard may have whitened meanwhile.
+            for problem in processes.from_writer(lambda: unwhitened(workdir, study)):
+                sources.get(problem)
+            cells = processes.from_writer(lambda: recorded_cells(workdir, study))
         for text in processes.from_writer(lambda: workdir.set_aside_damaged(cells)):
             tell(f"warning: {text}")
             workdir.log("warning", text=text)
@@ -108,14 +109,19 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     return workdir
 
 
-def _require_runnable(study: Study, workdir: Workdir, data_dir: Path | None) -> None:
-    """Raises UserError, from plan.check, require_fit or open_stored, for a study that cannot run."""
+def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
+    """The cells of a study that can run; images have the d0 that the folder knows, or the published one.
+
+    Raises:
+      UserError: from plan.check, require_fit or open_stored.
+    """
     cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
     done = {cell.id for cell in workdir.finished(cells)}
     require_fit([cell for cell in cells if cell.id not in done], jax.devices())
     for problem in unwhitened(workdir, study):
         if problem.inputs in STORED:
             open_stored(problem.inputs, data_dir)
+    return cells
 
 
 def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -> None:
