@@ -125,8 +125,8 @@ def _explained(text: str, study: Study, arguments: Sequence[str], others: Sequen
         if name.endswith("train.optimizer_options"):
             from mnnjax.training.optimizer import describe_options
 
-            own = name.removesuffix("_options")
-            tail = f"; {describe_options((given.get(own) or [fields[own][1]])[0])}"
+            field = name.removesuffix("_options")
+            tail = f"; {describe_options((given.get(field) or [fields[field][1]])[0])}"
         return f"--{name}: takes {in_words(hint)}, {f'not {shown!r}' if values else 'and none is given'}{tail}"
     if surplus := re.fullmatch(r"Unrecognized options: (.*)", text):
         return f"{surplus[1]}: not a value of an option; --help lists the options and how many values each takes"

@@ -79,7 +79,7 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
             angles[tuple(pattern.tolist())].append(2 * np.pi * share)
     if not angles:
         return _halves(X)
-    volumes = {key: (sum(some) - (len(some) - 2) * np.pi) / (4 * np.pi) for key, some in angles.items()}
+    volumes = {key: (sum(corners) - (len(corners) - 2) * np.pi) / (4 * np.pi) for key, corners in angles.items()}
     return {key: volume for key, volume in volumes.items() if volume > THIN}
 
 

@@ -73,8 +73,8 @@ class DataParallel(CellTraining):
         return jax.device_get(training.from_sums(functools.reduce(training.add_sums, sums), sum(points)))
 
     def points(self):
-        own = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
-        parts = [part for parts in processes.gathered(own) for part in parts]
+        kept = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]
+        parts = [part for parts in processes.gathered(kept) for part in parts]
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def _parts(self) -> Iterator[tuple[AnyArray, np.ndarray, np.ndarray]]:

@@ -118,14 +118,18 @@ class Workdir:
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
-        """All folders of the study: its own, and those of its shards; read once.
+        """All folders of the study: its shard_folders, and those of its shards; read once.
 
         Raises:
           UserError: one holds another study.
         """
         shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
-        own = [self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))]
-        begun = [*itertools.compress(own, storage.each(lambda folder: (folder / CONFIG).exists(), own))]
+        shard_folders = [
+            self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))
+        ]
+        begun = [
+            *itertools.compress(shard_folders, storage.each(lambda folder: (folder / CONFIG).exists(), shard_folders))
+        ]
         if begun:
             study, hint = read_study(self.home), f"move that folder out of {self.home}"
             storage.each(lambda folder: require_same_study(folder, study, hint), begun)
