@@ -118,7 +118,7 @@ class Workdir:
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
-        """All folders of the study: its shard_folders, and those of its shards; read once.
+        """All folders of the study: its own, and those of its shards; read once.
 
         Raises:
           UserError: one holds another study.
