@@ -57,7 +57,7 @@ class Invocation:
 
     @property
     def seconds(self) -> int:
-        """Seconds from its start to its last event; at least 0, since clocks may be set back."""
+        """The seconds from its start to its last event; at least 0, since clocks may be set back."""
         return max(0, round((_time(self.events[-1]["time"]) - _time(self.events[0]["time"])).total_seconds()))
 
     @property
