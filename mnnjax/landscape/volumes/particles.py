@@ -67,8 +67,8 @@ def run_particles(
 
 @functools.partial(jax.jit, static_argnames=("rho", "eps", "target", "threshold"))
 def add_neuron(
-    key: PRNGKeyArray, W: Float[Array, "P d1 d0"], k: int, X: Float[Array, "N d0"], y: Float[Array, " N"], rho: float,
-    eps: float, target: Target, threshold: float,
+    key: PRNGKeyArray, W: Float[Array, "P d1 d0"], k: int | Int[Array, ""], X: Float[Array, "N d0"],
+    y: Float[Array, " N"], rho: float, eps: float, target: Target, threshold: float,
 ) -> tuple[Float[Array, "P d1 d0"], Float[Array, " P"], Int[Array, " P"]]:  # fmt: skip
     """(W (P, d1, d0) with neuron k, the log of its density ratio (P,), the score (P,)) of all particles."""
     particles, d1, d0 = W.shape

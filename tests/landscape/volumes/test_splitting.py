@@ -167,6 +167,7 @@ def test_a_run_is_a_pure_function(importance):
 
 
 @pytest.mark.slow
+@pytest.mark.wrong_types
 def test_bad_input_is_a_one_line_error(importance):
     key, X, y = jax.random.key(0), PLANE, LABELS
     for message, call in (
