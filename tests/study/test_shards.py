@@ -244,7 +244,7 @@ def test_shards_that_start_at_the_same_moment_agree_on_the_folder(tmp_path):
     code = (
         "import sys, pathlib\n"
         "from mnnjax.config import Problem, Study\n"
-        "from mnnjax.study.plan.grid import Shard\n"
+        "from mnnjax.study.plan.shard import Shard\n"
         "from mnnjax.study.workdir.workdir import Workdir\n"
         "study = Study('a', Problem(d0=(3,), N=(4,)))\n"
         "print('ready', flush=True)\n"
