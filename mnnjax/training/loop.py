@@ -1,6 +1,6 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mnnjax import objective
+from mnnjax.arrays import AnyArray
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
@@ -29,7 +30,7 @@ def learning_rate(train: Train, epoch: Int[Array, ""] | int) -> Float[Array, ""]
 def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
     """init of a Training; raises UserError where the given parameters do not fit, or from make_optimizer."""
 
-    def init(key: PRNGKeyArray, params: dict[str, Array] | None = None) -> TrainState:
+    def init(key: PRNGKeyArray, params: Mapping[str, AnyArray] | None = None) -> TrainState:
         """The state before the first epoch, at random weights or at params, as in TrainState, in any precision."""
         X = jnp.zeros((1, d0), module.dtype)
         if params is None:
