@@ -141,7 +141,7 @@ def test_more_shards_than_cells(config, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
     capsys.readouterr()
     assert cli.main(run) == 0
-    assert "shard 5/6 of parted: has no cells, there are more shards than cells" in capsys.readouterr().out
+    assert "shard 5/6 of parted: has no cells, since there are more shards than cells" in capsys.readouterr().out
     assert status(tmp_path / "run").startswith("parted: 0 of 4 cells finished")
 
 
