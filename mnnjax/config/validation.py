@@ -1,4 +1,4 @@
-"""Checks of the values in a config, and configs to and from JSON."""
+"""Checks of the values in a config."""
 
 import dataclasses
 import inspect

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from harness import Worker, alternate, spread, wanted, workers
+from levenberg_marquardt import LEVENBERG_MARQUARDT
 
 SEEDS, SMALL_SEEDS = 30, 4
 # d, N, steps a turn, steps between two looks of the host (a study's default is 100), steps before the check of MSEs.
@@ -25,13 +26,6 @@ TURNS, REST = 5, 0.05
 CHECK_TOLERANCE = 1e-3
 # Of Levenberg-Marquardt: d, N. The last one is near the threshold, d^2 / N = 1.1.
 STEP_SHAPES, STEP_SMALL = ((20, 80), (40, 320), (20, 363)), ((8, 12), (8, 32))
-LEVENBERG_MARQUARDT = {
-    "optimizer": "levenberg_marquardt",
-    "epochs": 400,
-    "decay_epochs": 0,
-    "chunk_epochs": 400,
-    "precision": "float64",
-}
 # An MSE of Levenberg-Marquardt's that counts as zero.
 SOLVED = 1e-20
 

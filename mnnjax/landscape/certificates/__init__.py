@@ -1,1 +1,6 @@
-"""What kind of point a network is at, with proofs."""
+"""What kind of point a network is at, with proofs.
+
+certificate.py      certify: here a verdict is decided, from top to bottom
+nearest_minimum.py  the exact minimum next to a point, and whether it lies in the point's region
+linear_systems.py   the region's linear systems, with bounds on every rounding error
+"""

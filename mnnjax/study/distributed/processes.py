@@ -1,4 +1,4 @@
-"""Several processes that run one study together: which they are, how they meet, and what they exchange.
+"""Several processes that run one study together: how they meet, and what they exchange.
 
 Every process runs the same program in the same order; the first one alone reads and writes the work folder. When one
 dies the others end too, for they wait for its share of every sum: within a minute, with an exit code that says to run

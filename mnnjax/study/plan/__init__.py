@@ -1,1 +1,1 @@
-"""What is to run, before anything runs: grid.py."""
+"""What is to run, before anything runs: cells (grid.py), shards (shard.py), random keys (keys.py)."""

@@ -134,7 +134,7 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     ids = {cell.id for cell in shard or ()}
     listed = [each for each in whole.cells if shard is None or each.cell.id in ids]
     planned = [each.cell for each in listed]
-    lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'a device':>10} {'host':>9} {'time':>10}"]
+    lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per device':>10} {'host':>9} {'time':>10}"]
     for each in listed:
         cell, seconds = each.cell, sum(each.seconds.values())
         lines.append(
