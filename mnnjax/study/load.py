@@ -124,9 +124,8 @@ def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return dict(arrays)
-    except FileNotFoundError as error:
-        what = "missing; copy it from where the cell was trained"
-        raise UserError(f"{file} is {what}, or run the study in another --workdir") from error
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file.
         what = f"damaged ({first_line(error)}); restore it"
+        if isinstance(error, FileNotFoundError):
+            what = "missing; copy it from where the cell was trained"
         raise UserError(f"{file} is {what}, or run the study in another --workdir") from error

@@ -96,25 +96,19 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     """The study's folder, which is not made or changed yet."""
     for part in study.parts:
         if part.volume is not None and jax.process_count() > 1:
-            raise UserError(
-                f"volume: several processes cannot share the volumes of {part.name}; give each --shard I/N instead"
-            )
+            hint = "give each --shard I/N instead"
+            raise UserError(f"volume: several processes cannot share the volumes of {part.name}; {hint}")
     workdir = (Workdir if processes.is_writer() else NonWritingWorkdir)(path, shard)
-    if workdir.shard != shard:
-        raise UserError(
-            f"{workdir.path} is the folder of shard {workdir.shard}; give --workdir {workdir.home} and --shard "
-            f"{workdir.shard}"
-        )
+    if (inside := workdir.shard) != shard:
+        hint = f"give --workdir {workdir.home} and --shard {inside}"
+        raise UserError(f"{workdir.path} is the folder of shard {inside}; {hint}")
     workdir.check(study)
     return workdir
 
 
 def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
-    """The cells of a study that can run; images have the d0 that the folder knows, or the published one.
-
-    Raises:
-      UserError: from plan.check, require_fit or open_stored.
-    """
+    """The cells of a study that can run; images have the d0 that the folder knows, or the published one. Raises
+    UserError, from plan.check, require_fit or open_stored."""
     cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
     done = {cell.id for cell in workdir.finished(cells)}
     require_fit([cell for cell in cells if cell.id not in done], jax.devices())
@@ -130,8 +124,7 @@ def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -
     try:
         for cell in cells:
             if cell.id not in done:
-                run = run_training_cell if cell.part.volume is None else run_volume_cell
-                run(cell, context)
+                (run_training_cell if cell.part.volume is None else run_volume_cell)(cell, context)
             # Not after every cell: there may be thousands, of a fraction of a second each.
             if time.monotonic() - collected > COLLECT_SECONDS:
                 context.workdir.collect(cells)
@@ -156,10 +149,7 @@ def _clear_disk_errors(workdir: Workdir) -> Iterator[None]:
         yield
     except Exception as error:
         # TensorStore wraps the system's error in its own, as text.
-        full = getattr(error, "errno", None) in DISK_FULL
-        if full or os.strerror(errno.ENOSPC) in str(error):
-            raise StudyError(
-                f"the disk of {workdir.path} is full; finished cells are kept: free some space and run the same "
-                "command again"
-            ) from error
+        if getattr(error, "errno", None) in DISK_FULL or os.strerror(errno.ENOSPC) in str(error):
+            hint = "finished cells are kept: free some space and run the same command again"
+            raise StudyError(f"the disk of {workdir.path} is full; {hint}") from error
         raise

@@ -19,11 +19,7 @@ DETAILS = ("cells", "finished", "processes", "cell", "epoch", "mse", "mce", "sec
 
 def status(path: AnyPath | str) -> str:
     """A few lines about a study, which may be running, stopped or finished. The first is about all its cells; one per
-    part and per shard follows.
-
-    Raises:
-      UserError: the folder holds no study.
-    """
+    part and per shard follows. Raises UserError where the folder holds no study."""
     workdir = Workdir(path)
     study = workdir.study()
     cells = recorded_cells(workdir, study)

@@ -39,19 +39,15 @@ def find_group(
     """
     if coordinator is not None or count is not None or index is not None:
         if coordinator is None or count is None or index is None:
-            raise UserError(
-                "--coordinator, --num-processes, --process-id: they go together; give all three to every process"
-            )
+            options = "--coordinator, --num-processes, --process-id"
+            raise UserError(f"{options}: they go together; give all three to every process")
         host, _, port = coordinator.rpartition(":")
-        require(
-            bool(host) and port.isdigit() and 0 < int(port) < 2**16,
-            f"--coordinator: {coordinator!r} is not HOST:PORT; give the first process's address, such as 10.0.0.1:8476",
-        )
+        if not (host and port.isdigit() and 0 < int(port) < 2**16):
+            hint = "give the first process's address, such as 10.0.0.1:8476"
+            raise UserError(f"--coordinator: {coordinator!r} is not HOST:PORT; {hint}")
         require(count >= 1, f"--num-processes: {count} is too small; give at least 1")
-        require(
-            0 <= index < count,
-            f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}",
-        )
+        told = f"--process-id: {index} is not one of {count} processes; they count from 0 to {count - 1}"
+        require(0 <= index < count, told)
         return Group(coordinator, count, index)
     # srun starts a job step; an sbatch script by itself is one process, whatever the job may use.
     tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))

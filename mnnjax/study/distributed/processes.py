@@ -92,9 +92,8 @@ def _join(group: Group) -> bool:
             for number in (signal.SIGTERM, signal.SIGINT):
                 stopped = f"{number.name}: stopped; run the same command again to resume\n"
                 stack.enter_context(_ending_on(number, EXIT_STOPPED, stopped))
-            devices = list(group.local_devices) if group.local_devices else None
             jax.distributed.initialize(
-                group.coordinator, group.count, group.index, devices,
+                group.coordinator, group.count, group.index, group.local_devices,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=END_SECONDS,
             )  # fmt: skip
             # The processes wait for each other here, too.
@@ -102,13 +101,10 @@ def _join(group: Group) -> bool:
     except (RuntimeError, ValueError) as error:
         if group == Group() and isinstance(error, ValueError):
             return False
-        raise UserError(
-            f"the other processes cannot be met at {where} ({first_line(error)}); start all of them"
-        ) from error
-    require(
-        len(set(counts)) == 1,
-        f"the processes have {counts} devices; give each as many (on CPUs: JAX_NUM_CPU_DEVICES)",
-    )
+        told = f"the other processes cannot be met at {where} ({first_line(error)}); start all of them"
+        raise UserError(told) from error
+    told = f"the processes have {counts} devices; give each as many (on CPUs: JAX_NUM_CPU_DEVICES)"
+    require(len(set(counts)) == 1, told)
     return True
 
 
@@ -128,11 +124,8 @@ def gathered(value: T) -> list[T]:
 
 
 def require_same(given: dict) -> None:
-    """Every process was given the same JSON value; with another study it would wait for sums that nobody sends.
-
-    Raises:
-      UserError: one was not; on all processes.
-    """
+    """Every process was given the same JSON value; with another study it would wait for sums that nobody sends. Raises
+    UserError on all processes where one was not."""
     first, *others = gathered(given)
     for k, other in enumerate(others, start=1):
         if difference := first_difference(first, other):
@@ -140,15 +133,10 @@ def require_same(given: dict) -> None:
 
 
 def together(make: Callable[[], T]) -> T:
-    """make() on every process; an error of one is an error of all.
-
-    Raises:
-      what make() raises, on all processes, if it raises on any.
-    """
+    """make() on every process; raises what make() raises, on all processes, if it raises on any."""
     if jax.process_count() == 1:
         return make()
-    value: T | None = None
-    error: Exception | None = None
+    value, error = None, None
     try:
         value = make()
     except Exception as problem:
@@ -160,11 +148,7 @@ def together(make: Callable[[], T]) -> T:
 
 
 def from_writer(make: Callable[[], T]) -> T:
-    """make() on the process that writes, and its value on all of them.
-
-    Raises:
-      what make() raises, on all processes.
-    """
+    """make() on the process that writes, and its value on all of them; raises what make() raises, likewise on all."""
     if jax.process_count() == 1:
         return make()
     value = together(make if is_writer() else lambda: None)

@@ -11,10 +11,9 @@ from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
 
-# The fraction of the computed rows that may be padding, over all cells of one width.
-MAX_PADDING = 0.25
-# The same where a step's cost grows with the cube of N.
-MAX_PADDING_CUBIC = 0.08
+# The fraction of the computed rows that may be padding, over all cells of one width; and where a step's cost grows with
+# the cube of N.
+MAX_PADDING, MAX_PADDING_CUBIC = 0.25, 0.08
 # Of exact volumes (landscape/volumes).
 MOST_EXACT_INPUTS = 3
 # Pilot runs of splitting per target, about.
@@ -68,8 +67,7 @@ class Cell:
     @property
     def training_salt(self) -> int:
         """Folded into a repetition's seed to draw initial weights and batches."""
-        shape = f"h={self.hidden_layers} d0={self.d0} d1={self.d1} N={self.N}"
-        return zlib.crc32(f"training {shape}".encode())
+        return zlib.crc32(f"training h={self.hidden_layers} d0={self.d0} d1={self.d1} N={self.N}".encode())
 
     @property
     def data_parallel(self) -> bool:
@@ -180,18 +178,14 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     slopes = {part.network.rho for part in measured}
     for part in study.parts:
         if part.figure == "basins" and part.network.rho not in slopes:
-            raise UserError(
-                f"figure: 'basins' puts {part.name} beside exact volumes of the same points, which the study does not "
-                "measure; add to `also` one with volume=Volume('exact')"
-            )
+            why = f"'basins' puts {part.name} beside exact volumes of the same points, which the study does not measure"
+            raise UserError(f"figure: {why}; add to `also` one with volume=Volume('exact')")
     for cell in planned:
         inputs = cell.d0 + cell.part.problem.constant_input
         if cell.part.volume is not None and cell.part.volume.method == "exact" and inputs > MOST_EXACT_INPUTS:
             counted = ", the constant one included" if cell.part.problem.constant_input else ""
-            raise UserError(
-                f"volume.method: 'exact' is for d0 up to {MOST_EXACT_INPUTS}, not {inputs}{counted} ({cell.id}); take "
-                "'sampling'"
-            )
+            why = f"'exact' is for d0 up to {MOST_EXACT_INPUTS}, not {inputs}{counted} ({cell.id})"
+            raise UserError(f"volume.method: {why}; take 'sampling'")
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)
@@ -204,10 +198,8 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     result = []
     for hidden_layers, (d0, d1, sizes) in itertools.product(part.network.depths, _shapes(part, rows, width)):
         planned = [Cell(part, hidden_layers, d0, d1, N, N, d1) for N in sizes]
-        if not planned[0].data_parallel:
-            padded = _pad(sizes, most)
-            planned = [dataclasses.replace(cell, N_padded=padded[cell.N]) for cell in planned]
-        result += planned
+        padded = {} if planned[0].data_parallel else _pad(sizes, most)
+        result += [dataclasses.replace(cell, N_padded=padded.get(cell.N, cell.N)) for cell in planned]
     if part.volume is None:
         return result
     widest: dict[tuple[int, int], int] = {}

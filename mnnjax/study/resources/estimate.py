@@ -54,11 +54,8 @@ class Estimate(NamedTuple):
 
 
 def estimate(planned: Sequence[Cell]) -> Estimate:
-    """Memory and time of the cells on this machine and the devices that JAX has here.
-
-    Raises:
-      UserError: the processes cannot share the rows of a cell.
-    """
+    """Memory and time of the cells on this machine and the devices that JAX has here. Raises UserError where the
+    processes cannot share the rows of a cell."""
     devices = jax.devices()
     shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
     certified = [c for c in planned if c.part.volume is None and landscape.certifiable(c.N, *c.last_layer)]
@@ -131,16 +128,13 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
 
     shard: the cells of a shard, which alone are listed; the totals are then given of both.
     """
-    ids = {cell.id for cell in shard or ()}
-    listed = [each for each in whole.cells if shard is None or each.cell.id in ids]
+    listed = [each for each in whole.cells if shard is None or each.cell in shard]
     planned = [each.cell for each in listed]
     lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per device':>10} {'host':>9} {'time':>10}"]
     for each in listed:
-        cell, seconds = each.cell, sum(each.seconds.values())
-        lines.append(
-            f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {size(each.device_bytes):>10} "
-            f"{size(each.host_bytes):>9} {duration(seconds):>10}"
-        )
+        cell, device, host = each.cell, size(each.device_bytes), size(each.host_bytes)
+        row = f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {device:>10} {host:>9}"
+        lines.append(f"{row} {duration(sum(each.seconds.values())):>10}")
     repetitions = plural(sum(cell.part.repeats for cell in planned), "repetition")
     shapes = plural(len({cell.shape for cell in planned}), "shape")
     lines += ["", f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile"]
@@ -170,9 +164,8 @@ def _memory_line(found: Sequence[CellEstimate]) -> str:
     kind = "CPU" if devices[0].platform == "cpu" else devices[0].device_kind
     device = max((each.device_bytes for each in found), default=0)
     host = max((each.host_bytes for each in found), default=0)
-    device_has, host_has = (
-        "not known" if free is None else size(free) for free in (available(count_local(devices)), free_memory())
-    )
+    free = available(count_local(devices)), free_memory()
+    device_has, host_has = ("not known" if count is None else size(count) for count in free)
     return (
         f"memory at most: {size(device)} of each of {plural(len(devices), f'{kind} device')} (has {device_has}), "
         f"{size(host)} of this machine (free: {host_has})"

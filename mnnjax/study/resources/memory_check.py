@@ -36,13 +36,8 @@ class MemoryShortage(NamedTuple):
 
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
-    """Every cell fits into the memory of the devices and of this machine.
-
-    devices: all that train, of all processes.
-
-    Raises:
-      UserError: one does not; says what would fit.
-    """
+    """Every cell fits into the memory of the devices, which are all that train, of all processes, and of this machine.
+    Raises UserError where one does not; says what would fit."""
     for cell in planned:
         if (shortage := memory_shortage(cell, devices)) is None:
             continue
@@ -73,14 +68,14 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
 def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage) -> str:
     """The message for rows that do not fit: how many devices would do."""
     shared = row_devices(devices)
-    local = count_local(shared)
     step, unit = 1, "such devices"
     if jax.default_backend() == "cpu":
         # More devices of one machine have no more memory among them: machines are what counts.
-        step, unit = local, f"machines such as this one ({local} CPU devices each)"
+        step = count_local(shared)
+        unit = f"machines such as this one ({step} CPU devices each)"
     counts = [k for k in range(step, ROW_BLOCKS + 1, step) if ROW_BLOCKS % k == 0]
     enough = next((k for k in counts if bytes_of_rows(cell, k) <= shortage.free), None)
-    hint = f"{enough // step} {unit} would do" if enough else f"not even {max(counts) // step} {unit} would do"
+    hint = f"{enough // step} {unit} would do" if enough else f"not even {counts[-1] // step} {unit} would do"
     if cell.part.training.rows_precision == "same" and cell.part.training.precision == "float32":
         hint += "; --train.rows_precision bfloat16 takes half of the rows' memory"
     needs = f"each of {len(shared)} devices needs {size(shortage.needed)} for its rows of X and the training"
@@ -88,13 +83,8 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
 
 
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
-    """All points of a cell fit into the memory of this process, on their way from the devices that draw them.
-
-    weights: the file of the trained weights, which can be read without the points.
-
-    Raises:
-      UserError: they do not.
-    """
+    """All points of a cell fit into the memory of this process, on their way from the devices that draw them. Raises
+    UserError where they do not, which names the file of the trained weights: it can be read without the points."""
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
     places = [(POINT_COPIES * points, free_memory())]

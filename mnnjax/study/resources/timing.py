@@ -55,26 +55,16 @@ def steps_model(cell: Cell) -> float:
 
 def steps_kind(cell: Cell) -> tuple:
     """Cells of one kind train, or are measured, at similar rates."""
-    train = cell.part.train
-    if train is None:
+    if (train := cell.part.train) is None:
         return (cell.part.name,)
     return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
 
 
 def time_steps(cell: Cell) -> Timed:
-    """Seconds of training all repetitions, or of their volumes, and to compile all programs of the shape.
-
-    All draws of volumes are counted, also where intervals may be narrow enough before.
-    """
-    small = cut(cell)
+    """Seconds of training all repetitions, or of their volumes, and to compile all programs of the shape. All draws of
+    volumes are counted, also where intervals may be narrow enough before."""
+    small, is_volume = cut(cell), cell.part.volume is not None
     deadline = time.monotonic() + MOST_SECONDS
-
-    def begin() -> Work:
-        if cell.part.volume is not None:
-            return Measurement(small, None, lambda: time.monotonic() > deadline)
-        training = training_of(small, None)
-        training.evaluate(training.saved(training.start().params))
-        return training
 
     def run(work: Work) -> float:
         # Anew each time: a used state is given away, and Levenberg-Marquardt would soon be done.
@@ -84,11 +74,14 @@ def time_steps(cell: Cell) -> Timed:
             state, done, _ = work.chunk(state, done)
         return time.monotonic() - began
 
-    on_host = on_cpu() if cell.part.volume is not None else contextlib.nullcontext()
     try:
-        with on_host, threadpool_limits(limits=1, user_api="blas"):
+        with on_cpu() if is_volume else contextlib.nullcontext(), threadpool_limits(limits=1, user_api="blas"):
             began = time.monotonic()
-            work = begin()
+            if is_volume:
+                work = Measurement(small, None, lambda: time.monotonic() > deadline)
+            else:
+                work = training_of(small, None)
+                work.evaluate(work.saved(work.start().params))
             run(work)
             first = time.monotonic() - began
             seconds = _median(lambda: run(work))
@@ -107,8 +100,7 @@ def _median(call: Callable[[], float]) -> float:
 
 def _changed(cell: Cell, **changes: Any) -> Cell:
     """The cell with other fields of its study."""
-    part = dataclasses.replace(cell.part, also=(), figure="none", **changes)
-    return dataclasses.replace(cell, part=part)
+    return dataclasses.replace(cell, part=dataclasses.replace(cell.part, also=(), figure="none", **changes))
 
 
 def _on_random_points(cell: Cell) -> Cell:
@@ -186,8 +178,8 @@ def time_certificates(cell: Cell) -> Timed:
     """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
     small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
     # The ratio of weights and points stays, and work is up to the cube of either.
-    factor = min((CERTIFICATE_SECONDS / certificate_model(small)) ** (1 / 6), 1.0)
-    factor = max(factor, min(LEAST_WIDTH / min(small.d0, small.d1), 1.0))
+    factor = (CERTIFICATE_SECONDS / certificate_model(small)) ** (1 / 6)
+    factor = min(max(factor, LEAST_WIDTH / min(small.d0, small.d1)), 1.0)
     (d0, d1), N = (round(size * factor) for size in (small.d0, small.d1)), max(1, round(cell.N * factor**2))
     small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
     training = training_of(small, None)

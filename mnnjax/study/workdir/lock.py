@@ -33,11 +33,8 @@ def _refuse(owner: str, where: object) -> UserError:
 
 @contextlib.contextmanager
 def hold_file(folder: Path) -> Iterator[None]:
-    """Hold a local folder's lock; the system frees it when the process ends, also by kill -9.
-
-    Raises:
-      UserError: another process holds it, or the folder cannot be made or written.
-    """
+    """Hold a local folder's lock; the system frees it when the process ends, also by kill -9. Raises UserError where
+    another process holds it, or the folder cannot be made or written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+")  # noqa: SIM115

@@ -18,16 +18,18 @@ TOO_LARGE = "not_certified"
 
 
 class Column(NamedTuple):
-    """One column of results.csv."""
+    """One column of results.csv.
+
+    type: str, int, float or bool.
+    unit: '' where there is none: names, and numbers in the units of X and y, which have none.
+    missing: when the field is empty or nan; '' where it never is.
+    """
 
     name: str
     type: type
-    """str, int, float or bool."""
     meaning: str
     unit: str = ""
-    """'' where there is none: names, and numbers in the units of X and y, which have none."""
     missing: str = ""
-    """When the field is empty or nan; '' where it never is."""
 
 
 FRACTION = "fraction, 0 to 1"
@@ -115,13 +117,10 @@ _METHOD = (
     Column("eps", float, "MCE above which a minimum counts as bad (Definition 4)", FRACTION, TRAINING),
 )
 # fmt: on
-VOLUME_COLUMNS = (
-    *_METHOD,
-    *(
-        column._replace(name=column.name.replace("*", quantity.name))
-        for quantity in _QUANTITIES
-        for column in (quantity, *_ENDS)
-    ),
+VOLUME_COLUMNS = _METHOD + tuple(
+    column._replace(name=column.name.replace("*", quantity.name))
+    for quantity in _QUANTITIES
+    for column in (quantity, *_ENDS)
 )
 """What volume studies have beside COLUMNS, of which they leave empty what belongs to training."""
 
@@ -151,11 +150,7 @@ def _from_csv(content: bytes) -> list[dict]:
 
 
 def read_csv(path: AnyPath) -> list[dict]:
-    """Rows of a results.csv, or of another table, as dictionaries of strings.
-
-    Raises:
-      UserError: it is no table.
-    """
+    """Rows of a results.csv, or of another table, as dictionaries of strings; raises UserError where it is no table."""
     try:
         return _from_csv(path.read_bytes())
     except (UnicodeDecodeError, csv.Error) as error:

@@ -38,11 +38,8 @@ _THREADS = 16
 
 
 def open_path(where: str | os.PathLike) -> AnyPath:
-    """The path for an address: a local one, or gs://BUCKET/NAME.
-
-    Raises:
-      UserError: another kind of address, or the extra that reads gs:// is not installed.
-    """
+    """The path for an address: a local one, or gs://BUCKET/NAME. Raises UserError for another kind of address, or where
+    the extra that reads gs:// is not installed."""
     text = os.fspath(where)
     require(text != "", "a work folder with an empty name; give a folder or gs://BUCKET/NAME")
     if text.startswith("gs:/") and not text.startswith("gs://"):
@@ -79,11 +76,10 @@ def clear_errors(path: AnyPath) -> Iterator[None]:
     except (UserError, FileNotFoundError, NotADirectoryError):
         raise
     except Exception as error:
+        told = os_error_line(error) if isinstance(error, OSError) else None
         if is_remote(path):
             reason = f"{type(error).__name__}: {first_line(error)[:200]}"
             told = f"{path} cannot be read ({reason}); check its name, the network, your credentials"
-        else:
-            told = os_error_line(error) if isinstance(error, OSError) else None
         if told is None:
             raise
         raise UserError(told) from error
@@ -139,19 +135,18 @@ def move(source: AnyPath, target: AnyPath) -> None:
     make_folder(target.parent)
     if not is_remote(source):
         shutil.move(source, target)
-        return
-    if not source.is_dir():
+    elif source.is_dir():
+        for file in _files(source):
+            target.joinpath(file.relative_to(source)).write_bytes(file.read_bytes())
+        remove_tree(source)
+    else:
         target.write_bytes(source.read_bytes())
         source.unlink()
-        return
-    for file in _files(source):
-        target.joinpath(file.relative_to(source)).write_bytes(file.read_bytes())
-    remove_tree(source)
 
 
 def free_name(path: AnyPath) -> AnyPath:
     """The path with the first number at its end that is not taken."""
-    numbered: Iterator[AnyPath] = (path.with_name(f"{path.name}.{k}") for k in itertools.count())
+    numbered = (path.with_name(f"{path.name}.{k}") for k in itertools.count())
     return next(candidate for candidate in numbered if not candidate.exists())
 
 
@@ -217,14 +212,8 @@ def _end_of_line(last: bytes) -> bytes:
 
 @contextlib.contextmanager
 def sole_user(folder: AnyPath, log: LineLog, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """Hold the folder's lock, and write out its log at the end.
-
-    Yields:
-      A function that raises StudyError when another process has taken the folder over.
-
-    Raises:
-      UserError: another process is at work in the folder, or it cannot be used.
-    """
+    """Hold the folder's lock, and write out its log at the end. Yields a function that raises StudyError when another
+    process has taken the folder over. Raises UserError where another process is at work in it, or it cannot be used."""
     if isinstance(folder, Path):
         with lock.hold_file(folder):
             yield lambda: None

@@ -12,11 +12,7 @@ CONFIG = "config.json"
 
 
 def read_study(folder: AnyPath) -> Study:
-    """The study that a folder belongs to.
-
-    Raises:
-      UserError: there is none, or config.json cannot be read.
-    """
+    """The study that a folder belongs to; raises UserError where there is none, or config.json cannot be read."""
     file = folder / CONFIG
     try:
         with storage.clear_errors(folder):
@@ -33,11 +29,8 @@ def read_study(folder: AnyPath) -> Study:
 
 
 def require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
-    """A folder belongs to the study, or to one that gives the same results; `hint` ends the message.
-
-    Raises:
-      UserError: it belongs to another one; names the first field that differs.
-    """
+    """A folder belongs to the study, or to one that gives the same results. Raises UserError where it belongs to
+    another one; names the first field that differs, and ends with `hint`."""
     there, here = _deciding(to_dict(read_study(folder))), _deciding(to_dict(study))
     if difference := first_difference(there, here):
         raise UserError(f"{folder} belongs to another study ({difference}); {hint}")

@@ -64,21 +64,18 @@ class Workdir:
         # Per cell that was asked for: its file and content; or damaged files, and what is wrong with each.
         self._whole: dict[str, tuple[AnyPath, bytes]] = {}
         self._damaged: dict[str, dict[AnyPath, str]] = {}
-        for name in ("folders", "_files"):
-            self.__dict__.pop(name, None)
+        for cached in ("folders", "_files"):
+            self.__dict__.pop(cached, None)
 
     def own_cells(self, planned: list[Cell]) -> list[Cell]:
-        """Of all cells of the study those that belong to this folder: a shard's, or all."""
+        """Those of all cells of the study that belong to this folder."""
         return self.shard.of(planned) if self.shard else planned
 
     # Whether the folder may be used, and by whom.
 
     def check(self, study: Study) -> None:
-        """The folder is this study's, or free for it; nothing is written.
-
-        Raises:
-          UserError: it belongs to another study (names the first field that differs), or holds other files.
-        """
+        """The folder is this study's, or free for it; nothing is written. Raises UserError where it belongs to another
+        study (names the first field that differs), or holds other files."""
         with storage.clear_errors(self.home):
             for folder in dict.fromkeys((self.home, self.path)):
                 # Listed before config.json is looked for: another shard may be about to write it and more.
@@ -99,38 +96,25 @@ class Workdir:
 
     @contextlib.contextmanager
     def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Make the folder, and keep other processes from working in it; `tell` is called before a wait.
-
-        Raises:
-          UserError: another process is at work in it, or it cannot be used.
-        """
+        """Make the folder, and keep other processes from working in it; `tell` is called before a wait. Raises
+        UserError where another process is at work in it, or it cannot be used."""
         with storage.sole_user(self.path, self._log, tell) as self._check_lock:
             self._forget()
             yield
 
     def study(self) -> Study:
-        """The study that the folder belongs to.
-
-        Raises:
-          UserError: there is none, or config.json cannot be read.
-        """
+        """The study that the folder belongs to; raises UserError where there is none, or config.json cannot be read."""
         return read_study(self.path)
 
     @functools.cached_property
     def folders(self) -> list[AnyPath]:
-        """All folders of the study: its own, and those of its shards; read once.
-
-        Raises:
-          UserError: one holds another study.
-        """
+        """All folders of the study: its own, and those of its shards; read once. Raises UserError where one holds
+        another study."""
         shards = [shard for name in storage.names(self.home) if (shard := Shard.of_folder(name))]
-        shard_folders = [
-            self.home / shard.folder for shard in sorted(shards, key=lambda shard: (shard.count, shard.index))
-        ]
-        begun = [
-            *itertools.compress(shard_folders, storage.each(lambda folder: (folder / CONFIG).exists(), shard_folders))
-        ]
-        if begun:
+        shards.sort(key=lambda shard: (shard.count, shard.index))
+        folders = [self.home / shard.folder for shard in shards]
+        has_config = storage.each(lambda folder: (folder / CONFIG).exists(), folders)
+        if begun := list(itertools.compress(folders, has_config)):
             study, hint = read_study(self.home), f"move that folder out of {self.home}"
             storage.each(lambda folder: require_same_study(folder, study, hint), begun)
         return list(dict.fromkeys((self.home, *begun, self.path)))
@@ -139,8 +123,7 @@ class Workdir:
 
     def finished(self, cells: Iterable[Cell]) -> list[Cell]:
         """Those of the cells whose rows any folder of the study holds, undamaged; each is read once."""
-        cells = self._read_cells(cells)
-        return [cell for cell in cells if cell.id in self._whole]
+        return [cell for cell in self._read_cells(cells) if cell.id in self._whole]
 
     def damaged(self, cells: Iterable[Cell]) -> dict[AnyPath, str]:
         """The damaged files of cells that are therefore not finished, and what is wrong with each."""
@@ -215,11 +198,8 @@ class Workdir:
         storage.write_atomically(path, content, shared)
 
     def log(self, event: str, **values) -> None:
-        """Add a line to metrics.jsonl: the only file with times in it.
-
-        Raises:
-          StudyError: another process has taken the folder over.
-        """
+        """Add a line to metrics.jsonl, the only file with times in it. Raises StudyError where another process has
+        taken the folder over."""
         self._check_lock()
         self._log.add(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **values}))
 
@@ -239,17 +219,6 @@ class NonWritingWorkdir(Workdir):
     def sole_user(self, tell: Callable[[str], None]) -> Iterator[None]:
         yield
 
-    def check(self, study: Study) -> None:
-        pass
+    def _do_nothing(self, *_: object, **__: object) -> None: ...
 
-    def claim(self, study: Study) -> None:
-        pass
-
-    def collect(self, cells: Iterable[Cell]) -> None:
-        pass
-
-    def write(self, path: AnyPath, content: str | bytes, shared: bool = False) -> None:
-        pass
-
-    def log(self, event: str, **values) -> None:
-        pass
+    check = claim = collect = write = log = _do_nothing
