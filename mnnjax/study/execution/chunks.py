@@ -70,10 +70,7 @@ class Work(abc.ABC):
     @abc.abstractmethod
     def chunk(self, state: Any, done: int) -> tuple[Any, int, dict[str, float]]:
         """Further steps after the first `done`: the state after them, how many are done then, and losses for the log.
-
-        Raises:
-          Interrupted: a stop was requested; the chunk is given up.
-        """
+        Raises Interrupted where a stop was requested; the chunk is given up."""
 
     @abc.abstractmethod
     def checkpoint_due(self, done: int, chunks: int, seconds: float) -> bool:
@@ -132,12 +129,10 @@ class CellTraining(Work):
 
 
 def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:
-    """The state after all steps, from the latest valid checkpoint on.
+    """The state after all steps, from the latest valid checkpoint on. Raises Stopped where a stop was requested; the
+    state is then saved.
 
     began: by time.monotonic(), when the cell was begun.
-
-    Raises:
-      Stopped: a stop was requested; the state is saved.
     """
     workdir = context.workdir
     # The other processes go on from where the one that reads the checkpoints says.

@@ -23,13 +23,9 @@ EVALUATED_ROWS = 2048
 
 
 class DataParallel(CellTraining):
-    """The points of a cell are shared by the devices of all processes; every device has the same state.
-
-    sources: None where points are drawn.
-
-    Raises:
-      UserError: the cell's images are missing, or the processes cannot share its rows.
-    """
+    """The points of a cell are shared by the devices of all processes; every device has the same state; sources: None
+    where points are drawn. Raises UserError where the cell's images are missing, or the processes cannot share its
+    rows."""
 
     def __init__(self, cell: Cell, sources: Sources | None):
         super().__init__(cell)

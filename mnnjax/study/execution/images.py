@@ -40,11 +40,8 @@ class Sources:
         self._open: dict[tuple[str, str], tuple[Images, Whitening]] = {}
 
     def get(self, problem: Problem) -> tuple[Images, Whitening]:
-        """The images of a problem and their whitening.
-
-        Raises:
-          UserError: the data are missing or damaged, or not those that the study began with.
-        """
+        """The images of a problem and their whitening. Raises UserError where the data are missing or damaged, or not
+        those that the study began with."""
         # Problems with the same whitening may have different labels.
         key = _name(problem), problem.labels
         if key not in self._open:
@@ -59,10 +56,9 @@ class Sources:
             # All images are read when they are whitened for the first time, and not always later.
             images = open_images(problem, self._data_dir, verify=record is None)
             if known is not None and known["digest"] != images.digest:
-                raise UserError(
-                    f"the data of {problem.inputs} are not those that {workdir.home} began with (checksum "
-                    f"{images.digest[:12]}, there {known['digest'][:12]}); restore them, or choose another --workdir"
-                )
+                differ = f"checksum {images.digest[:12]}, there {known['digest'][:12]}"
+                what = f"the data of {problem.inputs} are not those that {workdir.home} began with ({differ})"
+                raise UserError(f"{what}; restore them, or choose another --workdir")
             return images
 
         # Each process reads its own copy, or a shared one.
@@ -85,10 +81,8 @@ class Sources:
         whitening = fit_whitening(read, count, images.pixels, problem.whitening, jax.local_devices())
         if record is not None and _sha256(whitening) != record["sha256"]:
             # Checkpoints are of networks that were trained with the other one.
-            raise UserError(
-                f"{matrices} is damaged, and computed anew it differs in its last digits; restore the file, or choose "
-                "another --workdir"
-            )
+            what = f"{matrices} is damaged, and computed anew it differs in its last digits"
+            raise UserError(f"{what}; restore the file, or choose another --workdir")
         self._workdir.write(matrices, to_bytes({"mean": whitening.mean, "transform": whitening.transform}))
         found = {"N": images.N, "pixels": images.pixels, "d0": whitening.d0, "digest": images.digest}
         content = _deciding(problem) | found | {"sha256": _sha256(whitening)}
@@ -123,11 +117,8 @@ def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | No
 
 
 def recorded_cells(workdir: Workdir, study: Study) -> list[Cell]:
-    """The cells of a study, or of the work folder's shard, with the shapes that are known there.
-
-    Raises:
-      UserError: from plan.cells.
-    """
+    """The cells of a study, or of the work folder's shard, with the shapes that are known there. Raises what plan.cells
+    raises."""
     return workdir.own_cells(plan.cells(study, recorded_shape(workdir)))
 
 
@@ -166,7 +157,5 @@ def _read_whitening(file: AnyPath, record: dict) -> Whitening | None:
 
 
 def _sha256(whitening: Whitening) -> str:
-    found = hashlib.sha256()
-    for array in dataclasses.astuple(whitening):
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+    content = b"".join(np.ascontiguousarray(array).tobytes() for array in dataclasses.astuple(whitening))
+    return hashlib.sha256(content).hexdigest()

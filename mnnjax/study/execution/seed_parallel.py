@@ -24,13 +24,8 @@ CPU_CACHE_BYTES = 2**19
 
 
 class SeedParallel(CellTraining):
-    """The devices share the repetitions of a cell, each of which has its own points.
-
-    sources: None where points are drawn.
-
-    Raises:
-      UserError: the cell's images are missing.
-    """
+    """The devices share the repetitions of a cell, each of which has its own points; sources: None where these are
+    drawn. Raises UserError where the cell's images are missing."""
 
     def __init__(self, cell: Cell, sources: Sources | None):
         super().__init__(cell)
@@ -53,9 +48,8 @@ class SeedParallel(CellTraining):
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct((repeats, *s.shape[1:]), s.dtype), padded)
 
     def start(self, saved=None):
-        if saved is None:
-            return self._programs.init(self._keys)
-        return self._programs.place(self._programs.pad(saved))
+        programs = self._programs
+        return programs.init(self._keys) if saved is None else programs.place(programs.pad(saved))
 
     def run(self, state, epoch: int, epochs: int):
         state, metrics = self._programs.run_epochs(state, self._keys, self._X, self._y, self._cell.N, epoch, epochs)

@@ -21,12 +21,8 @@ from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, from_sums, make_str
 
 
 def run_training_cell(cell: Cell, context: Context) -> None:
-    """Train what the work folder does not hold yet of a cell.
-
-    Raises:
-      UserError: the cell's images are missing.
-      Stopped: a stop was requested; the state is saved.
-    """
+    """Train what the work folder does not hold yet of a cell. Raises UserError where the cell's images are missing, and
+    Stopped, with the state saved, where a stop was requested."""
     began, workdir = time.monotonic(), context.workdir
     training = training_of(cell, context.sources)
     with context.checkpoints(cell) as checkpoints:
@@ -65,9 +61,8 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
     if not problem.is_image or problem.labels == "random":
         return None
     images, whitening = sources.get(problem)
-    if images.held_out is None:
+    if (test := images.held_out) is None:
         return None
-    test = images.held_out
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for start in range(0, test.N, EVALUATED_ROWS):

@@ -30,21 +30,16 @@ SPLITTING = 2**31
 
 
 def run_volume_cell(cell: Cell, context: Context) -> None:
-    """Measure the cell's volumes, from the latest valid checkpoint on, and write its rows.
-
-    Raises:
-      Stopped: a stop was requested; the state is saved.
-    """
+    """Measure the cell's volumes, from the latest valid checkpoint on, and write its rows. Raises Stopped, with the
+    state saved, where a stop was requested."""
     began = time.monotonic()
     with context.checkpoints(cell) as checkpoints, on_cpu():
         measurement = Measurement(cell, context.sources, context.stop_requested)
         state = run_chunks(cell, measurement, context, checkpoints, began)
         if count := uneven(state):
-            context.warn(
-                cell,
-                f"{cell.id}: {count} of its splitting estimates come from runs that spread by more than their mean: "
-                "their intervals may be too narrow; give more volume.particles",
-            )
+            why = f"{count} of its splitting estimates come from runs that spread by more than their mean"
+            hint = "their intervals may be too narrow; give more volume.particles"
+            context.warn(cell, f"{cell.id}: {why}: {hint}")
         rows = rows_of(cell, state)
         context.workdir.finish_cell(cell, rows)
         checkpoints.delete()
@@ -53,10 +48,8 @@ def run_volume_cell(cell: Cell, context: Context) -> None:
 
 
 class Measurement(Work):
-    """The steps of a cell, each a function of the state before it and of its number alone.
-
-    sources: None where points are drawn.
-    """
+    """The steps of a cell, each a function of the state before it and of its number alone; sources: None where points
+    are drawn."""
 
     unit: ClassVar[str] = "step"
 
@@ -95,10 +88,8 @@ class Measurement(Work):
         return state, done + 1, {}
 
     def _exact(self, state: State, k: int) -> State:
-        rho, threshold = self._part.network.rho, self._part.problem.threshold
-        found = landscape.exact_volumes(
-            self._X[k], self._y[k], self._cell.d1, rho, self._volume.eps, threshold=threshold
-        )
+        network = self._X[k], self._y[k], self._cell.d1, self._part.network.rho, self._volume.eps
+        found = landscape.exact_volumes(*network, threshold=self._part.problem.threshold)
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
         return {"exact": exact}

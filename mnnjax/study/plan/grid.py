@@ -156,23 +156,18 @@ ImageShape = Callable[[Problem], tuple[int, int] | None]
 
 
 def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
-    """All cells of a study and of those in `also`, in the order in which they run.
+    """All cells of a study and of those in `also`, in the order in which they run. Raises UserError where a grid value
+    leaves a cell without points, or asks for more points than the images have.
 
     image_shape: a problem's (number of images, d0), None where inputs are drawn; by default as published, of which
       whitening may drop some of d0.
-
-    Raises:
-      UserError: a grid value leaves a cell without points, or asks for more points than the images have.
     """
     return [cell for part in study.parts for cell in _part_cells(part, image_shape)]
 
 
 def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
-    """The cells of a study that can run, as far as is known before its data are read; image_shape as in `cells`.
-
-    Raises:
-      UserError: from cells; an unknown optimizer, exact volumes of too many inputs, or basins without volumes.
-    """
+    """The cells of a study that can run, as far as is known before its data are read; arguments as of `cells`. Raises
+    UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, or basins without volumes."""
     planned = cells(study, image_shape)
     measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
     slopes = {part.network.rho for part in measured}

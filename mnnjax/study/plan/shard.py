@@ -16,11 +16,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """From I/N.
-
-        Raises:
-          UserError: it has another form, or I is not one of 0 to N - 1.
-        """
+        """From I/N; raises UserError where it has another form, or I is not one of 0 to N - 1."""
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         shard = cls(*map(int, match.groups())) if match else None
         if shard is None or shard.index >= shard.count:
