@@ -19,7 +19,11 @@ DETAILS = ("cells", "finished", "processes", "cell", "epoch", "mse", "mce", "sec
 
 def status(path: AnyPath | str) -> str:
     """A few lines about a study, which may be running, stopped or finished. The first is about all its cells; one per
-    part and per shard follows. Raises UserError where the folder holds no study."""
+    part and per shard follows.
+
+    Raises:
+      UserError: the folder holds no study.
+    """
     workdir = Workdir(path)
     study = workdir.study()
     cells = recorded_cells(workdir, study)
@@ -46,10 +50,8 @@ def status(path: AnyPath | str) -> str:
 
 
 def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str, int]) -> str:
-    """'3 of 4 cells finished (78 % of the work); left: 1 cell, 30 repetitions'.
-
-    reached: the last step that is known of each cell in training.
-    """
+    """'3 of 4 cells finished (78 % of the work); left: 1 cell, 30 repetitions'; reached: the last step that is known of
+    each cell in training."""
     left = [cell for cell in cells if cell.id not in done]
     text = f"{len(cells) - len(left)} of {len(cells)} cells finished"
     if not left:

@@ -168,7 +168,7 @@ def on_host(arrays: Any) -> Any:
     """NumPy copies of whole arrays, also of those that the processes share."""
     if jax.process_count() == 1:
         return jax.device_get(arrays)
-    return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), arrays)
+    return multihost_utils.process_allgather(arrays, tiled=True)
 
 
 def _padded(content: bytes, size: int) -> np.ndarray:

@@ -25,10 +25,7 @@ from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What all cells of a run share.
-
-    stop_requested: the name of the signal that this process received, or None.
-    """
+    """What all cells of a run share; stop_requested: the name of the signal that this process received, or None."""
 
     workdir: Workdir
     sources: Sources
@@ -129,11 +126,8 @@ class CellTraining(Work):
 
 
 def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:
-    """The state after all steps, from the latest valid checkpoint on. Raises Stopped where a stop was requested; the
-    state is then saved.
-
-    began: by time.monotonic(), when the cell was begun.
-    """
+    """The state after all steps, from the latest valid checkpoint on; began: by time.monotonic(), when the cell was
+    begun. Raises Stopped, with the state saved, where a stop was requested."""
     workdir = context.workdir
     # The other processes go on from where the one that reads the checkpoints says.
     done, saved = processes.from_writer(lambda: checkpoints.restore(work.template)) or (0, None)

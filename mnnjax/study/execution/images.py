@@ -27,13 +27,8 @@ FIELDS = ("inputs", "split", "whitening", "whitening_images", "lower_classes", "
 
 
 class Sources:
-    """Opens images and whitens them, once per data set.
-
-    Args:
-      workdir: keeps the whitenings.
-      data_dir: where `mnnjax data` keeps its sets; None is its default folder.
-      tell: called with one line before something that takes long.
-    """
+    """Opens images and whitens them, once per data set. The work folder keeps the whitenings. `mnnjax data` keeps its
+    sets in data_dir; None is its default folder. `tell` is called with one line before something that takes long."""
 
     def __init__(self, workdir: Workdir, data_dir: Path | None, tell: Callable[[str], None]):
         self._workdir, self._data_dir, self._tell = workdir, data_dir, tell

@@ -11,8 +11,8 @@ from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
 
-# The fraction of the computed rows that may be padding, over all cells of one width; and where a step's cost grows with
-# the cube of N.
+# The fraction of the computed rows that may be padding, over all cells of one width. The second is for steps whose cost
+# grows with the cube of N.
 MAX_PADDING, MAX_PADDING_CUBIC = 0.25, 0.08
 # Of exact volumes (landscape/volumes).
 MOST_EXACT_INPUTS = 3
@@ -204,10 +204,8 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
 
 
 def _shapes(part: Study, rows: int, width: int) -> list[tuple[int, int, list[int]]]:
-    """(d0, d1, [N]); with one N each where d0 or d1 is computed from N.
-
-    rows, width: of the images, where the config gives no N or d0; 0 where there are none.
-    """
+    """(d0, d1, [N]); with one N each where d0 or d1 is computed from N. rows, width: of the images, where the config
+    gives no N or d0; 0 where there are none."""
     problem, ratios, shapes = part.problem, part.network.d0_d1_over_N, []
     input_widths, sizes = problem.d0 or (width,), problem.N or (rows,)
     if not problem.grows and not ratios:
@@ -249,11 +247,9 @@ def _is_levenberg_marquardt(part: Study) -> bool:
 
 
 def _pad(sizes: list[int], most: float) -> dict[int, int]:
-    """The number of rows that each N is padded to.
-
-    Sizes are cut into runs of neighbours, each padded to its largest: the fewest runs (programs) for which padding
-    is below `most` of all rows computed, and among those the cut with the least padding.
-    """
+    """The number of rows that each N is padded to. Sizes are cut into runs of neighbours, each padded to its largest:
+    the fewest runs (programs) for which padding is below `most` of all rows computed, and among those the cut with the
+    least padding."""
     ordered = sorted(sizes)
     # best[k][j]: rows computed for the j smallest sizes in k runs, and where each run ends.
     best: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}

@@ -124,10 +124,8 @@ def totals(found: Sequence[CellEstimate]) -> dict[str, float]:
 
 
 def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
-    """The estimate as text: a table of the cells, totals, and what does not fit.
-
-    shard: the cells of a shard, which alone are listed; the totals are then given of both.
-    """
+    """The estimate as text: a table of the cells, totals, and what does not fit. The cells of a shard, if given, are
+    listed alone; the totals are then given of both."""
     listed = [each for each in whole.cells if shard is None or each.cell in shard]
     planned = [each.cell for each in listed]
     lines = [f"{'cell':<40} {'N':>8} {'padded':>8} {'parameters':>10} {'per device':>10} {'host':>9} {'time':>10}"]

@@ -30,10 +30,7 @@ EXACT_COPIES = 15
 def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
     """Bytes that a device holds while the cell trains: its points, the parameters with their optimizer state (two
     moments, as of Adam) before and after a step, a batch, and activations and gradients of what is computed at once.
-    Volumes are measured on the host and take none.
-
-    devices: all that train, of all processes.
-    """
+    Volumes are measured on the host and take none. devices: all that train, of all processes."""
     if cell.part.volume is not None:
         return 0
     if cell.data_parallel:
@@ -99,10 +96,7 @@ def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:
 
 
 def certificate_bytes(N: int, d0: int, d1: int, is_image: bool = False) -> int:
-    """Bytes of one certificate; d0, d1 of the certified layer. The square system has the smaller
-    side of A o X (N, d0 d1), which itself is formed, twice, only where it is tall or where its rank is in doubt."""
-    side, product = min(N, d0 * d1), N * d0 * d1
-    copies = 2 if d0 * d1 < N else 0
-    if rank_in_doubt(N, d0, d1, is_image):
-        copies = EXACT_COPIES
-    return 8 * (CERTIFICATE_SQUARES * side**2 + copies * product + 10 * N * (d0 + d1))
+    """Bytes of one certificate; d0, d1 of the certified layer. The square system has the smaller side of A o X
+    (N, d0 d1), which itself is formed, twice, only where it is tall or where its rank is in doubt."""
+    copies = EXACT_COPIES if rank_in_doubt(N, d0, d1, is_image) else 2 if d0 * d1 < N else 0
+    return 8 * (CERTIFICATE_SQUARES * min(N, d0 * d1) ** 2 + copies * N * d0 * d1 + 10 * N * (d0 + d1))

@@ -36,8 +36,8 @@ class MemoryShortage(NamedTuple):
 
 
 def require_fit(planned: Sequence[Cell], devices: Sequence[Device]) -> None:
-    """Every cell fits into the memory of the devices, which are all that train, of all processes, and of this machine.
-    Raises UserError where one does not; says what would fit."""
+    """Every cell fits into the memory of this machine and of the devices: all that train, of all processes. Raises
+    UserError where one does not; says what would fit."""
     for cell in planned:
         if (shortage := memory_shortage(cell, devices)) is None:
             continue
@@ -84,7 +84,7 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
 
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
     """All points of a cell fit into the memory of this process, on their way from the devices that draw them. Raises
-    UserError where they do not, which names the file of the trained weights: it can be read without the points."""
+    UserError where they do not. weights: the file of the trained weights, which can be read without the points."""
     sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
     places = [(POINT_COPIES * points, free_memory())]

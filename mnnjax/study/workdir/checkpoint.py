@@ -31,13 +31,8 @@ class OtherStateError(Exception):
 
 
 class CellCheckpoints:
-    """The checkpoints of one cell, in a folder of their own; the name of each is the number of steps done.
-
-    Args:
-      directory: the cell's folder.
-      set_aside: where checkpoints that cannot be used are moved.
-      warn: called with one line for each of them.
-    """
+    """The checkpoints of one cell, in a folder of their own; the name of each is the number of steps done. Those that
+    cannot be used are moved to the folder `set_aside`; `warn` is called with one line for each of them."""
 
     def __init__(self, directory: AnyPath, set_aside: AnyPath, warn: Callable[[str], None]):
         self._directory = storage.resolve(directory)
@@ -53,10 +48,8 @@ class CellCheckpoints:
         self._open().save(steps_done, args=content, force=True)
 
     def restore(self, template: Any) -> tuple[int, Any] | None:
-        """The latest valid checkpoint as (steps done, state of NumPy leaves); None: start from the beginning.
-
-        template: a pytree like the state, of arrays or jax.ShapeDtypeStruct.
-        """
+        """The latest valid checkpoint as (steps done, state of NumPy leaves); None: start from the beginning. The
+        template is a pytree like the state, of arrays or jax.ShapeDtypeStruct."""
         steps = [int(name) for name in storage.names(self._directory) if name.isdigit()]
         for step in sorted(steps, reverse=True):
             try:

@@ -92,10 +92,8 @@ def make_folder(path: AnyPath) -> None:
 
 
 def write_atomically(path: AnyPath, content: str | bytes, shared: bool = False) -> None:
-    """Write a file so that a reader, or a run after a crash, sees the old content or the new one, never a part of it.
-
-    shared: other processes may write the same file at the same time.
-    """
+    """Write a file so that a reader, or a run after a crash, sees the old content or the new one, never a part of it;
+    shared: other processes may write the same file at the same time."""
     data = content.encode() if isinstance(content, str) else content
     if is_remote(path):
         path.write_bytes(data)

@@ -68,7 +68,7 @@ class Workdir:
             self.__dict__.pop(cached, None)
 
     def own_cells(self, planned: list[Cell]) -> list[Cell]:
-        """Those of all cells of the study that belong to this folder."""
+        """Of all cells of the study those that belong to this folder: a shard's, or all."""
         return self.shard.of(planned) if self.shard else planned
 
     # Whether the folder may be used, and by whom.
