@@ -1,6 +1,5 @@
 """The table of data sets."""
 
-import operator
 from collections.abc import Sequence
 
 from mnnjax.report.basins.analysis import NO_ERROR, Outcome
@@ -46,5 +45,5 @@ def _frequency(key: str, verdict: str, name: str, symbol: str, volume: str) -> t
         Column(f"{key}_low", "low", significant, name, lambda o: o.interval(verdict)[0]),
         Column(f"{key}_high", "high", significant, name, lambda o: o.interval(verdict)[1]),
         Column(f"{key}_open_high", "if unresolved were", significant, name, lambda o: o.open_interval(verdict)[1]),
-        Column(f"{key}_volume", symbol, significant, name, operator.attrgetter(volume)),
+        Column(f"{key}_volume", symbol, significant, name, lambda o: getattr(o, volume)),
     )

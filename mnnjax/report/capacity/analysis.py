@@ -1,14 +1,11 @@
 """How often training ends in a certified global minimum, against d0 d1 / N, for each optimizer: where is the threshold?
-
-The parts of a study with this figure are one experiment: the same problems, trained in different ways.
-"""
+The parts of a study with this figure are one experiment: the same problems, trained in different ways."""
 
 import collections
 import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import scipy.stats
@@ -16,7 +13,7 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
-from mnnjax.report.common.findings import ABOVE
+from mnnjax.report.common.findings import ABOVE, Verdict
 from mnnjax.report.common.rows import Cell, Curve, Row, cells, grouped, network_curves, rows_of
 
 GLOBAL = "global_minimum"
@@ -41,7 +38,7 @@ class Group:
         return self.curve.cells[0].parameters / (d0 * d1)
 
     @property
-    def verdict(self) -> Literal["holds", "fails", "undecided"]:
+    def verdict(self) -> Verdict:
         """Of Figure 5.1's claim: by where the interval of the threshold lies."""
         low, high = (self.parameters_per_weight * end for end in (self.rise.threshold.low, self.rise.threshold.high))
         return "holds" if high <= ABOVE else "fails" if low > ABOVE else "undecided"
@@ -113,13 +110,10 @@ def pairings(groups: Sequence[Group]) -> list[Pairing]:
         if _draw(a[0].part) != _draw(b[0].part):
             continue
         solved_a, solved_b = ({(*r.shape[1:], r.seed): r.verdict == GLOBAL for r in all_rows(g)} for g in (a, b))
-        counts: dict[tuple[int, int, int], collections.Counter] = {}
-        for key in solved_a.keys() & solved_b.keys():
-            counts.setdefault(key[:3], collections.Counter())[solved_a[key], solved_b[key]] += 1
-        result += [
-            Pairing(first, second, *shape, (c[True, True], c[True, False], c[False, True], c[False, False]))
-            for shape, c in sorted(counts.items())
-        ]
+        for shape, keys in grouped(sorted(solved_a.keys() & solved_b.keys()), lambda key: key[:3]).items():
+            c = collections.Counter((solved_a[key], solved_b[key]) for key in keys)
+            counts = (c[True, True], c[True, False], c[False, True], c[False, False])
+            result.append(Pairing(first, second, *shape, counts))
     return result
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -65,15 +64,15 @@ def _references() -> list[Line2D]:
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
     cells = group.curve.cells
     x, found = [per_point(cell) for cell in cells], [solved(cell) for cell in cells]
+    estimates = [f.estimate for f in found]
     panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, **DASHED)
     panel.vlines(x, [f.low for f in found], [f.high for f in found], color=color, alpha=0.5, gid="intervals")
-    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
-    panel.plot(x, [f.estimate for f in found], **style, zorder=3, clip_on=False, gid="fractions")
+    panel.plot(x, estimates, marker, color=color, markeredgecolor="white", zorder=3, clip_on=False, gid="fractions")
     if group.rise.kind == "fitted":
         fine = np.linspace(min(x), max(x), 400)
         panel.plot(fine, expit(group.rise.slope * (fine - group.rise.middle)), color=color, zorder=2, gid="fit")
     else:
-        panel.plot(x, [f.estimate for f in found], color=color, linewidth=0.8, zorder=2, gid="joined")
+        panel.plot(x, estimates, color=color, linewidth=0.8, zorder=2, gid="joined")
 
 
 def threshold_panel(groups: Sequence[Group]) -> Figure:

@@ -71,11 +71,10 @@ def threshold_table(groups: Sequence[Group]) -> Table:
     )
     rows = []
     for g in groups:
-        place = (g.rise.threshold.estimate, g.rise.threshold.low, g.rise.threshold.high)
-        rows.append((
-            g.name, *g.curve.widths, len(g.curve.cells), g.rise.kind, g.rise.p_value, *place,
-            *(g.parameters_per_weight * value for value in place), *g.rise.bracket,
-        ))  # fmt: skip
+        fit, threshold = (g.rise.kind, g.rise.p_value), g.rise.threshold
+        place = (threshold.estimate, threshold.low, threshold.high)
+        scaled = (g.parameters_per_weight * value for value in place)
+        rows.append((g.name, *g.curve.widths, len(g.curve.cells), *fit, *place, *scaled, *g.rise.bracket))
     return Table(tuple(columns), tuple(rows), note)
 
 

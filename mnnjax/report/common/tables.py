@@ -134,17 +134,15 @@ def verdicts(cells: Sequence[Cell]) -> Table:
 def plain(cells: Sequence[Cell]) -> Table:
     """One row per cell, for a training study that is no figure of the paper."""
 
-    def median(name: str) -> Callable[[Cell], float]:
+    def median(name: str, heading: str) -> Column:
         def of(cell: Cell) -> float:
             finite = [value for row in cell.finite if math.isfinite(value := getattr(row, name))]
-            return statistics.median(finite) if finite else math.nan
+            return statistics.median(finite or [math.nan])
 
-        return of
+        return Column(f"median_{name}", heading, scientific, of=of)
 
-    mse = Column("median_mse", "median MSE", scientific, of=median("mse"))
-    inputs = "min_abs_neural_input"
-    smallest = Column(f"median_{inputs}", "median min |w . x|", scientific, of=median(inputs))
-    return table_of((*SHAPE, *MCE, mse, smallest, NON_FINITE), cells, MEANS_NOTE)
+    medians = (median("mse", "median MSE"), median("min_abs_neural_input", "median min |w . x|"))
+    return table_of((*SHAPE, *MCE, *medians, NON_FINITE), cells, MEANS_NOTE)
 
 
 def data_sets(cells: Sequence[Cell]) -> Table:

@@ -96,11 +96,9 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: b
 
 
 def _edges(values: Sequence[int]) -> list[float]:
-    """Borders half-way between neighbours."""
-    if len(values) == 1:
-        return [values[0] - 0.5, values[0] + 0.5]
-    middle = [(a + b) / 2 for a, b in itertools.pairwise(values)]
-    return [values[0] - (middle[0] - values[0]), *middle, values[-1] + (values[-1] - middle[-1])]
+    """Borders half-way between neighbours; the outer ones as far away as the next inner ones."""
+    first, last = (values[1] - values[0], values[-1] - values[-2]) if len(values) > 1 else (1, 1)
+    return [(a + b) / 2 for a, b in itertools.pairwise([values[0] - first, *values, values[-1] + last])]
 
 
 def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, looks: Mapping[int, tuple]) -> None:

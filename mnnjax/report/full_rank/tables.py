@@ -23,8 +23,7 @@ def cell_table(shown: Sequence[Cell]) -> Table:
 def criterion_table(judgements: Sequence[Judgement]) -> Table:
     """One row per d0 and N: the numbers that decide."""
     columns = (
-        Column("d0", "d0", integer),
-        Column("N", "N", integer),
+        *SIZES[::2],
         Column("limit", "2 log(N / 0.05)", ratio),
         Column("start", "P(rank = N) at least 0.95 from columns / N =", ratio),
         Column("surely", "with the whole interval from", ratio),

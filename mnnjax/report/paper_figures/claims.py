@@ -3,9 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
 
-from mnnjax.report.common.findings import ABOVE, Finding, overall
+from mnnjax.report.common.findings import ABOVE, Finding, Verdict, overall
 from mnnjax.report.common.rows import Cell, Curve, Row
 from mnnjax.wording import of, percent, ratio, scientific
 
@@ -26,7 +25,7 @@ class Judgement:
     repetitions_above: int
     worst_mean_mce_above: float
     smallest_mean_mce_below: float
-    verdict: Literal["holds", "fails", "undecided"]
+    verdict: Verdict
     """Fails with a cell that is not as claimed; undecided where a side (parameters / N >= 1.5, <= 0.7) has no cell."""
 
 

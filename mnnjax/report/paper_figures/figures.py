@@ -70,7 +70,14 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
             _error_line(panel, curve, scaled, *looks[curve.widths])
         if scaled:
             panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    _error_axes(panels[0], [cell for curve in all_curves for cell in curve.cells], scaled)
+    cells = [cell for curve in all_curves for cell in curve.cells]
+    # The dashed lines belong to the picture even where no cell lies beside them.
+    x = [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
+    panels[0].set_xscale("log")
+    panels[0].set_xlim(min(x) / 1.15, max(x) * 1.15)
+    figure_style.log_ticks(panels[0].xaxis)
+    top = max(panels[0].get_ylim()[1], 1)
+    panels[0].set_ylim(-0.025 * top, top)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
     shown = [line(label, *looks[shape], markeredgecolor="white") for shape, label in widths]
@@ -89,19 +96,6 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
         low, high = np.clip((mean - std, mean + std), 0, 100)
         panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
         panel.axvline(curve.cells[0].parameters, color=color, zorder=1, **DASHED)
-
-
-def _error_axes(panel: Axes, cells: Sequence[Cell], scaled: bool) -> None:
-    # The dashed lines belong to the picture even where no cell lies beside them.
-    values = (
-        [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
-    )
-    low, high = min(values), max(values)
-    panel.set_xscale("log")
-    panel.set_xlim(low / 1.15, high * 1.15)
-    figure_style.log_ticks(panel.xaxis)
-    top = max(panel.get_ylim()[1], 1)
-    panel.set_ylim(-0.025 * top, top)
 
 
 def _convergence_panels(cells: Sequence[Cell]) -> Figure:
