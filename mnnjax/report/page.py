@@ -23,18 +23,17 @@ RUNS = "runs"
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A work folder as the page shows it."""
+    """A work folder as the page shows it. studies: the names of its study's parts, the first is that of the study;
+    time: total run time of its invocations."""
 
     name: str
     studies: tuple[str, ...]
-    """The names of its study's parts; the first is that of the study."""
     progress: str
     unfinished: bool
     remarks: tuple[str, ...]
     sections: tuple[Section, ...]
     invocations: tuple[provenance.Invocation, ...]
     time: str
-    """Total run time of its invocations."""
 
 
 def write_report(
@@ -43,7 +42,8 @@ def write_report(
     """Write report.html and the folder report/ (pictures, tables) into the first work folder; returns the page's path.
 
     The same results give the same pictures and tables, byte for byte; report.html and report/runs.csv also depend on
-    the logs. Files of an earlier report that this one lacks stay where they are.
+    the logs. Files of an earlier report that this one lacks stay where they are. For example,
+    write_report(["runs/fig5_1", "gs://BUCKET/fig5_1"]) writes runs/fig5_1/report.html.
 
     Args:
       workdirs: folders that `mnnjax run` made; their studies may still be running.
@@ -52,9 +52,6 @@ def write_report(
 
     Raises:
       UserError: no folder is given, one holds no study or a shard of another one, or its results.csv cannot be read.
-
-    Example:
-      write_report(["runs/fig5_1", "gs://BUCKET/fig5_1"])  # runs/fig5_1/report.html
     """
     if not workdirs:
         raise UserError("report: no work folder is given; name at least one that `mnnjax run` made")

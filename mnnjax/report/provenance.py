@@ -17,8 +17,8 @@ _time = datetime.datetime.fromisoformat
 
 @dataclasses.dataclass(frozen=True)
 class Invocation:
-    """One call of `mnnjax run` in one folder, from its start to its last event: the work folder's name, '1/4' or None
-    outside of shards, its lines of the log, at least one, and whether it is the last of its folder."""
+    """One call of `mnnjax run` in one folder, from its start to its last event. folder: the work folder's name; shard:
+    '1/4', None outside of shards; events: its lines of the log, at least one; is_last: of its folder."""
 
     folder: str
     shard: str | None
@@ -68,11 +68,8 @@ class Invocation:
 
 
 def invocations(path: storage.AnyPath) -> list[Invocation]:
-    """Those of a work folder, then those of its shards, each in their order; none where there is no log.
-
-    Raises:
-      UserError: the folder of one of its shards holds another study.
-    """
+    """Those of a work folder, then those of its shards, each in their order; none where there is no log. Raises
+    UserError where the folder of one of its shards holds another study."""
     workdir = Workdir(path)
     workdirs = [workdir] if workdir.shard else [Workdir(folder) for folder in workdir.folders]
     logs = storage.each(lambda folder: Workdir(folder).read_log(), [w.path for w in workdirs])

@@ -50,10 +50,8 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
             _dots(panel, group, verdict, volume, *look(index))
         top = 1.05 * max([*panel.dataLim.intervaly, *panel.dataLim.intervalx, 0.02])
         panel.plot([0, top], [0, top], color=GREY, zorder=1, **DASHED, gid="diagonal")
-        panel.set_xlim(-0.02 * top, top)
-        panel.set_ylim(-0.02 * top, top)
-        panel.set_xlabel(f"exact volume {symbol}")
-        panel.set_ylabel(f"share of runs: {name}")
+        panel.set(xlim=(-0.02 * top, top), xlabel=f"exact volume {symbol}")
+        panel.set(ylim=(-0.02 * top, top), ylabel=f"share of runs: {name}")
     panel, left = panels["ends"], [0.0] * len(groups)
     for name, color, share in _ENDS:
         width = [sum(map(share, group)) / len(group) for group in groups.values()]
@@ -61,8 +59,7 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
         left = [a + b for a, b in zip(left, width, strict=True)]
     panel.set_yticks(range(len(groups)), map(shape_label, groups))
     panel.invert_yaxis()
-    panel.set_xlim(0, 1)
-    panel.set_xlabel("share of runs")
+    panel.set(xlim=(0, 1), xlabel="share of runs")
     panel.grid(visible=False)
     panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)
     handles = [line(shape_label(shape), *look(index), linestyle="none") for index, shape in enumerate(groups)]

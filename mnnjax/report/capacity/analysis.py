@@ -23,19 +23,17 @@ ROUNDING_UNITS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """All cells of one network shape and one way of training."""
+    """All cells of one network shape and one way of training; the rise is in d0 d1 / N."""
 
     name: str
     part: Study
     curve: Curve
     rise: Rise
-    """In d0 d1 / N."""
 
     @property
     def parameters_per_weight(self) -> float:
         """From d0 d1 / N to parameters / N."""
-        d0, d1 = self.curve.widths
-        return self.curve.cells[0].parameters / (d0 * d1)
+        return self.curve.cells[0].parameters / math.prod(self.curve.widths)
 
     @property
     def verdict(self) -> Verdict:
@@ -90,10 +88,9 @@ def gather(study: Study, rows: Sequence[Row]) -> list[Group]:
     groups = []
     for part in (part for part in study.parts if part.figure == "capacity"):
         for curve in network_curves(cells(rows_of(part, rows))):
-            # Curves are by rising N.
-            rising = [(per_point(cell), solved(cell)) for cell in reversed(curve.cells)]
-            x, found = zip(*rising, strict=True)
-            rise = fit_rise(x, [f.hits for f in found], [f.draws for f in found])
+            rising = curve.cells[::-1]  # curves are by rising N
+            hits, draws = [cell.count(GLOBAL) for cell in rising], [len(cell.rows) for cell in rising]
+            rise = fit_rise([*map(per_point, rising)], hits, draws)
             groups.append(Group(names(study)[part.name], part, curve, rise))
     return groups
 

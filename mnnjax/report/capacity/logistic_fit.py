@@ -56,10 +56,7 @@ def fit_rise(x: Counts, hits: Counts, draws: Counts) -> Rise:
     log-likelihood of at most 1.92 below the greatest. It also holds under separation, where the likelihood has no
     maximum; there it is made as wide as the bracket, which needs no logistic form. For a misfit it is the bracket.
 
-    Args:
-      x: rising, all different; at least one.
-      hits, draws: counts at each x, with draws >= 1.
-    """
+    The x rise and all differ; there is at least one. hits and draws are the counts at each x, with draws >= 1."""
     likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
     kind, slope, middle, peak = likelihood.maximum()
     p_value = _p_value(likelihood, slope, middle, peak) if kind == "fitted" else math.nan

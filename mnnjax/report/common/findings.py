@@ -9,7 +9,6 @@ from mnnjax.wording import plural
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
 Verdict = Literal["holds", "fails", "undecided"]
-"""Of one case of a claim."""
 
 # From this many parameters per point on, Figure 5.1's claim expects an error of 0.
 ABOVE = 1.5

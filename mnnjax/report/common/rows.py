@@ -173,11 +173,8 @@ class Curve:
 
 
 def read_rows(path: AnyPath) -> list[Row]:
-    """All rows of a results.csv; none when there is no such file yet.
-
-    Raises:
-      UserError: a value is missing or not a number; names the file and the line.
-    """
+    """All rows of a results.csv; none when there is no such file yet. Raises UserError, with the file and the line,
+    where a value is missing or not a number."""
     rows = []
     for line, text in enumerate(read_csv(path) if path.exists() else (), start=2):
         try:

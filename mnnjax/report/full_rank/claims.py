@@ -16,9 +16,10 @@ HIGH, LITTLE = 0.95, 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """The criterion for one input width and number of points, in columns / N: limit is 2 log(N / 0.05); start is the
-    smallest from which on every cell has an estimate of at least 0.95, surely the same with the whole interval at 0.95
-    or above, nan where there is none; furthest is the largest of a cell, and last the estimate there."""
+    """The criterion for one input width and number of points. limit: 2 log(N / 0.05), in columns / N; start: the
+    smallest columns / N from which on every cell has an estimate of at least 0.95, nan where there is none; surely: the
+    same, with the whole interval at 0.95 or above; furthest, last: the largest columns / N of a cell, and the estimate
+    there."""
 
     d0: int
     N: int

@@ -45,8 +45,7 @@ class Mark:
 def volumes(curves: Sequence[Curve], redrawn: bool) -> tuple[Picture, ...]:
     """The picture of a volume study, if there is anything to draw; `redrawn`: a row is the mean over X and y, not one
     data set."""
-    shown = _marks_of(curves)
-    if not shown:
+    if not (shown := _marks_of(curves)):
         return ()
     row = "the mean over X and y" if redrawn else "one data set (X, y)"
     sentences = [
@@ -147,15 +146,12 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
         panel.plot(middle, means, color=color, linewidth=1.6, **dashes, gid="means")
         theorem = _theorem(curve, quantity)
         panel.plot([cell.N for cell in curve.cells][: len(theorem)], theorem, color=color, **DASHED, gid="theorem")
-    panel.set_yscale("log")
-    panel.set_ylim(bottom, top)
+    panel.set(yscale="log", ylim=(bottom, top))
     figure_style.log_ticks(panel.yaxis)
     sizes = sorted({cell.N for curve in curves for cell in curve.cells})
     left, right = (1.5 * (N - _slot(curves, 0, N)[0]) for N in (sizes[0], sizes[-1]))
-    panel.set_xlim(sizes[0] - left, sizes[-1] + right)
-    panel.set_xticks(thinned(sizes))
+    panel.set(xlim=(sizes[0] - left, sizes[-1] + right), xticks=thinned(sizes), xlabel="N (training points)")
     panel.grid(axis="x", visible=False)
-    panel.set_xlabel("N (training points)")
 
 
 def _limits(marks: Sequence[Mark], theorem: Sequence[float]) -> tuple[float, float]:
