@@ -1,5 +1,4 @@
 """Pictures, tables and the HTML page of one or more work folders, beside the claims of the paper and of later work.
-
 Pictures and tables are made from config.json and results.csv, the page's last section from metrics.jsonl; nothing is
 trained or measured.
 

@@ -3,7 +3,6 @@
 import base64
 import collections
 import dataclasses
-import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,10 +12,8 @@ from mnnjax.config import UserError
 from mnnjax.report import provenance
 from mnnjax.report.common.rows import read_rows, rows_of
 from mnnjax.report.common.section import Section
-from mnnjax.report.provenance import Invocation
 from mnnjax.report.sections import section_of
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import of, plural, unbroken
 
@@ -26,39 +23,35 @@ RUNS = "runs"
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A work folder as the page shows it."""
+    """A work folder as the page shows it. studies: the names of its study's parts, the first is that of the study;
+    time: total run time of its invocations."""
 
     name: str
     studies: tuple[str, ...]
-    """The names of its study's parts; the first is that of the study."""
     progress: str
     unfinished: bool
     remarks: tuple[str, ...]
     sections: tuple[Section, ...]
-    invocations: tuple[Invocation, ...]
+    invocations: tuple[provenance.Invocation, ...]
     time: str
-    """Total run time of its invocations."""
 
 
-def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPath | str, int] | None = None) -> AnyPath:
-    """Write report.html and the folder report/ (pictures, tables) into the first work folder.
+def write_report(
+    workdirs: Sequence[storage.AnyPath | str], planned_rows: Mapping[storage.AnyPath | str, int] | None = None
+) -> storage.AnyPath:
+    """Write report.html and the folder report/ (pictures, tables) into the first work folder; returns the page's path.
 
     The same results give the same pictures and tables, byte for byte; report.html and report/runs.csv also depend on
-    the logs. Files of an earlier report that this one lacks stay where they are.
+    the logs. Files of an earlier report that this one lacks stay where they are. For example,
+    write_report(["runs/fig5_1", "gs://BUCKET/fig5_1"]) writes runs/fig5_1/report.html.
 
     Args:
       workdirs: folders that `mnnjax run` made; their studies may still be running.
       planned_rows: for a folder (as it is named in `workdirs`) how many rows its results.csv will have in the end. A
         folder with fewer is shown as unfinished.
 
-    Returns:
-      The path of report.html.
-
     Raises:
       UserError: no folder is given, one holds no study or a shard of another one, or its results.csv cannot be read.
-
-    Example:
-      write_report(["runs/fig5_1", "gs://BUCKET/fig5_1"])  # runs/fig5_1/report.html
     """
     if not workdirs:
         raise UserError("report: no work folder is given; name at least one that `mnnjax run` made")
@@ -85,21 +78,18 @@ def write_report(workdirs: Sequence[AnyPath | str], planned_rows: Mapping[AnyPat
 
 
 def _template() -> jinja2.Template:
-    source = importlib.resources.files("mnnjax.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
-    environment.filters["unbroken"] = unbroken
-    return environment.from_string(source)
+        loader=jinja2.PackageLoader("mnnjax.report", ""),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"base64": lambda data: base64.b64encode(data).decode("ascii"), "unbroken": unbroken}
+    return environment.get_template("template.html.jinja")
 
 
 def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
     """The folders with names for the files of their sections: folder names are put before the names of studies that
-    several folders have, and numbers behind names whose files would meet.
-
-    Names meet in lower case, since some file systems do not tell cases apart.
-    """
+    several folders have, and numbers behind names whose files would meet. Names meet in lower case, since some file
+    systems do not tell cases apart."""
     names = collections.Counter(name.lower() for folder in folders for name in folder.studies)
     taken, result = {RUNS}, []
     for folder in folders:
@@ -116,15 +106,14 @@ def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
     return result
 
 
-def _folder(path: AnyPath, planned: int | None) -> Folder:
+def _folder(path: storage.AnyPath, planned: int | None) -> Folder:
     study, rows = Workdir(path).study(), read_rows(Workdir(path).results)
     unfinished = planned is not None and len(rows) < planned
     so_far = f"{of(len(rows), planned or 0, 'repetition')} so far: the study is unfinished"
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
     missing = [name for name, count in counts.items() if not count]
-    strangers = len(rows) - sum(counts.values())
     remarks = [f"No results yet: {', '.join(missing)}."] if missing else []
-    if strangers:
+    if strangers := len(rows) - sum(counts.values()):
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
     found = provenance.invocations(path)
     return Folder(

@@ -1,7 +1,5 @@
-"""How the results were made, as the logs (metrics.jsonl) tell it: by what command, on what machine, when.
-
-This is the one part of the report that depends on more than results.
-"""
+"""How the results were made, as the logs (metrics.jsonl) tell it: by what command, on what machine, when. This is the
+one part of the report that depends on more than results."""
 
 import dataclasses
 import datetime
@@ -10,7 +8,6 @@ from typing import Any
 
 from mnnjax.report.common.tables import Column, Table, table_of
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import duration, integer, plural
 
@@ -20,16 +17,13 @@ _time = datetime.datetime.fromisoformat
 
 @dataclasses.dataclass(frozen=True)
 class Invocation:
-    """One call of `mnnjax run` in one folder, from its start to its last event."""
+    """One call of `mnnjax run` in one folder, from its start to its last event. folder: the work folder's name; shard:
+    '1/4', None outside of shards; events: its lines of the log, at least one; is_last: of its folder."""
 
     folder: str
-    """The work folder's name."""
     shard: str | None
-    """'1/4'; None outside of shards."""
     events: Sequence[Mapping]
-    """Its lines of the log, at least one."""
     is_last: bool
-    """Of its folder."""
 
     @property
     def start(self) -> Mapping[str, Any]:
@@ -40,8 +34,7 @@ class Invocation:
     def machine(self) -> str | None:
         """'8 x NVIDIA H100 80GB HBM3, 52 cores of Intel Xeon, 1000 GB, Linux x86_64'; of a machine without accelerators
         '2 cores of AMD EPYC, 25 GB, Linux x86_64, cpu'."""
-        start = self.start
-        if "device" not in start:
+        if "device" not in (start := self.start):
             return None
         on_cpu, processes = start["device"] == "cpu", start.get("processes", 1)
         parts = (
@@ -74,12 +67,9 @@ class Invocation:
         return {"end": "finished", "stop": "stopped"}.get(last, OPEN if self.is_last else LOST)
 
 
-def invocations(path: AnyPath) -> list[Invocation]:
-    """Those of a work folder, then those of its shards, each in their order; none where there is no log.
-
-    Raises:
-      UserError: the folder of one of its shards holds another study.
-    """
+def invocations(path: storage.AnyPath) -> list[Invocation]:
+    """Those of a work folder, then those of its shards, each in their order; none where there is no log. Raises
+    UserError where the folder of one of its shards holds another study."""
     workdir = Workdir(path)
     workdirs = [workdir] if workdir.shard else [Workdir(folder) for folder in workdir.folders]
     logs = storage.each(lambda folder: Workdir(folder).read_log(), [w.path for w in workdirs])
@@ -104,7 +94,6 @@ def table(invocations: Sequence[Invocation]) -> Table:
     """One row per invocation."""
 
     def logged(key: str, show: Callable[[Any], str] | None = str) -> Column:
-        """What the log says of the start."""
         return Column(key, key, show, of=lambda i: i.start.get(key))
 
     cells, ends = "cells finished", {i.ended for i in invocations}
@@ -119,12 +108,8 @@ def table(invocations: Sequence[Invocation]) -> Table:
         Column("finished_after", "after", integer, cells, count="cells", count_text=" of {}"),
         logged("cells", None),
         Column("ended", "ended", style="words"),
-        logged("seed"),
-        logged("mnnjax"),
-        logged("python", None),
-        logged("jax"),
-        logged("jaxlib", None),
-    )
+        logged("seed"), logged("mnnjax"), logged("python", None), logged("jax"), logged("jaxlib", None),
+    )  # fmt: skip
     notes = [
         "Ran: from the start to the last event in the log.",
         "Lost: killed, or ended by an error; the log has no end." if LOST in ends else "",

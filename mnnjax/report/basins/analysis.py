@@ -81,13 +81,13 @@ def join(study: Study, part: Study, rows: Sequence[Row]) -> tuple[list[Outcome],
             exact.setdefault((*row.shape, row.data_seed), row)
     runs = grouped(rows_of(part, rows), lambda row: (*row.shape, row.data_seed))
     outcomes = []
-    for (hidden_layers, d0, d1, N, data_seed), on_set in runs.items():
-        row = exact.get((hidden_layers, d0, d1, N, data_seed))
-        if row and {"suboptimal", "global_minima"} <= set(row.measured):
-            volumes = (row.measured[name].estimate for name in ("suboptimal", "global_minima"))
+    for data_set, on_set in runs.items():
+        measured = exact[data_set].measured if data_set in exact else {}
+        if {"suboptimal", "global_minima"} <= measured.keys():
+            volumes = (measured[name].estimate for name in ("suboptimal", "global_minima"))
             # A minimum whose MCE is not known counts as one with errors.
             ends = (NO_ERROR if r.verdict == "suboptimal_dlm" and r.region_mce == 0 else r.verdict for r in on_set)
-            outcomes.append(Outcome(d0, d1, N, data_seed, collections.Counter(ends), *volumes))
+            outcomes.append(Outcome(*data_set[1:], collections.Counter(ends), *volumes))
     return sorted(outcomes, key=lambda outcome: outcome.shape), len(runs) - len(outcomes)
 
 

@@ -1,7 +1,6 @@
 """How often training ends in each kind of minimum, against the exact volume of the regions that hold one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,11 +50,18 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
             _dots(panel, group, verdict, volume, *look(index))
         top = 1.05 * max([*panel.dataLim.intervaly, *panel.dataLim.intervalx, 0.02])
         panel.plot([0, top], [0, top], color=GREY, zorder=1, **DASHED, gid="diagonal")
-        panel.set_xlim(-0.02 * top, top)
-        panel.set_ylim(-0.02 * top, top)
-        panel.set_xlabel(f"exact volume {symbol}")
-        panel.set_ylabel(f"share of runs: {name}")
-    _ends(panels["ends"], groups)
+        panel.set(xlim=(-0.02 * top, top), xlabel=f"exact volume {symbol}")
+        panel.set(ylim=(-0.02 * top, top), ylabel=f"share of runs: {name}")
+    panel, left = panels["ends"], [0.0] * len(groups)
+    for name, color, share in _ENDS:
+        width = [sum(map(share, group)) / len(group) for group in groups.values()]
+        panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
+        left = [a + b for a, b in zip(left, width, strict=True)]
+    panel.set_yticks(range(len(groups)), map(shape_label, groups))
+    panel.invert_yaxis()
+    panel.set(xlim=(0, 1), xlabel="share of runs")
+    panel.grid(visible=False)
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)
     handles = [line(shape_label(shape), *look(index), linestyle="none") for index, shape in enumerate(groups)]
     legend_above(figure, [*handles, line("frequency = volume", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
@@ -68,19 +74,4 @@ def _dots(panel: Axes, group: Sequence[Outcome], verdict: str, volume: str, colo
     closed, opened = zip(*(o.open_interval(verdict) for o in group), strict=True)
     panel.vlines(x, closed, opened, color=color, alpha=0.18, linewidth=5, gid="open")
     panel.vlines(x, low, high, color=color, alpha=0.6, linewidth=1.4, gid="intervals")
-    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
-    panel.plot(x, closed, **style, zorder=3, gid="point")
-
-
-def _ends(panel: Axes, groups: dict[tuple[int, int, int], list[Outcome]]) -> None:
-    left = [0.0] * len(groups)
-    for name, color, share in _ENDS:
-        width = [sum(map(share, group)) / len(group) for group in groups.values()]
-        panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
-        left = [a + b for a, b in zip(left, width, strict=True)]
-    panel.set_yticks(range(len(groups)), map(shape_label, groups))
-    panel.invert_yaxis()
-    panel.set_xlim(0, 1)
-    panel.set_xlabel("share of runs")
-    panel.grid(visible=False)
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)
+    panel.plot(x, closed, marker, color=color, markeredgecolor="white", zorder=3, gid="point")

@@ -1,6 +1,5 @@
 """The table of data sets."""
 
-import operator
 from collections.abc import Sequence
 
 from mnnjax.report.basins.analysis import NO_ERROR, Outcome
@@ -11,24 +10,16 @@ from mnnjax.wording import integer, percent, significant
 
 def data_sets(outcomes: Sequence[Outcome]) -> Table:
     """One row per data set: how its runs ended, beside its exact volumes."""
-
-    def neither(o: Outcome) -> float:
-        return (o.runs - o.verdicts["suboptimal_dlm"] - o.verdicts["global_minimum"]) / o.runs
-
     columns = (
-        *SIZES,
-        Column("data_seed", "data seed"),
-        Column("runs", "runs", integer),
-        _count("suboptimal_dlm", "suboptimal dlm, MCE > 0"),
-        _count(NO_ERROR, "suboptimal dlm, MCE 0"),
-        _count("global_minimum", "global minimum"),
-        _count("non_differentiable", "non-differentiable"),
-        Column("unresolved", "unresolved", integer),
-        _count(NON_FINITE, "of them non-finite"),
+        *SIZES, Column("data_seed", "data seed"), Column("runs", "runs", integer),
+        _count("suboptimal_dlm", "suboptimal dlm, MCE > 0"), _count(NO_ERROR, "suboptimal dlm, MCE 0"),
+        _count("global_minimum", "global minimum"), _count("non_differentiable", "non-differentiable"),
+        Column("unresolved", "unresolved", integer), _count(NON_FINITE, "of them non-finite"),
         *_frequency("suboptimal", "suboptimal_dlm", "suboptimal dlm, MCE > 0", "V(L_0)", "suboptimal"),
         *_frequency("global", "global_minimum", "global minimum", "V(G)", "global_minima"),
-        Column("neither", "share of neither", percent, of=neither),
-    )
+        Column("neither", "share of neither", percent,
+               of=lambda o: (o.runs - o.verdicts["suboptimal_dlm"] - o.verdicts["global_minimum"]) / o.runs),
+    )  # fmt: skip
     note = (
         "Frequencies among all runs, with Clopper and Pearson's 95 % interval; exact volumes. Unresolved: not "
         "converged or non-finite; 'if unresolved were': the frequency if all of these ended there."
@@ -46,5 +37,5 @@ def _frequency(key: str, verdict: str, name: str, symbol: str, volume: str) -> t
         Column(f"{key}_low", "low", significant, name, lambda o: o.interval(verdict)[0]),
         Column(f"{key}_high", "high", significant, name, lambda o: o.interval(verdict)[1]),
         Column(f"{key}_open_high", "if unresolved were", significant, name, lambda o: o.open_interval(verdict)[1]),
-        Column(f"{key}_volume", symbol, significant, name, operator.attrgetter(volume)),
+        Column(f"{key}_volume", symbol, significant, name, lambda o: getattr(o, volume)),
     )

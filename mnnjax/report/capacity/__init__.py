@@ -16,9 +16,8 @@ def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
     title, present = "How often training ends in a global minimum", {row.study for row in rows}
     first = next(name for name in names(study) if name in present)
     if part.name != first:
-        table = plain(cells(rows_of(part, rows)))
         counts = (f"Compared with the others in the section {first}.",)
-        return Section(title, (("", "Every cell", table),), counts=counts)
+        return Section(title, (("", "Every cell", plain(cells(rows_of(part, rows)))),), counts=counts)
     groups = gather(study, rows)
     pairs = pairings(groups)
     return Section(

@@ -1,14 +1,11 @@
 """How often training ends in a certified global minimum, against d0 d1 / N, for each optimizer: where is the threshold?
-
-The parts of a study with this figure are one experiment: the same problems, trained in different ways.
-"""
+The parts of a study with this figure are one experiment: the same problems, trained in different ways."""
 
 import collections
 import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import scipy.stats
@@ -16,7 +13,7 @@ import scipy.stats
 from mnnjax.config import Study
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.capacity.logistic_fit import Rise, fit_rise
-from mnnjax.report.common.findings import ABOVE
+from mnnjax.report.common.findings import ABOVE, Verdict
 from mnnjax.report.common.rows import Cell, Curve, Row, cells, grouped, network_curves, rows_of
 
 GLOBAL = "global_minimum"
@@ -26,22 +23,20 @@ ROUNDING_UNITS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """All cells of one network shape and one way of training."""
+    """All cells of one network shape and one way of training; the rise is in d0 d1 / N."""
 
     name: str
     part: Study
     curve: Curve
     rise: Rise
-    """In d0 d1 / N."""
 
     @property
     def parameters_per_weight(self) -> float:
         """From d0 d1 / N to parameters / N."""
-        d0, d1 = self.curve.widths
-        return self.curve.cells[0].parameters / (d0 * d1)
+        return self.curve.cells[0].parameters / math.prod(self.curve.widths)
 
     @property
-    def verdict(self) -> Literal["holds", "fails", "undecided"]:
+    def verdict(self) -> Verdict:
         """Of Figure 5.1's claim: by where the interval of the threshold lies."""
         low, high = (self.parameters_per_weight * end for end in (self.rise.threshold.low, self.rise.threshold.high))
         return "holds" if high <= ABOVE else "fails" if low > ABOVE else "undecided"
@@ -93,10 +88,9 @@ def gather(study: Study, rows: Sequence[Row]) -> list[Group]:
     groups = []
     for part in (part for part in study.parts if part.figure == "capacity"):
         for curve in network_curves(cells(rows_of(part, rows))):
-            # Curves are by rising N.
-            rising = [(per_point(cell), solved(cell)) for cell in reversed(curve.cells)]
-            x, found = zip(*rising, strict=True)
-            rise = fit_rise(x, [f.hits for f in found], [f.draws for f in found])
+            rising = curve.cells[::-1]  # curves are by rising N
+            hits, draws = [cell.count(GLOBAL) for cell in rising], [len(cell.rows) for cell in rising]
+            rise = fit_rise([*map(per_point, rising)], hits, draws)
             groups.append(Group(names(study)[part.name], part, curve, rise))
     return groups
 
@@ -113,13 +107,10 @@ def pairings(groups: Sequence[Group]) -> list[Pairing]:
         if _draw(a[0].part) != _draw(b[0].part):
             continue
         solved_a, solved_b = ({(*r.shape[1:], r.seed): r.verdict == GLOBAL for r in all_rows(g)} for g in (a, b))
-        counts: dict[tuple[int, int, int], collections.Counter] = {}
-        for key in solved_a.keys() & solved_b.keys():
-            counts.setdefault(key[:3], collections.Counter())[solved_a[key], solved_b[key]] += 1
-        result += [
-            Pairing(first, second, *shape, (c[True, True], c[True, False], c[False, True], c[False, False]))
-            for shape, c in sorted(counts.items())
-        ]
+        for shape, keys in grouped(sorted(solved_a.keys() & solved_b.keys()), lambda key: key[:3]).items():
+            c = collections.Counter((solved_a[key], solved_b[key]) for key in keys)
+            counts = (c[True, True], c[True, False], c[False, True], c[False, False])
+            result.append(Pairing(first, second, *shape, counts))
     return result
 
 

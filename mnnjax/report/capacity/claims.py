@@ -13,8 +13,18 @@ from mnnjax.wording import EMPTY, integer, of, plural, significant
 def finding(groups: Sequence[Group]) -> Finding:
     """Where the threshold lies, and what the optimizers share."""
     status, numbers = overall((group.verdict for group in groups), "curve")
-    measured = [_threshold_sentence(name, group) for name, group in by_name(groups).items()]
-    measured += [*_paired_sentences(groups), *_few_weights_sentence(groups)]
+    measured = []
+    for name, with_name in by_name(groups).items():
+        at = "; ".join(f"{in_words(g.rise.threshold)} for {g.curve.label}" for g in with_name)
+        measured.append(f"{name}: the d0 d1 / N at which half of the seeds end in a certified global minimum is {at}.")
+    measured += _paired_sentences(groups)
+    few = [row for row in all_rows(groups) if row.d0 * row.d1 < row.N]
+    if few and all(g.part.problem.labels == "random" and not g.part.network.bias for g in groups):
+        count = sum(row.verdict == GLOBAL for row in few)
+        measured.append(
+            "With d0 d1 < N, where Lemma 2's equations for a zero residual outnumber their unknowns, "
+            f"{of(count, len(few), 'seed')} end in a certified global minimum (none is expected)."
+        )
     if any(group.part.problem.data_sets for group in groups):
         measured.append("Seeds share data sets, but all intervals treat them as independent: they are too narrow.")
     return Finding(
@@ -29,11 +39,6 @@ def finding(groups: Sequence[Group]) -> Finding:
         because=(numbers,),
         whose="Question",
     )
-
-
-def _threshold_sentence(name: str, groups: Sequence[Group]) -> str:
-    places = [f"{in_words(g.rise.threshold)} for {g.curve.label}" for g in groups]
-    return f"{name}: the d0 d1 / N at which half of the seeds end in a certified global minimum is {'; '.join(places)}."
 
 
 def in_words(interval: Estimate) -> str:
@@ -61,14 +66,3 @@ def _paired_sentences(groups: Sequence[Group]) -> list[str]:
         else:
             sentences.append(f"{a} and {b} share no problem and start, so they cannot be compared in pairs.")
     return sentences
-
-
-def _few_weights_sentence(groups: Sequence[Group]) -> tuple[str, ...]:
-    rows = [row for row in all_rows(groups) if row.d0 * row.d1 < row.N]
-    if not rows or any(g.part.problem.labels != "random" or g.part.network.bias for g in groups):
-        return ()
-    count = sum(row.verdict == GLOBAL for row in rows)
-    return (
-        "With d0 d1 < N, where Lemma 2's equations for a zero residual outnumber their unknowns, "
-        f"{of(count, len(rows), 'seed')} end in a certified global minimum (none is expected).",
-    )

@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from scipy.special import expit
 
@@ -46,34 +44,32 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
     looks = {widths: look(index) for index, widths in enumerate(labels)}
     figure, panels = grid_of_panels(len(named), 6.5, 5, above=0.6, shared=True)
     for panel, (name, with_name) in zip(panels, named.items(), strict=True):
-        panel.set_title(name)
+        panel.set(title=name, ylim=(-0.04, 1.04))
         panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
         for group in with_name:
             _fractions(panel, group, *looks[group.curve.widths])
-        panel.set_ylim(-0.04, 1.04)
     figure.supxlabel("d0 d1 / N", fontsize=15)
     figure.supylabel("fraction of seeds in a global minimum", fontsize=15)
-    handles = [line(labels[widths], *looks[widths], markeredgecolor="white") for widths in looks]
-    legend_above(figure, [*handles, *_references()])
+    _legend(figure, [line(labels[widths], *looks[widths], markeredgecolor="white") for widths in looks])
     return figure
 
 
-def _references() -> list[Line2D]:
-    return [line("parameters = N", **DASHED), line("d0 d1 = N", **_DOTTED)]
+def _legend(figure: Figure, handles: Sequence) -> None:
+    legend_above(figure, [*handles, line("parameters = N", **DASHED), line("d0 d1 = N", **_DOTTED)])
 
 
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
     cells = group.curve.cells
     x, found = [per_point(cell) for cell in cells], [solved(cell) for cell in cells]
+    estimates = [f.estimate for f in found]
     panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, **DASHED)
     panel.vlines(x, [f.low for f in found], [f.high for f in found], color=color, alpha=0.5, gid="intervals")
-    style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "white"}
-    panel.plot(x, [f.estimate for f in found], **style, zorder=3, clip_on=False, gid="fractions")
+    panel.plot(x, estimates, marker, color=color, markeredgecolor="white", zorder=3, clip_on=False, gid="fractions")
     if group.rise.kind == "fitted":
         fine = np.linspace(min(x), max(x), 400)
         panel.plot(fine, expit(group.rise.slope * (fine - group.rise.middle)), color=color, zorder=2, gid="fit")
     else:
-        panel.plot(x, [f.estimate for f in found], color=color, linewidth=0.8, zorder=2, gid="joined")
+        panel.plot(x, estimates, color=color, linewidth=0.8, zorder=2, gid="joined")
 
 
 def threshold_panel(groups: Sequence[Group]) -> Figure:
@@ -86,20 +82,17 @@ def threshold_panel(groups: Sequence[Group]) -> Figure:
     panel.plot(sizes, [scales[size] for size in sizes], color=GREY, zorder=1, **DASHED)
     named, handles = by_name(groups), []
     for index, (name, with_name) in enumerate(named.items()):
-        color, marker = look(index)
-        handles.append(line(name, color, marker, markeredgecolor="white"))
+        handles.append(line(name, *look(index), markeredgecolor="white"))
         # Shifted sideways, so that optimizers do not hide each other.
         shift = 1 + 0.03 * (index - (len(named) - 1) / 2)
         for group in with_name:
-            _interval(panel, shift * group.size, group.rise.threshold, color, marker)
-    panel.set_xscale("log")
-    panel.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
+            _interval(panel, shift * group.size, group.rise.threshold, *look(index))
+    panel.set(xscale="log", xlim=(sizes[0] / 1.2, sizes[-1] * 1.2))
     panel.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
     panel.xaxis.set_minor_locator(NullLocator())
     square = all(g.curve.widths[0] == g.curve.widths[1] for g in groups)
-    panel.set_xlabel("d = d0 = d1" if square else "sqrt(d0 d1)")
-    panel.set_ylabel("threshold in d0 d1 / N")
-    legend_above(figure, [*handles, *_references()])
+    panel.set(xlabel="d = d0 = d1" if square else "sqrt(d0 d1)", ylabel="threshold in d0 d1 / N")
+    _legend(figure, handles)
     return figure
 
 

@@ -56,26 +56,23 @@ def fit_rise(x: Counts, hits: Counts, draws: Counts) -> Rise:
     log-likelihood of at most 1.92 below the greatest. It also holds under separation, where the likelihood has no
     maximum; there it is made as wide as the bracket, which needs no logistic form. For a misfit it is the bracket.
 
-    Args:
-      x: rising, all different; at least one.
-      hits, draws: counts at each x, with draws >= 1.
-    """
+    The x rise and all differ; there is at least one. hits and draws are the counts at each x, with draws >= 1."""
     likelihood = _Likelihood(*(np.asarray(values, np.float64) for values in (x, hits, draws)))
     kind, slope, middle, peak = likelihood.maximum()
-    bracket, p_value = _bracket(x, hits, draws), math.nan
-    threshold = Estimate(math.nan, -math.inf, math.inf)
-    if kind == "fitted":
-        p_value = _p_value(likelihood, slope, middle, peak)
-        kind = "misfit" if p_value <= MISFIT else kind
-    if kind == "misfit":
-        threshold = Estimate(math.nan, *bracket)
-    elif kind != "flat":
-        threshold = Estimate(math.nan, *likelihood.middles(middle, peak))
-    if kind == "fitted" and x[0] <= middle <= x[-1]:
-        threshold = dataclasses.replace(threshold, estimate=middle)
+    p_value = _p_value(likelihood, slope, middle, peak) if kind == "fitted" else math.nan
+    kind = "misfit" if p_value <= MISFIT else kind
+    ends = [(float(at), *clopper_pearson(int(k), int(n))) for at, k, n in zip(x, hits, draws, strict=True)]
+    below = max((at for at, _, high in ends if high < 0.5), default=-math.inf)
+    above = min((at for at, low, _ in ends if low > 0.5), default=math.inf)
+    bracket = low, high = min(below, above), max(below, above)
+    if kind == "flat":
+        low, high = -math.inf, math.inf
+    elif kind != "misfit":
+        low, high = likelihood.middles(middle, peak)
     if kind == "separated":
-        threshold = Estimate(math.nan, min(threshold.low, bracket[0]), max(threshold.high, bracket[1]))
-    return Rise(kind, threshold, bracket, p_value, slope, middle)
+        low, high = min(low, bracket[0]), max(high, bracket[1])
+    estimate = middle if kind == "fitted" and x[0] <= middle <= x[-1] else math.nan
+    return Rise(kind, Estimate(estimate, low, high), bracket, p_value, slope, middle)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +85,9 @@ class _Likelihood:
 
     @property
     def slopes(self) -> tuple[float, float]:
-        """Those of the widest and of the narrowest curve."""
+        """Least and greatest: a thousandth of that of the widest curve, and that of the narrowest."""
         extent = float(self.x[-1] - self.x[0]) or 1.0
-        return _QUARTILES / (_WIDEST * extent), _QUARTILES / (_NARROWEST * extent)
+        return _QUARTILES / (_WIDEST * extent) / 1000, _QUARTILES / (_NARROWEST * extent)
 
     def value(self, slope: float, middle: float) -> float:
         """The logarithm, without its binomial coefficients."""
@@ -107,15 +104,15 @@ class _Likelihood:
             return "never", math.nan, math.inf, 0.0
         if share == 1:
             return "always", math.nan, -math.inf, 0.0
-        wide, narrow = self.slopes
-        if self.score(wide / 1000) <= 0:
+        least, greatest = self.slopes
+        if self.score(least) <= 0:
             constant = float(xlogy(total, share) + xlogy(self.draws.sum() - total, 1 - share))
             return "flat", 0.0, math.inf if share < 0.5 else -math.inf, constant
         # The score vanishes in rounding as a separated curve gets steeper, so it cannot tell.
         if np.flatnonzero(self.hits < self.draws)[-1] <= np.flatnonzero(self.hits)[0]:
-            kind, slope = "separated", narrow
+            kind, slope = "separated", greatest
         else:
-            kind, slope = "fitted", _root(self.score, wide / 1000, narrow)
+            kind, slope = "fitted", _root(self.score, least, greatest)
         middle = self.best_middle(slope)
         return kind, slope, middle, self.value(slope, middle)
 
@@ -130,17 +127,13 @@ class _Likelihood:
         ends = self.x[0] - shift - 1 / slope, self.x[-1] - shift + 1 / slope
         return _zero(lambda middle: self.residual(slope, middle).sum(), *ends)
 
-    def best_slope(self, middle: float) -> float:
-        away = self.x - middle
-        wide, narrow = self.slopes
-        return _root(lambda slope: float(away @ self.residual(slope, middle)), wide / 1000, narrow)
-
     def middles(self, middle: float, peak: float) -> tuple[float, float]:
         """The profile interval of the middle, an end infinite where it is not among the x."""
         first, last = float(self.x[0]), float(self.x[-1])
 
         def excess(m: float) -> float:
-            return 2 * (peak - self.value(self.best_slope(m), m)) - _ALLOWED
+            slope = _root(lambda s: float((self.x - m) @ self.residual(s, m)), *self.slopes)
+            return 2 * (peak - self.value(slope, m)) - _ALLOWED
 
         inside = min(max(middle, first), last)
         if excess(inside) > 0:
@@ -161,13 +154,6 @@ def _root(falling: Callable[[float], float], low: float, high: float) -> float:
 def _zero(function: Callable[[float], float], low: float, high: float) -> float:
     # Without full_output there is a number alone, which brentq's own types do not say.
     return float(cast(float, brentq(function, low, high)))
-
-
-def _bracket(x, hits, draws) -> tuple[float, float]:
-    ends = [clopper_pearson(int(k), int(n)) for k, n in zip(hits, draws, strict=True)]
-    below = max((float(a) for a, (_, high) in zip(x, ends, strict=True) if high < 0.5), default=-math.inf)
-    above = min((float(a) for a, (low, _) in zip(x, ends, strict=True) if low > 0.5), default=math.inf)
-    return min(below, above), max(below, above)
 
 
 def _p_value(likelihood: _Likelihood, slope: float, middle: float, peak: float) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from mnnjax.report.capacity import analysis
 from mnnjax.report.capacity.analysis import GLOBAL, ROUNDING_UNITS, Group, Pairing
 from mnnjax.report.capacity.logistic_fit import MISFIT
-from mnnjax.report.common.rows import Cell
 from mnnjax.report.common.tables import SIZES, Column, Table
 from mnnjax.wording import EMPTY, integer, ratio, scientific, significant
 
@@ -33,18 +32,16 @@ def cell_table(groups: Sequence[Group]) -> Table:
         f"(at most {limits}: a root mean square residual of {ROUNDING_UNITS} units of rounding). "
         "Sub-optimal minima can have MCE 0 too."
     )
-    return Table(columns, tuple(_row(g, cell, others) for g in groups for cell in g.curve.cells), note)
-
-
-def _row(group: Group, cell: Cell, others: Sequence[str]) -> tuple:
-    found, uncertified = analysis.solved(cell), [row for row in cell.rows if row.verdict != GLOBAL]
-    return (
-        group.name, cell.d0, cell.d1, cell.N, analysis.per_point(cell), cell.parameters_per_point, len(cell.rows),
-        found.hits, found.estimate, found.low, found.high,
-        sum(row.mse <= group.rounding for row in uncertified), sum(row.mce == 0 for row in uncertified),
-        statistics.median([row.mse for row in cell.finite] or [math.nan]),
-        *map(cell.count, others),
-    )  # fmt: skip
+    rows = []
+    for group, cell in ((g, cell) for g in groups for cell in g.curve.cells):
+        found, uncertified = analysis.solved(cell), [row for row in cell.rows if row.verdict != GLOBAL]
+        rows.append((
+            group.name, cell.d0, cell.d1, cell.N, analysis.per_point(cell), cell.parameters_per_point, len(cell.rows),
+            found.hits, found.estimate, found.low, found.high,
+            sum(row.mse <= group.rounding for row in uncertified), sum(row.mce == 0 for row in uncertified),
+            statistics.median([row.mse for row in cell.finite] or [math.nan]), *map(cell.count, others),
+        ))  # fmt: skip
+    return Table(columns, tuple(rows), note)
 
 
 def _end(value: float) -> str:
@@ -71,11 +68,10 @@ def threshold_table(groups: Sequence[Group]) -> Table:
     )
     rows = []
     for g in groups:
-        place = (g.rise.threshold.estimate, g.rise.threshold.low, g.rise.threshold.high)
-        rows.append((
-            g.name, *g.curve.widths, len(g.curve.cells), g.rise.kind, g.rise.p_value, *place,
-            *(g.parameters_per_weight * value for value in place), *g.rise.bracket,
-        ))  # fmt: skip
+        fit, threshold = (g.rise.kind, g.rise.p_value), g.rise.threshold
+        place = (threshold.estimate, threshold.low, threshold.high)
+        scaled = (g.parameters_per_weight * value for value in place)
+        rows.append((g.name, *g.curve.widths, len(g.curve.cells), *fit, *place, *scaled, *g.rise.bracket))
     return Table(tuple(columns), tuple(rows), note)
 
 

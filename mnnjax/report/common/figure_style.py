@@ -21,19 +21,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHED = {"linestyle": (0, (4, 2.5)), "linewidth": 1.5}
 GREY = "#555555"
 _STYLE = {
-    "font.size": 15,
-    "axes.titlesize": 15,
-    "legend.fontsize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "lines.linewidth": 2,
-    "lines.markersize": 7,
-    "figure.constrained_layout.use": True,
-    "svg.hashsalt": "mnnjax",
-}
+    "font.size": 15, "axes.titlesize": 15, "legend.fontsize": 13,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": "#E4E4E4", "lines.linewidth": 2, "lines.markersize": 7,
+    "figure.constrained_layout.use": True, "svg.hashsalt": "mnnjax",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +67,9 @@ def grid_of_panels(count: int, width: float, height: float, above: float, shared
     return figure, list(grid.flat[:count])
 
 
-def thinned(values: Sequence, most: int = 9) -> Sequence:
-    """Every second value, or third ..., so that no more than `most` are left."""
-    return values[:: max(1, math.ceil(len(values) / most))]
+def thinned(values: Sequence) -> Sequence:
+    """Every second value, or third ..., so that no more than 9 are left."""
+    return values[:: max(1, math.ceil(len(values) / 9))]
 
 
 def look(index: int) -> tuple[str, str]:
@@ -95,8 +87,8 @@ def log_ticks(axis: Axis) -> None:
     short."""
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
-    subs = (1, 2, 5) if decades < 3 else (1,)
-    axis.set_major_locator(LogLocator(subs=subs) if decades > 0.8 else MaxNLocator(4))
+    ticks = LogLocator(subs=(1, 2, 5) if decades < 3 else (1,))
+    axis.set_major_locator(ticks if decades > 0.8 else MaxNLocator(4))
     axis.set_minor_locator(NullLocator())
     if low > 1e-4 and high < 1e7:
         axis.set_major_formatter(FuncFormatter(lambda v, _: integer(int(v)) if v >= 1 else f"{v:g}"))

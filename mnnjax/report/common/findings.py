@@ -3,11 +3,12 @@
 import collections
 import dataclasses
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from mnnjax.wording import plural
 
 Status = Literal["agrees", "agrees in part", "does not agree", "cannot be judged"]
+Verdict = Literal["holds", "fails", "undecided"]
 
 # From this many parameters per point on, Figure 5.1's claim expects an error of 0.
 ABOVE = 1.5
@@ -28,10 +29,9 @@ class Finding:
 
 
 def overall(verdicts: Iterable[str], cases: str) -> tuple[Status, str]:
-    """The status of a claim from the verdicts of its cases ("holds", "fails", "undecided"), and a sentence of their
-    numbers; cases: what they are."""
+    """The status of a claim from the verdicts of its cases, and a sentence of their numbers; cases: what they are."""
     counts = collections.Counter(verdicts)
-    holds, fails, undecided = (counts[verdict] for verdict in ("holds", "fails", "undecided"))
+    holds, fails, undecided = (counts[verdict] for verdict in get_args(Verdict))
     total = plural(counts.total(), cases)
     sentence = f"Of {total}, {holds} meet the criterion, {fails} do not, {undecided} cannot be judged."
     if holds:

@@ -16,12 +16,9 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 NAMES = {
-    "suboptimal": "V(L_eps)",
-    "candidates": "V(candidates)",
-    "global_minima": "V(G)",
-    "ratio": "V(L_eps) / V(G)",
+    "suboptimal": "V(L_eps)", "candidates": "V(candidates)", "global_minima": "V(G)", "ratio": "V(L_eps) / V(G)",
     "rank_deficient": "V(rank < N)",
-}
+}  # fmt: skip
 """Of the quantities, in the order of tables and pictures."""
 
 
@@ -113,7 +110,7 @@ class Cell:
     @property
     def mean_mce(self) -> float:
         """Over the finite repetitions, a fraction; nan where there is none."""
-        return statistics.fmean(self.mce) if self.mce else math.nan
+        return statistics.fmean(self.mce or [math.nan])
 
     @property
     def std_mce(self) -> float:
@@ -151,19 +148,15 @@ class Cell:
     def pooled(self, quantity: str) -> Estimate | None:
         """The mean of the estimates (nan where one is missing), the smallest low and the largest high of the data
         sets, and the sums of hits and draws; None where nothing was measured."""
-        measures = self.measures(quantity)
-        if not measures:
+        if not (measures := self.measures(quantity)):
             return None
-        values = self.values(quantity)
-        estimate = statistics.fmean(values) if values else math.nan
         low, high = min(m.low for m in measures), max(m.high for m in measures)
         counts = [[n for m in measures if (n := getattr(m, name)) is not None] for name in ("hits", "draws")]
-        return Estimate(estimate, low, high, *(sum(known) if known else None for known in counts))
+        return Estimate(self.mean(quantity), low, high, *(sum(known) if known else None for known in counts))
 
     def mean(self, quantity: str) -> float:
         """The mean over the data sets; nan where one has no estimate."""
-        pooled = self.pooled(quantity)
-        return pooled.estimate if pooled else math.nan
+        return statistics.fmean(self.values(quantity) or [math.nan])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,11 +173,8 @@ class Curve:
 
 
 def read_rows(path: AnyPath) -> list[Row]:
-    """All rows of a results.csv; none when there is no such file yet.
-
-    Raises:
-      UserError: a value is missing or not a number; names the file and the line.
-    """
+    """All rows of a results.csv; none when there is no such file yet. Raises UserError, with the file and the line,
+    where a value is missing or not a number."""
     rows = []
     for line, text in enumerate(read_csv(path) if path.exists() else (), start=2):
         try:
@@ -203,8 +193,8 @@ def _row(values: Mapping[str, Any]) -> Row:
     if values["method"] and math.isnan(values["eps"]):
         raise ValueError("eps is empty")
     measured = {quantity: measure for quantity in QUANTITIES if (measure := _measure(values, quantity))}
-    names = [field.name for field in dataclasses.fields(Row) if field.name != "measured"]
-    return Row(**{name: values[name] for name in names}, measured=measured)
+    known = {**values, "measured": measured}
+    return Row(**{field.name: known[field.name] for field in dataclasses.fields(Row)})
 
 
 def _measure(values: Mapping[str, Any], quantity: str) -> Estimate | None:

@@ -98,18 +98,14 @@ def table_of(columns: Iterable[Column], subjects: Iterable[Any], note: str) -> T
 SIZES = (Column("d0", "d0", integer), Column("d1", "d1", integer), Column("N", "N", integer))
 REPETITIONS = Column("repetitions", "repetitions", integer, of=lambda cell: len(cell.rows))
 SHAPE = (
-    Column("hidden_layers", "hidden layers", integer),
-    *SIZES,
-    Column("parameters", "parameters", integer),
-    Column("parameters_per_point", "parameters / N", ratio),
-    REPETITIONS,
-)
+    Column("hidden_layers", "hidden layers", integer), *SIZES, Column("parameters", "parameters", integer),
+    Column("parameters_per_point", "parameters / N", ratio), REPETITIONS,
+)  # fmt: skip
 MCE = (
-    Column("mean_mce", "mean MCE", percent),
-    Column("std_mce", "std of MCE", percent),
+    Column("mean_mce", "mean MCE", percent), Column("std_mce", "std of MCE", percent),
     Column("zero_mce_repetitions", "with MCE 0", integer, of=lambda cell: cell.zero_mce),
     Column("worst_mce", "worst MCE", percent),
-)
+)  # fmt: skip
 NON_FINITE = Column("non_finite", "non-finite", integer)
 MEANS_NOTE = (
     "Non-finite repetitions are counted, but excluded from mean, std (sample, n - 1) and worst. "
@@ -134,17 +130,15 @@ def verdicts(cells: Sequence[Cell]) -> Table:
 def plain(cells: Sequence[Cell]) -> Table:
     """One row per cell, for a training study that is no figure of the paper."""
 
-    def median(name: str) -> Callable[[Cell], float]:
+    def median(name: str, heading: str) -> Column:
         def of(cell: Cell) -> float:
             finite = [value for row in cell.finite if math.isfinite(value := getattr(row, name))]
-            return statistics.median(finite) if finite else math.nan
+            return statistics.median(finite or [math.nan])
 
-        return of
+        return Column(f"median_{name}", heading, scientific, of=of)
 
-    mse = Column("median_mse", "median MSE", scientific, of=median("mse"))
-    inputs = "min_abs_neural_input"
-    smallest = Column(f"median_{inputs}", "median min |w . x|", scientific, of=median(inputs))
-    return table_of((*SHAPE, *MCE, mse, smallest, NON_FINITE), cells, MEANS_NOTE)
+    medians = (median("mse", "median MSE"), median("min_abs_neural_input", "median min |w . x|"))
+    return table_of((*SHAPE, *MCE, *medians, NON_FINITE), cells, MEANS_NOTE)
 
 
 def data_sets(cells: Sequence[Cell]) -> Table:
@@ -174,8 +168,7 @@ def measured_columns(subjects: Sequence[Any], of: Callable[[Any, str], Estimate 
     """Of the quantities of which any of the subjects has a measure, of(subject, quantity)."""
     columns = []
     for quantity, name in NAMES.items():
-        measures = [measure for subject in subjects if (measure := of(subject, quantity))]
-        if measures:
+        if measures := [measure for subject in subjects if (measure := of(subject, quantity))]:
             counted, exact = any(m.draws is not None for m in measures), all(m.low == m.high for m in measures)
             columns += measure_columns(quantity, name, lambda subject, q=quantity: of(subject, q), counted, exact)
     return columns

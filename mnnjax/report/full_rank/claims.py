@@ -4,10 +4,9 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from mnnjax.landscape.volumes.intervals import Estimate
-from mnnjax.report.common.findings import Finding, overall
+from mnnjax.report.common.findings import Finding, Verdict, overall
 from mnnjax.report.common.rows import Cell, grouped
 from mnnjax.wording import of, plural, ratio, significant
 
@@ -17,20 +16,19 @@ HIGH, LITTLE = 0.95, 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """The criterion for one input width and number of points."""
+    """The criterion for one input width and number of points. limit: 2 log(N / 0.05), in columns / N; start: the
+    smallest columns / N from which on every cell has an estimate of at least 0.95, nan where there is none; surely: the
+    same, with the whole interval at 0.95 or above; furthest, last: the largest columns / N of a cell, and the estimate
+    there."""
 
     d0: int
     N: int
     limit: float
-    """2 log(N / 0.05), in columns / N."""
     start: float
-    """The smallest columns / N from which on every cell has an estimate of at least 0.95; nan where there is none."""
     surely: float
-    """The same, with the whole interval at 0.95 or above."""
     furthest: float
-    """The largest columns / N of a cell, and the estimate there."""
     last: float
-    verdict: Literal["holds", "fails", "undecided"]
+    verdict: Verdict
 
 
 def full_rank_measure(cell: Cell) -> Estimate | None:

@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mnnjax.config import Study
-from mnnjax.report.common import figure_style
-from mnnjax.report.common.figure_style import DASHED, GREY, MARKERS, Picture, line, thinned
+from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, legend_above, line, log_ticks, look, thinned
 from mnnjax.report.common.rows import Cell, grouped
 from mnnjax.report.common.settings import signs
 from mnnjax.report.full_rank.claims import full_rank_measure
@@ -35,7 +33,7 @@ def full_rank(part: Study, cells: Sequence[Cell]) -> Picture:
         "Dashed: as many columns of A o X as points; with fewer the rank is less than N for sure. "
         f"Columns / N below {_LEFT} are not drawn on the right.",
     ]
-    return figure_style.draw(
+    return draw(
         lambda: rank_panels(part, cells),
         alt="Heat maps over N and d1 of the probability that a random region has rank N or holds a global minimum, "
         "and that probability against the number of columns per point",
@@ -55,14 +53,14 @@ def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
     panels = figure.subplots(len(lines), 2, squeeze=False)
     sizes = sorted({cell.N for cell in cells})
     colors = matplotlib.colormaps["plasma"](np.linspace(0, 0.8, len(sizes)))
-    looks = dict(zip(sizes, zip(colors, itertools.cycle(MARKERS), strict=False), strict=True))
+    looks = {N: (color, look(index)[1]) for index, (N, color) in enumerate(zip(sizes, colors, strict=True))}
     for (left, right), (title, measure_of, group) in zip(panels, lines, strict=True):
         for panel in (left, right):
             panel.set_title(f"{title}, d0 = {group[0].d0}" if several else title)
         figure.colorbar(_heat_map(left, group, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
         _against_columns(right, group, measure_of, looks)
     handles = [line(f"N = {N}", *looks[N], markeredgecolor="white", linewidth=1.2) for N in sizes]
-    figure_style.legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
+    legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
@@ -76,7 +74,7 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: b
     panel.set_facecolor("#E4E4E4")
     panel.grid(visible=False)
     x, y = _edges(sizes), _edges(widths)
-    mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), norm=Normalize(0, 1), rasterized=True)
+    mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), vmin=0, vmax=1, rasterized=True)
     if max(grid.shape) <= _FEW:
         for (i, d1), (j, N) in itertools.product(enumerate(widths), enumerate(sizes)):
             if math.isfinite(p := grid[i, j]):
@@ -86,21 +84,15 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: b
     border = [(N, N / inputs.get(int(N), inputs[sizes[0]])) for N in (sizes if grows else (x[0], x[-1]))]
     for width, color in ((4, "black"), (2, "white")):
         panel.plot(*zip(*border, strict=True), color=color, linestyle=(0, (8 / width, 5 / width)), linewidth=width)
-    panel.set_xlim(x[0], x[-1])
-    panel.set_ylim(y[0], y[-1])
-    panel.set_xticks(thinned(sizes))
-    panel.set_yticks(thinned(widths))
-    panel.set_xlabel("N (training points)")
-    panel.set_ylabel("d1 (hidden units)")
+    panel.set(xlim=(x[0], x[-1]), xticks=thinned(sizes), xlabel="N (training points)")
+    panel.set(ylim=(y[0], y[-1]), yticks=thinned(widths), ylabel="d1 (hidden units)")
     return mesh
 
 
 def _edges(values: Sequence[int]) -> list[float]:
-    """Borders half-way between neighbours."""
-    if len(values) == 1:
-        return [values[0] - 0.5, values[0] + 0.5]
-    middle = [(a + b) / 2 for a, b in itertools.pairwise(values)]
-    return [values[0] - (middle[0] - values[0]), *middle, values[-1] + (values[-1] - middle[-1])]
+    """Borders half-way between neighbours; the outer ones as far away as the next inner ones."""
+    first, last = (values[1] - values[0], values[-1] - values[-2]) if len(values) > 1 else (1, 1)
+    return [(a + b) / 2 for a, b in itertools.pairwise([values[0] - first, *values, values[-1] + last])]
 
 
 def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, looks: Mapping[int, tuple]) -> None:
@@ -115,8 +107,6 @@ def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, l
         panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, gid="point")
     ratios = [cell.columns_per_point for cell in cells]
     panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    panel.set_xscale("log")
-    panel.set_xlim(max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2)
-    figure_style.log_ticks(panel.xaxis)
-    panel.set_ylim(-0.03, 1.03)
-    panel.set_xlabel("columns of A o X / N")
+    panel.set(xscale="log", xlim=(max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2))
+    log_ticks(panel.xaxis)
+    panel.set(ylim=(-0.03, 1.03), xlabel="columns of A o X / N")

@@ -11,25 +11,20 @@ from mnnjax.wording import integer, ratio, significant
 def cell_table(shown: Sequence[Cell]) -> Table:
     """One row per cell: both probabilities with their intervals."""
     columns = (
-        *SIZES,
-        Column("columns_per_point", "columns / N", ratio),
+        *SIZES, Column("columns_per_point", "columns / N", ratio),
         Column("data_sets", "data sets", integer, of=lambda cell: len(cell.rows)),
         *measure_columns("full_rank", "P(rank = N)", full_rank_measure),
         *measure_columns("global_minima", "P(holds a global minimum)", lambda cell: cell.pooled("global_minima")),
-    )
+    )  # fmt: skip
     return table_of(columns, shown, "low, high: 95 % interval. A hit of P(rank = N) is a draw of rank N.")
 
 
 def criterion_table(judgements: Sequence[Judgement]) -> Table:
     """One row per d0 and N: the numbers that decide."""
     columns = (
-        Column("d0", "d0", integer),
-        Column("N", "N", integer),
-        Column("limit", "2 log(N / 0.05)", ratio),
+        *SIZES[::2], Column("limit", "2 log(N / 0.05)", ratio),
         Column("start", "P(rank = N) at least 0.95 from columns / N =", ratio),
-        Column("surely", "with the whole interval from", ratio),
-        Column("furthest", "most columns / N", ratio),
-        Column("last", "P(rank = N) there", significant),
-        Column("verdict", "claim"),
-    )
+        Column("surely", "with the whole interval from", ratio), Column("furthest", "most columns / N", ratio),
+        Column("last", "P(rank = N) there", significant), Column("verdict", "claim"),
+    )  # fmt: skip
     return table_of(columns, judgements, "A dash: in no cell from some columns / N on.")

@@ -1,11 +1,11 @@
 """The claims of the paper's section 5."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
-from mnnjax.report.common.findings import ABOVE, Finding, overall
+from mnnjax.report.common.findings import ABOVE, Finding, Verdict, overall
 from mnnjax.report.common.rows import Cell, Curve, Row
 from mnnjax.wording import of, percent, ratio, scientific
 
@@ -26,7 +26,7 @@ class Judgement:
     repetitions_above: int
     worst_mean_mce_above: float
     smallest_mean_mce_below: float
-    verdict: Literal["holds", "fails", "undecided"]
+    verdict: Verdict
     """Fails with a cell that is not as claimed; undecided where a side (parameters / N >= 1.5, <= 0.7) has no cell."""
 
 
@@ -36,14 +36,11 @@ def judge(curve: Curve) -> Judgement:
     below = [c for c in curve.cells if c.parameters_per_point <= BELOW]
     # "not (mean <= limit)", so that a mean of nan is a failure.
     fails = any(not c.mean_mce <= ZERO_MCE for c in above) or any(not c.mean_mce > ZERO_MCE for c in below)
-    smallest = math.nan
-    for cell in sorted(curve.cells, key=lambda c: -c.parameters_per_point):
-        if not cell.mean_mce <= ZERO_MCE:
-            break
-        smallest = cell.parameters_per_point
+    falling = sorted(curve.cells, key=lambda c: -c.parameters_per_point)
+    zero = list(itertools.takewhile(lambda c: c.mean_mce <= ZERO_MCE, falling))
     return Judgement(
         curve=curve,
-        zero_from_parameters_per_point=smallest,
+        zero_from_parameters_per_point=zero[-1].parameters_per_point if zero else math.nan,
         zero_mce_repetitions_above=sum(c.zero_mce for c in above),
         repetitions_above=sum(len(c.rows) for c in above),
         worst_mean_mce_above=max((c.mean_mce for c in above if c.finite), default=math.nan),

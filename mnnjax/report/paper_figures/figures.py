@@ -70,7 +70,13 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
             _error_line(panel, curve, scaled, *looks[curve.widths])
         if scaled:
             panel.axvline(1, color=GREY, zorder=1, **DASHED)
-    _error_axes(panels[0], [cell for curve in all_curves for cell in curve.cells], scaled)
+    cells = [cell for curve in all_curves for cell in curve.cells]
+    # The dashed lines belong to the picture even where no cell lies beside them.
+    x = [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
+    panels[0].set(xscale="log", xlim=(min(x) / 1.15, max(x) * 1.15))
+    figure_style.log_ticks(panels[0].xaxis)
+    top = max(panels[0].get_ylim()[1], 1)
+    panels[0].set_ylim(-0.025 * top, top)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
     shown = [line(label, *looks[shape], markeredgecolor="white") for shape, label in widths]
@@ -91,19 +97,6 @@ def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str
         panel.axvline(curve.cells[0].parameters, color=color, zorder=1, **DASHED)
 
 
-def _error_axes(panel: Axes, cells: Sequence[Cell], scaled: bool) -> None:
-    # The dashed lines belong to the picture even where no cell lies beside them.
-    values = (
-        [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
-    )
-    low, high = min(values), max(values)
-    panel.set_xscale("log")
-    panel.set_xlim(low / 1.15, high * 1.15)
-    figure_style.log_ticks(panel.xaxis)
-    top = max(panel.get_ylim()[1], 1)
-    panel.set_ylim(-0.025 * top, top)
-
-
 def _convergence_panels(cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(12, 5.6))
     panels = figure.subplots(1, 2)
@@ -116,8 +109,8 @@ def _convergence_panels(cells: Sequence[Cell]) -> Figure:
         zeros += [f"{count} of {len(rows)} ({side})"] if count else []
     if zeros:
         panels[0].scatter([], [], s=60, marker="v", color=PALETTE[1], label=f"exactly 0: {', '.join(zeros)}")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, columnspacing=2)
+    entries = panels[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside upper center", ncols=3, frameon=False, columnspacing=2)
     return figure
 
 
@@ -128,8 +121,7 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
     values = [value(row) for group in by_width.values() for row in group]
     low, high = min([*filter(None, values), paper[0]]), max([*values, paper[1]])
     room = max(1.0, 0.07 * math.log10(high / low))
-    panel.set_yscale("log")
-    panel.set_ylim(low / 10**room, high * 10 ** (room / 2))
+    panel.set(yscale="log", ylim=(low / 10**room, high * 10 ** (room / 2)))
     panel.set_xlim(widths[0] - 0.6 * step, widths[-1] + 0.6 * step)
     panel.axhspan(*paper, color=_BAND, alpha=0.22, linewidth=0, zorder=0.5, label="range in the paper")
     # Multiples of the golden ratio spread evenly, and are the same on every run.
@@ -142,8 +134,8 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
         d, median = zip(*medians, strict=True)
         left, right = ([x + sign * 0.36 * step for x in d] for sign in (-1, 1))
         panel.hlines(median, left, right, color="black", linewidth=2.4, zorder=3, label="median of a width")
-    panel.set_xlabel("d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0")
-    panel.set_xticks(figure_style.thinned(widths))
+    label = "d = d0 = d1" if all(c.d0 == c.d1 for c in cells) else "d0"
+    panel.set(xticks=figure_style.thinned(widths), xlabel=label)
     figure_style.log_ticks(panel.yaxis)
     panel.grid(axis="x", visible=False)
 

@@ -34,14 +34,12 @@ def cells_5_2(cells: Sequence[Cell]) -> Table:
         *SIZES,
         REPETITIONS,
         *(_spread(summary, *number) for number in (u, mse) for summary in (min, statistics.median, max)),
-        _count(
-            "min_abs_neural_input_below_1e-3", "min |w . x| below 1e-3", lambda row: row.min_abs_neural_input < 1e-3
-        ),
-        _count("min_abs_neural_input_zero", "min |w . x| exactly 0", lambda row: row.min_abs_neural_input == 0),
-        _count("mse_above_1e-7", "MSE above 1e-7", lambda row: row.mse > 1e-7),
-        _count("mse_below_1e-31", "MSE below 1e-31", lambda row: row.mse < 1e-31),
-        _count("mse_zero", "MSE exactly 0", lambda row: row.mse == 0),
-        _count("non_differentiable", "verdict non_differentiable", lambda row: row.verdict == "non_differentiable"),
+        _count("min_abs_neural_input_below_1e-3", "min |w . x| below 1e-3", lambda r: r.min_abs_neural_input < 1e-3),
+        _count("min_abs_neural_input_zero", "min |w . x| exactly 0", lambda r: r.min_abs_neural_input == 0),
+        _count("mse_above_1e-7", "MSE above 1e-7", lambda r: r.mse > 1e-7),
+        _count("mse_below_1e-31", "MSE below 1e-31", lambda r: r.mse < 1e-31),
+        _count("mse_zero", "MSE exactly 0", lambda r: r.mse == 0),
+        _count("non_differentiable", "verdict non_differentiable", lambda r: r.verdict == "non_differentiable"),
         dataclasses.replace(NON_FINITE, of=lambda cell: sum(not is_plottable(row) for row in cell.rows)),
     )
     return table_of(columns, cells, "Non-finite repetitions are excluded from the other counts.")
@@ -56,7 +54,6 @@ def _spread(summary: Callable[[list], float], name: str, heading: str) -> Column
     """A summary of a number of these repetitions; nan where there are none."""
 
     def of(cell: Cell) -> float:
-        values = [getattr(row, name) for row in cell.rows if is_plottable(row)]
-        return summary(values) if values else math.nan
+        return summary([getattr(row, name) for row in cell.rows if is_plottable(row)] or [math.nan])
 
     return Column(f"{summary.__name__}_{name}", f"{summary.__name__} of {heading}", scientific, of=of)

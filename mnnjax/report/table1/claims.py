@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from mnnjax.config import Problem, Study
-from mnnjax.report.common.findings import Finding, overall
+from mnnjax.report.common.findings import Finding, Verdict, overall
 from mnnjax.report.common.rows import Cell, Row, cells, rows_of
 from mnnjax.report.common.settings import inputs_name
 from mnnjax.wording import of, ratio
@@ -62,7 +62,7 @@ def first_without_paper_row(study: Study, rows: Sequence[Row]) -> str | None:
     return next(without, None)
 
 
-def verdict(problem: Problem, cell: Cell) -> Literal["holds", "fails", "undecided"]:
+def verdict(problem: Problem, cell: Cell) -> Verdict:
     """Holds when all repetitions reach the MCE that the paper prints for the data (0 but for ImageNet), with few
     parameters; one that reaches it with more of them says nothing about the claim."""
     imagenet = is_of_the_paper(problem) and paper_row(problem, cell) is IMAGENET

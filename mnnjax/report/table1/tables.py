@@ -17,18 +17,15 @@ _Line = tuple[Cell | None, PaperRow | None]
 
 
 def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
-    """One row per cell with the paper's row beside it; whole: followed by the paper's table."""
+    """One row per cell with the paper's row beside it; whole: followed by the paper's table. The number of hidden
+    layers is on the page only where it is not 1 throughout, as in the paper."""
     stand_in = "" if is_of_the_paper(problem) else "stand-in for "
     lines: list[_Line] = [(cell, paper_row(problem, cell)) for cell in cells]
     lines += [(None, row) for row in PAPER] if whole else []
-
-    def paper_data(line: _Line) -> str | None:
-        cell, row = line
-        return row and f"{stand_in if cell else ''}{row.data}"
-
     columns = (
         _ours("data", "ours", str, "data", lambda cell: data_name(problem), style="words"),
-        Column("paper_data", "paper", str, "data", paper_data, style="words paper"),
+        Column("paper_data", "paper", str, "data",
+               lambda line: line[1] and f"{stand_in if line[0] else ''}{line[1].data}", style="words paper"),
         _ours("mean_mce", "mean", percent, "MCE (points)"),
         _ours("best_mce", "best", percent, "MCE (points)", count="best_misclassified"),
         _ours("best_misclassified", "", None, of=lambda cell: points(cell.best_mce, cell.N)),
@@ -37,7 +34,7 @@ def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
         _ours("zero_mce_repetitions", "is 0 in", integer, "MCE (points)", lambda cell: cell.zero_mce,
               count="repetitions", count_text=" of {}"),
         _theirs("mce", "paper", percent, "MCE (points)"),
-        _ours("hidden_layers", "hidden layers", _depth(cells)),
+        _ours("hidden_layers", "hidden layers", integer if any(c.hidden_layers > 1 for c in cells) else None),
         *(column for size in ("d0", "d1", "N")
           for column in (_ours(size, "ours", integer, size), _theirs(size, "paper", integer, size))),
         _ours("parameters", "ours", integer, "parameters"),
@@ -66,11 +63,6 @@ def _theirs(key: str, heading: str, show, group: str) -> Column:
     return Column(f"paper_{key}", heading, show, group, lambda line: getattr(line[1], key, None), style="paper")
 
 
-def _depth(cells: Sequence[Cell]) -> Callable[[int], str] | None:
-    """The number of hidden layers is on the page only where it is not 1 throughout, as in the paper."""
-    return integer if any(cell.hidden_layers > 1 for cell in cells) else None
-
-
 def end(problem: Problem, cells: Sequence[Cell]) -> Table:
     """One row per cell: what is known of the points that training reached."""
     # Columns without a number are in the file only.
@@ -78,11 +70,8 @@ def end(problem: Problem, cells: Sequence[Cell]) -> Table:
     share, number = (percent, integer) if claims.held_out(cells) else (None, None)
     columns = (
         Column("data", "data", of=lambda cell: data_name(problem), style="words"),
-        Column("hidden_layers", "hidden layers", _depth(cells)),
-        *SIZES,
-        Column("parameters", "", None),
-        Column("parameters_per_point", "", None),
-        REPETITIONS,
+        Column("hidden_layers", "hidden layers", integer if any(c.hidden_layers > 1 for c in cells) else None),
+        *SIZES, Column("parameters", "", None), Column("parameters_per_point", "", None), REPETITIONS,
         *verdict_columns(cells),
         Column("median_first_order_residual", "median", residual, "|(A o X) e| / N", _residual(statistics.median)),
         Column("max_first_order_residual", "max", residual, "|(A o X) e| / N", _residual(max)),

@@ -1,7 +1,5 @@
-"""Theorems 6 and 10 against measured volumes: the exponents of V(L_eps) and V(L_eps) / V(G), beside gamma_eps.
-
-The theorems' expressions are leading order in the logarithm: drawn and compared here, never called a bound.
-"""
+"""Theorems 6 and 10 against measured volumes: the exponents of V(L_eps) and V(L_eps) / V(G), beside gamma_eps. The
+theorems' expressions are leading order in the logarithm: drawn and compared here, never called a bound."""
 
 import dataclasses
 import math
@@ -22,13 +20,11 @@ LEAST_SIZES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """Least squares of log(volume) = constant - exponent N^(3/4) (d0 d1)^(1/4) over the data sets of a curve.
-
-    The exponent and its 95 % t-interval are nan where fewer than 3 different N have cells without a zero or a gap.
-    Cells with a zero are left out. The cells that remain near the limit of detection are biased upwards: the exponent
-    tends to be too small, which its interval does not cover. Where ratios are missing since V(G) is 0, it tends to be
-    too large.
-    """
+    """Least squares of log(volume) = constant - exponent N^(3/4) (d0 d1)^(1/4) over the data sets of a curve. The
+    exponent and its 95 % t-interval are nan where fewer than 3 different N have cells without a zero or a gap. Cells
+    with a zero are left out. The cells that remain near the limit of detection are biased upwards: the exponent tends
+    to be too small, which its interval does not cover. Where ratios are missing since V(G) is 0, it tends to be too
+    large."""
 
     curve: Curve
     quantity: str
@@ -82,19 +78,17 @@ def volume_curves(part: Study, cells: Sequence[Cell]) -> list[Curve]:
 
     def rule(cell: Cell) -> tuple[int, float]:
         """(d0, or 0 where it grows or there is but one; the ratio d0 d1 / N asked for, or d1, or 0 where d1 = d0)."""
+        second = cell.d1 if widths else 0
         if ratios:
             # d1 is rounded up, as in study/plan/grid.py.
             second = min(ratios, key=lambda ratio: abs(math.ceil(ratio * cell.N / cell.d0 - 1e-9) - cell.d1))
-        else:
-            second = cell.d1 if widths else 0
         return (cell.d0 if several else 0, second)
 
     def label(rule: tuple[int, float]) -> str:
         d0, second = rule
+        text = f"d1 = {second}" if second else "d1 = d0"
         if ratios:
             text = f"d0 d1 = {second:g} N" if second != 1 else "d0 d1 = N"
-        else:
-            text = f"d1 = {second}" if second else "d1 = d0"
         return f"d0 = {d0}, {text}" if d0 else text
 
     return curves(cells, rule, label)

@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,8 +45,7 @@ class Mark:
 def volumes(curves: Sequence[Curve], redrawn: bool) -> tuple[Picture, ...]:
     """The picture of a volume study, if there is anything to draw; `redrawn`: a row is the mean over X and y, not one
     data set."""
-    shown = _marks_of(curves)
-    if not shown:
+    if not (shown := _marks_of(curves)):
         return ()
     row = "the mean over X and y" if redrawn else "one data set (X, y)"
     sentences = [
@@ -54,20 +53,8 @@ def volumes(curves: Sequence[Curve], redrawn: bool) -> tuple[Picture, ...]:
         "bar that reaches the edge is cut off there. Lines: means over the data sets, where each has an estimate.",
         "Triangles: only this end of the interval is known, since there was no hit, or V(G) had none (pointing up). "
         "Values that are 0, infinite or unknown are not drawn.",
-        *_line_sentences(curves, shown),
     ]
-    if "candidates" in shown:
-        sentences.append("Candidates: the regions whose minima, if they hold any, are sub-optimal with MCE > eps.")
-    if "rank_deficient" in shown:
-        sentences.append("V(rank(A o X) < N) is an upper bound on V(L_0).")
-    alt = "Volumes of regions against the number of points N, logarithmic, one colour per curve, one panel per quantity"
-    return (draw(lambda: volume_panels(curves), alt, " ".join(sentences)),)
-
-
-def _line_sentences(curves: Sequence[Curve], shown: Mapping[str, Any]) -> list[str]:
     cells = [cell for curve in curves for cell in curve.cells]
-    largest = max(cells, key=lambda cell: cell.N)
-    coordinates, sentences = largest.rows[0].coordinates, []
     if shown.keys() & THEOREMS.keys():
         sentences.append(
             "Theorems 6 and 10 have no line here: they need a fixed eps > 0, and d0 > 1."
@@ -75,12 +62,18 @@ def _line_sentences(curves: Sequence[Curve], shown: Mapping[str, Any]) -> list[s
             else "Dashed: exp(-gamma_eps N^(3/4) (d0 d1)^(1/4)) of Theorem 6, for V(L_eps) and candidates, and of "
             "Theorem 10, for the ratio: leading order in the logarithm, no bound at finite N."
         )
-    if "global_minima" in shown and coordinates >= 2:
+    largest = max(cells, key=lambda cell: cell.N)
+    if "global_minima" in shown and (coordinates := largest.rows[0].coordinates) >= 2:
         sentences.append(
             "Theorem 9's expression for V(G), exp(-2 N log N), leading order as well, lies far below what is drawn: "
             f"e^({significant(theory.log_volume_global(largest.N, coordinates))}) at N = {largest.N}."
         )
-    return sentences
+    if "candidates" in shown:
+        sentences.append("Candidates: the regions whose minima, if they hold any, are sub-optimal with MCE > eps.")
+    if "rank_deficient" in shown:
+        sentences.append("V(rank(A o X) < N) is an upper bound on V(L_0).")
+    alt = "Volumes of regions against the number of points N, logarithmic, one colour per curve, one panel per quantity"
+    return (draw(lambda: volume_panels(curves), alt, " ".join(sentences)),)
 
 
 def volume_panels(curves: Sequence[Curve]) -> Figure:
@@ -112,18 +105,18 @@ def _marks(curves: Sequence[Curve], index: int, quantity: str) -> list[Mark]:
         left, width = _slot(curves, index, cell.N)
         for k, row in enumerate(cell.rows):
             if measure := row.measured.get(quantity):
-                kind, y = _place(measure)
+                mark = _mark(measure, left + width * (k + 0.5) / len(cell.rows))
                 # A logarithmic axis has no other values.
-                if 0 < y < math.inf:
-                    marks.append(Mark(kind, left + width * (k + 0.5) / len(cell.rows), y, measure))
+                marks += [mark] if 0 < mark.y < math.inf else []
     return marks
 
 
-def _place(measure: Estimate) -> tuple[Literal["point", "down", "up"], float]:
-    is_known = math.isfinite(measure.estimate)
-    if is_known and measure.estimate > 0:
-        return "point", measure.estimate
-    return ("up", measure.low) if measure.low > 0 and not is_known else ("down", measure.high)
+def _mark(measure: Estimate, x: float) -> Mark:
+    if 0 < measure.estimate < math.inf:
+        return Mark("point", x, measure.estimate, measure)
+    if measure.low > 0 and not math.isfinite(measure.estimate):
+        return Mark("up", x, measure.low, measure)
+    return Mark("down", x, measure.high, measure)
 
 
 def _slot(curves: Sequence[Curve], index: int, N: int) -> tuple[float, float]:
@@ -153,15 +146,12 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
         panel.plot(middle, means, color=color, linewidth=1.6, **dashes, gid="means")
         theorem = _theorem(curve, quantity)
         panel.plot([cell.N for cell in curve.cells][: len(theorem)], theorem, color=color, **DASHED, gid="theorem")
-    panel.set_yscale("log")
-    panel.set_ylim(bottom, top)
+    panel.set(yscale="log", ylim=(bottom, top))
     figure_style.log_ticks(panel.yaxis)
     sizes = sorted({cell.N for curve in curves for cell in curve.cells})
     left, right = (1.5 * (N - _slot(curves, 0, N)[0]) for N in (sizes[0], sizes[-1]))
-    panel.set_xlim(sizes[0] - left, sizes[-1] + right)
-    panel.set_xticks(thinned(sizes))
+    panel.set(xlim=(sizes[0] - left, sizes[-1] + right), xticks=thinned(sizes), xlabel="N (training points)")
     panel.grid(axis="x", visible=False)
-    panel.set_xlabel("N (training points)")
 
 
 def _limits(marks: Sequence[Mark], theorem: Sequence[float]) -> tuple[float, float]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.common.rows import NAMES, Cell, Curve
-from mnnjax.report.common.tables import SIZES, Column, Table, measured_columns, table_of
+from mnnjax.report.common.tables import SIZES, Column, Table, measure_columns, measured_columns, table_of
 from mnnjax.report.volumes.analysis import Fit
 from mnnjax.wording import integer, ratio, significant
 
@@ -35,9 +36,7 @@ def exponent_table(fits: Sequence[Fit]) -> Table:
         Column("cells", "cells", integer, of=lambda fit: len(fit.cells)),
         Column("cells_left_out", "left out", integer, of=lambda fit: len(fit.left_out)),
         Column("data_sets", "data sets", integer, of=lambda fit: sum(len(cell.rows) for cell in fit.cells)),
-        Column("exponent", "estimate", significant, "exponent"),
-        Column("exponent_low", "low", significant, "exponent", lambda fit: fit.low),
-        Column("exponent_high", "high", significant, "exponent", lambda fit: fit.high),
+        *measure_columns("exponent", "exponent", lambda f: Estimate(f.exponent, f.low, f.high), counted=False),
         Column("gamma_smallest", "smallest", significant, "gamma_eps", lambda fit: min(fit.gammas, default=None)),
         Column("gamma_largest", "largest", significant, "gamma_eps", lambda fit: max(fit.gammas, default=None)),
         Column("verdict", "claim"),
