@@ -152,5 +152,7 @@ def _read_whitening(file: AnyPath, record: dict) -> Whitening | None:
 
 
 def _sha256(whitening: Whitening) -> str:
-    content = b"".join(np.ascontiguousarray(array).tobytes() for array in dataclasses.astuple(whitening))
-    return hashlib.sha256(content).hexdigest()
+    found = hashlib.sha256()
+    for array in (whitening.mean, whitening.transform):
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
