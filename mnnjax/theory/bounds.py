@@ -75,9 +75,8 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
     units = "d1* = 2N/d0" if teacher is None else f"d1* = {teacher:g}"
     dropped, empty = "the limit's statement, V(G) has dropped out: not about this size", "says nothing at this size"
     no_corollary, no_ratio = corollary is None or corollary >= 0, N == 1 or ratio >= 0
-    gamma_is, gamma_remark = "0.23 max(d0/N, eps)^(3/4)", "d0/N at this size for its limit"
-    if rho == 0:
-        gamma_is, gamma_remark = "0.23 eps^(3/4)", ""
+    gamma_is = "0.23 eps^(3/4)" if rho == 0 else "0.23 max(d0/N, eps)^(3/4)"
+    gamma_remark = "" if rho == 0 else "d0/N at this size for its limit"
     rows = [
         ("gamma_eps", "Definition 5", gamma_is, gamma(eps, d0 / N, rho), gamma_remark),
         ("log E V(L_eps)", "Theorem 6", suboptimal, volume, ""),
@@ -112,8 +111,7 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
 
 
 def format_bounds(table: dict) -> str:
-    """A table of `bounds_table` (section 4) as plain text, each line with an asymptotic expression marked 'leading
-    order'."""
+    """A table of `bounds_table` (section 4) as text; lines with asymptotic expressions are marked 'leading order'."""
     lines = [", ".join(f"{key} = {value:.15g}" for key, value in table["sizes"].items() if value is not None)]
     lines += ["", "Expressions of section 4 (log: natural logarithm)"]
     for row in table["expressions"]:

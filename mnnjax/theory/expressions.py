@@ -47,8 +47,7 @@ def whole_numbers(**named: Any) -> list[int]:
     """in_range of each, as whole numbers."""
     for name, value in named.items():
         number = in_range(name, value)
-        if not number.is_integer():
-            raise UserError(f"{name}: {number} is not a whole number; give one, such as {math.ceil(number)}")
+        require(number.is_integer(), f"{name}: {number} is not a whole number; give one, such as {math.ceil(number)}")
     return [int(value) for value in named.values()]
 
 
@@ -87,8 +86,7 @@ def log_volume_suboptimal_corollary7(N: int, d0: int, d1: int, eps: float, rho: 
 
 def d1_star(N: int, d0: int) -> int:
     """4 ceil(N / (2 d0 - 2)), the hidden units with which Theorem 8 builds a global minimum. Exact at every N, unlike
-    the rest of this module. Not the d1* that `log_volume_global` takes when none is given: that is Theorem 9's 2N/d0,
-    which is smaller and not rounded."""
+    the rest here. Not the d1* that `log_volume_global` takes for None: Theorem 9's 2N/d0, smaller and not rounded."""
     N, d0 = whole_numbers(N=N, d0=d0)
     return 4 * -(-N // (2 * d0 - 2))
 
@@ -96,9 +94,8 @@ def d1_star(N: int, d0: int) -> int:
 def log_volume_global(N: int, d0: int, d1_star: float | None = None) -> float:
     """log V(G) >=. -d1* d0 log N, Theorem 9, with probability 1 - `delta(N, d0)`.
 
-    d1_star: hidden units of a global minimum, such as the teacher's (Assumption 5). None is Theorem 9's own 2N/d0
-    (not Theorem 8's, the function `d1_star`), which makes this Theorem 9's last expression, -2 N log N.
-    0 at N = 1, where it is empty.
+    d1_star: hidden units of a global minimum, such as the teacher's (Assumption 5). None is Theorem 9's own 2N/d0 (not
+    Theorem 8's, the function `d1_star`), which makes this Theorem 9's last expression, -2 N log N. 0 at N = 1.
     """
     N, d0 = whole_numbers(N=N, d0=d0)
     return 0.0 - global_units(N, d0, d1_star) * d0 * math.log(N)
@@ -129,8 +126,7 @@ def delta(N: int, d0: int) -> float:
 
 
 def log_crossover(N: int, d0: int, eps: float, rho: float, d1_star: float | None = None) -> float:
-    """The natural logarithm of `product_from_which_ratio_is_negative` (section 4), for where that overflows; -inf at
-    N = 1."""
+    """The natural log of `product_from_which_ratio_is_negative` (section 4), which may overflow; -inf at N = 1."""
     N, d0 = whole_numbers(N=N, d0=d0)
     needed = math.log(global_units(N, d0, d1_star) * d0) - math.log(gamma(eps, d0 / N, rho))
     return 4 * (needed + math.log(math.log(N))) - 3 * math.log(N) if N > 1 else -math.inf

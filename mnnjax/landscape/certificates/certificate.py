@@ -19,8 +19,7 @@ Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not
 # The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
 # it. Wide networks have minima inside the region of nearly every random point; those points are not converged.
 NEAR = 1e-2
-# Arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict.
-SMALLEST = 1e-50
+SMALLEST = 1e-50  # arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +40,7 @@ class Certificate(EqualWithNan):
     rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
     min_abs_neural_input: over all neurons and points.
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
-    margin: a lower bound, after all error bounds, on the distance from zero of the neural inputs of the minimum next to
-      the point; nan where no minimum was found.
+    margin: a lower bound, after all error bounds, on the moduli of that minimum's neural inputs; nan if none was found.
     distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise.
     """
 
@@ -135,8 +133,7 @@ def certify(
             return Certificate("not_converged", too_far)
     point = evaluate(W, z, c, X, y, rho)
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
-    matters = np.asarray(X.any(axis=1))
-    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0))
+    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & X.any(axis=1, keepdims=True)).any(axis=0))
     problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
     system = problem.system(z)
 

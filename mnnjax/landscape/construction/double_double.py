@@ -48,8 +48,7 @@ def _neural_inputs(W: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
         term, term_low = _product(x, w[:, None])
         total, lost = _sum(total, term)
         low += lost + term_low
-    # The first has the sign of the sum.
-    return _sum(total, low)
+    return _sum(total, low)  # the first has the sign of the sum
 
 
 def _sum(a, b):

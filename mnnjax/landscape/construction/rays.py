@@ -34,8 +34,7 @@ def label_scale(y: Float[np.ndarray, " N"]) -> float:
 
 
 def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float) -> Rays:
-    """One row for all rows of X (N, d0), none of which is zero, with the same direction. Raises ValueError for labels
-    y (N,) that contradict each other."""
+    """One row per direction of X (N, d0), no row of which is 0. Raises ValueError for contradictory labels y (N,)."""
     length = row_norms(X)
     unit = X / length[:, None]
     line, side = _lines(unit)

@@ -1,5 +1,4 @@
-"""Linear programs for the largest margin of linear inequalities, bounds on it that do not trust the solver, and the
-search for signs with a positive margin."""
+"""Linear programs for the largest margin of inequalities, bounds on it that trust no solver, and a search for signs."""
 
 import math
 from collections.abc import Callable
@@ -12,15 +11,13 @@ from scipy.optimize import linprog
 # Margins above this count as positive, relative to points of norm 1 and to the largest output; and those above this,
 # relative to |theta|, stay positive after rounding of theta unless M is badly conditioned.
 MARGIN, ROUNDING_OF_THETA = 1e-9, 1e-10
-# No larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up.
-ENOUGH = 0.01
-# HiGHS's tolerances, and the entries of a linear program from which on it is solved by interior points.
-TOLERANCE, LARGE = 1e-10, 30_000
+ENOUGH = 0.01  # no larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up
+TOLERANCE, LARGE = 1e-10, 30_000  # of HiGHS; entries of a linear program from which on it is solved by interior points
 
 
 class Margin(NamedTuple):
-    """The largest margin m that was found, at c (k,): start + slopes @ c >= m. By the multipliers (n,) no c has a
-    margin of more than bound + lean |c|."""
+    """The largest margin m found, at c (k,): start + slopes @ c >= m. By the multipliers (n,) none exceeds bound + lean
+    |c|."""
 
     c: Float[np.ndarray, " k"]
     margin: float

@@ -20,8 +20,7 @@ def neural_inputs(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"]) -> Floa
 
 
 def activation_pattern(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
-    """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
-    elsewhere.
+    """A = a(W X) (N, d1), which names W's region (Definition 1): 1 where the neural input is positive, rho elsewhere.
 
     W (d1, d0), X (N, d0); rho: slope for negative neural inputs. At a neural input of zero a is undefined; this gives
     rho, the slope that autodiff takes. Works under jit and vmap. Raises as neural_inputs, and for rho = 1.

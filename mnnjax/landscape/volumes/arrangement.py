@@ -14,13 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
 from mnnjax.arrays import AnyArray, on_host
-from mnnjax.config import UserError
+from mnnjax.errors import require
 from mnnjax.landscape._check import check_spread
 
-# Directions closer than this (radians) are the same, and sines below it are zero.
-SAME = 1e-12
-# Polygons with at most this share of the sphere are left out: their sums are mostly rounding.
-THIN = 1e-14
+SAME = 1e-12  # directions closer than this (radians) are the same, and sines below it are zero
+THIN = 1e-14  # polygons with at most this share of the sphere are left out: their sums are mostly rounding
 
 
 def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
@@ -31,8 +29,7 @@ def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.
     infinite entries."""
     X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
-    if X.shape[1] > 3:
-        raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
+    require(X.shape[1] <= 3, f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
     found = {1: _halves, 2: _arcs, 3: _polygons}[X.shape[1]](X / np.linalg.norm(X, axis=1, keepdims=True))
     patterns = sorted(found, reverse=True)
     volumes = np.array([found[pattern] for pattern in patterns])
@@ -48,10 +45,9 @@ def _halves(X) -> dict[tuple[bool, ...], float]:
 def _arcs(X) -> dict[tuple[bool, ...], float]:
     """The arcs between the lines orthogonal to the points, by sign pattern."""
     angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
-    # Angles at both ends of [0, pi) may be one line.
     distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
     if len(distinct) > 1 and distinct[0] + np.pi - distinct[-1] <= SAME:
-        distinct.pop()
+        distinct.pop()  # angles at both ends of [0, pi) may be one line
     found = {}
     for start, end in itertools.pairwise([*distinct, distinct[0] + np.pi]):
         middle = (start + end) / 2
@@ -64,8 +60,7 @@ def _arcs(X) -> dict[tuple[bool, ...], float]:
 def _polygons(X) -> dict[tuple[bool, ...], float]:
     """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
     planes = X.copy()
-    # Rows that are equal or opposite to rounding become exactly so.
-    for n in range(1, len(X)):
+    for n in range(1, len(X)):  # rows that are equal or opposite to rounding become exactly so
         same = np.flatnonzero(np.linalg.norm(np.cross(planes[:n], X[n]), axis=1) <= SAME)
         if same.size:
             planes[n] = np.copysign(1.0, planes[same[0]] @ X[n]) * planes[same[0]]
@@ -91,8 +86,7 @@ def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3
     crosses = np.cross(X[first], X[second])
     sines = np.linalg.norm(crosses, axis=1)
     met = np.zeros((len(X), len(X)), bool)
-    # Steep crossings first, whose corners have the least rounding.
-    for pair in np.argsort(-sines, kind="stable"):
+    for pair in np.argsort(-sines, kind="stable"):  # steep crossings first, whose corners have the least rounding
         i, j = first[pair], second[pair]
         if sines[pair] <= SAME or met[i, j]:
             continue

@@ -119,8 +119,7 @@ class _Kinds(dict[Class, frozenset[str]]):
         kinds = {"deficient"} if unit_row_rank(M) < len(y) else set()
         e = without_projection(y, column_space(M)) if kinds else np.zeros_like(y)
         if is_zero(e, y):
-            # A global minimum stays one with a further neuron whose z is 0.
-            for i, (cell, times) in enumerate(taken):
+            for i, (cell, times) in enumerate(taken):  # a global minimum stays one with a further neuron whose z is 0
                 once = ((cell, 1),) if times == 2 else ()
                 smaller = self.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
                 if "global" in smaller:

@@ -13,13 +13,10 @@ from mnnjax.landscape.regions.khatri_rao import gram
 
 Target = Literal["rank_deficient", "suboptimal"]
 
-# The chance that a new neuron is fresh; else it has one of these correlations with an earlier one.
-FRESH = 0.5
-CORRELATIONS = (0.5, 0.8, 0.95)
-# The ridge of the score's factorizations, and the pivots that count as missing rank.
-RIDGE, SMALL_PIVOT = 1e-12, 1e-9
-# Particles scored at once.
-BLOCK = 16
+FRESH = 0.5  # the chance that a new neuron is fresh
+CORRELATIONS = (0.5, 0.8, 0.95)  # else it has one of these with an earlier one
+RIDGE, SMALL_PIVOT = 1e-12, 1e-9  # of the score's factorizations; pivots that count as missing rank
+BLOCK = 16  # particles scored at once
 
 
 def in_proportion(key: PRNGKeyArray, weights: Float[np.ndarray, " n"], count: int) -> Int[np.ndarray, " count"]:
@@ -109,7 +106,6 @@ def add_neuron(
         scale = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1.0), 0.0)
         unit = products * scale[:, None] * scale[None, :] + RIDGE * jnp.eye(len(X))
         pivots = jnp.diag(jax.lax.linalg.cholesky(unit, symmetrize_input=False)) ** 2
-        # NaN, where rounding ended the factorization, is small.
-        return jnp.sum(~(pivots >= SMALL_PIVOT))
+        return jnp.sum(~(pivots >= SMALL_PIVOT))  # NaN, where rounding ended the factorization, is small
 
     return W, -log_mixture, jax.lax.map(score, W, batch_size=min(BLOCK, particles))

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
@@ -27,12 +27,9 @@ from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
 from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 
-# What the screening says of rank(A o X).
-DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
-# Draws that are made and factorized at once: as many as fit into the caches.
-BLOCK = 16
-# Draws per call of the screen.
-BATCH = 64 * BLOCK
+DEFICIENT, FULL, DOUBTFUL = 0, 1, 2  # what the screening says of rank(A o X)
+BLOCK = 16  # draws that are made and factorized at once: as many as fit into the caches
+BATCH = 64 * BLOCK  # draws per call of the screen
 
 
 class Screened(NamedTuple):
@@ -265,12 +262,10 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     d1, samples = check_count("d1", d1), check_count("samples", samples)
     for name, part in zip(("suboptimal_samples", "global_samples"), parts, strict=True):
         check_count(name, samples if part is None else part, least=0)
-    if output_signs not in ("any", "random"):
-        raise UserError(f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
+    require(output_signs in ("any", "random"), f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
     if relative_width is not None:
         check_array("relative_width", relative_width, (), "give one number, or None to draw all samples")
-        if not relative_width > 0:
-            raise UserError(f"relative_width: {relative_width} is not positive; give None to draw all samples")
+        require(relative_width > 0, f"relative_width: {relative_width} is not positive; give None to draw all samples")
     batch = min(-(-samples // BLOCK) * BLOCK, BATCH)
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]

@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.membership import holds_minimum
@@ -39,13 +39,11 @@ from mnnjax.wording import aligned
 # The frequencies of a score are trusted from this many visits on; h rises at most this far above its value at the best
 # score seen, and its logarithm at most this fast where it is extrapolated.
 TRUSTED, HIGHEST, STEEPEST = 30, 1e5, 1.5
-# The share of particles without a chance by their score, which may be wrong, is at most this.
-HOPELESS = 0.02
+HOPELESS = 0.02  # the share of particles without a chance by their score, which may be wrong, is at most this
 # Numbers of pilot runs, from which h is fitted. They end when, twice in a row, the score puts at least this share of
 # the particles in the target.
 ROUNDS, MOST_ROUNDS, SETTLED = 4, 30, 0.1
-# Final particles that are decided exactly.
-CHECKED = 128
+CHECKED = 128  # final particles that are decided exactly
 
 
 class Repetition(NamedTuple):
@@ -66,9 +64,8 @@ class SplitEstimate(Estimate):
 
     def __str__(self) -> str:
         volume = in_words(self, f"; {len(self.runs)} runs")
-        # Of rank-deficient regions they are the same.
         if self.candidate is None or self.candidate.estimate == self.estimate:
-            return volume
+            return volume  # of rank-deficient regions they are the same
         return aligned({"volume": volume, "candidates, which hold it": in_words(self.candidate, "")})
 
 
@@ -135,8 +132,7 @@ def run_splitting(
     importance = on_host("importance", importance, (d1 + 1, len(X) + 2), hint)
     if not (importance > 0).all():
         raise UserError("importance: has values that are not positive; with those the estimate would be biased")
-    # Not fold_in(key, 1), which is the second of split(key, d1).
-    key, key_order = jax.random.split(key)
+    key, key_order = jax.random.split(key)  # not fold_in(key, 1), which is the second of split(key, d1)
     keys = jax.random.split(key_order, 3)
     run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
     A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
@@ -249,8 +245,7 @@ def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles:
     check_key(key)
     check_rho(rho)
     X, y = check_points(X, y)
-    if target not in ("rank_deficient", "suboptimal"):
-        raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
+    require(target in get_args(Target), f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
     check_spread(X)
     threshold = threshold_of(threshold, y)
