@@ -33,8 +33,7 @@ def _reading(g: str, log_g: float, h: str, log_h: float, or_equal: bool = False)
 
 def assumptions(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> list[Assumption]:
     """Assumptions 1-5 of section 4 as far as one size can tell. g <. h speaks of a limit. Read at one size it is log g
-    / log h < 1 (<= 1 for <=.), which is no more than g < h: a reading at this size, from which nothing follows about
-    the limit. d1_star is the teacher's, for Assumption 5."""
+    / log h < 1 (<= 1 for <=.), just g < h: nothing follows about the limit. d1_star: the teacher's, of Assumption 5."""
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     gamma(eps, d0 / N, rho)  # refuses a bad eps or rho
     log_N, log_d0, log_d1 = map(math.log, (N, d0, d1))

@@ -33,16 +33,15 @@ class Certificate(EqualWithNan):
       "non_differentiable": some neural inputs are zero to rounding, and without their neurons the point is stationary,
         (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
       "not_converged": none of these could be proven; `reason` says why.
-    reason: one line.
-    mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
+    reason: one line. mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
     region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors); nan
       where the point lies in no region or the rank is in doubt.
     rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
     min_abs_neural_input: over all neurons and points.
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
-    margin: a lower bound, after all error bounds, on the moduli of that minimum's neural inputs; nan if none was found.
-    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise.
-    """
+    margin: a lower bound, after all error bounds, on the distance from zero of the neural inputs of the minimum next to
+      the point; nan where no minimum was found.
+    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise."""
 
     verdict: Verdict
     reason: str
@@ -109,7 +108,6 @@ def certify(
     y: (N,), real. rho: slope for negative neural inputs.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
-
     Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays.
 
     Example:
@@ -192,12 +190,11 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
 
 
 def _gradient_norm(problem: RegionProblem, point: Point) -> float:
-    factor = 2 / len(problem.y)
     W = (problem.A * point.e[:, None]).T @ problem.X * point.z[:, None]
     z = (problem.A * point.U).T @ point.e
     c = point.e.sum() if problem.has_bias else 0.0
     with np.errstate(over="ignore"):
-        return float(factor * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
+        return float(2 / len(problem.y) * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
 
 
 def _relative_distance(a: Point, b: Point, y) -> float:

@@ -1,9 +1,8 @@
-"""The linear systems behind a certificate: which change of W makes a point stationary within its region, and a bound
-on the distance from the computed to the exact change.
+"""The linear systems of certificates: which change of W makes a point stationary in its region, and its error bound.
 
 With the pattern A and the second layer z fixed, output = B vec(W) with B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X]. A
 point of the region is stationary, and then a minimum (Lemma 2), when its residual e = y - output has P e = 0, with P
-the projection on the column space of A o X. The smallest such change of W is B^+ P e. For A o X without its zero rows:
+the projection on the column space of A o X. The smallest change of W to one is B^+ P e. For A o X without zero rows:
 
 - rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
 - columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
@@ -64,8 +63,7 @@ class Region:
 
     live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
     groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
-    every output has a free constant (bias). shape: of the product.
-    """
+    every output has a free constant (bias). shape: of the product."""
 
     def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
         self.A, self.X, self.constant = A, X, constant
@@ -131,8 +129,7 @@ class RowsIndependent(System):
     """The live rows are independent: every label vector on them is reached."""
 
     def __init__(self, region: Region, z):
-        self.region, self.z = region, z
-        self.rank = region.shape[0]
+        self.region, self.z, self.rank = region, z, region.shape[0]
         self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
         self.solvable = bound > 0  # neurons with z = 0 count for the rank, but cannot be used while z is fixed
         self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
@@ -144,8 +141,7 @@ class RowsIndependent(System):
     def still_missing(self, e, error):
         live = self.region.live
         missing = float(np.linalg.norm(e[live]) + np.linalg.norm(error[live])) / self._sigma
-        # The region residual is known exactly: zero on live rows, the label on the others.
-        return np.full(len(self.z), missing), 0.0
+        return np.full(len(self.z), missing), 0.0  # the region's residual is exact: zero on live rows, else the label
 
     def region_residual(self, e):
         return np.where(self.region.live, 0.0, e)
@@ -184,8 +180,7 @@ class ColumnsIndependent(System):
         return self._shares[:, None] * theta[self.region.merged], c
 
     def still_missing(self, e, error):
-        live = self.region.live
-        sigma = np.sqrt(self._bound)
+        live, sigma = self.region.live, np.sqrt(self._bound)
         rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
         # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
         distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
@@ -211,8 +206,7 @@ class RankDeficient(System):
         exact = exact_rank(region.columns, region.X[region.live], region.constant)
         if exact != np.sum(above_rounding(values, M.shape)):
             return
-        self.rank, self.proven = exact, True
-        self._basis = self._basis[:, :exact]
+        self.rank, self.proven, self._basis = exact, True, self._basis[:, :exact]
         weights = np.repeat(np.sqrt(region.group_sums(z**2)), region.X.shape[1])
         weights = np.append(weights, 1.0) if region.constant else weights
         left, singular, _ = np.linalg.svd(M * weights, full_matrices=False)
@@ -224,8 +218,7 @@ class RankDeficient(System):
         self._turn = rounding / gap if self.solvable else np.inf
 
     def change(self, e):
-        multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
-        return self.region.spread(self.z, multiplier)
+        return self.region.spread(self.z, self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2))
 
     def still_missing(self, e, error):
         live = self.region.live

@@ -86,8 +86,8 @@ def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tup
 
 def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | None:
     """A global minimum with z_i = 0 for the neurons that hardly contribute, where the others fit all points that they
-    see and all other labels are 0. A label 0 needs this where only one neuron sees the point. A zero residual needs no
-    rank."""
+    see and all other labels are zero. A label 0 needs this where only one neuron sees the point. A residual of zero is
+    a minimum whatever the rank."""
     weight = np.abs(point.z) * np.linalg.norm(point.W, axis=1)
     used = problem.kept & (weight > IDLE * weight.max())
     if (used == problem.kept).all() or not used.any():

@@ -2,8 +2,7 @@
 
 Numbers are unevaluated sums of two float64, by the error-free transformations of sums and products.
 Source: T. Ogita, S. M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: such a dot
-product has an error of at most (n eps)^2 times the sum of moduli.
-"""
+product has an error of at most (n eps)^2 times the sum of moduli."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,7 +1,6 @@
 """The distinct directions of points, which are all that matters to networks without biases: f(c u) = c f(u) for c > 0.
 
-The labels of rows on one ray, and at some slopes of rows x and -x, determine each other; other labels are refused.
-"""
+The labels of rows on one ray, and at some slopes of rows x and -x, determine each other; other labels are refused."""
 
 from typing import NamedTuple
 

@@ -15,8 +15,7 @@ which is about 1e-16 * sum_i |z_i w_i . x|:
 - Each w_k moves to the analytic centre of its cell: same pattern A, larger margin.
 - v is the solution with the least sum_k v_k^T H_k v_k, H_k the Hessian of the centre's barrier, which bounds s_k:
   max_n (v_k . x(n) / w_k . x(n))^2 <= v_k^T H_k v_k, as H_k >= sum_n x(n) x(n)^T / (w_k . x(n))^2.
-- v is corrected by the residual of the finished network, evaluated as anyone would: f(X W^T) z.
-"""
+- v is corrected by the residual of the finished network, evaluated as anyone would: f(X W^T) z."""
 
 from collections.abc import Callable
 from typing import NamedTuple, cast

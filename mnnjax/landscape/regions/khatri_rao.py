@@ -1,8 +1,7 @@
 """The Khatri-Rao product A o X (section 1), which multiplies theta = z w; its Gram matrix, rank and column space.
 
 The khatri_rao functions check their arguments and work under jit and vmap. Products of float32 arrays are float32;
-integers and booleans become float64. A may be any real matrix. All raise what khatri_rao raises, for theta or e too.
-"""
+integers and booleans become float64. A may be any real matrix. All raise what khatri_rao raises, for theta or e too."""
 
 from types import ModuleType
 from typing import TypeVar
@@ -58,8 +57,7 @@ def khatri_rao_rank(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Int
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with rows scaled to norm
-    1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are.
-    """
+    1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are."""
     _check(A, X)
     rank = in_float64(_rank, A, X)
     return rank if isinstance(rank, Tracer) else int(rank)

@@ -12,8 +12,7 @@ open cell (z_i > 0), or -theta_i does (z_i < 0). Few of the 3^d1 choices reach a
 - A choice for some neurons that is infeasible with the others free rules out all that extend it.
 
 Whether rounding can have changed an answer is decided too: a theta is checked against the rounding that the condition
-of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality).
-"""
+of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -83,8 +82,7 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
     check_region(A, X, y)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
     check_scale(X)
-    # A pattern in float32 has another rho.
-    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
+    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)  # float32 has another rho
     if (others := A[~np.isin(A, (rho, 1.0))]).size:
         raise UserError(
             f"A: of shape {A.shape} has entries other than rho = {rho} and 1, such as {others[0]}; use "
@@ -112,8 +110,7 @@ def holds_minimum(
     rho: float, signs: Int[np.ndarray, " d1"] | None = None,
 ) -> Answer:  # fmt: skip
     """Whether a region that is not empty, with residual e (N,), holds a DLM; its output there is P y = y - e (Lemma 2).
-    signs (d1,): of z, each -1 or 1; None: any, zero included. Raises as region_holds_dlm, for too many signs or
-    zeros."""
+    signs (d1,): of z, each -1 or 1; None: any, also 0. Raises as region_holds_dlm, for too many signs or zeros of z."""
     target = y if is_zero(e, y) else y - e
     if np.linalg.norm(target) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
         target = np.zeros_like(y)
@@ -176,9 +173,8 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
             basis = column_space(np.hstack([neurons.blocks[i] for i in chosen]))
             if chosen != everyone and not _within(target, basis):
                 continue
-            others = [i for i in everyone if i not in chosen]
-            full = basis.shape[1] == len(target)
-            if not others or not (full or any(_within(neurons.blocks[i], basis) for i in others)):
+            others = [neurons.blocks[i] for i in everyone if i not in chosen]
+            if not others or not (basis.shape[1] == len(target) or any(_within(block, basis) for block in others)):
                 yield chosen
             for i in chosen:  # free neurons are in every set
                 smaller = tuple(j for j in chosen if j != i)
@@ -254,8 +250,7 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
 
 
 def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.ndarray, "choices s"]:
-    """The vectors of signs of z_i, of the chosen neurons that are not free, that no point forbids; 20 unknown take 20
-    MB."""
+    """The signs of z_i, of the chosen neurons that are not free, that no point forbids; 20 unknown ones take 20 MB."""
     columns = [i for i in chosen if not neurons.free[i]]
     unknown = np.flatnonzero(neurons.given[columns] == 0)
     numbers = np.arange(2 ** len(unknown), dtype=np.int32)

@@ -23,8 +23,7 @@ def region_residual(
     2.2e-16 times the largest, here of the product as it is, are zero. Whether a minimum exists: region_holds_dlm.
 
     A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
-    which compute it where they are. Raises ValueError as khatri_rao, and for y of another shape.
-    """
+    which compute it where they are. Raises ValueError as khatri_rao, and for y of another shape."""
     require_x64()
     check_region(A, X, y)
     return in_float64(_residual, A, X, y)
@@ -45,7 +44,6 @@ def region_errors(
 
     A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, by the labels of each call or vmapped y.
-
     Raises ValueError as region_residual, and for a threshold that is not a finite number.
 
     Example:

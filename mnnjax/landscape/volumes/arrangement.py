@@ -1,8 +1,7 @@
 """The cells of the arrangement of N central hyperplanes x_n . w = 0 and their exact volumes, for d0 up to 3.
 
-A neuron's activations are constant on a cell. The angular volume of a cell is an arc over 2 pi (d0 = 2), or the area of
-a spherical polygon over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners. A lune has 2
-corners, a hemisphere none.
+A neuron's activations are constant on a cell. Its angular volume is an arc over 2 pi (d0 = 2), or a spherical polygon's
+area over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners. A lune has 2, a hemisphere none.
 """
 
 import collections
@@ -23,10 +22,9 @@ THIN = 1e-14  # polygons with at most this share of the sphere are left out: the
 
 def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1. Errors
-    are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in general
-    position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed.
-    Raises ValueError for d0 above 3, a point at the origin, points that differ in length by more than 1e5, and NaN or
-    infinite entries."""
+    are absolute, about 1e-16. For d0 = 3 cells of volume up to 1e-14 are left out. In general position C = 2 sum_{k <
+    d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed. Raises ValueError for d0
+    above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite entries."""
     X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
     require(X.shape[1] <= 3, f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
@@ -52,8 +50,7 @@ def _arcs(X) -> dict[tuple[bool, ...], float]:
     for start, end in itertools.pairwise([*distinct, distinct[0] + np.pi]):
         middle = (start + end) / 2
         up = tuple((X @ [np.cos(middle), np.sin(middle)] > 0).tolist())
-        # The complementary cell is the opposite arc.
-        found[up] = found[tuple(not s for s in up)] = (end - start) / (2 * np.pi)
+        found[up] = found[tuple(not s for s in up)] = (end - start) / (2 * np.pi)  # the complement is the opposite arc
     return found
 
 

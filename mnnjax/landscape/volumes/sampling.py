@@ -1,9 +1,7 @@
 """Angular volumes (Definition 3) by sampling: which share of weight space L_eps, G and the rank-deficient regions take.
 
 W has i.i.d. standard normal entries, so the share of draws in a set of regions estimates its angular volume. A Cholesky
-factorization decides most ranks, and the rank most draws; linear programs (membership.py) decide whether the regions of
-the others hold a minimum.
-"""
+factorization decides most ranks, and the rank most draws; linear programs (membership.py) decide the others."""
 
 import contextlib
 import functools
@@ -52,8 +50,7 @@ def make_screen(
     padding: the first N of the `rows` rows of X are points, and the first d1 of the `units` neurons count.
 
     draw: draw(key, N) -> X, y for each draw to have its own points (X of the call is not read); else None.
-    constant_input: whether what `draw` gives gets a column of ones.
-    """
+    constant_input: whether what `draw` gives gets a column of ones."""
     columns = d0 + bool(constant_input and draw)
 
     def block(key: PRNGKeyArray, X, N, d1) -> Screened:
@@ -129,8 +126,7 @@ def decide(
 ) -> Counts:  # fmt: skip
     """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
     None where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
-    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
-    programs."""
+    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for linear programs."""
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
     if X is None or y is None:
@@ -173,9 +169,8 @@ def residuals_where(
 
 def estimate_volumes(
     key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
-    samples: int = 1000, *,
-    suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
-    threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
+    samples: int = 1000, *, suboptimal_samples: int | None = None, global_samples: int | None = None,
+    relative_width: float | None = None, threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
 ) -> Volumes:  # fmt: skip
     """Angular volumes of L_eps, of G and of the rank-deficient regions from `samples` draws of W (d1, d0).
 
@@ -197,7 +192,6 @@ def estimate_volumes(
       times its estimate; the intervals hold at all possible looks together (Bonferroni).
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
-
     Raises ValueError for shapes that do not match, a point at the origin, points that differ in length by more than
     1e5, NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
     key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
@@ -223,7 +217,6 @@ def estimate_expected_volumes(
     draw: the pure JAX function draw(key, N) -> X (N, d0), y (N,), such as that of problems.make_problem; N is an int.
       Programs are compiled once per function, so pass the same object each time.
     threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. The rest as estimate_volumes.
-
     Raises ValueError as estimate_volumes, and for points of other shapes from draw.
 
     Example:

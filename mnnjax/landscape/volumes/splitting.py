@@ -11,8 +11,7 @@ neurons with nearly the same pattern. The exact ratio of the two densities, at m
 The score of a partial network is the rank that is still missing (for rank-deficient regions), or one more than the
 number of points that its region's minima misclassify (for L_eps), computed fast and roughly. Neither the missing rank
 nor the norm of the residual can grow with further neurons. So a score of zero, no rank missing or a residual too small
-to misclassify enough points, means that the target is out of reach.
-"""
+to misclassify enough points, means that the target is out of reach."""
 
 import contextlib
 import dataclasses
@@ -40,9 +39,8 @@ from mnnjax.wording import aligned
 # score seen, and its logarithm at most this fast where it is extrapolated.
 TRUSTED, HIGHEST, STEEPEST = 30, 1e5, 1.5
 HOPELESS = 0.02  # the share of particles without a chance by their score, which may be wrong, is at most this
-# Numbers of pilot runs, from which h is fitted. They end when, twice in a row, the score puts at least this share of
-# the particles in the target.
-ROUNDS, MOST_ROUNDS, SETTLED = 4, 30, 0.1
+ROUNDS, MOST_ROUNDS = 4, 30  # the least and the most pilot runs, from which h is fitted
+SETTLED = 0.1  # pilots end when, twice in a row, the score puts at least this share of the particles in the target
 CHECKED = 128  # final particles that are decided exactly
 
 
@@ -81,14 +79,12 @@ def fit_importance(
     key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
 ) -> Float[np.ndarray, "stages scores"]:  # fmt: skip
-    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
-    does not use. Arguments as split_volume's.
+    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilots that no estimate uses.
 
     Source: ours. The pilots count how scores follow each other. h is the chance of ending in the target if scores were
     a Markov chain, computed backwards from the last neuron: near the importance function of least variance.
 
-    Raises ValueError as estimate_volumes, and for another target or fewer than 2 particles.
-    """
+    Arguments as split_volume's. Raises ValueError as estimate_volumes, for another target or fewer than 2 particles."""
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
     is_end = _in_target(scores, target, eps, len(X))
@@ -117,7 +113,6 @@ def run_splitting(
     importance: (d1 + 1, N + 2), as fit_importance gives it.
     max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; 0: only
       `candidate` is estimated, and `volume` is 0.
-
     Raises ValueError as fit_importance, and for an importance function of another shape or not positive.
 
     Example:
@@ -193,7 +188,6 @@ def split_volume(
     target: "rank_deficient", or "suboptimal" for L_eps. particles: partial networks carried from neuron to neuron.
     runs: independent runs after the pilot; the interval comes from them.
     max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
-
     Raises ValueError as fit_importance, and for fewer than 2 runs.
 
     Example:
@@ -216,8 +210,7 @@ def _fit(moves: Float[np.ndarray, "d1 scores scores"], is_end) -> Float[np.ndarr
 
     Each stage is scaled so that the best score seen there has 1. Nearly all of W may be where h has its least value f;
     then a share f / a_k of the particles after k neurons is there, with a_k the mean of h, which the scales give. So f
-    is HOPELESS a_k: with a constant f those particles would soon be all.
-    """
+    is HOPELESS a_k: with a constant f those particles would soon be all."""
     d1, size, _ = moves.shape
     chance = np.empty((d1 + 1, size))
     chance[d1] = is_end
