@@ -9,8 +9,7 @@ What are the minima of a region, before anyone trains?    region_errors (MSE, MC
 Does a region hold a minimum at all?                      region_holds_dlm
 Are all of a region's minima global?                      khatri_rao_rank(A, X) == N
 Can I have a global minimum without training?             global_minimum; construction_error
-How much of weight space is bad, or good?                 exact_volumes (d0 up to 3, few neurons), estimate_volumes,
-                                                          split_volume (too rare for draws)
+How much of weight space is bad, or good?                 exact_volumes (d0 <= 3), estimate_volumes, split_volume (rare)
   on average over the points?                             estimate_expected_volumes
   rank-deficient, exactly, for any d1?                    exact_rank_deficient (d0 up to 3)
 The product A o X itself, or without forming it           khatri_rao; khatri_rao_gram, _matvec, _rmatvec

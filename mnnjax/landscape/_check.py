@@ -9,13 +9,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from mnnjax.arrays import check_array, refuse_traced, shape_of
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.jax_setup import on_cpu
 from mnnjax.landscape.numerics import row_norms
 from mnnjax.objective import default_threshold
 
-# The largest ratio of the norms of two points, and the largest norm.
-LARGEST_RATIO, LARGEST_NORM = 1e5, 1e100
+LARGEST_RATIO, LARGEST_NORM = 1e5, 1e100  # the ratio of the norms of two points; the norm of one
 
 
 def check_eps(eps: float) -> float:
@@ -39,8 +38,7 @@ def check_key(key) -> None:
     typed = is_array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed and not (is_array and key.dtype == np.uint32 and key.ndim == 1):
         raise UserError(f"key: {repr(key).splitlines()[0]:.40} is not a JAX key; give jax.random.key(0)")
-    if typed and key.shape:
-        raise UserError(f"key: has shape {key.shape}; give one key, as key[0]")
+    require(not (typed and key.shape), f"key: has shape {key.shape}; give one key, as key[0]")
     refuse_traced(key=key)
 
 
@@ -56,8 +54,7 @@ def in_float64(function: Callable, *values):
     """function(*values) in float64 on this process's CPU; for traced values, wherever they are."""
     if any(isinstance(value, Tracer) for value in values):
         return function(*(on_jax(value).astype(jnp.float64) for value in values))
-    # From NumPy's arrays, so that the result is not committed to the CPU.
-    with on_cpu():
+    with on_cpu():  # from NumPy's arrays, so that the result is not committed to the CPU
         return function(*(jnp.asarray(np.asarray(value), jnp.float64) for value in values))
 
 

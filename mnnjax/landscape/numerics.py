@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 EPS = float(np.finfo(np.float64).eps)
-# The smallest number above 0: a product that underflows is off by at most half of it.
-TINY = float(np.finfo(np.float64).smallest_subnormal)
+TINY = float(np.finfo(np.float64).smallest_subnormal)  # products that underflow are off by at most half of it
 
 
 def row_norms(X: Float[np.ndarray, "N d0"]) -> Float[np.ndarray, " N"]:

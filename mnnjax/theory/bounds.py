@@ -33,8 +33,7 @@ def _reading(g: str, log_g: float, h: str, log_h: float, or_equal: bool = False)
 
 def assumptions(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: float | None = None) -> list[Assumption]:
     """Assumptions 1-5 of section 4 as far as one size can tell. g <. h speaks of a limit. Read at one size it is log g
-    / log h < 1 (<= 1 for <=.), which is no more than g < h: a reading at this size, from which nothing follows about
-    the limit. d1_star is the teacher's, for Assumption 5."""
+    / log h < 1 (<= 1 for <=.), just g < h: nothing follows about the limit. d1_star: the teacher's, of Assumption 5."""
     N, d0, d1 = whole_numbers(N=N, d0=d0, d1=d1)
     gamma(eps, d0 / N, rho)  # refuses a bad eps or rho
     log_N, log_d0, log_d1 = map(math.log, (N, d0, d1))
@@ -75,9 +74,8 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
     units = "d1* = 2N/d0" if teacher is None else f"d1* = {teacher:g}"
     dropped, empty = "the limit's statement, V(G) has dropped out: not about this size", "says nothing at this size"
     no_corollary, no_ratio = corollary is None or corollary >= 0, N == 1 or ratio >= 0
-    gamma_is, gamma_remark = "0.23 max(d0/N, eps)^(3/4)", "d0/N at this size for its limit"
-    if rho == 0:
-        gamma_is, gamma_remark = "0.23 eps^(3/4)", ""
+    gamma_is = "0.23 eps^(3/4)" if rho == 0 else "0.23 max(d0/N, eps)^(3/4)"
+    gamma_remark = "" if rho == 0 else "d0/N at this size for its limit"
     rows = [
         ("gamma_eps", "Definition 5", gamma_is, gamma(eps, d0 / N, rho), gamma_remark),
         ("log E V(L_eps)", "Theorem 6", suboptimal, volume, ""),
@@ -112,8 +110,7 @@ def bounds_table(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: floa
 
 
 def format_bounds(table: dict) -> str:
-    """A table of `bounds_table` (section 4) as plain text, each line with an asymptotic expression marked 'leading
-    order'."""
+    """A table of `bounds_table` (section 4) as text; lines with asymptotic expressions are marked 'leading order'."""
     lines = [", ".join(f"{key} = {value:.15g}" for key, value in table["sizes"].items() if value is not None)]
     lines += ["", "Expressions of section 4 (log: natural logarithm)"]
     for row in table["expressions"]:

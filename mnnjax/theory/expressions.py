@@ -1,8 +1,7 @@
 """The expressions of Theorems 6 to 10 at one size, and where their ratio changes its sign.
 
 Each log is a natural logarithm. All but `d1_star` hold to leading order in it only: none is a bound at finite N.
-Arguments that make no sense are refused with UserError (a ValueError); the package's docstring says what they are.
-"""
+Arguments that make no sense are refused with UserError (a ValueError); the package's docstring says what they are."""
 
 import math
 from typing import Any
@@ -47,8 +46,7 @@ def whole_numbers(**named: Any) -> list[int]:
     """in_range of each, as whole numbers."""
     for name, value in named.items():
         number = in_range(name, value)
-        if not number.is_integer():
-            raise UserError(f"{name}: {number} is not a whole number; give one, such as {math.ceil(number)}")
+        require(number.is_integer(), f"{name}: {number} is not a whole number; give one, such as {math.ceil(number)}")
     return [int(value) for value in named.values()]
 
 
@@ -87,8 +85,7 @@ def log_volume_suboptimal_corollary7(N: int, d0: int, d1: int, eps: float, rho: 
 
 def d1_star(N: int, d0: int) -> int:
     """4 ceil(N / (2 d0 - 2)), the hidden units with which Theorem 8 builds a global minimum. Exact at every N, unlike
-    the rest of this module. Not the d1* that `log_volume_global` takes when none is given: that is Theorem 9's 2N/d0,
-    which is smaller and not rounded."""
+    the rest here. Not the d1* that `log_volume_global` takes for None: Theorem 9's 2N/d0, smaller and not rounded."""
     N, d0 = whole_numbers(N=N, d0=d0)
     return 4 * -(-N // (2 * d0 - 2))
 
@@ -96,10 +93,8 @@ def d1_star(N: int, d0: int) -> int:
 def log_volume_global(N: int, d0: int, d1_star: float | None = None) -> float:
     """log V(G) >=. -d1* d0 log N, Theorem 9, with probability 1 - `delta(N, d0)`.
 
-    d1_star: hidden units of a global minimum, such as the teacher's (Assumption 5). None is Theorem 9's own 2N/d0
-    (not Theorem 8's, the function `d1_star`), which makes this Theorem 9's last expression, -2 N log N.
-    0 at N = 1, where it is empty.
-    """
+    d1_star: hidden units of a global minimum, such as the teacher's (Assumption 5). None is Theorem 9's own 2N/d0 (not
+    Theorem 8's, the function `d1_star`), which makes this Theorem 9's last expression, -2 N log N. 0 at N = 1."""
     N, d0 = whole_numbers(N=N, d0=d0)
     return 0.0 - global_units(N, d0, d1_star) * d0 * math.log(N)
 
@@ -109,8 +104,7 @@ def log_volume_ratio(N: int, d0: int, d1: int, eps: float, rho: float, d1_star: 
 
     It says nothing unless it is negative. Theorem 10, the limit's statement, drops the second term, which is usually
     by far the larger at trainable sizes; what is left is `log_volume_suboptimal`, with probability 1 - `delta(N, d0)`.
-    d1_star: see `log_volume_global`.
-    """
+    d1_star: see `log_volume_global`."""
     return log_volume_suboptimal(N, d0, d1, eps, rho) - log_volume_global(N, d0, d1_star)
 
 
@@ -129,8 +123,7 @@ def delta(N: int, d0: int) -> float:
 
 
 def log_crossover(N: int, d0: int, eps: float, rho: float, d1_star: float | None = None) -> float:
-    """The natural logarithm of `product_from_which_ratio_is_negative` (section 4), for where that overflows; -inf at
-    N = 1."""
+    """The natural log of `product_from_which_ratio_is_negative` (section 4), which may overflow; -inf at N = 1."""
     N, d0 = whole_numbers(N=N, d0=d0)
     needed = math.log(global_units(N, d0, d1_star) * d0) - math.log(gamma(eps, d0 / N, rho))
     return 4 * (needed + math.log(math.log(N))) - 3 * math.log(N) if N > 1 else -math.inf
@@ -140,8 +133,7 @@ def product_from_which_ratio_is_negative(
     N: int, d0: int, eps: float, rho: float, d1_star: float | None = None
 ) -> float:
     """The d0 d1 above which `log_volume_ratio` is negative: (d1* d0 log N / gamma_eps)^4 / N^3, at this d0. From
-    gamma_eps N^(3/4) (d0 d1)^(1/4) > d1* d0 log N (section 4). With d1* = 2N/d0, taken when d1_star is None, it is N (2
-    log N / gamma_eps)^4. Leading order only: no threshold for what happens at finite N. inf where floats overflow; 0 at
-    N = 1, where log N = 0 and the expression is empty."""
+    gamma_eps N^(3/4) (d0 d1)^(1/4) > d1* d0 log N (section 4). With d1* = 2N/d0 (None) it is N (2 log N / gamma_eps)^4.
+    Leading order only: no threshold at finite N. inf where floats overflow; 0 at N = 1, where it is empty."""
     log = log_crossover(N, d0, eps, rho, d1_star)
     return math.exp(log) if log < 709 else math.inf

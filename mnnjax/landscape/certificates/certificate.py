@@ -19,8 +19,7 @@ Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not
 # The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
 # it. Wide networks have minima inside the region of nearly every random point; those points are not converged.
 NEAR = 1e-2
-# Arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict.
-SMALLEST = 1e-50
+SMALLEST = 1e-50  # arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,8 +33,7 @@ class Certificate(EqualWithNan):
       "non_differentiable": some neural inputs are zero to rounding, and without their neurons the point is stationary,
         (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
       "not_converged": none of these could be proven; `reason` says why.
-    reason: one line.
-    mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
+    reason: one line. mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
     region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors); nan
       where the point lies in no region or the rank is in doubt.
     rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
@@ -43,8 +41,7 @@ class Certificate(EqualWithNan):
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
     margin: a lower bound, after all error bounds, on the distance from zero of the neural inputs of the minimum next to
       the point; nan where no minimum was found.
-    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise.
-    """
+    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise."""
 
     verdict: Verdict
     reason: str
@@ -111,7 +108,6 @@ def certify(
     y: (N,), real. rho: slope for negative neural inputs.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
-
     Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays.
 
     Example:
@@ -135,8 +131,7 @@ def certify(
             return Certificate("not_converged", too_far)
     point = evaluate(W, z, c, X, y, rho)
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
-    matters = np.asarray(X.any(axis=1))
-    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & matters[:, None]).any(axis=0))
+    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & X.any(axis=1, keepdims=True)).any(axis=0))
     problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
     system = problem.system(z)
 
@@ -195,12 +190,11 @@ def certifiable(N: int, d0: int, d1: int) -> bool:
 
 
 def _gradient_norm(problem: RegionProblem, point: Point) -> float:
-    factor = 2 / len(problem.y)
     W = (problem.A * point.e[:, None]).T @ problem.X * point.z[:, None]
     z = (problem.A * point.U).T @ point.e
     c = point.e.sum() if problem.has_bias else 0.0
     with np.errstate(over="ignore"):
-        return float(factor * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
+        return float(2 / len(problem.y) * np.sqrt((W**2).sum() + (z**2).sum() + c**2))
 
 
 def _relative_distance(a: Point, b: Point, y) -> float:

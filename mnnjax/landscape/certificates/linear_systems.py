@@ -1,10 +1,8 @@
-"""The linear systems behind a certificate: which change of W makes a point stationary within its region, and a bound
-on the distance from the computed to the exact change.
+"""The linear systems of certificates: which change of W makes a point stationary in its region, and its error bound.
 
-With the pattern A and the second layer z fixed, output = B vec(W) with B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X].
-A point of the region is stationary, and then a minimum (Lemma 2), when its residual e = y - output has P e = 0, with P
-the projection on the column space of A o X. The smallest change of W that reaches such a point is B^+ P e. Three cases,
-by the rank of A o X (without rows of zeros):
+With the pattern A and the second layer z fixed, output = B vec(W) with B = [z_1 diag(A_1) X, ..., z_d1 diag(A_d1) X]. A
+point of the region is stationary, and then a minimum (Lemma 2), when its residual e = y - output has P e = 0, with P
+the projection on the column space of A o X. The smallest change of W to one is B^+ P e. For A o X without zero rows:
 
 - rows independent: P = I, and the change is B^T K^-1 e with K = B B^T = (A diag(z^2) A^T) * (X X^T).
 - columns independent (after neurons with equal patterns are merged): the change of theta = z w is G^-1 M^T e with
@@ -23,12 +21,9 @@ from mnnjax.landscape.numerics import EPS
 from mnnjax.landscape.regions.exact_rank import exact_rank
 from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
 
-# Changes of W (d1, d0) and of the free constant.
-Change = tuple[Float[np.ndarray, "d1 d0"], float]
-# Elimination modulo a prime takes N^3 integer steps: seconds at this many entries of A o X.
-EXACT_RANK_ENTRIES = 2_000_000
-# Beyond these a factorization takes minutes, or the product gigabytes; the rank then counts as in doubt.
-LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000
+Change = tuple[Float[np.ndarray, "d1 d0"], float]  # of W (d1, d0) and of the free constant
+EXACT_RANK_ENTRIES = 2_000_000  # of A o X: elimination modulo a prime takes N^3 integer steps, here seconds
+LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000  # beyond: minutes to factorize, or gigabytes; the rank is in doubt
 
 
 def factor_fits(rows: int, columns: int) -> bool:
@@ -68,8 +63,7 @@ class Region:
 
     live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
     groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
-    every output has a free constant (bias). shape: of the product.
-    """
+    every output has a free constant (bias). shape: of the product."""
 
     def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
         self.A, self.X, self.constant = A, X, constant
@@ -107,8 +101,7 @@ class Region:
 
 class System:
     """The linear system of a region with a fixed second layer z (d1,). rank: of A o X, None where in doubt. proven:
-    whether it is proven; if not, no method may be called. solvable: whether `change` has a bound; if not, only
-    region_residual may be called."""
+    whether it is; if not, call no method. solvable: whether `change` has a bound; if not, call only region_residual."""
 
     region: Region
     z: Float[np.ndarray, " d1"]
@@ -136,11 +129,9 @@ class RowsIndependent(System):
     """The live rows are independent: every label vector on them is reached."""
 
     def __init__(self, region: Region, z):
-        self.region, self.z = region, z
-        self.rank = region.shape[0]
+        self.region, self.z, self.rank = region, z, region.shape[0]
         self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
-        # Neurons with z = 0 count for the rank, but cannot be used while z is fixed.
-        self.solvable = bound > 0
+        self.solvable = bound > 0  # neurons with z = 0 count for the rank, but cannot be used while z is fixed
         self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
         self._sigma = np.sqrt(bound)
 
@@ -150,8 +141,7 @@ class RowsIndependent(System):
     def still_missing(self, e, error):
         live = self.region.live
         missing = float(np.linalg.norm(e[live]) + np.linalg.norm(error[live])) / self._sigma
-        # The region residual is known exactly: zero on live rows, the label on the others.
-        return np.full(len(self.z), missing), 0.0
+        return np.full(len(self.z), missing), 0.0  # the region's residual is exact: zero on live rows, else the label
 
     def region_residual(self, e):
         return np.where(self.region.live, 0.0, e)
@@ -173,8 +163,7 @@ class ColumnsIndependent(System):
         self._shares = np.where(region.merged >= 0, z / weights[region.merged], 0.0)
 
     def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
-        """The least-squares theta (and constant) by the normal equations, which square the condition number: to be
-        repeated on what it leaves."""
+        """Least-squares theta and constant. Normal equations square the condition number: repeat on what it leaves."""
         return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
 
     def theta_change(self, e: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, "g d0"], float]:
@@ -191,8 +180,7 @@ class ColumnsIndependent(System):
         return self._shares[:, None] * theta[self.region.merged], c
 
     def still_missing(self, e, error):
-        live = self.region.live
-        sigma = np.sqrt(self._bound)
+        live, sigma = self.region.live, np.sqrt(self._bound)
         rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
         # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
         distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
@@ -218,8 +206,7 @@ class RankDeficient(System):
         exact = exact_rank(region.columns, region.X[region.live], region.constant)
         if exact != np.sum(above_rounding(values, M.shape)):
             return
-        self.rank, self.proven = exact, True
-        self._basis = self._basis[:, :exact]
+        self.rank, self.proven, self._basis = exact, True, self._basis[:, :exact]
         weights = np.repeat(np.sqrt(region.group_sums(z**2)), region.X.shape[1])
         weights = np.append(weights, 1.0) if region.constant else weights
         left, singular, _ = np.linalg.svd(M * weights, full_matrices=False)
@@ -231,8 +218,7 @@ class RankDeficient(System):
         self._turn = rounding / gap if self.solvable else np.inf
 
     def change(self, e):
-        multiplier = self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2)
-        return self.region.spread(self.z, multiplier)
+        return self.region.spread(self.z, self._left @ ((self._left.T @ e[self.region.live]) / self._singular**2))
 
     def still_missing(self, e, error):
         live = self.region.live

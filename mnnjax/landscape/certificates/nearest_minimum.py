@@ -10,8 +10,7 @@ from mnnjax.landscape.certificates.linear_systems import ColumnsIndependent, Row
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
 JOINT_STEPS = 4
-# Neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0.
-IDLE = 1e-10
+IDLE = 1e-10  # neurons with |z_i| |w_i| below this fraction of the largest may be taken to have z_i = 0
 
 
 class RegionProblem(NamedTuple):
@@ -101,8 +100,7 @@ def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | Non
         return None
     if (minimum := _move(without_idle, start, system)[0]) is None:
         return None
-    # Once more, for the margin of the idle neurons, which did not move.
-    missing = np.zeros(len(z))
+    missing = np.zeros(len(z))  # once more, for the margin of the idle neurons, which did not move
     missing[used] = system.still_missing(minimum.point.e, minimum.point.e_error)[0]
     return _in_region(problem, minimum.point, missing, minimum.e, 0.0)[0]
 
@@ -112,8 +110,7 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
     if not system.solvable:
         return None, "the system for W with z fixed is singular or too badly conditioned to bound its solution"
     point = start
-    # The second pass corrects the rounding of the first.
-    for _ in range(2):
+    for _ in range(2):  # the second pass corrects the rounding of the first
         dW, dc = system.change(point.e)
         W = point.W.copy()
         W[problem.kept] += dW
@@ -125,15 +122,13 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
     """The minimum, if all weights within `missing` (d1,) of the point's rows of W are in the region, or the reason."""
-    matters = np.asarray(problem.X.any(axis=1))
     # Rounded up, also where the squares of a row underflow.
     lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
     same = (point.U > 0) == (problem.A == 1.0)
     room = np.where(same, np.abs(point.U), -np.abs(point.U)) - point.U_error - lengths[:, None] * missing
-    room = np.where(matters[:, None] & problem.kept, room, np.inf)
+    room = np.where(problem.X.any(axis=1, keepdims=True) & problem.kept, room, np.inf)
     margin = float(room.min(initial=np.inf))
-    # Written so that NaN fails.
-    if not margin > 0:
+    if not margin > 0:  # or NaN
         n, i = np.unravel_index(np.argmin(room), room.shape)
         return None, f"the minimum that the region asks for lies outside it: neuron {i} would change sign at point {n}"
     return Minimum(point, e, e_distance, margin), ""

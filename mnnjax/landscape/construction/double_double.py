@@ -2,8 +2,7 @@
 
 Numbers are unevaluated sums of two float64, by the error-free transformations of sums and products.
 Source: T. Ogita, S. M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: such a dot
-product has an error of at most (n eps)^2 times the sum of moduli.
-"""
+product has an error of at most (n eps)^2 times the sum of moduli."""
 
 import numpy as np
 from jaxtyping import Float
@@ -48,8 +47,7 @@ def _neural_inputs(W: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
         term, term_low = _product(x, w[:, None])
         total, lost = _sum(total, term)
         low += lost + term_low
-    # The first has the sign of the sum.
-    return _sum(total, low)
+    return _sum(total, low)  # the first has the sign of the sum
 
 
 def _sum(a, b):

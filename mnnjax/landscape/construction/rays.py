@@ -1,7 +1,6 @@
 """The distinct directions of points, which are all that matters to networks without biases: f(c u) = c f(u) for c > 0.
 
-The labels of rows on one ray, and at some slopes of rows x and -x, determine each other; other labels are refused.
-"""
+The labels of rows on one ray, and at some slopes of rows x and -x, determine each other; other labels are refused."""
 
 from typing import NamedTuple
 
@@ -34,8 +33,7 @@ def label_scale(y: Float[np.ndarray, " N"]) -> float:
 
 
 def distinct_rays(X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], rho: float) -> Rays:
-    """One row for all rows of X (N, d0), none of which is zero, with the same direction. Raises ValueError for labels
-    y (N,) that contradict each other."""
+    """One row per direction of X (N, d0), no row of which is 0. Raises ValueError for contradictory labels y (N,)."""
     length = row_norms(X)
     unit = X / length[:, None]
     line, side = _lines(unit)

@@ -6,8 +6,8 @@ to d1* only for labels in {0, 1} with at most N / 2 ones.) For s so large that v
     f((s w_k + v_k / 2) . x) - f((s w_k - v_k / 2) . x) = a(w_k . x) v_k . x,
 
 so pairs with directions w_k and pattern A = a(X W^T) are exact on the data when (A o X) vec(v) = y: N linear equations
-with K d0 unknowns. K = 2 ceil(N / (2 d0 - 2)) pairs are the theorem's 2 K = d1* units. The rest
-keeps rounding small, which is about 1e-16 * sum_i |z_i w_i . x|:
+with K d0 unknowns. K = 2 ceil(N / (2 d0 - 2)) pairs are the theorem's 2 K = d1* units. The rest keeps rounding small,
+which is about 1e-16 * sum_i |z_i w_i . x|:
 
 - The points are whitened first: X -> X T, W -> W T^-T does not change the problem.
 - In many dimensions w_k is Gaussian. In few, some random cells hold too many points (an arc of the plane can be fitted
@@ -15,8 +15,7 @@ keeps rounding small, which is about 1e-16 * sum_i |z_i w_i . x|:
 - Each w_k moves to the analytic centre of its cell: same pattern A, larger margin.
 - v is the solution with the least sum_k v_k^T H_k v_k, H_k the Hessian of the centre's barrier, which bounds s_k:
   max_n (v_k . x(n) / w_k . x(n))^2 <= v_k^T H_k v_k, as H_k >= sum_n x(n) x(n)^T / (w_k . x(n))^2.
-- v is corrected by the residual of the finished network, evaluated as anyone would: f(X W^T) z.
-"""
+- v is corrected by the residual of the finished network, evaluated as anyone would: f(X W^T) z."""
 
 from collections.abc import Callable
 from typing import NamedTuple, cast
@@ -27,7 +26,7 @@ from scipy import linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from mnnjax.arrays import AnyArray, check_network, check_points, check_rho, on_host
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.landscape._check import check_not_zero
 from mnnjax.landscape.construction.double_double import largest_error
 from mnnjax.landscape.construction.rays import NAMED, Rays, antipodes_are_free, distinct_rays, label_scale
@@ -42,8 +41,7 @@ FEW_DIMENSIONS = 8  # up to this many the directions w_k cut the spanning tree
 class ConstructionError(NamedTuple):
     """relative_error: max_n |f(W x(n))^T z - y_n| / max(1, max|y|), the larger of that in exact arithmetic, with a
     proven bound on its rounding, and that in float64 here: whether units cancel can depend on the order of summation.
-    margin: the smallest neural input, min over i and n of |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0.
-    units: d1."""
+    margin: the smallest neural input, min_{i, n} |w_i . x(n)| / (|w_i| |x(n)|), 0 where w_i or x(n) is 0. units: d1."""
 
     relative_error: float
     margin: float
@@ -82,8 +80,7 @@ def global_minimum(
     The same arguments give the same answer on one machine. Time grows as N^3: seconds at N = 2000.
 
     Raises:
-      ValueError: arguments of wrong shape, type or value, with their shape; and points not in general position, naming
-        rows:
+      ValueError: arguments of wrong shape, type or value, with their shape; points not in general position, with rows:
         a row of zeros, whose neural inputs can only be zero; rows of the same direction, x' = c x with c > 0
         (rho = -1: c != 0), unless labels are y' = |c| y; more pairs of rows x, -x than dimensions, with y(x) - y(-x)
         not linear in x; too many points in a subspace of few dimensions: rank(A o X) stays below the number of distinct
@@ -95,8 +92,7 @@ def global_minimum(
       construction_error(W, z, X, y, rho=0.0).relative_error  # below 1e-9
     """
     X, y = check_points(X, y)
-    if X.shape[1] < 2:
-        raise UserError(f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
+    require(X.shape[1] >= 2, f"X: has shape {X.shape}; Theorem 8 needs points of at least d0 = 2 numbers")
     rho = float(on_host("rho", rho, (), "give one number"))
     check_rho(rho)
     check_not_zero(X)

@@ -11,8 +11,7 @@ PRIME = 2_147_483_629  # the second largest prime below 2^31, so that products o
 def residues(values: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
     """The exact residues modulo PRIME of floating-point numbers, of any shape."""
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
-    # The mantissa is a multiple of 2^-53.
-    integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME
+    integers = np.ldexp(mantissa, 53).astype(np.int64) % PRIME  # the mantissa is a multiple of 2^-53
     powers = {int(e): pow(2, int(e) - 53, PRIME) for e in np.unique(exponent)}
     return integers * np.vectorize(powers.__getitem__, otypes=[np.int64])(exponent) % PRIME
 
@@ -22,17 +21,13 @@ def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
     rows = matrix.copy() if matrix.shape[0] <= matrix.shape[1] else matrix.T.copy()
     rank = 0
     for column in range(rows.shape[1]):
-        found = np.flatnonzero(rows[rank:, column])
-        if not found.size:
-            continue
-        pivot = rank + found[0]
-        rows[[rank, pivot]] = rows[[pivot, rank]]
-        rows[rank] = rows[rank] * pow(int(rows[rank, column]), -1, PRIME) % PRIME
-        below = rank + 1 + np.flatnonzero(rows[rank + 1 :, column])
-        rows[below] = (rows[below] - rows[below, column][:, None] * rows[rank]) % PRIME
-        rank += 1
-        if rank == rows.shape[0]:
-            break
+        if (found := np.flatnonzero(rows[rank:, column])).size:
+            pivot = rank + found[0]
+            rows[[rank, pivot]] = rows[[pivot, rank]]
+            rows[rank] = rows[rank] * pow(int(rows[rank, column]), -1, PRIME) % PRIME
+            below = rank + 1 + np.flatnonzero(rows[rank + 1 :, column])
+            rows[below] = (rows[below] - rows[below, column][:, None] * rows[rank]) % PRIME
+            rank += 1
     return rank
 
 

@@ -1,10 +1,7 @@
-"""The Khatri-Rao product A o X (section 1): row n is kron(A[n], X[n]), what multiplies theta = z w. Its Gram matrix,
-rank and column space.
+"""The Khatri-Rao product A o X (section 1), which multiplies theta = z w; its Gram matrix, rank and column space.
 
 The khatri_rao functions check their arguments and work under jit and vmap. Products of float32 arrays are float32;
-integers and booleans become float64. A may be any real matrix, not only an activation pattern. All of them raise what
-khatri_rao raises.
-"""
+integers and booleans become float64. A may be any real matrix. All raise what khatri_rao raises, for theta or e too."""
 
 from types import ModuleType
 from typing import TypeVar
@@ -40,8 +37,7 @@ def khatri_rao_gram(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Flo
 def khatri_rao_matvec(
     A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], theta: Real[AnyArray, "d1 d0"]
 ) -> Float[Array, " N"]:
-    """(A o X) vec(theta), matrix-free: the output of the region's network with z_i w_i = theta[i] (section 2).
-    Raises ValueError for theta of another shape."""
+    """(A o X) vec(theta), matrix-free: the output of the region's network with z_i w_i = theta[i] (section 2)."""
     A, X = _check(A, X)
     why = f"give one row per neuron of A {A.shape}, as wide as X {X.shape}"
     check_array("theta", theta, (A.shape[1], X.shape[1]), why)
@@ -51,8 +47,7 @@ def khatri_rao_matvec(
 def khatri_rao_rmatvec(
     A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], e: Real[AnyArray, " N"]
 ) -> Float[Array, "d1 d0"]:
-    """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2).
-    Raises ValueError for e of another shape."""
+    """(A o X)^T e as a (d1, d0) array, matrix-free: sum over n of e_n A[n, i] X[n]; zero at every DLM (eq 3.2)."""
     A, X = _check(A, X)
     check_array("e", e, (A.shape[0],), f"give one entry for each row of A {A.shape}")
     return (A * on_jax(e)[:, None]).T @ X
@@ -62,8 +57,7 @@ def khatri_rao_rank(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"]) -> Int
     """rank(A o X) in float64: where it is N, every DLM of the region is a global minimum (Lemma 2).
 
     Counts the singular values above max(N, d0 d1) * 2.2e-16 times the largest, of the product with rows scaled to norm
-    1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are.
-    """
+    1. An int, computed on the CPU; under jit and vmap an integer array, computed where they are."""
     _check(A, X)
     rank = in_float64(_rank, A, X)
     return rank if isinstance(rank, Tracer) else int(rank)
@@ -110,7 +104,6 @@ def column_space(M: Float[np.ndarray, "N p"]) -> Float[np.ndarray, "N r"]:
 
 def without_projection(e: Float[SomeArray, " N"], basis: Float[SomeArray, "N r"]):
     """e (N,) minus its projection on the span of an orthonormal basis (N, r)."""
-    # The second pass removes what rounding left in the first.
-    for _ in range(2):
+    for _ in range(2):  # the second pass removes what rounding left in the first
         e = e - basis @ (basis.T @ e)
     return e

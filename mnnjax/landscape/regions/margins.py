@@ -1,5 +1,4 @@
-"""Linear programs for the largest margin of linear inequalities, bounds on it that do not trust the solver, and the
-search for signs with a positive margin."""
+"""Linear programs for the largest margin of inequalities, bounds on it that trust no solver, and a search for signs."""
 
 import math
 from collections.abc import Callable
@@ -9,13 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
-# Margins above this count as positive, relative to points of norm 1 and to the largest output; and those above this,
-# relative to |theta|, stay positive after rounding of theta unless M is badly conditioned.
-MARGIN, ROUNDING_OF_THETA = 1e-9, 1e-10
-# No larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up.
-ENOUGH = 0.01
-# HiGHS's tolerances, and the entries of a linear program from which on it is solved by interior points.
-TOLERANCE, LARGE = 1e-10, 30_000
+MARGIN = 1e-9  # margins above this count as positive, relative to points of norm 1 and to the largest output
+ROUNDING_OF_THETA = 1e-10  # above it, relative to |theta|, they survive rounding of theta unless M is badly conditioned
+ENOUGH = 0.01  # no larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up
+TOLERANCE, LARGE = 1e-10, 30_000  # of HiGHS; entries of a linear program from which on it is solved by interior points
 
 
 class Margin(NamedTuple):
@@ -36,8 +32,7 @@ def largest_margin(
 
     Source: duality. For multipliers l >= 0 that sum to 1, the smallest entry of start + slopes @ c is at most
     l . (start + slopes @ c) <= l . start + |slopes^T l| |c|; HiGHS's multipliers make the first term the margin and the
-    second zero, to its tolerances. Where HiGHS fails, the margin is -inf, its bound inf, and c zero.
-    """
+    second zero, to its tolerances. Where HiGHS fails, the margin is -inf, its bound inf, and c zero."""
     rows, columns = np.hstack([-slopes, np.ones((len(slopes), 1))]), slopes.shape[1]
     tight = {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
     for options in (tight, {}):
@@ -50,8 +45,7 @@ def largest_margin(
             method="highs-ipm" if rows.size > LARGE else "highs",
             options=options,
         )
-        # The program always has a solution, and its objective is bounded; other statuses are failures of HiGHS.
-        if found.status == 0:
+        if found.status == 0:  # the program always has a bounded optimum: other statuses are failures of HiGHS
             c, margin, multipliers = found.x[:-1], float(found.x[-1]), np.maximum(-found.ineqlin.marginals, 0.0)
             if not multipliers.any():  # the margin is `most`
                 return Margin(c, margin, multipliers, math.inf, math.inf)
@@ -71,30 +65,23 @@ def search_signs(
     one of the possible (choices, d1) vectors of signs. The search is depth first, one neuron per level.
 
     moved (N, d1, r): rounding has moved slopes @ c by moved @ v with some |v| <= |c|, and start by up to start_moved
-    times as much at |c| = 1.
-    """
+    times as much at |c| = 1."""
     neurons = slopes.shape[1]
     scale = max(1.0, float(np.abs(start).max()))
     proven = True
 
-    def relaxed(signs: tuple[int, ...]) -> Float[np.ndarray, " k"] | None:
-        """c with the largest margin of the neurons decided so far, or None if it is not positive."""
-        nonlocal proven
-        taken = np.array(signs)[:, None]
-        decided, decided_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
-        found = largest_margin((taken[:, 0] * start[:, : len(signs)] / scale).ravel(), decided, ENOUGH)
-        if found.margin > MARGIN:
-            return scale * found.c
-        rounding = np.linalg.norm(found.multipliers @ decided_moved)
-        low = found.bound + start_moved * rounding <= MARGIN / scale
-        proven = bool(proven and low and found.lean + rounding <= ROUNDING_OF_THETA)
-        return None
-
     def descend(signs: tuple[int, ...], left) -> Float[np.ndarray, " k"] | None:
         nonlocal proven
         if signs and (len(signs) == neurons or len(left) > 2):
-            c = relaxed(signs)
-            if c is None or fits(c):
+            taken = np.array(signs)[:, None]  # the neurons decided so far
+            decided, decided_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
+            found = largest_margin((taken[:, 0] * start[:, : len(signs)] / scale).ravel(), decided, ENOUGH)
+            if not found.margin > MARGIN:
+                rounding = np.linalg.norm(found.multipliers @ decided_moved)
+                low = found.bound + start_moved * rounding <= MARGIN / scale
+                proven = bool(proven and low and found.lean + rounding <= ROUNDING_OF_THETA)
+                return None
+            if fits(c := scale * found.c):
                 return c
             if len(signs) == neurons:
                 proven = False  # rounding spoils the solution

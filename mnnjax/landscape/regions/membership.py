@@ -7,14 +7,12 @@ open cell (z_i > 0), or -theta_i does (z_i < 0). Few of the 3^d1 choices reach a
 - Two or more neurons with the same pattern count as one that makes any vector: a cell C is open, so C - C is R^d0.
 - z_i = 0 for the neurons outside a set S matters only where t lies in the range of M_S and the range of no other M_i
   does: else z_i may be small instead of zero.
-- The sign of a neuron's output at a point is known, so each point forbids signs: a label 0, for one, needs outputs of
-  both signs, or none.
+- The sign of a neuron's output at a point is known, so it forbids signs: a label 0 needs outputs of both signs or none.
 - Where M_S has full column rank, theta is unique.
 - A choice for some neurons that is infeasible with the others free rules out all that extend it.
 
 Whether rounding can have changed an answer is decided too: a theta is checked against the rounding that the condition
-of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality).
-"""
+of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -31,13 +29,10 @@ from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, kh
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 
-# The rounding of theta relative to its norm, for M of condition number 1; and outputs that count as zero, relative to
-# the largest.
-ROUNDING, ZERO = 1e-15, 1e-12
-# Vectors within this fraction of their norm from a range lie in it.
-IN_RANGE = 1e-9
-# The most neurons whose signs are searched, and sets of neurons with z_i = 0: seconds per region.
-MOST_NEURONS, MOST_SETS = 20, 20_000
+ROUNDING = 1e-15  # of theta relative to its norm, for M of condition number 1
+ZERO = 1e-12  # outputs that count as zero, relative to the largest
+IN_RANGE = 1e-9  # vectors within this fraction of their norm from a range lie in it
+MOST_NEURONS, MOST_SETS = 20, 20_000  # neurons whose signs are searched, sets of those with z_i = 0: seconds per region
 HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
     "linear_programs 0), or ask for V(G) with output_signs='random'"
@@ -87,8 +82,7 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
     check_region(A, X, y)
     A, X, y = (np.asarray(values, np.float64) for values in (A, X, y))
     check_scale(X)
-    # A pattern in float32 has another rho.
-    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)
+    A = np.where(np.isclose(A, rho, rtol=np.finfo(np.float32).eps, atol=0), rho, A)  # float32 has another rho
     if (others := A[~np.isin(A, (rho, 1.0))]).size:
         raise UserError(
             f"A: of shape {A.shape} has entries other than rho = {rho} and 1, such as {others[0]}; use "
@@ -116,8 +110,7 @@ def holds_minimum(
     rho: float, signs: Int[np.ndarray, " d1"] | None = None,
 ) -> Answer:  # fmt: skip
     """Whether a region that is not empty, with residual e (N,), holds a DLM; its output there is P y = y - e (Lemma 2).
-    signs (d1,): of z, each -1 or 1; None: any, zero included. Raises as region_holds_dlm, for too many signs or zeros
-    of z."""
+    signs (d1,): of z, each -1 or 1; None: any, also 0. Raises as region_holds_dlm, for too many signs or zeros of z."""
     target = y if is_zero(e, y) else y - e
     if np.linalg.norm(target) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
         target = np.zeros_like(y)
@@ -180,12 +173,10 @@ def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
             basis = column_space(np.hstack([neurons.blocks[i] for i in chosen]))
             if chosen != everyone and not _within(target, basis):
                 continue
-            others = [i for i in everyone if i not in chosen]
-            full = basis.shape[1] == len(target)
-            if not others or not (full or any(_within(neurons.blocks[i], basis) for i in others)):
+            others = [neurons.blocks[i] for i in everyone if i not in chosen]
+            if not others or not (basis.shape[1] == len(target) or any(_within(block, basis) for block in others)):
                 yield chosen
-            for i in chosen:
-                # Free neurons are in every set.
+            for i in chosen:  # free neurons are in every set
                 smaller = tuple(j for j in chosen if j != i)
                 if smaller and not neurons.free[i] and smaller not in seen:
                     seen.add(smaller)
@@ -233,8 +224,7 @@ class _Cells(NamedTuple):
 
 
 def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
-    """Whether some theta with M theta = target is in the cells of the chosen neurons or opposite, unless these are
-    free, and zero for the others."""
+    """Whether a theta with M theta = target is in the chosen neurons' cells, or opposite, unless free; 0 for others."""
     M = np.hstack([neurons.blocks[i] for i in chosen])
     exist, seen, least, null, moved, target_error, theta_error = _solve(M, target)
     theta_is_known = bool(theta_error <= ROUNDING_OF_THETA)
@@ -260,15 +250,12 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
 
 
 def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.ndarray, "choices s"]:
-    """The vectors of signs of z_i, of the chosen neurons that are not free, that no point forbids; of 20 unknown signs,
-    the most there can be, all take 20 MB."""
+    """The signs of z_i, of the chosen neurons that are not free, that no point forbids; 20 unknown ones take 20 MB."""
     columns = [i for i in chosen if not neurons.free[i]]
     unknown = np.flatnonzero(neurons.given[columns] == 0)
     numbers = np.arange(2 ** len(unknown), dtype=np.int32)
-    choices = np.empty((len(numbers), len(columns)), np.int8)
-    choices[:] = neurons.given[columns]
-    # As itertools.product has them: the last sign changes fastest.
-    for bit, place in enumerate(reversed(unknown)):
+    choices = np.tile(neurons.given[columns].astype(np.int8), (len(numbers), 1))
+    for bit, place in enumerate(reversed(unknown)):  # as itertools.product has them: the last sign changes fastest
         choices[:, place] = 2 * (numbers >> bit & 1) - 1
     unbound = (neurons.outputs[:, [i for i in chosen if neurons.free[i]]] != 0).any(axis=1)
     for n in np.flatnonzero(~unbound):

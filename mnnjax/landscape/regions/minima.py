@@ -1,5 +1,4 @@
-"""Which region a weight matrix lies in (Definition 1), and what Lemma 2 says of a region's differentiable local minima
-(DLMs) before training: their residual, MSE and MCE."""
+"""What Lemma 2 says of a region's differentiable local minima (DLMs) before training: their residual, MSE and MCE."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +10,7 @@ from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_region, in_float64, on_jax
 from mnnjax.landscape.regions.khatri_rao import above_rounding, khatri_rao, khatri_rao_rank, without_projection
 
-# A residual or output that is not known to be larger than this times |y| counts as zero.
-ZERO_TO_ROUNDING = 1e-9
+ZERO_TO_ROUNDING = 1e-9  # a residual or output that is not known to be larger than this times |y| counts as zero
 
 
 def region_residual(
@@ -22,12 +20,10 @@ def region_residual(
 
     (A o X)^T e = 0 makes it e = y - P y with P the projection on the column space of the N x (d0 d1) matrix A o X, so
     it is known before training. Where khatri_rao_rank is N, e is zero; elsewhere singular values up to max(N, d0 d1) *
-    2.2e-16 times the largest, here of the product as it is, count as zero. Whether the region has such a minimum at
-    all, region_holds_dlm says.
+    2.2e-16 times the largest, here of the product as it is, are zero. Whether a minimum exists: region_holds_dlm.
 
     A (N, d1), X (N, d0), y (N,), of any real type: all is computed in float64, on the CPU. Works under jit and vmap,
-    which compute it where they are. Raises ValueError as khatri_rao, and for y of another shape.
-    """
+    which compute it where they are. Raises ValueError as khatri_rao, and for y of another shape."""
     require_x64()
     check_region(A, X, y)
     return in_float64(_residual, A, X, y)
@@ -48,7 +44,6 @@ def region_errors(
 
     A (N, d1), X (N, d0), y (N,), of any real type; works under jit and vmap.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere, by the labels of each call or vmapped y.
-
     Raises ValueError as region_residual, and for a threshold that is not a finite number.
 
     Example:

@@ -12,16 +12,14 @@ def neural_inputs(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"]) -> Floa
     """U = X W^T (N, d1), the neural inputs w_i . x(n) of section 1; W (d1, d0), X (N, d0).
 
     Computed in float64 also for other W and X, since the signs name the region. Works under jit and vmap. Raises
-    ValueError for shapes that do not match, NaN or infinite entries, and where jax_enable_x64 is switched off.
-    """
+    ValueError for shapes that do not match, NaN or infinite entries, and where jax_enable_x64 is switched off."""
     require_x64()
     check_first_layer(W, X)
     return on_jax(X).astype(jnp.float64) @ on_jax(W).astype(jnp.float64).T
 
 
 def activation_pattern(W: Real[AnyArray, "d1 d0"], X: Real[AnyArray, "N d0"], rho: float) -> Float[Array, "N d1"]:
-    """A = a(W X) (N, d1), which names the region of W (Definition 1): 1 where the neural input is positive, rho
-    elsewhere.
+    """A = a(W X) (N, d1), which names W's region (Definition 1): 1 where the neural input is positive, rho elsewhere.
 
     W (d1, d0), X (N, d0); rho: slope for negative neural inputs. At a neural input of zero a is undefined; this gives
     rho, the slope that autodiff takes. Works under jit and vmap. Raises as neural_inputs, and for rho = 1.

@@ -1,8 +1,7 @@
 """The cells of the arrangement of N central hyperplanes x_n . w = 0 and their exact volumes, for d0 up to 3.
 
-A neuron's activations are constant on a cell. The angular volume of a cell is an arc over 2 pi (d0 = 2), or the area of
-a spherical polygon over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners. A lune has 2
-corners, a hemisphere none.
+A neuron's activations are constant on a cell. Its angular volume is an arc over 2 pi (d0 = 2), or a spherical polygon's
+area over 4 pi (d0 = 3): the sum of its interior angles less (k - 2) pi for k corners. A lune has 2, a hemisphere none.
 """
 
 import collections
@@ -14,25 +13,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
 from mnnjax.arrays import AnyArray, on_host
-from mnnjax.config import UserError
+from mnnjax.errors import require
 from mnnjax.landscape._check import check_spread
 
-# Directions closer than this (radians) are the same, and sines below it are zero.
-SAME = 1e-12
-# Polygons with at most this share of the sphere are left out: their sums are mostly rounding.
-THIN = 1e-14
+SAME = 1e-12  # directions closer than this (radians) are the same, and sines below it are zero
+THIN = 1e-14  # polygons with at most this share of the sphere are left out: their sums are mostly rounding
 
 
 def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.ndarray, " C"]]:
     """The cells as sign patterns (C, N), True where x_n . w > 0, and their angular volumes (C,), which sum to 1. Errors
-    are absolute, about 1e-16. For d0 = 3 cells with a volume of at most 1e-14 are left out. For points in general
-    position C = 2 sum_{k < d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed.
-    Raises ValueError for d0 above 3, a point at the origin, points that differ in length by more than 1e5, and NaN or
-    infinite entries."""
+    are absolute, about 1e-16. For d0 = 3 cells of volume up to 1e-14 are left out. In general position C = 2 sum_{k <
+    d0} C(N-1, k) (section 2); parallel points, and points that do not span R^d0, are allowed. Raises ValueError for d0
+    above 3, a point at the origin, points that differ in length by more than 1e5, NaN or infinite entries."""
     X = on_host("X", X, (None, None), "give one row per point")
     check_spread(X)
-    if X.shape[1] > 3:
-        raise UserError(f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
+    require(X.shape[1] <= 3, f"X: has d0 = {X.shape[1]}; exact volumes are for d0 up to 3, use estimate_volumes")
     found = {1: _halves, 2: _arcs, 3: _polygons}[X.shape[1]](X / np.linalg.norm(X, axis=1, keepdims=True))
     patterns = sorted(found, reverse=True)
     volumes = np.array([found[pattern] for pattern in patterns])
@@ -48,24 +43,21 @@ def _halves(X) -> dict[tuple[bool, ...], float]:
 def _arcs(X) -> dict[tuple[bool, ...], float]:
     """The arcs between the lines orthogonal to the points, by sign pattern."""
     angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
-    # Angles at both ends of [0, pi) may be one line.
     distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
     if len(distinct) > 1 and distinct[0] + np.pi - distinct[-1] <= SAME:
-        distinct.pop()
+        distinct.pop()  # angles at both ends of [0, pi) may be one line
     found = {}
     for start, end in itertools.pairwise([*distinct, distinct[0] + np.pi]):
         middle = (start + end) / 2
         up = tuple((X @ [np.cos(middle), np.sin(middle)] > 0).tolist())
-        # The complementary cell is the opposite arc.
-        found[up] = found[tuple(not s for s in up)] = (end - start) / (2 * np.pi)
+        found[up] = found[tuple(not s for s in up)] = (end - start) / (2 * np.pi)  # the complement is the opposite arc
     return found
 
 
 def _polygons(X) -> dict[tuple[bool, ...], float]:
     """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
     planes = X.copy()
-    # Rows that are equal or opposite to rounding become exactly so.
-    for n in range(1, len(X)):
+    for n in range(1, len(X)):  # rows that are equal or opposite to rounding become exactly so
         same = np.flatnonzero(np.linalg.norm(np.cross(planes[:n], X[n]), axis=1) <= SAME)
         if same.size:
             planes[n] = np.copysign(1.0, planes[same[0]] @ X[n]) * planes[same[0]]
@@ -91,8 +83,7 @@ def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3
     crosses = np.cross(X[first], X[second])
     sines = np.linalg.norm(crosses, axis=1)
     met = np.zeros((len(X), len(X)), bool)
-    # Steep crossings first, whose corners have the least rounding.
-    for pair in np.argsort(-sines, kind="stable"):
+    for pair in np.argsort(-sines, kind="stable"):  # steep crossings first, whose corners have the least rounding
         i, j = first[pair], second[pair]
         if sines[pair] <= SAME or met[i, j]:
             continue

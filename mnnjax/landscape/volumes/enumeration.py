@@ -2,12 +2,12 @@
 
 A region gives each neuron a cell of the arrangement (arrangement.py); its volume is the product of theirs. What a
 region holds depends neither on the order of the neurons nor on whether a cell is taken twice or more often. So regions
-are gathered into multisets of cells, and those into classes, each of which is decided once.
-"""
+are gathered into multisets of cells, and those into classes, each of which is decided once."""
 
 import array
 import collections
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -34,10 +34,8 @@ class ExactVolumes:
     """Angular volumes, exact to rounding.
 
     suboptimal: V(L_eps); global_minima: V(G) (Definition 4); rank_deficient: of the regions with rank(A o X) < N.
-    total: of all regions, 1 to rounding. regions: their number; decided: the number of classes that were asked for a
-    minimum. in_doubt: volume of the regions whose answer rounding may have changed; above 0 only where, say, points are
-    nearly parallel.
-    """
+    total: of all regions, 1 to rounding. regions: their number; decided: the number of classes asked for a minimum.
+    in_doubt: volume of regions whose answer rounding may have changed; 0 unless, say, points are nearly parallel."""
 
     suboptimal: float
     global_minima: float
@@ -65,11 +63,9 @@ def exact_volumes(
     """V(L_eps), V(G) and the rank-deficient volume (Definitions 3 and 4) of the regions of W (d1, d0), for d0 up to 3.
 
     X (N, d0), y (N,), d1, rho, eps, threshold: as estimate_volumes.
-
     Time: about 1 ms for each of the C(cells + d1 - 1, d1) multisets, of 2 N cells where d0 = 2 and N^2 - N + 2 where
     d0 = 3. With d0 = 2, N = 6 and d1 = 3 that is below a second, N = 8 and d1 = 4 seconds, N = 10 and d1 = 5 a minute;
     with d0 = 3, N = 6 and d1 = 3 ten seconds, N = 8 and d1 = 3 a minute.
-
     Raises ValueError as estimate_volumes, and for d0 above 3 or more than 2 000 000 multisets.
 
     Example:
@@ -78,8 +74,7 @@ def exact_volumes(
     """
     check_rho(rho)
     X, y = check_points(X, y)
-    d1, eps = check_count("d1", d1), check_eps(eps)
-    threshold = threshold_of(threshold, y)
+    d1, eps, threshold = check_count("d1", d1), check_eps(eps), threshold_of(threshold, y)
     patterns, volumes = cells(X)
     multisets = math.comb(len(volumes) + d1 - 1, d1)
     if multisets > MOST_MULTISETS:
@@ -111,16 +106,14 @@ class _Kinds(dict[Class, frozenset[str]]):
         self.decided = 0
 
     def __missing__(self, taken: Class) -> frozenset[str]:
-        self[taken] = self._decide(taken)
-        return self[taken]
+        return self.setdefault(taken, self._decide(taken))
 
     def _decide(self, taken: Class) -> frozenset[str]:
         y, M = self._y, product(self._slopes[[cell for cell, _ in taken]].T, self._X)
         kinds = {"deficient"} if unit_row_rank(M) < len(y) else set()
         e = without_projection(y, column_space(M)) if kinds else np.zeros_like(y)
         if is_zero(e, y):
-            # A global minimum stays one with a further neuron whose z is 0.
-            for i, (cell, times) in enumerate(taken):
+            for i, (cell, times) in enumerate(taken):  # a global minimum stays one with a further neuron whose z is 0
                 once = ((cell, 1),) if times == 2 else ()
                 smaller = self.get((*taken[:i], *once, *taken[i + 1 :]), frozenset())
                 if "global" in smaller:
@@ -144,10 +137,8 @@ def exact_rank_deficient(X: Real[AnyArray, "N d0"], d1: int, rho: float) -> floa
     Time grows with the number of rank-deficient sets of cells, hardly with d1: with d0 = 2, N = 8 seconds, N = 10 a
     minute; with d0 = 3, N = 5 seconds, N = 6 minutes.
 
-    Source: ours. The rank depends only on the set of cells that are taken, and grows with it. So neurons are added one
-    by one, and only rank-deficient sets S of cells are kept: p(S with c) += p(S) V(c). No term is negative, so sums add
-    no relative error.
-
+    Source: ours. The rank depends only on the set of cells taken, and grows with it. So neurons are added one by one,
+    and only rank-deficient sets S kept: p(S with c) += p(S) V(c). No term is negative, so sums add no relative error.
     Raises ValueError as exact_volumes, and for more than 300 000 rank-deficient sets.
 
     Example:
@@ -159,8 +150,7 @@ def exact_rank_deficient(X: Real[AnyArray, "N d0"], d1: int, rho: float) -> floa
     numbers, additions = _deficient_sets(np.where(patterns, 1.0, rho), np.asarray(X, np.float64), d1)
     to, start, cell = np.asarray(additions).reshape(-1, 3).T
     add_neuron = csr_array((volumes[cell], (to, start)), shape=(len(numbers), len(numbers)))
-    shares = np.zeros(len(numbers))
-    shares[0] = 1.0
+    shares = np.r_[1.0, np.zeros(len(numbers) - 1)]
     for _ in range(d1):
         shares = add_neuron @ shares
     return math.fsum(shares)
@@ -170,26 +160,22 @@ def _deficient_sets(slopes: Float[np.ndarray, "C N"], X, d1: int) -> tuple[dict[
     """The rank-deficient sets of up to d1 of C cells, numbered, and where a further neuron leads from each: a flat
     array of (number after, number before, cell of the neuron). A set is an integer, one bit per cell."""
 
+    @functools.cache
     def deficient(cells_taken: int) -> bool:
         taken = [cell for cell in range(len(slopes)) if cells_taken >> cell & 1]
         return len(taken) * X.shape[1] < len(X) or bool(unit_row_rank(product(slopes[taken].T, X)) < len(X))
 
     numbers: dict[int, int] = {0: 0}
-    full: set[int] = set()
     additions = array.array("q")
-    # Sets are found in the order of their sizes; a set is deficient only if all with one cell less are.
-    frontier = [0]
+    frontier = [0]  # sets are found in the order of their sizes; a set is deficient only if all with one cell less are
     for _ in range(d1 + 1):
         found: list[int] = []
         for before in frontier:
             for cell in range(len(slopes)):
                 after = before | 1 << cell
-                if after.bit_count() > d1 or after in full:
+                if after.bit_count() > d1 or not deficient(after):
                     continue
                 if after not in numbers:
-                    if not deficient(after):
-                        full.add(after)
-                        continue
                     numbers[after] = len(numbers)
                     found.append(after)
                 additions.extend((numbers[after], numbers[before], cell))

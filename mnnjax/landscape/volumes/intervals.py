@@ -51,11 +51,9 @@ class Estimate(EqualWithNan):
 class Volumes(EqualWithNan):
     """Angular volumes in [0, 1], each with a 95 % interval, which is [0, 1] where nothing was drawn.
 
-    suboptimal: V(L_eps), of the regions that hold a sub-optimal DLM with MCE > eps (Definition 4).
-    global_minima: V(G), of those that hold a global minimum.
-    rank_deficient: of those with rank(A o X) < N; an upper bound on V(L_0) (Lemma 2).
-    ratio: V(L_eps) / V(G), as quotient.
-    """
+    suboptimal: V(L_eps), of the regions that hold a sub-optimal DLM with MCE > eps (Definition 4); global_minima: V(G),
+    of those that hold a global minimum; rank_deficient: of those with rank(A o X) < N, an upper bound on V(L_0) (Lemma
+    2); ratio: V(L_eps) / V(G), as quotient."""
 
     suboptimal: Estimate
     global_minima: Estimate
@@ -80,7 +78,6 @@ def clopper_pearson(hits: int, draws: int, confidence: float = 0.95) -> tuple[fl
 
     Source: C. J. Clopper and E. S. Pearson, Biometrika 26, 1934. Quantiles of beta distributions are accurate to
     rounding; scipy's binomtest, which searches for a root, to 1e-8.
-
     Raises ValueError unless 0 <= hits <= draws and 0 < confidence < 1.
 
     Example:
@@ -142,8 +139,7 @@ def combine(values: Sequence[float] | Float[np.ndarray, " n"], confidence: float
     skewness. Ours also covers Student's own lower end, and the upper end that is symmetric in the logarithm. It is
     approximate: of 6 to 20 splitting runs it covered in 94 to 96 % where their standard deviation is at most half their
     mean, in 90 to 92 % at 0.9 of it. high may be above 1, as the mean may. All zero: (0, 0, 1), nothing is known. All
-    equal: n runs say as much as n hits of n draws.
-    """
+    equal: n runs say as much as n hits of n draws."""
     values = np.asarray(values, np.float64)
     if not values.any():
         return 0.0, 0.0, 1.0

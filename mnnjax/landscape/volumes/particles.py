@@ -13,13 +13,10 @@ from mnnjax.landscape.regions.khatri_rao import gram
 
 Target = Literal["rank_deficient", "suboptimal"]
 
-# The chance that a new neuron is fresh; else it has one of these correlations with an earlier one.
-FRESH = 0.5
-CORRELATIONS = (0.5, 0.8, 0.95)
-# The ridge of the score's factorizations, and the pivots that count as missing rank.
-RIDGE, SMALL_PIVOT = 1e-12, 1e-9
-# Particles scored at once.
-BLOCK = 16
+FRESH = 0.5  # the chance that a new neuron is fresh
+CORRELATIONS = (0.5, 0.8, 0.95)  # else it has one of these with an earlier one
+RIDGE, SMALL_PIVOT = 1e-12, 1e-9  # of the score's factorizations; pivots that count as missing rank
+BLOCK = 16  # particles scored at once
 
 
 def in_proportion(key: PRNGKeyArray, weights: Float[np.ndarray, " n"], count: int) -> Int[np.ndarray, " count"]:
@@ -74,9 +71,9 @@ def add_neuron(
     particles, d1, d0 = W.shape
     key_g, key_mix, key_which, key_alpha = jax.random.split(key, 4)
     g = jax.random.normal(key_g, (particles * d0,)).reshape(particles, d0)
-    alphas = jnp.asarray(CORRELATIONS)
+    a = jnp.asarray(CORRELATIONS)
     which = jax.random.randint(key_which, (particles,), 0, jnp.maximum(k, 1))
-    alpha = alphas[jax.random.randint(key_alpha, (particles,), 0, len(CORRELATIONS))]
+    alpha = a[jax.random.randint(key_alpha, (particles,), 0, len(CORRELATIONS))]
     near = (jax.random.uniform(key_mix, (particles,)) >= FRESH) & (k > 0)
     parent = jnp.take_along_axis(W, which[:, None, None], axis=1)[:, 0]
     new = jnp.where(near[:, None], alpha[:, None] * parent + jnp.sqrt(1 - alpha[:, None] ** 2) * g, g)
@@ -85,7 +82,6 @@ def add_neuron(
     # log N(w; a v, (1 - a^2) I) / N(w; 0, I) for every earlier neuron v and every correlation a.
     products = jnp.einsum("pd,pkd->pk", new, W)[:, :, None]
     squares = jnp.sum(new**2, axis=1)[:, None, None], jnp.sum(W**2, axis=2)[:, :, None]
-    a = alphas[None, None, :]
     variance = 1 - a**2
     log_near = -0.5 * d0 * jnp.log(variance) - (a**2 * (squares[0] + squares[1]) - 2 * a * products) / (2 * variance)
     log_near = jnp.where(jnp.arange(d1)[None, :, None] < k, log_near, -jnp.inf)
@@ -109,7 +105,6 @@ def add_neuron(
         scale = jnp.where(lengths > 0, 1 / jnp.where(lengths > 0, lengths, 1.0), 0.0)
         unit = products * scale[:, None] * scale[None, :] + RIDGE * jnp.eye(len(X))
         pivots = jnp.diag(jax.lax.linalg.cholesky(unit, symmetrize_input=False)) ** 2
-        # NaN, where rounding ended the factorization, is small.
-        return jnp.sum(~(pivots >= SMALL_PIVOT))
+        return jnp.sum(~(pivots >= SMALL_PIVOT))  # NaN, where rounding ended the factorization, is small
 
     return W, -log_mixture, jax.lax.map(score, W, batch_size=min(BLOCK, particles))

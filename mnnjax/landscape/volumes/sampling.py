@@ -1,9 +1,7 @@
 """Angular volumes (Definition 3) by sampling: which share of weight space L_eps, G and the rank-deficient regions take.
 
 W has i.i.d. standard normal entries, so the share of draws in a set of regions estimates its angular volume. A Cholesky
-factorization decides most ranks, and the rank most draws; linear programs (membership.py) decide whether the regions of
-the others hold a minimum.
-"""
+factorization decides most ranks, and the rank most draws; linear programs (membership.py) decide the others."""
 
 import contextlib
 import functools
@@ -19,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_array, check_count, check_points, check_rho
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
@@ -27,12 +25,9 @@ from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
 from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 
-# What the screening says of rank(A o X).
-DEFICIENT, FULL, DOUBTFUL = 0, 1, 2
-# Draws that are made and factorized at once: as many as fit into the caches.
-BLOCK = 16
-# Draws per call of the screen.
-BATCH = 64 * BLOCK
+DEFICIENT, FULL, DOUBTFUL = 0, 1, 2  # what the screening says of rank(A o X)
+BLOCK = 16  # draws that are made and factorized at once: as many as fit into the caches
+BATCH = 64 * BLOCK  # draws per call of the screen
 
 
 class Screened(NamedTuple):
@@ -55,8 +50,7 @@ def make_screen(
     padding: the first N of the `rows` rows of X are points, and the first d1 of the `units` neurons count.
 
     draw: draw(key, N) -> X, y for each draw to have its own points (X of the call is not read); else None.
-    constant_input: whether what `draw` gives gets a column of ones.
-    """
+    constant_input: whether what `draw` gives gets a column of ones."""
     columns = d0 + bool(constant_input and draw)
 
     def block(key: PRNGKeyArray, X, N, d1) -> Screened:
@@ -132,8 +126,7 @@ def decide(
 ) -> Counts:  # fmt: skip
     """Count a screened batch, whose arrays are on the host. X, y: the points (rows, d0), (rows,) that all draws share;
     None where each draw has its own. asked: how many of the batch's draws, from the first on, are decided for
-    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for the linear
-    programs."""
+    (suboptimal, global_minima). output_signs: as for estimate_volumes. each: map, or a pool's, for linear programs."""
     count, rows, units = screened.patterns.shape
     A = np.where(screened.patterns, 1.0, rho) * ((np.arange(rows) < N)[:, None] & (np.arange(units) < d1))
     if X is None or y is None:
@@ -176,9 +169,8 @@ def residuals_where(
 
 def estimate_volumes(
     key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
-    samples: int = 1000, *,
-    suboptimal_samples: int | None = None, global_samples: int | None = None, relative_width: float | None = None,
-    threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
+    samples: int = 1000, *, suboptimal_samples: int | None = None, global_samples: int | None = None,
+    relative_width: float | None = None, threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
 ) -> Volumes:  # fmt: skip
     """Angular volumes of L_eps, of G and of the rank-deficient regions from `samples` draws of W (d1, d0).
 
@@ -200,7 +192,6 @@ def estimate_volumes(
       times its estimate; the intervals hold at all possible looks together (Bonferroni).
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
-
     Raises ValueError for shapes that do not match, a point at the origin, points that differ in length by more than
     1e5, NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
     key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
@@ -226,7 +217,6 @@ def estimate_expected_volumes(
     draw: the pure JAX function draw(key, N) -> X (N, d0), y (N,), such as that of problems.make_problem; N is an int.
       Programs are compiled once per function, so pass the same object each time.
     threshold: of the MCE; 0.5 for labels 0 and 1, 0 for -1 and 1. The rest as estimate_volumes.
-
     Raises ValueError as estimate_volumes, and for points of other shapes from draw.
 
     Example:
@@ -265,12 +255,10 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     d1, samples = check_count("d1", d1), check_count("samples", samples)
     for name, part in zip(("suboptimal_samples", "global_samples"), parts, strict=True):
         check_count(name, samples if part is None else part, least=0)
-    if output_signs not in ("any", "random"):
-        raise UserError(f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
+    require(output_signs in ("any", "random"), f"output_signs: {output_signs!r} is neither 'any' nor 'random'")
     if relative_width is not None:
         check_array("relative_width", relative_width, (), "give one number, or None to draw all samples")
-        if not relative_width > 0:
-            raise UserError(f"relative_width: {relative_width} is not positive; give None to draw all samples")
+        require(relative_width > 0, f"relative_width: {relative_width} is not positive; give None to draw all samples")
     batch = min(-(-samples // BLOCK) * BLOCK, BATCH)
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]

@@ -11,14 +11,13 @@ neurons with nearly the same pattern. The exact ratio of the two densities, at m
 The score of a partial network is the rank that is still missing (for rank-deficient regions), or one more than the
 number of points that its region's minima misclassify (for L_eps), computed fast and roughly. Neither the missing rank
 nor the norm of the residual can grow with further neurons. So a score of zero, no rank missing or a residual too small
-to misclassify enough points, means that the target is out of reach.
-"""
+to misclassify enough points, means that the target is out of reach."""
 
 import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -26,7 +25,7 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_points, check_rho, on_host
-from mnnjax.config import UserError
+from mnnjax.errors import UserError, require
 from mnnjax.jax_setup import on_cpu, require_x64
 from mnnjax.landscape._check import check_eps, check_key, check_spread, threshold_of
 from mnnjax.landscape.regions.membership import holds_minimum
@@ -39,13 +38,10 @@ from mnnjax.wording import aligned
 # The frequencies of a score are trusted from this many visits on; h rises at most this far above its value at the best
 # score seen, and its logarithm at most this fast where it is extrapolated.
 TRUSTED, HIGHEST, STEEPEST = 30, 1e5, 1.5
-# The share of particles without a chance by their score, which may be wrong, is at most this.
-HOPELESS = 0.02
-# Numbers of pilot runs, from which h is fitted. They end when, twice in a row, the score puts at least this share of
-# the particles in the target.
-ROUNDS, MOST_ROUNDS, SETTLED = 4, 30, 0.1
-# Final particles that are decided exactly.
-CHECKED = 128
+HOPELESS = 0.02  # the share of particles without a chance by their score, which may be wrong, is at most this
+ROUNDS, MOST_ROUNDS = 4, 30  # the least and the most pilot runs, from which h is fitted
+SETTLED = 0.1  # pilots end when, twice in a row, the score puts at least this share of the particles in the target
+CHECKED = 128  # final particles that are decided exactly
 
 
 class Repetition(NamedTuple):
@@ -66,9 +62,8 @@ class SplitEstimate(Estimate):
 
     def __str__(self) -> str:
         volume = in_words(self, f"; {len(self.runs)} runs")
-        # Of rank-deficient regions they are the same.
         if self.candidate is None or self.candidate.estimate == self.estimate:
-            return volume
+            return volume  # of rank-deficient regions they are the same
         return aligned({"volume": volume, "candidates, which hold it": in_words(self.candidate, "")})
 
 
@@ -84,14 +79,12 @@ def fit_importance(
     key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float, *,
     target: Target, particles: int = 2000, threshold: float | None = None,
 ) -> Float[np.ndarray, "stages scores"]:  # fmt: skip
-    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilot runs that the estimate
-    does not use. Arguments as split_volume's.
+    """The importance function h[k, s] (d1 + 1, N + 2) after k neurons at score s, from pilots that no estimate uses.
 
     Source: ours. The pilots count how scores follow each other. h is the chance of ending in the target if scores were
     a Markov chain, computed backwards from the last neuron: near the importance function of least variance.
 
-    Raises ValueError as estimate_volumes, and for another target or fewer than 2 particles.
-    """
+    Arguments as split_volume's. Raises ValueError as estimate_volumes, for another target or fewer than 2 particles."""
     X, y, d1, rho, eps, particles, threshold = _checked(key, X, y, d1, rho, eps, target, particles, threshold)
     scores = np.arange(len(X) + 2)
     is_end = _in_target(scores, target, eps, len(X))
@@ -120,7 +113,6 @@ def run_splitting(
     importance: (d1 + 1, N + 2), as fit_importance gives it.
     max_linear_programs: for L_eps, how many of the final particles, drawn at random, are asked for a minimum; 0: only
       `candidate` is estimated, and `volume` is 0.
-
     Raises ValueError as fit_importance, and for an importance function of another shape or not positive.
 
     Example:
@@ -135,8 +127,7 @@ def run_splitting(
     importance = on_host("importance", importance, (d1 + 1, len(X) + 2), hint)
     if not (importance > 0).all():
         raise UserError("importance: has values that are not positive; with those the estimate would be biased")
-    # Not fold_in(key, 1), which is the second of split(key, d1).
-    key, key_order = jax.random.split(key)
+    key, key_order = jax.random.split(key)  # not fold_in(key, 1), which is the second of split(key, d1)
     keys = jax.random.split(key_order, 3)
     run = run_particles(key, importance, X, y, d1, rho, eps, target, particles, threshold)
     A = np.where(np.einsum("nd,pkd->pnk", X, run.W) > 0, 1.0, rho)
@@ -197,7 +188,6 @@ def split_volume(
     target: "rank_deficient", or "suboptimal" for L_eps. particles: partial networks carried from neuron to neuron.
     runs: independent runs after the pilot; the interval comes from them.
     max_linear_programs: for L_eps, how many final particles per run are asked for a minimum.
-
     Raises ValueError as fit_importance, and for fewer than 2 runs.
 
     Example:
@@ -220,8 +210,7 @@ def _fit(moves: Float[np.ndarray, "d1 scores scores"], is_end) -> Float[np.ndarr
 
     Each stage is scaled so that the best score seen there has 1. Nearly all of W may be where h has its least value f;
     then a share f / a_k of the particles after k neurons is there, with a_k the mean of h, which the scales give. So f
-    is HOPELESS a_k: with a constant f those particles would soon be all.
-    """
+    is HOPELESS a_k: with a constant f those particles would soon be all."""
     d1, size, _ = moves.shape
     chance = np.empty((d1 + 1, size))
     chance[d1] = is_end
@@ -249,8 +238,7 @@ def _checked(key, X, y, d1: int, rho: float, eps: float, target: str, particles:
     check_key(key)
     check_rho(rho)
     X, y = check_points(X, y)
-    if target not in ("rank_deficient", "suboptimal"):
-        raise UserError(f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
+    require(target in get_args(Target), f"target: {target!r} is neither 'rank_deficient' nor 'suboptimal'")
     d1, particles = check_count("d1", d1), check_count("particles", particles, least=2)
     check_spread(X)
     threshold = threshold_of(threshold, y)
