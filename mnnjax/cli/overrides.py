@@ -24,10 +24,8 @@ PAIRS = "pairs of a name and a number, True or False, such as momentum 0.9 neste
 
 
 def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequence[str] = ()) -> Study:
-    """The study with the fields that the options set; UserError for an unknown option or an invalid value.
-
-    others: options that are not fields, as suggestions for misspelt ones.
-    """
+    """The study with the fields that the options set; UserError for an unknown option or an invalid value, which may
+    suggest one of the others, options that are not fields."""
     captured, arguments = io.StringIO(), list(_flags_spelt_out(study, arguments))
     try:
         with contextlib.redirect_stderr(captured):

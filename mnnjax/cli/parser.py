@@ -17,8 +17,7 @@ class Paragraphs(argparse.HelpFormatter):
     """Fills the paragraphs of help texts to the width of the terminal, except those with an indented line."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        parts = text.split("\n\n")
-        return "\n\n".join(part if "\n " in part else textwrap.fill(part, width) for part in parts)
+        return "\n\n".join(p if "\n " in p else textwrap.fill(p, width) for p in text.split("\n\n"))
 
 
 class OneLineParser(argparse.ArgumentParser):

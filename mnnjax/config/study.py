@@ -95,8 +95,7 @@ class Train:
         if self.parallel == "replicas":
             require(self.rows_precision == "same", "train.rows_precision: only for parallel='data'; leave it at 'same'")
             return
-        replicated = self.optimizer == "levenberg_marquardt"
-        require(not replicated, "train.parallel: levenberg_marquardt needs 'replicas'")
+        require(self.optimizer != "levenberg_marquardt", "train.parallel: levenberg_marquardt needs 'replicas'")
         even = self.batch_size is None or self.batch_size % ROW_BLOCKS == 0
         needed = f"no multiple of {ROW_BLOCKS}, which parallel='data' needs; try 1024"
         require(even, f"train.batch_size: {self.batch_size} is {needed}")

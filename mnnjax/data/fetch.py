@@ -29,8 +29,13 @@ def fetch(data_set: DataSet, folder: Path) -> None:
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     builder = tfds.builder(data_set.tfds_name, data_dir=folder)
-    for url in {urlsplit(url).netloc: url for url in builder.url_infos or ()}.values():
-        _reach(data_set, url)
+    # TFDS itself tries for minutes before it reports that there is no network.
+    for host, url in {urlsplit(url).netloc: url for url in builder.url_infos or ()}.items():
+        try:
+            status = requests.head(url, timeout=PATIENCE_SECONDS, allow_redirects=True).status_code
+        except requests.RequestException as error:
+            raise UserError(f"cannot reach {host} ({type(error).__name__}); {by_hand(data_set)}") from error
+        require(status < 500, f"{host} answers with HTTP code {status}; {by_hand(data_set)}")
     config = tfds.download.DownloadConfig(try_download_gcs=False, force_checksums_validation=True)
     downloads = folder / "downloads"
     try:
@@ -46,18 +51,6 @@ def fetch(data_set: DataSet, folder: Path) -> None:
         raise UserError(f"TFDS failed: {type(error).__name__}: {one_line(error)[:300]}; {by_hand(data_set)}") from error
 
 
-def _reach(data_set: DataSet, url: str) -> None:
-    """Request a file's header: TFDS itself tries for minutes before it reports that there is no network."""
-    import requests
-
-    host = urlsplit(url).netloc
-    try:
-        status = requests.head(url, timeout=PATIENCE_SECONDS, allow_redirects=True).status_code
-    except requests.RequestException as error:
-        raise UserError(f"cannot reach {host} ({type(error).__name__}); {by_hand(data_set)}") from error
-    require(status < 500, f"{host} answers with HTTP code {status}; {by_hand(data_set)}")
-
-
 def _checksum_words(error: Exception) -> str:
     url = re.search(r"Artifact (\S+?),", str(error))
     digests = re.findall(r"checksum='(\w+)'", str(error))
@@ -67,8 +60,7 @@ def _checksum_words(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the set named first into the folder named second; a UserError goes to standard output as one line, and ends
-    the process."""
+    """Fetch the set named first into the folder named second; a UserError goes to standard output, as one line."""
     answer = os.dup(1)
     os.dup2(2, 1)  # what TFDS prints goes to standard error
     threading.Thread(target=_end_with_parent, daemon=True).start()

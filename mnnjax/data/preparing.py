@@ -34,13 +34,9 @@ STALLED_SECONDS = 600
 
 
 def import_data(
-    name: str,
-    source: Path | str,
-    data_dir: Path | str | None = None,
-    *,
-    force: bool = False,
-    say: Callable[[str], None] = print,
-) -> Stored:
+    name: str, source: Path | str, data_dir: Path | str | None = None, *,
+    force: bool = False, say: Callable[[str], None] = print,
+) -> Stored:  # fmt: skip
     """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
 
     Args:
@@ -87,8 +83,7 @@ def prepare(
 def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -> Iterator[Source]:
     tfds_folder.require_installed(*NEEDED)
     # TFDS writes the images twice, once to shuffle them; its download is gone before the arrays are written.
-    arrays = data_set.bytes(data_set.published)
-    require_room(data_set, data_dir, data_set.download_bytes + 2 * arrays)
+    require_room(data_set, data_dir, data_set.download_bytes + 2 * data_set.bytes(data_set.published))
     with part_folder(data_set, data_dir, "tfds") as folder:
         say(f"{data_set.name}: TFDS downloads and prepares it, {size(data_set.download_bytes)} with what it unpacks")
         _fetch(data_set, folder)

@@ -65,8 +65,8 @@ def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
         try:
             if light:
                 for start in range(0, counts[split], rows):
-                    stop = min(start + rows, counts[split])
-                    yield _block(data_set, [splits[split][i] for i in range(start, stop)])
+                    indices = range(start, min(start + rows, counts[split]))
+                    yield _block(data_set, [splits[split][i] for i in indices])
             else:
                 yield from _tensorflow_blocks(data_set, builder, names[split], rows)
         except Exception as error:  # as in `find`
