@@ -1,4 +1,4 @@
-"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks, and JSON).
+"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks; serialization.py: JSON).
 
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
 class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one.

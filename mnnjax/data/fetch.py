@@ -1,7 +1,5 @@
-"""The process in which TFDS downloads: python -m mnnjax.data.fetch NAME FOLDER.
-
-Its standard output is one line that says what is wrong, or empty. It ends with its standard input, that is, its parent.
-"""
+"""The process in which TFDS downloads: python -m mnnjax.data.fetch NAME FOLDER. Its standard output is one line that
+says what is wrong, or empty. It ends with its standard input, that is, its parent."""
 
 import os
 import re
@@ -60,7 +58,7 @@ def _checksum_words(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the set named first into the folder named second; a UserError goes to standard output, as one line."""
+    """Fetch the set named first into the folder named second; a UserError ends the process, with its line as output."""
     answer = os.dup(1)
     os.dup2(2, 1)  # what TFDS prints goes to standard error
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,8 +1,5 @@
-"""Data sets from the network, or from the user's files, for machines without one.
-
-TFDS downloads in a process of its own, which can be ended at once, where TFDS would go on; and what TFDS and TensorFlow
-print stays there.
-"""
+"""Data sets from the network, or from the user's files, for machines without one. TFDS downloads in a process of its
+own, which can be ended at once, where TFDS would go on; and what TFDS and TensorFlow print stays there."""
 
 import contextlib
 import subprocess

@@ -66,8 +66,8 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
         raise UserError(f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
     try:
         return _open(data_set, path, verify)
-    except _Damaged as problem:
-        raise UserError(f"{data_set.name} in {data_dir} cannot be used ({problem}): {how_to_get(data_set)}") from problem
+    except _Damaged as why:
+        raise UserError(f"{data_set.name} in {data_dir} cannot be used ({why}): {how_to_get(data_set)}") from why
 
 
 def how_to_get(data_set: DataSet) -> str:

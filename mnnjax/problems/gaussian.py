@@ -1,7 +1,5 @@
-"""Problems that are drawn: near-isotropic inputs, and random or teacher's labels (Assumptions 1 and 5).
-
-Draws of more rows begin with the draws of fewer rows from the same key (JAX's partitionable Threefry), so padding
-changes no point.
+"""Problems that are drawn: near-isotropic inputs, and random or teacher's labels (Assumptions 1 and 5). Draws of more
+rows begin with the draws of fewer rows from the same key (JAX's partitionable Threefry), so padding changes no point.
 """
 
 from collections.abc import Callable

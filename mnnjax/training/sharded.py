@@ -66,7 +66,6 @@ def make_row_training(
     dtype = jnp.dtype(train.precision)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
-
     on_all_devices = jax.pmap(
         epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
         devices=devices,
@@ -91,8 +90,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             bits, y, weights = piece
             output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            squares = (y - output) ** 2
-            return jnp.sum(weights * squares) / batch_points, jnp.sum(weights * wrong) / batch_points
+            return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
         share = batch_points / layout.N
@@ -133,8 +131,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             zero = jnp.zeros(state.non_finite_epoch.shape, dtype)
             start = (state.params, state.opt_state, Metrics(zero, zero))
             (params, opt_state, metrics), _ = jax.lax.scan(one_batch, start, jnp.arange(layout.steps))
-            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
-            return TrainState(params, opt_state, failed), metrics
+            return TrainState(params, opt_state, first_failure(state.non_finite_epoch, metrics.mse, epoch)), metrics
 
         state, metrics = jax.lax.scan(one_epoch, state, first_epoch + jnp.arange(epochs))
         return state, jax.tree.map(lambda leaf: leaf[-1], metrics)
@@ -163,8 +160,8 @@ def _summed(piece_loss: Callable, pieces) -> Callable:
         return jax.lax.psum(over_pieces(lambda piece: piece_loss(params, piece)), AXIS)
 
     def forward(params):
-        found = over_pieces(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
-        return jax.lax.psum(found, AXIS)
+        gradients = jax.value_and_grad(piece_loss, has_aux=True)
+        return jax.lax.psum(over_pieces(lambda piece: gradients(params, piece)), AXIS)
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
