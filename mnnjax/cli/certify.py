@@ -87,15 +87,10 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
         shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
         write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
     return {
-        "file": str(path),
-        "N": X.shape[0],
-        "d0": X.shape[1] - has_bias,
-        "d1": W.shape[0],
-        "rho": rho,
+        "file": str(path), "N": X.shape[0], "d0": X.shape[1] - has_bias, "d1": W.shape[0], "rho": rho,
         "biases": [name for name in ("b", "c") if name in arrays],
-        "polished": polished,
-        "certificate": dataclasses.asdict(certificate),
-    }
+        "polished": polished, "certificate": dataclasses.asdict(certificate),
+    }  # fmt: skip
 
 
 def describe(result: dict) -> str:

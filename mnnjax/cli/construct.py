@@ -67,19 +67,12 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
         # rho does not come from the file.
         raise UserError(f"{input}: {error}" if input and not str(error).startswith("rho") else str(error)) from error
     error, margin, units = construction_error(W, z, X, y, rho)
-    certificate = certify(W, z, X, y, rho)
+    certificate = dataclasses.asdict(certify(W, z, X, y, rho))
     write_arrays(output, "output", {"W": W, "z": z, "X": X, "y": y, "rho": np.float64(rho)})
     return {
-        "output": str(output),
-        "N": X.shape[0],
-        "d0": X.shape[1],
-        "rho": rho,
-        "units": units,
-        "d1_star": d1_star(*X.shape),
-        "relative_error": error,
-        "relative_margin": margin,
-        "certificate": dataclasses.asdict(certificate),
-    }
+        "output": str(output), "N": X.shape[0], "d0": X.shape[1], "rho": rho, "units": units,
+        "d1_star": d1_star(*X.shape), "relative_error": error, "relative_margin": margin, "certificate": certificate,
+    }  # fmt: skip
 
 
 def describe(result: dict) -> str:

@@ -1,7 +1,6 @@
 """What the commands share: argparse with errors in one line, types of arguments, JSON."""
 
 import argparse
-import itertools
 import json
 import re
 import textwrap
@@ -50,7 +49,7 @@ class OneLineParser(argparse.ArgumentParser):
         """The long options, including those of subcommands."""
         inner = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         options = [option for option in self._option_string_actions if option.startswith("--")]
-        return options + [option for parser in itertools.chain(*inner) for option in parser._known()]
+        return options + [option for parsers in inner for parser in parsers for option in parser._known()]
 
 
 def _hyphened(word: str) -> str:

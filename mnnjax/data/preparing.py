@@ -36,15 +36,11 @@ def import_data(
 ) -> Stored:  # fmt: skip
     """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
 
-    Args:
-      name: mnist, fashion_mnist, cifar10 or imagenet64.
-      data_dir: where data sets are kept; `default_folder()` where None.
-      force: replace a valid copy as well.
-      say: called with one line per step.
+    name: mnist, fashion_mnist, cifar10 or imagenet64. data_dir: where data sets are kept; `default_folder()` where
+    None. force: replace a valid copy as well. say: called with one line per step.
 
-    Raises:
-      UserError: files are missing, damaged or wrong; too little disk space; another process writes the same set.
-        Nothing is left then, and an older copy stays.
+    UserError where files are missing, damaged or wrong; for too little disk space; and where another process writes the
+    same set. Nothing is left then, and an older copy stays.
 
     Example:
         import_data("mnist", "downloads/mnist")
@@ -66,12 +62,9 @@ def detect(data_set: DataSet, folder: Path) -> Source:
 def prepare(
     name: str, data_dir: Path | str | None = None, *, force: bool = False, say: Callable[[str], None] = print
 ) -> Stored:
-    """Download a data set with TFDS and write it; the arguments are those of import_data.
-
-    Raises:
-      UserError: TFDS is not installed, no network, a wrong checksum, too little disk space; another process writes the
-        same set. Nothing is left then, and an older copy stays.
-    """
+    """Download a data set with TFDS and write it; the arguments are those of import_data. UserError where TFDS is not
+    installed, or another process writes the same set; for no network, a wrong checksum or too little disk space.
+    Nothing is left then, and an older copy stays."""
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     return keep(data_set, data_dir, lambda: _downloaded(data_set, data_dir, say), force, say)
 

@@ -47,14 +47,10 @@ class _Damaged(Exception):
 
 
 def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = False) -> Stored:
-    """A data set that `prepare` or `import_data` has written.
+    """A data set that `prepare` or `import_data` has written; UserError where it is unknown, missing or damaged.
 
-    Args:
-      data_dir: where data sets are kept; `default_folder()` where None.
-      verify: read all arrays and compare their sha256, besides presence, size and header.
-
-    Raises:
-      UserError: the data set is unknown, missing or damaged.
+    data_dir: where data sets are kept; `default_folder()` where None. verify: read all arrays and compare their sha256,
+    besides presence, size and header.
 
     Example:
         mnist = open_stored("mnist")
