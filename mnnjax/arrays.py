@@ -102,10 +102,9 @@ def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | N
 
 def refuse_traced(**values) -> None:
     """Raise UserError if any of the values, given by name, is traced."""
+    why = "is traced by JAX, and this function needs numbers; call it outside jit, vmap and grad"
     for name, value in values.items():
-        if isinstance(value, Tracer):
-            numbers = "this function needs numbers; call it outside jit, vmap and grad"
-            raise UserError(f"{name}: is traced by JAX, and {numbers}")
+        require(not isinstance(value, Tracer), f"{name}: {why}")
 
 
 def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> Float[np.ndarray, "..."]:

@@ -43,10 +43,9 @@ def fields_help(prog: str, study: Study, width: int) -> str:
     captured = io.StringIO()
     with contextlib.redirect_stdout(captured), contextlib.suppress(SystemExit):
         _tyro(prog, dataclasses.replace(study, also=()), ["--help"])
-    lines = [line.rstrip() for line in captured.getvalue().splitlines()]
+    lines = (line.rstrip() for line in captured.getvalue().splitlines())
     # The lines above the fields are tyro's usage and its --help.
-    first = next(k for k, line in enumerate(lines) if "--name" in line)
-    shown = "\n".join(lines[first:]).replace("{None}|", "")
+    shown = "\n".join(itertools.dropwhile(lambda line: "--name" not in line, lines)).replace("{None}|", "")
     shown = re.sub(r"\s*\(default:\s*\)", "\n        (default: empty)", shown)
     return f"{textwrap.fill(text, width)}\n\n{shown}"
 

@@ -115,15 +115,11 @@ def make_request(options: argparse.Namespace) -> Request:
 
 
 def _parser(config: str, fields: str = "") -> OneLineParser:
+    # Without argparse's --help: the help needs the study, and so comes later.
     parser = OneLineParser(
-        f"mnnjax run {config}",
-        usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
-        description=DESCRIPTION,
-        epilog=EPILOG.format(fields=fields),
-        allow_abbrev=False,
-        # The help needs the study, and so comes later.
-        add_help=False,
-    )
+        f"mnnjax run {config}", usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
+        description=DESCRIPTION, epilog=EPILOG.format(fields=fields), allow_abbrev=False, add_help=False,
+    )  # fmt: skip
     for name, (settings, text) in OPTIONS.items():
         parser.add_argument(*(["-h"] if name == "--help" else []), name, help=text, **settings)
     return parser

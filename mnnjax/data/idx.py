@@ -13,7 +13,7 @@ import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, with_labels
-from mnnjax.errors import UserError, require
+from mnnjax.errors import require
 
 LOOKED_FOR = "train- and t10k-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz"
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -32,9 +32,8 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
     counts = {}
     for split in SPLITS:
         images, labels = found[split, "images"], found[split, "labels"]
-        counts[split], image_count = _rows(labels, ()), _rows(images, data_set.image_shape[:2])
-        if image_count != counts[split]:
-            raise UserError(f"{images} announces {image_count} images but {labels.name} {counts[split]} labels")
+        counts[split], rows = _rows(labels, ()), _rows(images, data_set.image_shape[:2])
+        require(rows == counts[split], f"{images} announces {rows} images but {labels.name} {counts[split]} labels")
 
     def blocks(split: str) -> Iterator[Block]:
         labels = np.concatenate([*_read(found[split, "labels"], 8, counts[split], 1)])[:, 0]

@@ -31,9 +31,8 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
         for name in BATCHES[split]:
             path = found[name]
             images = (to_rows(planar, data_set.image_shape) for planar in _read(path, "data"))
-            labels = np.concatenate([*_read(path, "labels")])[:, 0]
-            # The files count classes from 1.
-            yield from with_labels(images, labels.astype(np.int64) - 1)
+            labels = np.concatenate([*_read(path, "labels")])[:, 0].astype(np.int64)
+            yield from with_labels(images, labels - 1)  # the files count classes from 1
 
     return Source("ImageNet 64x64 .npz batches", counts, blocks)
 

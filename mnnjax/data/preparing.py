@@ -98,8 +98,7 @@ def _fetch(data_set: DataSet, folder: Path) -> None:
             child.kill()
         if child.wait() and not problem:
             log.seek(0)
-            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
-            why = one_line(*last or ["no message"])
+            why = one_line(*log.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"])
             problem = f"TFDS ended with code {child.returncode} ({why}); {by_hand(data_set)}"
     require(not problem, f"{data_set.name}: {problem}")
 

@@ -60,8 +60,7 @@ def read_rows(
         done += count
         yield np.frombuffer(content, np.uint8).reshape(count, row_bytes)
     # Reading on to the end also makes the gzip and zip readers compare their checksum.
-    if file.read(1):
-        raise UserError(f"{path} goes on after the {rows} rows that its header announces; fetch it again")
+    require(not file.read(1), f"{path} goes on after the {rows} rows that its header announces; fetch it again")
 
 
 def with_labels(

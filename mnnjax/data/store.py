@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt, UInt8
 
 from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 
 MANIFEST = "manifest.json"
 FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLITS}
@@ -58,8 +58,7 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
     """
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     path = data_dir / data_set.name
-    if not path.exists():
-        raise UserError(f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
+    require(path.exists(), f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
     try:
         return _open(data_set, path, verify)
     except _Damaged as why:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ SPARE_BYTES = 1 << 20
 
 
 def keep(
-    data_set: DataSet, data_dir: Path, open_source: Callable[[], AbstractContextManager[Source]],
+    data_set: DataSet, data_dir: Path, open_source: Callable[[], contextlib.AbstractContextManager[Source]],
     force: bool, say: Callable[[str], None],
 ) -> Stored:  # fmt: skip
     """Write the data set that `open_source` opens; a valid copy is replaced only with `force`. UserError from
@@ -136,10 +135,9 @@ def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) ->
             classes = np.asarray(classes)
             wrong = np.flatnonzero((classes < 0) | (classes >= data_set.classes))
             if wrong.size:
-                raise UserError(
-                    f"{data_set.name}: image {done + wrong[0]} of {split} has class {classes[wrong[0]]}, "
-                    f"not one of 0 to {data_set.classes - 1}; is this another data set?"
-                )
+                first = f"image {done + wrong[0]} of {split} has class {classes[wrong[0]]}"
+                most = data_set.classes - 1
+                raise UserError(f"{data_set.name}: {first}, not one of 0 to {most}; is this another data set?")
             X.append(rows)
             y.append(classes)
             done += len(rows)

@@ -61,8 +61,7 @@ def make_row_training(
         state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
     check_optimizer(train)
-    dtype = jnp.dtype(train.precision)
-    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
+    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.dtype(train.precision))
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
     on_all_devices = jax.pmap(
         epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
