@@ -54,8 +54,8 @@ OPTIONS = {
                    "$MNNJAX_DATA_DIR, or mnnjax in the user's data folder"),
     "--shard": ({"metavar": "I/N"}, "run every N-th cell from cell I on (0 to N - 1), the share of one of N machines, "
                 "in a folder of its own inside the work folder"),
-    "--dry-run": (SWITCH, "print the cells, the programs to compile, the memory and an estimate of the time; run "
-                  "nothing"),
+    "--dry-run": (SWITCH, "print the cells, the programs to compile, the memory and an estimate of the time; "
+                  "run nothing"),
     "--coordinator": ({"metavar": "HOST:PORT"}, "the address of process 0, if several processes, one per machine, run "
                       "the study together; not needed on a Cloud TPU slice or under srun"),
     "--num-processes": ({"type": int, "metavar": "P"}, "the number of processes"),

@@ -58,7 +58,8 @@ def _checksum_words(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the set named first into the folder named second; a UserError ends the process, with its line as output."""
+    """Fetch the set named first into the folder named second; a UserError goes to standard output as one line, and ends
+    the process."""
     answer = os.dup(1)
     os.dup2(2, 1)  # what TFDS prints goes to standard error
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -62,9 +62,8 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
     """The images of a problem's split and classes; with labels="random", of all classes. UserError where the data are
-    missing or damaged, or have no images of a group of classes.
-
-    data_dir: the folder of `mnnjax data`; None is its default. verify: whether their checksums are computed.
+    missing or damaged, or have no images of a group of classes. data_dir: the folder of `mnnjax data`; None is its
+    default. verify: whether their checksums are computed.
 
     Example:
         images = open_images(Problem("mnist", "classes", upper_classes=(0,)))

@@ -65,10 +65,8 @@ def make_training(
     problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, rows: int
 ) -> Training:
     """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points, to be vmapped over
-    seeds and jitted.
-
-    The sizes are the arguments hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are not
-    drawn but read (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
+    seeds and jitted. The sizes are hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are
+    read, not drawn (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)

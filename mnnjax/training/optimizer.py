@@ -118,9 +118,7 @@ def _kind(parameter: inspect.Parameter) -> type | None:
     default, named = parameter.default, _types_in(parameter.annotation)
     if isinstance(default, bool) or named == {bool}:
         return bool
-    if isinstance(default, int):
-        return int if float not in named and int in named else float
-    if isinstance(default, float) or float in named:
+    if isinstance(default, float) or float in named or (isinstance(default, int) and int not in named):
         return float
     return int if int in named else None
 

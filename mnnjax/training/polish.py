@@ -36,7 +36,6 @@ def polish(
       W: (d1, d0). z: (d1,). X: (N, d0), one row per point; a first-layer bias is a column of ones here and one of W.
         y: (N,). All of any real type; for PyTorch's, see landscape.certify. rho: slope for negative neural inputs.
       output_bias: c of the output f(X W^T) z + c, where that is a trained parameter; it is then returned too.
-
     ValueError for shapes that do not match, NaN or infinite entries, rho = 1.
 
     Example:

@@ -157,8 +157,7 @@ def _summed(piece_loss: Callable, pieces) -> Callable:
         return jax.lax.psum(over_pieces(lambda piece: piece_loss(params, piece)), AXIS)
 
     def forward(params):
-        gradients = jax.value_and_grad(piece_loss, has_aux=True)
-        return jax.lax.psum(over_pieces(lambda piece: gradients(params, piece)), AXIS)
+        return jax.lax.psum(over_pieces(lambda part: jax.value_and_grad(piece_loss, has_aux=True)(params, part)), AXIS)
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
