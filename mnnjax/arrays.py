@@ -1,5 +1,4 @@
-"""Checks of the arrays and numbers that users hand to functions. An error is one line: the argument, its shape, and
-what to give instead."""
+"""Checks of users' arrays and numbers. An error is one line: the argument, its shape, and what to give instead."""
 
 import contextlib
 import math
@@ -42,10 +41,8 @@ def check_count(name: str, value, least: int = 1) -> int:
 
 
 def check_array(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> None:
-    """Raise UserError unless value has the shape (None: any size of at least 1) and, outside jit, finite entries.
-
-    why: what to give, for the error; hint: what may have gone wrong, for an error about the shape.
-    """
+    """Raise UserError unless value has the shape (None: any size of at least 1) and, outside jit, finite entries. The
+    error ends in why, what to give; one about the shape also in hint, what may have gone wrong."""
     if value is None or isinstance(value, str):
         raise UserError(f"{name}: {value!r:.40} is not {'an array' if shape else 'a number'}; {why}")
     try:
@@ -88,10 +85,9 @@ def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | N
     """', as y.ravel()' and the like: how an array of shape `found` gets the wanted shape; '' if that is not clear."""
     array = name if hasattr(value, "reshape") else f"np.array({name})"
     size = math.prod(found)
-    one_axis = sum(f != 1 for f in found) <= 1
     ways = {
         0: [(f"float({name})", ())] if size == 1 else [],
-        1: [(f"{array}.ravel()", (size,))] if one_axis else [],
+        1: [(f"{array}.ravel()", (size,))] if sum(f != 1 for f in found) <= 1 else [],
         2: [
             (f"{array}.T", found[::-1] if len(found) == 2 else ()),
             (f"{array}[:, None]", (*found, 1) if len(found) == 1 else ()),
@@ -106,10 +102,9 @@ def _reshape_hint(name: str, value, found: tuple[int, ...], shape: tuple[int | N
 
 def refuse_traced(**values) -> None:
     """Raise UserError if any of the values, given by name, is traced."""
+    why = "is traced by JAX, and this function needs numbers; call it outside jit, vmap and grad"
     for name, value in values.items():
-        if isinstance(value, Tracer):
-            numbers = "this function needs numbers; call it outside jit, vmap and grad"
-            raise UserError(f"{name}: is traced by JAX, and {numbers}")
+        require(not isinstance(value, Tracer), f"{name}: {why}")
 
 
 def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str = "") -> Float[np.ndarray, "..."]:
@@ -122,8 +117,7 @@ def on_host(name: str, value, shape: tuple[int | None, ...], why: str, hint: str
 def check_points(X, y) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
     """X (N, d0) and y (N,) in float64; UserError unless they match."""
     X = on_host("X", X, (None, None), "give one row per point")
-    turned = shape_of(y) == X.shape[1:] != X.shape[:1]
-    hint = "; or X.T, if its columns are the points" if turned else ""
+    hint = "; or X.T, if its columns are the points" if shape_of(y) == X.shape[1:] != X.shape[:1] else ""
     return X, on_host("y", y, X.shape[:1], f"give one label for each row of X {X.shape}", hint)
 
 

@@ -1,8 +1,6 @@
-"""The one place that sets JAX's configuration; every module that uses JAX imports it.
-
-Arrays carry their precision explicitly, so 64-bit types are always on: a verdict needs float64 whatever trained the
-network. Matrix products in float32 are true float32 products, also on GPUs, whose default is TF32.
-"""
+"""The one place that sets JAX's configuration; every module that uses JAX imports it. Arrays carry their precision
+explicitly, so 64-bit types are always on: a verdict needs float64 whatever trained the network. Matrix products in
+float32 are true float32 products, also on GPUs, whose default is TF32."""
 
 import contextlib
 import os

@@ -45,9 +45,7 @@ def significant(value: float) -> str:
 
 def scientific(value: float) -> str:
     """'1.0e-07', or '0'; a dash if it is not finite."""
-    if not math.isfinite(value):
-        return EMPTY
-    return "0" if value == 0 else f"{value:.1e}"
+    return "0" if value == 0 else f"{value:.1e}" if math.isfinite(value) else EMPTY
 
 
 def points(mce: float, N: int) -> int | None:

@@ -9,11 +9,10 @@ from mnnjax.cli.parser import OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
 from mnnjax.wording import aligned
 
-DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds.
-FILE.npz holds W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if
-the network has biases, b (d1,) of the hidden layer and c of the output. It may
-hold rho, and threshold: outputs above it count as the larger label (for the MCE;
-default 0 if a label is -1, else 0.5)."""
+DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds. FILE.npz holds
+W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if the network has biases, b (d1,) of the hidden layer
+and c of the output. It may hold rho, and threshold: outputs above it count as the larger label (for the MCE; default 0
+if a label is -1, else 0.5)."""
 EPILOG = """verdicts: global_minimum, suboptimal_dlm, non_differentiable, not_converged;
 README.md, "What kind of point is it?", says what each one proves
 
@@ -88,15 +87,10 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
         shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
         write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
     return {
-        "file": str(path),
-        "N": X.shape[0],
-        "d0": X.shape[1] - has_bias,
-        "d1": W.shape[0],
-        "rho": rho,
+        "file": str(path), "N": X.shape[0], "d0": X.shape[1] - has_bias, "d1": W.shape[0], "rho": rho,
         "biases": [name for name in ("b", "c") if name in arrays],
-        "polished": polished,
-        "certificate": dataclasses.asdict(certificate),
-    }
+        "polished": polished, "certificate": dataclasses.asdict(certificate),
+    }  # fmt: skip
 
 
 def describe(result: dict) -> str:

@@ -7,9 +7,8 @@ from pathlib import Path
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
 
-DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points
-with random labels 0 and 1, and certify it. The output holds W (d1, d0), z (d1,),
-X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
+DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points with random labels 0
+and 1, and certify it. The output holds W (d1, d0), z (d1,), X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
 EPILOG = """exit codes: 0 written; 2 wrong input
 
 examples:
@@ -57,8 +56,7 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
 
     if input is None:
         require(0 <= seed < 2**31, f"seed: {seed} must lie between 0 and 2^31 - 1")
-        problem = Problem(label_values="zero_one", d0=(d0,), N=(N,))
-        draw = make_problem(problem, N, d0, rho, np.float64)
+        draw = make_problem(Problem(label_values="zero_one", d0=(d0,), N=(N,)), N, d0, rho, np.float64)
         X, y = (np.asarray(array) for array in draw(jax.random.key(seed), N))
     else:
         arrays = as_vectors(read_arrays(input, ("X", "y")))
@@ -69,19 +67,12 @@ def construct(output: Path, input: Path | None, N: int, d0: int, seed: int, rho:
         # rho does not come from the file.
         raise UserError(f"{input}: {error}" if input and not str(error).startswith("rho") else str(error)) from error
     error, margin, units = construction_error(W, z, X, y, rho)
-    certificate = certify(W, z, X, y, rho)
+    certificate = dataclasses.asdict(certify(W, z, X, y, rho))
     write_arrays(output, "output", {"W": W, "z": z, "X": X, "y": y, "rho": np.float64(rho)})
     return {
-        "output": str(output),
-        "N": X.shape[0],
-        "d0": X.shape[1],
-        "rho": rho,
-        "units": units,
-        "d1_star": d1_star(*X.shape),
-        "relative_error": error,
-        "relative_margin": margin,
-        "certificate": dataclasses.asdict(certificate),
-    }
+        "output": str(output), "N": X.shape[0], "d0": X.shape[1], "rho": rho, "units": units,
+        "d1_star": d1_star(*X.shape), "relative_error": error, "relative_margin": margin, "certificate": certificate,
+    }  # fmt: skip
 
 
 def describe(result: dict) -> str:

@@ -39,8 +39,7 @@ def table(rows: list[dict]) -> str:
     """The rows of `list_stored` as text."""
     lines: list[tuple[str, ...]] = [("data set", *SPLITS, "size", "path", "state")]
     for row in rows:
-        there = row["bytes"] is not None
-        numbers = (row["train"], row["test"], size(row["bytes"])) if there else "---"
+        numbers = "---" if row["bytes"] is None else (row["train"], row["test"], size(row["bytes"]))
         lines.append((row["name"], *map(str, numbers), row["path"], row["state"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shape = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>>><<", widths, strict=True))
@@ -51,9 +50,9 @@ DESCRIPTION = """Real images, stored as uint8 arrays with a manifest of their SH
 them. A study uses them by problem.inputs, such as mnist."""
 PREPARE = """Download a data set with TFDS, and store it. Needs the extra `data`:
 pip install -e '.[data]'. If it is stopped, no incomplete files are left."""
-IMPORT = """Store a data set from its published files on this machine: IDX files (MNIST,
-Fashion-MNIST; plain or .gz), CIFAR-10's binary or Python batches, ImageNet's 64x64
-.npz batches, or a folder that TFDS prepared elsewhere. Needs no network."""
+IMPORT = """Store a data set from its published files on this machine: IDX files (MNIST, Fashion-MNIST; plain or .gz),
+CIFAR-10's binary or Python batches, ImageNet's 64x64 .npz batches, or a folder that TFDS prepared elsewhere. Needs no
+network."""
 LIST = """List the data sets: which are stored, where, their sizes, and whether their SHA-256 match."""
 EXITS = "exit codes: 0 done; 75 stopped, run the same command again; 2 wrong input, files or network"
 

@@ -15,8 +15,7 @@ def _main_of(command: str) -> Callable[[Sequence[str]], int]:
     return lambda arguments: importlib.import_module(f"mnnjax.cli.{command}").main(arguments)
 
 
-NAMES = ("run", "status", "report", "data", "bounds", "construct", "certify", "doctor")
-COMMANDS = {name: _main_of(name) for name in NAMES}
+COMMANDS = {n: _main_of(n) for n in ("run", "status", "report", "data", "bounds", "construct", "certify", "doctor")}
 # These handle Ctrl-C themselves, since they have something to save or to clean up.
 OWN_STOPS = ("run", "data")
 USAGE = f"""usage: mnnjax COMMAND ...
@@ -60,15 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Here, so that a closed pipe raises BrokenPipeError inside the outer try.
             sys.stdout.flush()
     except errors.UserError as error:
-        print(f"mnnjax: {error}", file=sys.stderr)
-        return errors.EXIT_USAGE
+        line, code = str(error), errors.EXIT_USAGE
     except MemoryError as error:
         why = errors.first_line(error) or command
-        print(f"mnnjax: needs more memory than there is ({why}); give fewer points", file=sys.stderr)
-        return errors.EXIT_USAGE
+        line, code = f"needs more memory than there is ({why}); give fewer points", errors.EXIT_USAGE
     except KeyboardInterrupt:
-        print("mnnjax: interrupted", file=sys.stderr)
-        return errors.EXIT_INTERRUPTED
+        line, code = "interrupted", errors.EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of the output, such as `head`, has closed it. Python would try to flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = errors.os_error_line(error)
         if line is None:
             raise
-        print(f"mnnjax: {line}", file=sys.stderr)
-        return errors.EXIT_FAILED if error.errno in errors.DISK_FULL else errors.EXIT_USAGE
+        code = errors.EXIT_FAILED if error.errno in errors.DISK_FULL else errors.EXIT_USAGE
+    print(f"mnnjax: {line}", file=sys.stderr)
+    return code
 
 
 def _call(command: str, arguments: Sequence[str]) -> int:
@@ -86,8 +83,8 @@ def _call(command: str, arguments: Sequence[str]) -> int:
         print(f"mnnjax {__version__}" if command == "--version" else USAGE)
         return 0
     if command not in COMMANDS:
-        names = [*NAMES, "--help", "--version"]
-        hint = f"{errors.did_you_mean(command, names)}; the commands are {', '.join(NAMES)}"
+        meant = errors.did_you_mean(command, [*COMMANDS, "--help", "--version"])
+        hint = f"{meant}; the commands are {', '.join(COMMANDS)}"
         if command.endswith(".py"):
             hint = f"; to run a config: mnnjax run {command}"
         raise errors.UserError(f"unknown command {command!r}{hint}")

@@ -24,10 +24,8 @@ PAIRS = "pairs of a name and a number, True or False, such as momentum 0.9 neste
 
 
 def parse_fields(prog: str, study: Study, arguments: Sequence[str], others: Sequence[str] = ()) -> Study:
-    """The study with the fields that the options set; UserError for an unknown option or an invalid value.
-
-    others: options that are not fields, as suggestions for misspelt ones.
-    """
+    """The study with the fields that the options set; UserError for an unknown option or an invalid value, which may
+    suggest one of the others, options that are not fields."""
     captured, arguments = io.StringIO(), list(_flags_spelt_out(study, arguments))
     try:
         with contextlib.redirect_stderr(captured):
@@ -45,10 +43,9 @@ def fields_help(prog: str, study: Study, width: int) -> str:
     captured = io.StringIO()
     with contextlib.redirect_stdout(captured), contextlib.suppress(SystemExit):
         _tyro(prog, dataclasses.replace(study, also=()), ["--help"])
-    lines = [line.rstrip() for line in captured.getvalue().splitlines()]
+    lines = (line.rstrip() for line in captured.getvalue().splitlines())
     # The lines above the fields are tyro's usage and its --help.
-    first = next(k for k, line in enumerate(lines) if "--name" in line)
-    shown = "\n".join(lines[first:]).replace("{None}|", "")
+    shown = "\n".join(itertools.dropwhile(lambda line: "--name" not in line, lines)).replace("{None}|", "")
     shown = re.sub(r"\s*\(default:\s*\)", "\n        (default: empty)", shown)
     return f"{textwrap.fill(text, width)}\n\n{shown}"
 

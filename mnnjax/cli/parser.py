@@ -1,7 +1,6 @@
 """What the commands share: argparse with errors in one line, types of arguments, JSON."""
 
 import argparse
-import itertools
 import json
 import re
 import textwrap
@@ -17,8 +16,7 @@ class Paragraphs(argparse.HelpFormatter):
     """Fills the paragraphs of help texts to the width of the terminal, except those with an indented line."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        parts = text.split("\n\n")
-        return "\n\n".join(part if "\n " in part else textwrap.fill(part, width) for part in parts)
+        return "\n\n".join(p if "\n " in p else textwrap.fill(p, width) for p in text.split("\n\n"))
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -51,7 +49,7 @@ class OneLineParser(argparse.ArgumentParser):
         """The long options, including those of subcommands."""
         inner = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         options = [option for option in self._option_string_actions if option.startswith("--")]
-        return options + [option for parser in itertools.chain(*inner) for option in parser._known()]
+        return options + [option for parsers in inner for parser in parsers for option in parser._known()]
 
 
 def _hyphened(word: str) -> str:

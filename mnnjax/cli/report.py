@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from mnnjax.cli.parser import OneLineParser, nonempty
 
-DESCRIPTION = """Write report.html, and its figures (PNG, SVG) and tables (CSV) in report/, from the
-finished cells; the study may still be running. For a study in shards, also write
-the whole results.csv. `mnnjax run` does the same when it ends."""
+DESCRIPTION = """Write report.html, and its figures (PNG, SVG) and tables (CSV) in report/, from the finished cells; the
+study may still be running. For a study in shards, also write the whole results.csv. `mnnjax run` does the same when it
+ends."""
 EPILOG = """exit codes: 0 report written; 2 a folder holds no study, or cannot be written
 
 examples:

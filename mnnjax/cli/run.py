@@ -44,48 +44,35 @@ examples:
   mnnjax run configs/fig5_1.py --shard 0/4 --workdir gs://BUCKET/fig5_1
   mnnjax run configs/fig5_1.py --dry-run"""
 
+SWITCH = {"action": "store_true"}
+# The settings of each option, and its help.
 OPTIONS = {
-    "--small": {"action": "store_true", "help": "run the config's small variant, which takes seconds"},
-    "--workdir": {
-        "type": nonempty, "metavar": "DIR",
-        "help": "the work folder: a folder or gs://BUCKET/NAME; default runs/NAME, where NAME is the study's, with "
-        "-small for the small variant",
-    },
-    "--data-dir": {
-        "type": local_path, "metavar": "DIR",
-        "help": "where `mnnjax data` stores images; default $MNNJAX_DATA_DIR, or mnnjax in the user's data folder",
-    },
-    "--shard": {
-        "metavar": "I/N",
-        "help": "run every N-th cell from cell I on (0 to N - 1), the share of one of N machines, in a folder of its "
-        "own inside the work folder",
-    },
-    "--dry-run": {
-        "action": "store_true",
-        "help": "print the cells, the programs to compile, the memory and an estimate of the time; run nothing",
-    },
-    "--coordinator": {
-        "metavar": "HOST:PORT",
-        "help": "the address of process 0, if several processes, one per machine, run the study together; not needed "
-        "on a Cloud TPU slice or under srun",
-    },
-    "--num-processes": {"type": int, "metavar": "P", "help": "the number of processes"},
-    "--process-id": {"type": int, "metavar": "K", "help": "the number of this process, from 0"},
-    "--help": {"action": "store_true", "help": "show this help message and exit"},
+    "--small": (SWITCH, "run the config's small variant, which takes seconds"),
+    "--workdir": ({"type": nonempty, "metavar": "DIR"}, "the work folder: a folder or gs://BUCKET/NAME; default "
+                  "runs/NAME, where NAME is the study's, with -small for the small variant"),
+    "--data-dir": ({"type": local_path, "metavar": "DIR"}, "where `mnnjax data` stores images; default "
+                   "$MNNJAX_DATA_DIR, or mnnjax in the user's data folder"),
+    "--shard": ({"metavar": "I/N"}, "run every N-th cell from cell I on (0 to N - 1), the share of one of N machines, "
+                "in a folder of its own inside the work folder"),
+    "--dry-run": (SWITCH, "print the cells, the programs to compile, the memory and an estimate of the time; "
+                  "run nothing"),
+    "--coordinator": ({"metavar": "HOST:PORT"}, "the address of process 0, if several processes, one per machine, run "
+                      "the study together; not needed on a Cloud TPU slice or under srun"),
+    "--num-processes": ({"type": int, "metavar": "P"}, "the number of processes"),
+    "--process-id": ({"type": int, "metavar": "K"}, "the number of this process, from 0"),
+    "--help": (SWITCH, "show this help message and exit"),
 }  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to run, where, and by which processes.
-
-    command: the command line for the log, without the options that change no result.
-    """
+    """What to run, where, and by which processes."""
 
     study: Study
     workdir: str
     shard: "Shard | None"
     command: str
+    """The command line for the log, without the options that change no result."""
     data_dir: Path | None
     dry_run: bool
     coordinator: str | None
@@ -122,23 +109,19 @@ def make_request(options: argparse.Namespace) -> Request:
         shard = Shard.parse(options.shard)
         command += ["--shard", options.shard]
     workdir = options.workdir or f"runs/{study.name}" + "-small" * options.small
-    same = ("data_dir", "dry_run", "coordinator", "num_processes", "process_id")
-    plain = {name: getattr(options, name) for name in same}
-    return Request(study, workdir, shard, shlex.join([*command, *options.fields]), **plain)
+    processes = options.coordinator, options.num_processes, options.process_id
+    line = shlex.join([*command, *options.fields])
+    return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes)
 
 
 def _parser(config: str, fields: str = "") -> OneLineParser:
+    # Without argparse's --help: the help needs the study, and so comes later.
     parser = OneLineParser(
-        f"mnnjax run {config}",
-        usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
-        description=DESCRIPTION,
-        epilog=EPILOG.format(fields=fields),
-        allow_abbrev=False,
-        # The help needs the study, and so comes later.
-        add_help=False,
-    )
-    for name, settings in OPTIONS.items():
-        parser.add_argument(*(["-h"] if name == "--help" else []), name, **settings)
+        f"mnnjax run {config}", usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
+        description=DESCRIPTION, epilog=EPILOG.format(fields=fields), allow_abbrev=False, add_help=False,
+    )  # fmt: skip
+    for name, (settings, text) in OPTIONS.items():
+        parser.add_argument(*(["-h"] if name == "--help" else []), name, help=text, **settings)
     return parser
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from mnnjax.cli.parser import OneLineParser, nonempty
 
-DESCRIPTION = """Show the progress of a study: finished cells, the share of the work that is done,
-what is left, the last event, and warnings. The study may be running, stopped or
-finished; nothing is written."""
+DESCRIPTION = """Show the progress of a study: finished cells, the share of the work that is done, what is left, the
+last event, and warnings. The study may be running, stopped or finished; nothing is written."""
 EPILOG = """exit codes: 0 status printed; 2 the folder holds no study
 
 examples:

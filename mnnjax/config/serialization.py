@@ -46,6 +46,6 @@ def _from_json(hint, value):
         return from_dict(options[0], value) if options else value
     if isinstance(value, list):
         # Every list in a study's JSON was a tuple of dataclasses, of tuples, or of plain values.
-        inner = [h for h in typing.get_args(hint) if h is not Ellipsis] or [None]
-        return tuple(_from_json(inner[0], v) for v in value)
+        inner = next((h for h in typing.get_args(hint) if h is not Ellipsis), None)
+        return tuple(_from_json(inner, v) for v in value)
     return value

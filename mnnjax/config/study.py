@@ -1,8 +1,6 @@
-"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks, and JSON).
-
+"""What a study is: frozen dataclasses (problem.py: the problems; validation.py: checks; serialization.py: JSON).
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
-class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one.
-"""
+class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one."""
 
 import dataclasses
 import math
@@ -95,11 +93,9 @@ class Train:
         if self.parallel == "replicas":
             require(self.rows_precision == "same", "train.rows_precision: only for parallel='data'; leave it at 'same'")
             return
-        replicated = self.optimizer == "levenberg_marquardt"
-        require(not replicated, "train.parallel: levenberg_marquardt needs 'replicas'")
-        even = self.batch_size is None or self.batch_size % ROW_BLOCKS == 0
-        needed = f"no multiple of {ROW_BLOCKS}, which parallel='data' needs; try 1024"
-        require(even, f"train.batch_size: {self.batch_size} is {needed}")
+        require(self.optimizer != "levenberg_marquardt", "train.parallel: levenberg_marquardt needs 'replicas'")
+        size, needed = self.batch_size, f"no multiple of {ROW_BLOCKS}, which parallel='data' needs; try 1024"
+        require(size is None or size % ROW_BLOCKS == 0, f"train.batch_size: {size} is {needed}")
 
     @property
     def total_epochs(self) -> int:

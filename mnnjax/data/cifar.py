@@ -21,19 +21,19 @@ def find_binary(data_set: DataSet, folder: Path) -> Source | None:
     files = _files(folder, "cifar-10-batches-bin", ".bin")
     if files is None:
         return None
-    counts = {}
-    for split in SPLITS:
-        sizes = {path: path.stat().st_size for path in files[split]}
-        for path, size in sizes.items():
-            require(size % record == 0, f"{path} is cut short: {size} bytes are not whole records of {record} bytes")
-        counts[split] = sum(sizes.values()) // record
+
+    def records(path: Path) -> int:
+        size = path.stat().st_size
+        require(size % record == 0, f"{path} is cut short: {size} bytes are not whole records of {record} bytes")
+        return size // record
 
     def blocks(split: str) -> Iterator[Block]:
         for path in files[split]:
             with damage_named(path), open(path, "rb") as file:
-                for rows in read_rows(file, path, path.stat().st_size // record, record):
+                for rows in read_rows(file, path, records(path), record):
                     yield to_rows(rows[:, 1:], data_set.image_shape), rows[:, 0]
 
+    counts = {split: sum(map(records, files[split])) for split in SPLITS}
     return Source("CIFAR-10 binary batches", counts, blocks)
 
 
@@ -57,8 +57,7 @@ def _files(folder: Path, inner: str, suffix: str) -> dict[str, list[Path]] | Non
     """The batches of each split, in the folder or its folder `inner`."""
     names = [name + suffix for split in SPLITS for name in BATCHES[split]]
     for home in (folder, folder / inner):
-        found = complete(home, {name: home / name if (home / name).is_file() else None for name in names})
-        if found is not None:
+        if found := complete(home, {name: [home / name] for name in names}):
             return {split: [found[name + suffix] for name in BATCHES[split]] for split in SPLITS}
     return None
 

@@ -1,7 +1,5 @@
-"""The process in which TFDS downloads: python -m mnnjax.data.fetch NAME FOLDER.
-
-Its standard output is one line that says what is wrong, or empty. It ends with its standard input, that is, its parent.
-"""
+"""The process in which TFDS downloads: python -m mnnjax.data.fetch NAME FOLDER. Its standard output is one line that
+says what is wrong, or empty. It ends with its standard input, that is, its parent."""
 
 import os
 import re
@@ -29,8 +27,13 @@ def fetch(data_set: DataSet, folder: Path) -> None:
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     builder = tfds.builder(data_set.tfds_name, data_dir=folder)
-    for url in {urlsplit(url).netloc: url for url in builder.url_infos or ()}.values():
-        _reach(data_set, url)
+    # TFDS itself tries for minutes before it reports that there is no network.
+    for host, url in {urlsplit(url).netloc: url for url in builder.url_infos or ()}.items():
+        try:
+            status = requests.head(url, timeout=PATIENCE_SECONDS, allow_redirects=True).status_code
+        except requests.RequestException as error:
+            raise UserError(f"cannot reach {host} ({type(error).__name__}); {by_hand(data_set)}") from error
+        require(status < 500, f"{host} answers with HTTP code {status}; {by_hand(data_set)}")
     config = tfds.download.DownloadConfig(try_download_gcs=False, force_checksums_validation=True)
     downloads = folder / "downloads"
     try:
@@ -44,18 +47,6 @@ def fetch(data_set: DataSet, folder: Path) -> None:
         if getattr(error, "errno", None) in DISK_FULL or "No space left" in str(error):
             raise UserError("the disk is full; make room, or give another --data-dir") from error
         raise UserError(f"TFDS failed: {type(error).__name__}: {one_line(error)[:300]}; {by_hand(data_set)}") from error
-
-
-def _reach(data_set: DataSet, url: str) -> None:
-    """Request a file's header: TFDS itself tries for minutes before it reports that there is no network."""
-    import requests
-
-    host = urlsplit(url).netloc
-    try:
-        status = requests.head(url, timeout=PATIENCE_SECONDS, allow_redirects=True).status_code
-    except requests.RequestException as error:
-        raise UserError(f"cannot reach {host} ({type(error).__name__}); {by_hand(data_set)}") from error
-    require(status < 500, f"{host} answers with HTTP code {status}; {by_hand(data_set)}")
 
 
 def _checksum_words(error: Exception) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mnnjax.data.sets import SPLITS, DataSet
 from mnnjax.data.source import Block, Source, complete, damage_named, read_rows, with_labels
-from mnnjax.errors import UserError, require
+from mnnjax.errors import require
 
 LOOKED_FOR = "train- and t10k-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz"
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -24,16 +24,16 @@ DEFLATE_LIMIT = 1100  # deflate shrinks nothing by more than a factor of 1032
 def find(data_set: DataSet, folder: Path) -> Source | None:
     """The set's IDX files in a folder; None where there are none, UserError where some are missing or do not match."""
     kinds: list[tuple[str, str]] = list(itertools.product(SPLITS, ("images", "labels")))
-    files = complete(folder, {f"{_names(*kind)[0]} (or .gz)": _file(folder, *kind) for kind in kinds})
+    names = [_names(*kind) for kind in kinds]
+    files = complete(folder, {f"{first} (or .gz)": [folder / n for n in (first, *more)] for first, *more in names})
     if files is None:
         return None
     found = dict(zip(kinds, files.values(), strict=True))
     counts = {}
     for split in SPLITS:
         images, labels = found[split, "images"], found[split, "labels"]
-        counts[split], image_count = _rows(labels, ()), _rows(images, data_set.image_shape[:2])
-        if image_count != counts[split]:
-            raise UserError(f"{images} announces {image_count} images but {labels.name} {counts[split]} labels")
+        counts[split], rows = _rows(labels, ()), _rows(images, data_set.image_shape[:2])
+        require(rows == counts[split], f"{images} announces {rows} images but {labels.name} {counts[split]} labels")
 
     def blocks(split: str) -> Iterator[Block]:
         labels = np.concatenate([*_read(found[split, "labels"], 8, counts[split], 1)])[:, 0]
@@ -48,10 +48,6 @@ def _names(split: str, kind: str) -> list[str]:
     return [f"{PREFIXES[split]}-{kind}{dot}idx{number}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]
 
 
-def _file(folder: Path, split: str, kind: str) -> Path | None:
-    return next((folder / name for name in _names(split, kind) if (folder / name).is_file()), None)
-
-
 def _opened(path: Path) -> io.BufferedIOBase:
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
@@ -64,13 +60,13 @@ def _read(path: Path, header_bytes: int, rows: int, row_bytes: int) -> Iterator[
 
 def _rows(path: Path, row_shape: tuple[int, ...]) -> int:
     """The number of rows that the header of a file of rows of this shape announces."""
-    dimensions = 1 + len(row_shape)
+    header = struct.Struct(f">{2 + len(row_shape)}I")
     with damage_named(path), _opened(path) as file:
-        content = file.read(4 * (1 + dimensions))
+        content = file.read(header.size)
         size = os.fstat(file.fileno()).st_size
-    require(len(content) == 4 * (1 + dimensions), f"{path} is cut short: it ends within its header")
-    magic, rows, *shape = struct.unpack(f">{1 + dimensions}I", content)
-    expected = UNSIGNED_BYTE << 8 | dimensions
+    require(len(content) == header.size, f"{path} is cut short: it ends within its header")
+    magic, rows, *shape = header.unpack(content)
+    expected = UNSIGNED_BYTE << 8 | 1 + len(row_shape)
     kind = "images" if row_shape else "labels"
     require(magic == expected, f"{path} is no IDX file of {kind}: magic number {magic:#010x}, not {expected:#010x}")
     require(tuple(shape) == row_shape, f"{path} holds images of {shape} pixels, not {list(row_shape)}")

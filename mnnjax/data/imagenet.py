@@ -21,7 +21,8 @@ BATCHES = {"train": [f"train_data_batch_{i}.npz" for i in range(1, 11)], "test":
 def find(data_set: DataSet, folder: Path) -> Source | None:
     """The batches in a folder, or one folder below; None where there are none, UserError where some are missing,
     damaged or other arrays."""
-    found = complete(folder, {name: _file(folder, name) for split in SPLITS for name in BATCHES[split]})
+    names = [name for split in SPLITS for name in BATCHES[split]]
+    found = complete(folder, {name: [folder / name, *sorted(folder.glob(f"*/{name}"))] for name in names})
     if found is None:
         return None
     counts = {split: sum(_count(found[name], data_set.pixels) for name in BATCHES[split]) for split in SPLITS}
@@ -30,15 +31,10 @@ def find(data_set: DataSet, folder: Path) -> Source | None:
         for name in BATCHES[split]:
             path = found[name]
             images = (to_rows(planar, data_set.image_shape) for planar in _read(path, "data"))
-            labels = np.concatenate([*_read(path, "labels")])[:, 0]
-            # The files count classes from 1.
-            yield from with_labels(images, labels.astype(np.int64) - 1)
+            labels = np.concatenate([*_read(path, "labels")])[:, 0].astype(np.int64)
+            yield from with_labels(images, labels - 1)  # the files count classes from 1
 
     return Source("ImageNet 64x64 .npz batches", counts, blocks)
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()), None)
 
 
 @contextlib.contextmanager

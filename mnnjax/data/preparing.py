@@ -1,8 +1,5 @@
-"""Data sets from the network, or from the user's files, for machines without one.
-
-TFDS downloads in a process of its own, which can be ended at once, where TFDS would go on; and what TFDS and TensorFlow
-print stays there.
-"""
+"""Data sets from the network, or from the user's files, for machines without one. TFDS downloads in a process of its
+own, which can be ended at once, where TFDS would go on; and what TFDS and TensorFlow print stays there."""
 
 import contextlib
 import subprocess
@@ -34,24 +31,16 @@ STALLED_SECONDS = 600
 
 
 def import_data(
-    name: str,
-    source: Path | str,
-    data_dir: Path | str | None = None,
-    *,
-    force: bool = False,
-    say: Callable[[str], None] = print,
-) -> Stored:
+    name: str, source: Path | str, data_dir: Path | str | None = None, *,
+    force: bool = False, say: Callable[[str], None] = print,
+) -> Stored:  # fmt: skip
     """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
 
-    Args:
-      name: mnist, fashion_mnist, cifar10 or imagenet64.
-      data_dir: where data sets are kept; `default_folder()` where None.
-      force: replace a valid copy as well.
-      say: called with one line per step.
+    name: mnist, fashion_mnist, cifar10 or imagenet64. data_dir: where data sets are kept; `default_folder()` where
+    None. force: replace a valid copy as well. say: called with one line per step.
 
-    Raises:
-      UserError: files are missing, damaged or wrong; too little disk space; another process writes the same set.
-        Nothing is left then, and an older copy stays.
+    UserError where files are missing, damaged or wrong; for too little disk space; and where another process writes the
+    same set. Nothing is left then, and an older copy stays.
 
     Example:
         import_data("mnist", "downloads/mnist")
@@ -73,12 +62,9 @@ def detect(data_set: DataSet, folder: Path) -> Source:
 def prepare(
     name: str, data_dir: Path | str | None = None, *, force: bool = False, say: Callable[[str], None] = print
 ) -> Stored:
-    """Download a data set with TFDS and write it; the arguments are those of import_data.
-
-    Raises:
-      UserError: TFDS is not installed, no network, a wrong checksum, too little disk space; another process writes the
-        same set. Nothing is left then, and an older copy stays.
-    """
+    """Download a data set with TFDS and write it; the arguments are those of import_data. UserError where TFDS is not
+    installed, or another process writes the same set; for no network, a wrong checksum or too little disk space.
+    Nothing is left then, and an older copy stays."""
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     return keep(data_set, data_dir, lambda: _downloaded(data_set, data_dir, say), force, say)
 
@@ -87,8 +73,7 @@ def prepare(
 def _downloaded(data_set: DataSet, data_dir: Path, say: Callable[[str], None]) -> Iterator[Source]:
     tfds_folder.require_installed(*NEEDED)
     # TFDS writes the images twice, once to shuffle them; its download is gone before the arrays are written.
-    arrays = data_set.bytes(data_set.published)
-    require_room(data_set, data_dir, data_set.download_bytes + 2 * arrays)
+    require_room(data_set, data_dir, data_set.download_bytes + 2 * data_set.bytes(data_set.published))
     with part_folder(data_set, data_dir, "tfds") as folder:
         say(f"{data_set.name}: TFDS downloads and prepares it, {size(data_set.download_bytes)} with what it unpacks")
         _fetch(data_set, folder)
@@ -113,8 +98,7 @@ def _fetch(data_set: DataSet, folder: Path) -> None:
             child.kill()
         if child.wait() and not problem:
             log.seek(0)
-            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
-            why = one_line(*last or ["no message"])
+            why = one_line(*log.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"])
             problem = f"TFDS ended with code {child.returncode} ({why}); {by_hand(data_set)}"
     require(not problem, f"{data_set.name}: {problem}")
 

@@ -50,12 +50,10 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet("fashion_mnist", "fashion_mnist", (28, 28, 1), 10, {"train": 60_000, "test": 10_000}, 86_000_000),
         DataSet("cifar10", "cifar10", (32, 32, 3), 10, {"train": 50_000, "test": 10_000}, 355_000_000),
         # The labels of TFDS's validation split are public, those of the challenge's test images are not.
-        DataSet(
-            *("imagenet64", "imagenet_resized/64x64", (64, 64, 3), 1000),
-            *({"train": 1_281_167, "test": 50_000}, 14_100_000_000, "validation"),
-        ),
+        DataSet("imagenet64", "imagenet_resized/64x64", (64, 64, 3), 1000, {"train": 1_281_167, "test": 50_000},
+                14_100_000_000, "validation"),
     )
-}
+}  # fmt: skip
 
 
 def find(name: str) -> DataSet:

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,15 @@ class Source:
     """The rows of a split, in order, block by block; raises UserError where a file is damaged."""
 
 
-def complete(folder: Path, files: Mapping[str, Path | None]) -> dict[str, Path] | None:
-    """The files of a format by name: all of them, or None for none. UserError where only some are there."""
-    found = {name: path for name, path in files.items() if path is not None}
-    if not found:
+def complete(folder: Path, places: Mapping[str, Iterable[Path]]) -> dict[str, Path] | None:
+    """The files of a format by name, each at the first of its places that has it; None where no file is there,
+    UserError where only some are."""
+    found = {name: [path for path in paths if path.is_file()] for name, paths in places.items()}
+    if not any(found.values()):
         return None
-    for name in files:
-        require(name in found, f"{folder} lacks {name}; put it there")
-    return found
+    for name, paths in found.items():
+        require(bool(paths), f"{folder} lacks {name}; put it there")
+    return {name: paths[0] for name, paths in found.items()}
 
 
 def block_rows(row_bytes: int) -> int:
@@ -59,8 +60,7 @@ def read_rows(
         done += count
         yield np.frombuffer(content, np.uint8).reshape(count, row_bytes)
     # Reading on to the end also makes the gzip and zip readers compare their checksum.
-    if file.read(1):
-        raise UserError(f"{path} goes on after the {rows} rows that its header announces; fetch it again")
+    require(not file.read(1), f"{path} goes on after the {rows} rows that its header announces; fetch it again")
 
 
 def with_labels(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt, UInt8
 
 from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
-from mnnjax.errors import UserError
+from mnnjax.errors import UserError, require
 
 MANIFEST = "manifest.json"
 FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLITS}
@@ -47,14 +47,10 @@ class _Damaged(Exception):
 
 
 def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = False) -> Stored:
-    """A data set that `prepare` or `import_data` has written.
+    """A data set that `prepare` or `import_data` has written; UserError where it is unknown, missing or damaged.
 
-    Args:
-      data_dir: where data sets are kept; `default_folder()` where None.
-      verify: read all arrays and compare their sha256, besides presence, size and header.
-
-    Raises:
-      UserError: the data set is unknown, missing or damaged.
+    data_dir: where data sets are kept; `default_folder()` where None. verify: read all arrays and compare their sha256,
+    besides presence, size and header.
 
     Example:
         mnist = open_stored("mnist")
@@ -62,13 +58,11 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
     """
     data_set, data_dir = find(name), Path(data_dir or default_folder())
     path = data_dir / data_set.name
-    if not path.exists():
-        raise UserError(f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
+    require(path.exists(), f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
     try:
         return _open(data_set, path, verify)
-    except _Damaged as problem:
-        unusable = f"{data_set.name} in {data_dir} cannot be used ({problem})"
-        raise UserError(f"{unusable}: {how_to_get(data_set)}") from problem
+    except _Damaged as why:
+        raise UserError(f"{data_set.name} in {data_dir} cannot be used ({why}): {how_to_get(data_set)}") from why
 
 
 def how_to_get(data_set: DataSet) -> str:
@@ -77,11 +71,9 @@ def how_to_get(data_set: DataSet) -> str:
 
 
 def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
-    """For each known data set its name, train and test (images), bytes, path, and state.
-
-    The state is "verified", "not verified" without `verify`, "absent: ...", or what is wrong; the numbers are None
-    unless it can be used. `data_dir` and `verify` are those of open_stored.
-    """
+    """For each known data set its name, train and test (images), bytes, path, and state: "verified", "not verified"
+    without `verify`, "absent: ...", or what is wrong. The numbers are None unless it can be used. `data_dir` and
+    `verify` are those of open_stored."""
     data_dir, rows = Path(data_dir or default_folder()), []
     for data_set in DATA_SETS.values():
         path = data_dir / data_set.name
@@ -98,16 +90,15 @@ def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list
 def _open(data_set: DataSet, path: Path, verify: bool) -> Stored:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        same = (manifest["name"], *manifest["image_shape"]) == (data_set.name, *data_set.image_shape)
+        found = (manifest["name"], manifest["classes"], *manifest["image_shape"])
         files = {name: dict(manifest["files"][name]) for pair in FILES.values() for name in pair}
         counts = {split: int(files[FILES[split][1]]["shape"][0]) for split in SPLITS}
         total, source = sum(int(file["bytes"]) for file in files.values()), str(manifest["source"])
-        same = same and manifest["classes"] == data_set.classes
     except OSError as error:
         raise _Damaged(f"{MANIFEST}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise _Damaged(f"{MANIFEST} is damaged") from error
-    if not same:
+    if found != (data_set.name, data_set.classes, *data_set.image_shape):
         raise _Damaged(f"{MANIFEST} is that of other images")
     for split in SPLITS:
         images, labels = FILES[split]
@@ -128,9 +119,8 @@ def _check(path: Path, entry: dict, shape: tuple[int, ...], dtype: np.dtype, ver
             raise _Damaged(f"{path.name}: {array.dtype} of shape {array.shape}, not {dtype} {shape}")
         if verify:
             with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != entry.get("sha256"):
-                raise _Damaged(f"{path.name}: its sha256 is not the manifest's, the file has changed")
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
+                    raise _Damaged(f"{path.name}: its sha256 is not the manifest's, the file has changed")
     except _Damaged:
         raise
     except OSError as error:

@@ -64,11 +64,11 @@ def from_builder(data_set: DataSet, builder: Any, light: bool = True) -> Source:
     def blocks(split: str) -> Iterator[Block]:
         try:
             if light:
-                for start in range(0, counts[split], rows):
-                    stop = min(start + rows, counts[split])
-                    yield _block(data_set, [splits[split][i] for i in range(start, stop)])
+                examples = map(splits[split].__getitem__, range(counts[split]))
             else:
-                yield from _tensorflow_blocks(data_set, builder, names[split], rows)
+                examples = _tensorflow_examples(builder, names[split])
+            while chosen := list(itertools.islice(examples, rows)):
+                yield _block(data_set, chosen)
         except Exception as error:  # as in `find`
             raise _unreadable(builder.data_dir, error) from error
 
@@ -95,14 +95,12 @@ def _home(data_set: DataSet, folder: Path) -> Path | None:
     return folder if folder in homes else max(homes, key=versions.__getitem__, default=None)
 
 
-def _tensorflow_blocks(data_set: DataSet, builder, split: str, rows: int) -> Iterator[Block]:
+def _tensorflow_examples(builder, split: str) -> Iterator[dict]:
     import tensorflow_datasets as tfds
 
     # One file after the other: the order is then that of the files.
     config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
-    examples = iter(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
-    while chosen := list(itertools.islice(examples, rows)):
-        yield _block(data_set, chosen)
+    return iter(tfds.as_numpy(builder.as_dataset(split=split, read_config=config)))
 
 
 def _block(data_set: DataSet, examples: list[dict]) -> Block:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +23,11 @@ SPARE_BYTES = 1 << 20
 
 
 def keep(
-    data_set: DataSet,
-    data_dir: Path,
-    open_source: Callable[[], AbstractContextManager[Source]],
-    force: bool,
-    say: Callable[[str], None],
-) -> Stored:
-    """Write the data set that `open_source` opens; a valid copy is replaced only with `force`.
-
-    UserError from `open_source` and `write`, and where another process writes the set. Then an older copy stays.
-    """
+    data_set: DataSet, data_dir: Path, open_source: Callable[[], contextlib.AbstractContextManager[Source]],
+    force: bool, say: Callable[[str], None],
+) -> Stored:  # fmt: skip
+    """Write the data set that `open_source` opens; a valid copy is replaced only with `force`. UserError from
+    `open_source` and `write`, and where another process writes the set. Then an older copy stays."""
     with sole_writer(data_set, data_dir):
         if _is_kept(data_set, data_dir, force, say):
             return open_stored(data_set.name, data_dir)
@@ -70,10 +64,8 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
 @contextlib.contextmanager
 def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
     """Hold the data set's lock, which the system frees however the process ends, and remove what killed processes left.
-
-    UserError where another process holds it, and for any OSError within.
-    """
-    with _disk_errors(data_set, data_dir):
+    UserError where another process holds it, and for any OSError within."""
+    try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with open(data_dir / f".{data_set.name}.lock", "a") as lock:
             try:
@@ -84,6 +76,12 @@ def sole_writer(data_set: DataSet, data_dir: Path) -> Iterator[None]:
             for leftover in data_dir.glob(f".{data_set.name}.*.part"):
                 shutil.rmtree(leftover)
             yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            full = f"the disk of {data_dir} is full; make room, or give another --data-dir"
+            raise UserError(f"{data_set.name}: {full}") from error
+        where, why = error.filename or data_dir, error.strerror or one_line(error)
+        raise UserError(f"{data_set.name}: {where} cannot be used: {why}; nothing is kept") from error
 
 
 @contextlib.contextmanager
@@ -106,10 +104,8 @@ def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
 
 
 def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
-    """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`.
-
-    UserError for too little disk space, a damaged source or an invalid label. Then an older copy stays.
-    """
+    """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`. UserError for too
+    little disk space, a damaged source or an invalid label. Then an older copy stays."""
     for split in SPLITS:
         require(source.counts[split] > 0, f"{data_set.name}: the {source.words} hold no {split} images")
     require_room(data_set, data_dir, data_set.bytes(source.counts))
@@ -139,10 +135,9 @@ def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) ->
             classes = np.asarray(classes)
             wrong = np.flatnonzero((classes < 0) | (classes >= data_set.classes))
             if wrong.size:
-                raise UserError(
-                    f"{data_set.name}: image {done + wrong[0]} of {split} has class {classes[wrong[0]]}, "
-                    f"not one of 0 to {data_set.classes - 1}; is this another data set?"
-                )
+                first = f"image {done + wrong[0]} of {split} has class {classes[wrong[0]]}"
+                most = data_set.classes - 1
+                raise UserError(f"{data_set.name}: {first}, not one of 0 to {most}; is this another data set?")
             X.append(rows)
             y.append(classes)
             done += len(rows)
@@ -204,15 +199,3 @@ def _sync_folder(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-@contextlib.contextmanager
-def _disk_errors(data_set: DataSet, data_dir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            full = f"the disk of {data_dir} is full; make room, or give another --data-dir"
-            raise UserError(f"{data_set.name}: {full}") from error
-        where, why = error.filename or data_dir, error.strerror or one_line(error)
-        raise UserError(f"{data_set.name}: {where} cannot be used: {why}; nothing is kept") from error

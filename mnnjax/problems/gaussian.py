@@ -1,8 +1,5 @@
-"""Problems that are drawn: near-isotropic inputs, and random or teacher's labels (Assumptions 1 and 5).
-
-Draws of more rows begin with the draws of fewer rows from the same key (JAX's partitionable Threefry), so padding
-changes no point.
-"""
+"""Problems that are drawn: near-isotropic inputs, and random or teacher's labels (Assumptions 1 and 5). Draws of more
+rows begin with those of fewer rows from the same key (JAX's partitionable Threefry), so padding changes no point."""
 
 from collections.abc import Callable
 
@@ -18,11 +15,8 @@ from mnnjax.network import leaky_relu
 
 
 def draw_inputs(key: PRNGKeyArray, kind: str, N: int, d0: int, dtype: DTypeLike) -> Float[Array, "N d0"]:
-    """X (N, d0) with independent rows; ValueError for another kind than these.
-
-    kind: "gaussian" (Assumption 1), "sphere" (uniform on the sphere of radius sqrt(d0)), "rademacher" (+1 or -1): all
-      of covariance identity; or "uniform" (on [0, 1]^d0).
-    """
+    """X (N, d0) with independent rows; ValueError for another kind than "gaussian" (Assumption 1), "sphere" (uniform on
+    the sphere of radius sqrt(d0)), "rademacher" (+1 or -1), all of covariance identity, or "uniform" (on [0, 1]^d0)."""
     if kind == "rademacher":
         return jax.random.rademacher(key, (N, d0), dtype)
     if kind == "uniform":

@@ -1,7 +1,5 @@
-"""Real images as binary problems: which images, of which label, read a few rows at a time.
-
-Patches of scikit-learn's two photographs have the shapes of CIFAR-10 and ImageNet 64x64, and need no download.
-"""
+"""Real images as binary problems: which images, of which label, read a few rows at a time. Patches of scikit-learn's
+two photographs have the shapes of CIFAR-10 and ImageNet 64x64, and need no download."""
 
 import dataclasses
 import functools
@@ -64,9 +62,8 @@ def nominal_shape(problem: Problem) -> tuple[int, int] | None:
 
 def open_images(problem: Problem, data_dir: Path | None = None, verify: bool = False) -> Images:
     """The images of a problem's split and classes; with labels="random", of all classes. UserError where the data are
-    missing or damaged, or have no images of a group of classes.
-
-    data_dir: the folder of `mnnjax data`; None is its default. verify: whether their checksums are computed.
+    missing or damaged, or have no images of a group of classes. data_dir: the folder of `mnnjax data`; None is its
+    default. verify: whether their checksums are computed.
 
     Example:
         images = open_images(Problem("mnist", "classes", upper_classes=(0,)))
@@ -108,8 +105,7 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
         return Images(pixels, np.zeros(len(classes), np.int64), read, digest)
     lower, upper = problem.lower_classes, problem.upper_classes
     group = "problem.lower_classes, upper_classes"
-    known = max((*lower, *upper), default=0) < count
-    require(known, f"{group}: {problem.inputs} has classes 0 to {count - 1}")
+    require(max((*lower, *upper), default=0) < count, f"{group}: {problem.inputs} has classes 0 to {count - 1}")
     if not lower and not upper:
         lower = tuple(range(count // 2))
     lower = lower or tuple(c for c in range(count) if c not in upper)
@@ -119,8 +115,6 @@ def _chosen(problem: Problem, read: Callable, classes: np.ndarray, pixels: int, 
     is_upper = np.isin(classes[kept], upper).astype(np.int64)
     for name, found in (("lower", len(kept) - is_upper.sum()), ("upper", is_upper.sum())):
         require(bool(found), f"problem.{name}_classes: {problem.inputs} has no image of these classes")
-    if len(kept) == len(classes):
-        return Images(pixels, is_upper, read, digest)
     return Images(pixels, is_upper, lambda rows: read(kept[rows]), digest)
 
 
@@ -167,9 +161,8 @@ def read_patches(rows: Int[np.ndarray, " rows"], size: int) -> UInt8[np.ndarray,
     """The patches with the given indices, each size x size x 3, flattened in this order."""
     photo, orientation, top, left = _places(np.asarray(rows), size)
     offsets = np.arange(size)
-    windows = photographs()[
-        photo[:, None, None], (top[:, None] + offsets)[:, :, None], (left[:, None] + offsets)[:, None, :]
-    ]
+    down, across = top[:, None] + offsets, left[:, None] + offsets
+    windows = photographs()[photo[:, None, None], down[:, :, None], across[:, None, :]]
     for turn in range(ORIENTATIONS):
         chosen = orientation == turn
         turned = np.rot90(windows[chosen], turn % 4, axes=(1, 2))

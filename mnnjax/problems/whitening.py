@@ -1,9 +1,8 @@
 """Whitening: images with mean zero and covariance identity, as Table 1 has them, for any number of images.
 
 The images are read in blocks, as bytes. Their moments are exact: with 128 subtracted, a product of two pixels is an
-integer of at most 2^14, so that a sum over the 1024 rows of a tile, at most 2^24, is held exactly by float32, whatever
-the order of its terms; tiles are added in float64. The result depends on neither devices nor blocks.
-"""
+integer of at most 2^14. A sum over the 1024 rows of a tile, at most 2^24, is exact in float32, whatever the order of
+its terms; tiles are added in float64. The result depends on neither devices nor blocks."""
 
 import dataclasses
 import functools

@@ -203,10 +203,7 @@ def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMa
             epoch = first_epoch + i
             return i + 1, step(state, jax.random.fold_in(key, epoch), points, epoch)
 
-        def goes_on(carry):
-            return (carry[0] < epochs) & ~carry[1].opt_state.done
-
-        _, state = jax.lax.while_loop(goes_on, body, (0, state))
+        _, state = jax.lax.while_loop(lambda carry: (carry[0] < epochs) & ~carry[1].opt_state.done, body, (0, state))
         output, _ = forward(state.params, columns)
         mse = objective.mean_squared_error(output, y, is_point)
         return state, Metrics(mse, objective.mean_classification_error(output, y, threshold, is_point))
@@ -226,7 +223,6 @@ def make_levenberg_marquardt(module: MNN, threshold: float, options: LevenbergMa
         trial = jax.tree.map(jnp.add, start, delta)
         trial_mse = points.mse(residual(trial)[0])
         promised_mse = points.mse(e + differential(delta))
-
         better = trial_mse < mse
         params, now = _choose(better, (trial, trial_mse), (start, mse))
         best, best_mse = _choose(now < old_best, params, state.params), jnp.minimum(now, old_best)

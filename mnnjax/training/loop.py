@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mnnjax import objective
 from mnnjax.arrays import AnyArray
-from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.config import Network, Problem, Train
+from mnnjax.errors import require
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
@@ -38,8 +39,7 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
         else:
             expected = {name: leaf.shape for name, leaf in jax.eval_shape(module.init, key, X)["params"].items()}
             found = {name: jnp.shape(leaf) for name, leaf in params.items()}
-            if found != expected:
-                raise UserError(f"params: have the shapes {found}, not {expected}; name and shape them so")
+            require(found == expected, f"params: have the shapes {found}, not {expected}; name and shape them so")
             params = {name: jnp.asarray(leaf, module.dtype) for name, leaf in params.items()}
         if train.optimizer == LEVENBERG_MARQUARDT:
             opt_state = init_levenberg_marquardt(levenberg_marquardt_options(train), params)
@@ -65,10 +65,8 @@ def make_training(
     problem: Problem, network: Network, train: Train, hidden_layers: int, d0: int, d1: int, rows: int
 ) -> Training:
     """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points, to be vmapped over
-    seeds and jitted.
-
-    The sizes are the arguments hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are not
-    drawn but read (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
+    seeds and jitted. The sizes are hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are
+    read, not drawn (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)

@@ -46,10 +46,9 @@ def describe_options(optimizer: str) -> str:
 def check_options(optimizer: str, given: Sequence[tuple[str, int | float | bool]]) -> None:
     """Raise UserError for an unknown option, one given twice, or a value of another type."""
     where, kinds, known = "train.optimizer_options", optimizer_options(optimizer), describe_options(optimizer)
-    names = [name for name, _ in given]
     for name, value in given:
         require(name in kinds, f"{where}: {optimizer} has no option {name!r}{did_you_mean(name, kinds)}; {known}")
-        require(names.count(name) == 1, f"{where}: {name} is given twice; keep one of them")
+        require([n for n, _ in given].count(name) == 1, f"{where}: {name} is given twice; keep one of them")
         kind = kinds[name]
         # What is off or on may be written as 0 or 1.
         fits = value in (0, 1) if kind is bool else not isinstance(value, bool) and isinstance(value, (int, kind))
@@ -78,9 +77,9 @@ def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> opt
     has no such optimizer, or not with these options."""
     name, given = train.optimizer, train.optimizer_options
     if not _parameters(name):
-        hint = f"{did_you_mean(name, optimizer_names())}; take adam, sgd, rmsprop or another of its names"
-        hint += ", or levenberg_marquardt"
-        raise UserError(f"train.optimizer: Optax has no optimizer {name!r} that takes a learning rate{hint}")
+        unknown = f"Optax has no optimizer {name!r} that takes a learning rate{did_you_mean(name, optimizer_names())}"
+        hint = "take adam, sgd, rmsprop or another of its names, or levenberg_marquardt"
+        raise UserError(f"train.optimizer: {unknown}; {hint}")
     check_options(name, given)
     try:
         return optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
@@ -119,9 +118,7 @@ def _kind(parameter: inspect.Parameter) -> type | None:
     default, named = parameter.default, _types_in(parameter.annotation)
     if isinstance(default, bool) or named == {bool}:
         return bool
-    if isinstance(default, int):
-        return int if float not in named and int in named else float
-    if isinstance(default, float) or float in named:
+    if isinstance(default, float) or float in named or (isinstance(default, int) and int not in named):
         return float
     return int if int in named else None
 

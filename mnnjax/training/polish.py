@@ -8,11 +8,7 @@ from jaxtyping import Float, Real
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.jax_setup import on_cpu
 from mnnjax.network import MNN
-from mnnjax.training.levenberg_marquardt import (
-    LevenbergMarquardtOptions,
-    init_levenberg_marquardt,
-    make_levenberg_marquardt,
-)
+from mnnjax.training import levenberg_marquardt as lm
 from mnnjax.training.state import TrainState
 
 
@@ -40,7 +36,6 @@ def polish(
       W: (d1, d0). z: (d1,). X: (N, d0), one row per point; a first-layer bias is a column of ones here and one of W.
         y: (N,). All of any real type; for PyTorch's, see landscape.certify. rho: slope for negative neural inputs.
       output_bias: c of the output f(X W^T) z + c, where that is a trained parameter; it is then returned too.
-
     ValueError for shapes that do not match, NaN or infinite entries, rho = 1.
 
     Example:
@@ -53,14 +48,12 @@ def polish(
     params = {"W1": W, "z": z}
     if output_bias is not None:
         params["c"] = on_host("output_bias", output_bias, (), "give one number")
-
     with on_cpu():
         params = jax.tree.map(jnp.asarray, params)
-        options = LevenbergMarquardtOptions(kick=0.0)
+        options = lm.LevenbergMarquardtOptions(kick=0.0)
         module = (MNN if output_bias is None else OutputBias)((W.shape[0],), float(rho), output_bias is not None)
-        start = init_levenberg_marquardt(options, params)
-        state = TrainState(params, start, jnp.int32(-1))
-        run_epochs = jax.jit(make_levenberg_marquardt(module, 0.0, options))
+        state = TrainState(params, lm.init_levenberg_marquardt(options, params), jnp.int32(-1))
+        run_epochs = jax.jit(lm.make_levenberg_marquardt(module, 0.0, options))
         state, _ = run_epochs(state, jax.random.key(0), jnp.asarray(X), jnp.asarray(y), len(y), 0, steps)
     found = np.asarray(state.params["W1"]), np.asarray(state.params["z"])
     return found if output_bias is None else (*found, float(state.params["c"]))

@@ -1,8 +1,6 @@
-"""How points lie on devices that share them: each holds some rows of X.
-
-The rows lie in ROW_BLOCKS blocks, whatever the number of devices; a device holds whole blocks. A mini-batch takes the
-same number of rows from every block. N that does not fill the blocks is padded with rows of weight zero.
-"""
+"""How points lie on devices that share them: each holds some rows of X. The rows lie in ROW_BLOCKS blocks, whatever the
+number of devices; a device holds whole blocks. A mini-batch takes the same number of rows from every block. N that does
+not fill the blocks is padded with rows of weight zero."""
 
 import dataclasses
 import functools
@@ -16,7 +14,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Real, UInt16
 
-from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.config import ROW_BLOCKS
+from mnnjax.errors import require
 from mnnjax.jax_setup import Device
 
 # The devices' axis of Rows.
@@ -25,13 +24,11 @@ AXIS = "rows"
 
 @dataclasses.dataclass(frozen=True)
 class RowLayout:
-    """How N points lie in blocks, and how batches are made of them.
-
-    batch_size: points of a mini-batch over all blocks, a multiple of ROW_BLOCKS; None is full batch.
-    """
+    """How N points lie in blocks, and how batches are made of them."""
 
     N: int
     batch_size: int | None
+    """Points of a mini-batch over all blocks, a multiple of ROW_BLOCKS; None is full batch."""
 
     @property
     def points(self) -> int:
@@ -79,9 +76,8 @@ def row_devices(available: Sequence[Device]) -> list[Device]:
     for device in available:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
-    if ROW_BLOCKS % processes:
-        shared = f"{processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly"
-        raise UserError(f"train.parallel: {shared}; take 1, 2, 4, ...")
+    unshared = f"{processes} processes cannot share {ROW_BLOCKS} blocks of rows evenly"
+    require(ROW_BLOCKS % processes == 0, f"train.parallel: {unshared}; take 1, 2, 4, ...")
     most = min(ROW_BLOCKS // processes, *map(len, by_process.values()))
     each = max(k for k in range(1, most + 1) if ROW_BLOCKS % (k * processes) == 0)
     return [device for _, of_process in sorted(by_process.items()) for device in of_process[:each]]

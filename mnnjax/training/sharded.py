@@ -1,8 +1,6 @@
 """Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
-
 Each block of rows (rows.py) draws its own order of rows for an epoch's mini-batches. So neither the points nor the
-batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only.
-"""
+batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -63,10 +61,8 @@ def make_row_training(
         state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
     check_optimizer(train)
-    dtype = jnp.dtype(train.precision)
-    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
+    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.dtype(train.precision))
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
-
     on_all_devices = jax.pmap(
         epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
         devices=devices,
@@ -91,8 +87,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             bits, y, weights = piece
             output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            squares = (y - output) ** 2
-            return jnp.sum(weights * squares) / batch_points, jnp.sum(weights * wrong) / batch_points
+            return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
         share = batch_points / layout.N
@@ -133,8 +128,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             zero = jnp.zeros(state.non_finite_epoch.shape, dtype)
             start = (state.params, state.opt_state, Metrics(zero, zero))
             (params, opt_state, metrics), _ = jax.lax.scan(one_batch, start, jnp.arange(layout.steps))
-            failed = first_failure(state.non_finite_epoch, metrics.mse, epoch)
-            return TrainState(params, opt_state, failed), metrics
+            return TrainState(params, opt_state, first_failure(state.non_finite_epoch, metrics.mse, epoch)), metrics
 
         state, metrics = jax.lax.scan(one_epoch, state, first_epoch + jnp.arange(epochs))
         return state, jax.tree.map(lambda leaf: leaf[-1], metrics)
@@ -163,8 +157,7 @@ def _summed(piece_loss: Callable, pieces) -> Callable:
         return jax.lax.psum(over_pieces(lambda piece: piece_loss(params, piece)), AXIS)
 
     def forward(params):
-        found = over_pieces(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
-        return jax.lax.psum(found, AXIS)
+        return jax.lax.psum(over_pieces(lambda part: jax.value_and_grad(piece_loss, has_aux=True)(params, part)), AXIS)
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
