@@ -2,7 +2,6 @@
 machine, trains on the same numbers."""
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import json
