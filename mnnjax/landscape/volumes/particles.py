@@ -71,9 +71,9 @@ def add_neuron(
     particles, d1, d0 = W.shape
     key_g, key_mix, key_which, key_alpha = jax.random.split(key, 4)
     g = jax.random.normal(key_g, (particles * d0,)).reshape(particles, d0)
-    a = jnp.asarray(CORRELATIONS)
+    correlations = jnp.asarray(CORRELATIONS)
     which = jax.random.randint(key_which, (particles,), 0, jnp.maximum(k, 1))
-    alpha = a[jax.random.randint(key_alpha, (particles,), 0, len(CORRELATIONS))]
+    alpha = correlations[jax.random.randint(key_alpha, (particles,), 0, len(CORRELATIONS))]
     near = (jax.random.uniform(key_mix, (particles,)) >= FRESH) & (k > 0)
     parent = jnp.take_along_axis(W, which[:, None, None], axis=1)[:, 0]
     new = jnp.where(near[:, None], alpha[:, None] * parent + jnp.sqrt(1 - alpha[:, None] ** 2) * g, g)
@@ -82,6 +82,7 @@ def add_neuron(
     # log N(w; a v, (1 - a^2) I) / N(w; 0, I) for every earlier neuron v and every correlation a.
     products = jnp.einsum("pd,pkd->pk", new, W)[:, :, None]
     squares = jnp.sum(new**2, axis=1)[:, None, None], jnp.sum(W**2, axis=2)[:, :, None]
+    a = correlations[None, None, :]
     variance = 1 - a**2
     log_near = -0.5 * d0 * jnp.log(variance) - (a**2 * (squares[0] + squares[1]) - 2 * a * products) / (2 * variance)
     log_near = jnp.where(jnp.arange(d1)[None, :, None] < k, log_near, -jnp.inf)
