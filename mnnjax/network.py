@@ -31,8 +31,8 @@ class MNN(nn.Module):
 
     Attributes:
       widths: d1 of each hidden layer. rho: slope for negative neural inputs. bias: whether every layer has a bias.
-      init_weights: "he", variance 2 / ((1 + rho^2) fan-in), or "gaussian", variance 1. Biases start at zero, under
-        "gaussian" at standard normal values.
+      init_weights: "he", variance 2 / ((1 + rho^2) fan-in); "he_balanced", the same, but z is one number with
+        alternating signs; or "gaussian", variance 1. Biases start at zero, under "gaussian" at standard normal values.
       dtype: of parameters and arithmetic.
 
     Example:
@@ -76,4 +76,10 @@ class MNN(nn.Module):
     def _parameter(self, name: str, shape: tuple[int, ...]) -> Array:
         he_gain = (2 / ((1 + self.rho**2) * shape[-1])) ** 0.5 if name[0] in "Wz" else 0.0
         gain = 1.0 if self.init_weights == "gaussian" else he_gain
-        return jnp.asarray(self.param(name, lambda key: gain * jax.random.normal(key, shape, self.dtype)))
+
+        def draw(key) -> Array:
+            if name == "z" and self.init_weights == "he_balanced":
+                return gain * jnp.where(jnp.arange(*shape) % 2, -1, 1).astype(self.dtype)
+            return gain * jax.random.normal(key, shape, self.dtype)
+
+        return jnp.asarray(self.param(name, draw))

@@ -120,7 +120,7 @@ def test_parameters_have_the_papers_names_and_shapes(widths, bias, expected, dty
 
 
 @pytest.mark.quick_cases(1)
-@pytest.mark.parametrize(("init_weights", "rho"), [("he", -2.0), ("gaussian", 0.5)])
+@pytest.mark.parametrize(("init_weights", "rho"), [("he", -2.0), ("gaussian", 0.5), ("he_balanced", 0.0)])
 def test_initial_weights_have_the_promised_variance(init_weights, rho):
     d0, d1 = 8, 12
     module = MNN((d1,), rho, True, init_weights)
@@ -132,9 +132,11 @@ def test_initial_weights_have_the_promised_variance(init_weights, rho):
         # For n normal values: the mean of squares has standard error variance sqrt(2/n), the mean sqrt(variance/n).
         assert abs(np.mean(w**2) - variance) < 5 * variance * np.sqrt(2 / w.size)
         assert abs(np.mean(w)) < 5 * np.sqrt(variance / w.size)
+    if init_weights == "he_balanced":
+        np.testing.assert_array_equal(np.sign(params["z"]), np.tile([1, -1], (500, d1 // 2)))
     for name in ("b1", "c"):
         b = np.asarray(params[name]).ravel()
-        if init_weights == "he":
+        if init_weights != "gaussian":
             np.testing.assert_array_equal(b, 0)
         else:
             assert abs(np.mean(b**2) - 1) < 5 * np.sqrt(2 / b.size)

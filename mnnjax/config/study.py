@@ -28,8 +28,10 @@ class Network:
     """Slope for negative neural inputs: 0 is the ReLU; 1 would be linear."""
     bias: bool = False
     """A bias in every layer, including the output; the theory has none."""
-    init: Literal["he", "gaussian"] = "he"
-    """he: variance 2 / ((1 + rho^2) fan-in). gaussian: i.i.d. standard normal, the measure of Definition 3."""
+    init: Literal["he", "he_balanced", "gaussian"] = "he"
+    """he: variance 2 / ((1 + rho^2) fan-in). he_balanced: the same, but z is one number with alternating signs:
+    training seldom turns a sign, and few units of one sign fit fewer points. gaussian: i.i.d. standard normal, the
+    measure of Definition 3."""
     d0_d1_over_N: tuple[float, ...] = ()
     """Instead of d1: first-layer weights per point, d1 = ceil(value N / d0)."""
 
@@ -82,6 +84,10 @@ class Train:
     rows_precision: Literal["same", "bfloat16"] = "same"
     """For parallel="data", the precision of X. same: as `precision`. bfloat16: half the memory; the rounded points are
     then the problem's points. All arithmetic is in `precision`."""
+    point_weights: Literal["equal", "inverse_square_norm"] = "equal"
+    """What a point counts in the loss that training minimizes. equal: the loss is the MSE. inverse_square_norm:
+    d0 / |x(n)|^2 times its square, so that points near the origin are not fitted last. Everything that is measured,
+    such as mse and first_order_residual, is of the MSE with equal weights."""
 
     def __post_init__(self):
         require_types("train.", self)

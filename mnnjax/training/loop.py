@@ -51,14 +51,14 @@ def make_init(module: MNN, train: Train, d0: int) -> Callable[..., TrainState]:
 
 
 def descend(train: Train, loss: Callable, params: dict, opt_state: Any, rate: Float[Array, ""]) -> tuple:
-    """One step of the config's optimizer on loss(params) -> (MSE, MCE): parameters, optimizer state, and Metrics before
-    the step. UserError from make_optimizer."""
-    (mse, mce), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    """One step of the config's optimizer on loss(params) -> (loss, Metrics): parameters, optimizer state, and Metrics
+    before the step. UserError from make_optimizer."""
+    (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     optimizer = make_optimizer(train, rate)
     # The extra arguments are for optimizers that search along a line; the others ignore them.
-    more = {"value": mse, "grad": gradient, "value_fn": lambda p: loss(p)[0]}
+    more = {"value": value, "grad": gradient, "value_fn": lambda p: loss(p)[0]}
     updates, opt_state = optimizer.update(gradient, opt_state, params, **more)
-    return optax.apply_updates(params, updates), opt_state, Metrics(mse, mce)
+    return optax.apply_updates(params, updates), opt_state, metrics
 
 
 def make_training(
@@ -96,8 +96,12 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
     def step(params, opt_state, columns, y, weights, rate):
         def loss(params):
             output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
-            mce = objective.mean_classification_error(output, y, threshold, weights)
-            return objective.mean_squared_error(output, y, weights), mce
+            mse = objective.mean_squared_error(output, y, weights)
+            metrics = Metrics(mse, objective.mean_classification_error(output, y, threshold, weights))
+            if train.point_weights == "equal":
+                return mse, metrics
+            weighted = weights * objective.inverse_square_norms(columns.T) * (y - output) ** 2
+            return jnp.sum(weighted) / jnp.sum(weights), metrics
 
         return descend(train, loss, params, opt_state, rate)
 

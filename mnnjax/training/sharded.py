@@ -85,9 +85,14 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
 
         def piece_loss(params, piece):
             bits, y, weights = piece
-            output, _ = module.apply({"params": params}, from_bits(bits).astype(dtype).T, method=MNN.by_columns)
+            X = from_bits(bits).astype(dtype)
+            output, _ = module.apply({"params": params}, X.T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
-            return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
+            squares = weights * (y - output) ** 2
+            metrics = Metrics(jnp.sum(squares) / batch_points, jnp.sum(weights * wrong) / batch_points)
+            if train.point_weights == "equal":
+                return metrics.mse, metrics
+            return jnp.sum(objective.inverse_square_norms(X) * squares) / batch_points, metrics
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
         share = batch_points / layout.N

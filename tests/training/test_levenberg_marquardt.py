@@ -231,6 +231,7 @@ def test_overflow_ends_a_run_and_is_told():
         (Train("levenberg_marquardt", (("cg_steps", 1.5),), decay_epochs=0), "cg_steps 1.5"),
         (Train("levenberg_marquardt", (("gram_rows", True),), decay_epochs=0), "gram_rows True"),
         (Train("levenberg_marquardt", batch_size=10, decay_epochs=0), "train.batch_size"),
+        (Train("levenberg_marquardt", decay_epochs=0, point_weights="inverse_square_norm"), "train.point_weights"),
         (Train("levenberg_marquardt"), "train.decay_epochs"),
     ],
 )

@@ -5,6 +5,7 @@ test_runs.py, TOLERANCE allows 1e4 n eps for sums of up to n terms, unless a neu
 none does here.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -102,7 +103,8 @@ def numpy_run(params, train, network, layers):
                 h = slopes[-1] * U
             error = h @ p["z"] + p.get("c", 0.0) - Y[batch]
             sums += np.sum(error**2), np.sum((error + Y[batch] > 0) != (Y[batch] > 0))
-            back = 2 / len(batch) * error
+            weights = D0 / np.sum(X[batch] ** 2, axis=1) if train.point_weights == "inverse_square_norm" else 1
+            back = 2 / len(batch) * weights * error
             gradient = {"z": back @ h, "c": back.sum()}
             back = back[:, None] * p["z"]
             for i in range(layers, 0, -1):
@@ -128,6 +130,7 @@ def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     ("train", "layers", "rho", "bias", "devices"),
     [
         (SGD, 1, 0.0, False, 8),
+        (dataclasses.replace(MINI, point_weights="inverse_square_norm"), 1, 0.1, True, 4),
         *((MINI, 2, -0.3, True, devices) for devices in (1, 2, 4, 8)),
     ],
 )
