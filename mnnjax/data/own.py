@@ -84,9 +84,8 @@ def read_own(path: Path | str, say: Callable[[str], None] = lambda line: None) -
             files = {file.stem: file for file in sorted(path.glob("*.npy"))}
             names, load = list(files), lambda name: np.load(files[name], mmap_mode="r", allow_pickle=False)
         else:
-            archive = np.load(path, allow_pickle=False)
+            archive = np.load(stack.enter_context(open(path, "rb")), allow_pickle=False)
             require(isinstance(archive, np.lib.npyio.NpzFile), f"{path} is no .npz; write it with numpy.savez")
-            stack.enter_context(archive)
             names, load = archive.files, archive.__getitem__
         if others := [name for name in names if name not in ALL_NAMES]:
             say(f"{path}: {', '.join(others[:MOST_SHOWN])}: other arrays, not used")
@@ -225,6 +224,6 @@ def _named(path: Path, name: str = "") -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{where} cannot be read ({error.strerror or one_line(error)}); write it again") from error
     except Exception as error:  # for damaged files NumPy, zipfile and Python's parser raise nearly everything
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise UserError(f"{where} {OBJECTS}" if name else f"{where} is no .npz; give {LOOKED_FOR}") from error
         raise UserError(f"{where} is damaged, cut short or no .npz ({one_line(error)}); write it again") from error
