@@ -41,8 +41,8 @@ class Problem:
     `mnnjax data` stores. file: your own data, in `path`. Any other name: your own data, stored under it by
     `mnnjax data import`."""
     labels: Literal["random", "teacher", "classes"] = "random"
-    """random: either value with probability 1/2. teacher: by a random network (Assumption 5). classes: by the image's
-    class."""
+    """random: either value with probability 1/2. teacher: by a random network (Assumption 5). classes: by the class of
+    the image, or of the point in your own data."""
     label_values: Literal["zero_one", "plus_minus_one"] = "plus_minus_one"
     """The two values of y: 0 and 1 (the theory), or -1 and +1 (Figure 5.1)."""
     teacher_units: int = 0
@@ -138,7 +138,7 @@ class Problem:
 
     @property
     def is_own(self) -> bool:
-        """Whether the inputs are a user's data: in a file, given from Python, or stored under a name of his."""
+        """Whether the inputs are a user's data: in a file, given from Python, or stored under a new name."""
         return self.inputs not in KNOWN or self.inputs == "file"
 
     @property

@@ -31,9 +31,9 @@ class OwnData:
     shape: tuple[int, ...]
     """Of an image: height, width, channels. Of a real point: d0."""
     classes: int
-    rows: dict[str, UInt8[np.ndarray, "N pixels"] | Float[np.ndarray, "N d0"]]
+    rows: dict[str, UInt8[np.ndarray, "images pixels"] | Float[np.ndarray, "points d0"]]
     """Of each split the images, uint8, flattened height-width-channel, or the points, float32 or float64."""
-    labels: dict[str, UInt[np.ndarray, " N"]]
+    labels: dict[str, UInt[np.ndarray, " labels"]]
     """Of each split the classes, from 0 to classes - 1."""
 
     @property
@@ -70,7 +70,7 @@ def read_own(path: Path | str, say: Callable[[str], None] = lambda line: None) -
     """The data in an .npz, which are read into memory, or in a folder of .npy files, which are memory-mapped.
 
     X (N, d0), real, or images (N, height, width[, channels]), uint8; y or labels (N,). For points held out also X_test
-    or test_images, and y_test or test_labels. say: called with one line if there are other arrays, which are not used.
+    or test_images, and y_test or test_labels. say: called with one line about other arrays, which are not used.
 
     UserError, with one line, where the path cannot be read or its arrays are not these; see own_data.
 
@@ -88,7 +88,7 @@ def read_own(path: Path | str, say: Callable[[str], None] = lambda line: None) -
             require(isinstance(archive, np.lib.npyio.NpzFile), f"{path} is no .npz; write it with numpy.savez")
             names, load = archive.files, archive.__getitem__
         if others := [name for name in names if name not in ALL_NAMES]:
-            say(f"{path}: {', '.join(others[:MOST_SHOWN])}: other arrays, not used")
+            say(f"{path}: not used: {', '.join(others[:MOST_SHOWN])}")
         arrays = {}
         for name in ALL_NAMES:
             if name in names:
@@ -102,14 +102,17 @@ def own_data(arrays: Mapping[str, Any], where: str = "") -> OwnData:
     integers 0 to K - 1, each of which the training points have.
 
     UserError, one line that begins with `where`: an array is missing or of another shape or type; NaN or infinite
-    entries; labels of one value, of many real values, or of the test points alone.
+    entries; points that are all equal; labels of one value, of many real values, or of the test points alone.
     """
     names = _chosen_names(arrays, where)
     rows = {split: _points(f"{where}{name}", arrays[name], "image" in name) for split, (name, _) in names.items()}
-    shape, dtype = rows["train"].shape[1:], rows["train"].dtype
+    first, name = rows["train"], names["train"][0]
+    varies = any(bool((block != first[0]).any()) for block in _blocks(first))
+    require(varies, f"{where}{name}: all points are equal; give different ones")
+    shape, dtype = first.shape[1:], first.dtype
     for split, (name, _) in names.items():
         wanted = f"{shape} as of {names['train'][0]}; give points of one kind and size"
-        same = rows[split].shape[1:] == shape and _is_image(rows[split]) == _is_image(rows["train"])
+        same = rows[split].shape[1:] == shape and _is_image(rows[split]) == _is_image(first)
         require(same, f"{where}{name}: has rows of shape {rows[split].shape[1:]}, not {wanted}")
     y = {split: _label_values(f"{where}{name}", arrays[name], len(rows[split])) for split, (_, name) in names.items()}
     values = _class_values(f"{where}{names['train'][1]}", y["train"])
@@ -218,11 +221,9 @@ def _named(path: Path, name: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file or folder; give {LOOKED_FOR}") from error
     except MemoryError as error:
-        raise UserError(
-            f"{where} does not fit into memory; save its arrays as .npy files, and give the folder"
-        ) from error
+        raise UserError(f"{where} does not fit into memory; save .npy files, and give their folder") from error
     except OSError as error:
-        raise UserError(f"{where} cannot be read ({error.strerror or one_line(error)}); write it again") from error
+        raise UserError(f"{where} cannot be read ({error.strerror or one_line(error)}); give one that can") from error
     except Exception as error:  # for damaged files NumPy, zipfile and Python's parser raise nearly everything
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise UserError(f"{where} {OBJECTS}" if name else f"{where} is no .npz; give {LOOKED_FOR}") from error

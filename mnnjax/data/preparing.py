@@ -36,7 +36,7 @@ def import_data(
     force: bool = False, say: Callable[[str], None] = print,
 ) -> Stored:  # fmt: skip
     """Write a published data set from its files, or from what TFDS prepared, in the folder `source`; or a user's own,
-    from an .npz or a folder of .npy files (own.read_own), under a name of his.
+    from an .npz or a folder of .npy files (own.read_own), under a new name.
 
     name: mnist, fashion_mnist, cifar10 or imagenet64, or a new one. data_dir: where data sets are kept;
     `default_folder()` where None. force: replace a valid copy as well. say: called with one line per step.

@@ -121,11 +121,11 @@ def _open(path: Path, verify: bool) -> Stored:
 
 
 def _own_set(name: str, manifest: dict) -> DataSet:
-    """A user's set, as its manifest describes it; raises KeyError, TypeError or ValueError where it does not."""
+    """A user's set, as its manifest describes it."""
     shape, classes, dtype = tuple(map(int, manifest["image_shape"])), int(manifest["classes"]), str(manifest["dtype"])
     splits = {split: 0 for split in SPLITS if split == "train" or FILES[split][0] in manifest["files"]}
     if classes < 2 or dtype not in ("uint8", "float32", "float64"):
-        raise ValueError
+        raise _Damaged(f"{MANIFEST} is damaged")
     return DataSet(name, "", shape, classes, splits, 0, dtype=dtype)
 
 

@@ -52,11 +52,11 @@ class Images:
 
 def nominal_shape(problem: Problem, data_dir: Path | None = None) -> tuple[int, int] | None:
     """(number of images, d0) as published, known before anything is read; whitening may drop directions. None where
-    inputs are drawn. A user's own data are opened, and raise as in open_images."""
+    inputs are drawn. A user's own data are opened; UserError as from open_images."""
     if size := PATCH_SIZES.get(problem.inputs):
         return COUNTS[size], 3 * size**2
     if problem.inputs == "digits":
-        return 1797, 61
+        return 1797, 64 if problem.whitening == "none" else 61
     if problem.is_own:
         images = open_images(problem, data_dir)
         return images.N, images.pixels

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
+from mnnjax.errors import UserError
 from mnnjax.jax_setup import Device, cores
 
 # Directions whose variance is at most this fraction of the largest one's are dropped. Rounding leaves about 1e-16 in
@@ -100,7 +101,7 @@ def fit_whitening(
         found = _many_real(read, N, pixels)
     mean, varies, variances, directions = found
     if not varies.any():
-        raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
+        raise UserError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
     keep = variances > NEAR_NULL * variances[-1]
     # The order of falling variance; eigh gives the rising one.
     variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]

@@ -104,7 +104,7 @@ def test_the_digest_is_that_of_the_data_wherever_they_are(tmp_path):
 def test_other_arrays_are_not_used_and_named(tmp_path):
     said = []
     read_own(saved(tmp_path, X=X, y=Y, classes=["a", "b"], note=3), said.append)
-    assert said == [f"{tmp_path / 'mine.npz'}: classes, note: other arrays, not used"]
+    assert said == [f"{tmp_path / 'mine.npz'}: not used: classes, note"]
 
 
 def ragged() -> np.ndarray:
@@ -128,6 +128,7 @@ WRONG = {
     "complex": ({"X": X + 1j, "y": Y}, "X: has shape (30, 4) and type complex128; give X (N, d0) of real numbers"),
     "words": ({"X": X.astype(str), "y": Y}, "type <U32; give X (N, d0) of real numbers"),
     "a vector": ({"X": X[0], "y": Y}, "X: has shape (4,)"),
+    "one point, many times": ({"images": IMAGES * 0, "y": Y}, "images: all points are equal"),
     "no points": ({"X": X[:0], "y": Y[:0]}, "X: has shape (0, 4)"),
     "images of different sizes": ({"images": ragged(), "y": Y[:2]}, "images holds Python objects, such as images of"),
     "images as floats": ({"images": IMAGES / 255, "y": Y}, "type float64; give X (N, d0) of real numbers, or images"),

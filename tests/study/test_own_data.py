@@ -1,4 +1,4 @@
-"""Studies on a user's own data: a file, arrays from Python, and a set under a name of his."""
+"""Studies on a user's own data: a file, arrays from Python, and a set stored under a name."""
 
 import dataclasses
 import json

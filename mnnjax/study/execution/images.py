@@ -159,10 +159,13 @@ def unwhitened(workdir: Workdir, study: Study) -> list[Problem]:
 
 
 def recorded_shape(workdir: Workdir) -> Callable[[Problem], tuple[int, int] | None]:
-    """The shapes of a study's images, as its folders know them or as published, for plan.cells; no image is read."""
+    """The shapes of a study's images, as its folders know them or as published, for plan.cells; no image is read. The
+    function raises UserError for a user's data that no folder knows yet."""
 
     def shape(problem: Problem) -> tuple[int, int] | None:
         record = _known(problem, workdir) if problem.is_image else None
+        new = f"{workdir.path} has not read {problem.data_name} yet; wait a moment, or run the study again"
+        require(record is not None or not problem.is_own, new)
         return nominal_shape(problem) if record is None else (record["N"], record["d0"])
 
     return shape
