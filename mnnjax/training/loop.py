@@ -1,5 +1,6 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -88,8 +89,8 @@ def make_training(
     else:
         run = make_descent(module, problem.threshold, train, rows)
 
+    @functools.wraps(run)
     def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs):
-        """See Training."""
         return run(state, key, jnp.asarray(X, dtype), jnp.asarray(y, dtype), N, first_epoch, epochs)
 
     draw = make_problem(problem, rows, d0, network.rho, dtype)

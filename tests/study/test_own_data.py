@@ -233,6 +233,14 @@ def test_data_that_the_study_does_not_take_are_refused(tmp_path, mine):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_status_of_a_study_that_has_just_begun_is_one_line(tmp_path):
+    """Killed before it had read its data, of which only their name is known."""
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(study_of(Problem("mine", "classes")))))
+    assert refused(lambda: status(tmp_path)) == (
+        f"{tmp_path} has not read mine yet; wait a moment, or run the study again"
+    )
+
+
 CONFIG = """
 from mnnjax.config import Network, Problem, Study, Train
 study = Study("own", Problem({problem}), Network(d1=(3,)), Train(epochs=2, decay_epochs=0), repeats=1)
