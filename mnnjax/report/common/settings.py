@@ -90,7 +90,7 @@ def _problem(part: Study) -> tuple[str, ...]:
         split = ", training and test images joined" if problem.split == "all" else training
     # Of a user's data it may depend on them; the page tells it from the record.
     kind = problem.known_whitening
-    whitened = {None: "", "none": ", not whitened"}.get(kind, f", {(kind or '').upper()}-whitened")
+    whitened = "" if kind is None else ", not whitened" if kind == "none" else f", {kind.upper()}-whitened"
     return (repeats, f"{inputs_name(problem)}{split}{whitened}{constant}", labels)
 
 
