@@ -25,7 +25,7 @@ def test_the_python_runs_as_pasted(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "global_minimum" in told
     assert np.asarray(names["end"].mse).shape == (30,)
-    assert studies == {"mine", "volumes"}
+    assert studies == {"mine", "own", "volumes"}
 
 
 def test_commands_of_the_readme_are_those_of_the_command_line():

@@ -39,20 +39,25 @@ def table(rows: list[dict]) -> str:
     """The rows of `list_stored` as text."""
     lines: list[tuple[str, ...]] = [("data set", *SPLITS, "size", "path", "state")]
     for row in rows:
-        numbers = "---" if row["bytes"] is None else (row["train"], row["test"], size(row["bytes"]))
+        numbers = "---" if row["bytes"] is None else (row["train"], row["test"] or "-", size(row["bytes"]))
         lines.append((row["name"], *map(str, numbers), row["path"], row["state"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shape = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<>>><<", widths, strict=True))
     return "\n".join(shape.format(*line).rstrip() for line in lines)
 
 
-DESCRIPTION = """Real images, stored as uint8 arrays with a manifest of their SHA-256; runs memory-map
-them. A study uses them by problem.inputs, such as mnist."""
+DESCRIPTION = """Real images, and data of your own, stored as arrays with a manifest of their SHA-256; runs
+memory-map them. A study uses them by problem.inputs, such as mnist."""
 PREPARE = """Download a data set with TFDS, and store it. Needs the extra `data`:
 pip install -e '.[data]'. If it is stopped, no incomplete files are left."""
 IMPORT = """Store a data set from its published files on this machine: IDX files (MNIST, Fashion-MNIST; plain or .gz),
 CIFAR-10's binary or Python batches, ImageNet's 64x64 .npz batches, or a folder that TFDS prepared elsewhere. Needs no
-network."""
+network.
+
+Under any other NAME: store data of your own, from an .npz or a folder of .npy files. It holds X (N, d0) of real
+numbers, or images (N, height, width[, channels]) of type uint8; and y or labels (N,), two values or classes 0, 1, ...,
+K - 1. For points held out it also holds X_test or test_images, and y_test or test_labels. Other arrays are not used.
+Give problem.inputs this NAME."""
 LIST = """List the data sets: which are stored, where, their sizes, and whether their SHA-256 match."""
 EXITS = "exit codes: 0 done; 75 stopped, run the same command again; 2 wrong input, files or network"
 
@@ -71,11 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     prepare = add("prepare", "download a data set with TFDS", PREPARE, EXITS, "mnist")
-    imports = add("import", "import files that are on this machine", IMPORT, EXITS, "mnist --from ~/Downloads/mnist")
-    for either in (prepare, imports):
-        either.add_argument("name", metavar="NAME", help=known_names())
+    examples = "mnist --from ~/Downloads/mnist\n  mnnjax data import mine --from mine.npz"
+    imports = add("import", "import files that are on this machine", IMPORT, EXITS, examples)
+    for either, others in ((prepare, ""), (imports, "; or a name for data of your own")):
+        either.add_argument("name", metavar="NAME", help=known_names() + others)
         either.add_argument("--force", action="store_true", help="write it again even if a valid copy is stored")
-    files = "the folder of the files"
+    files = "the folder of the files; or FILE.npz, for data of your own"
     imports.add_argument("--from", dest="source", type=local_path, required=True, metavar="DIR", help=files)
     short = "list what is stored, where, and whether the SHA-256 match"
     listing = add("list", short, LIST, "exit codes: 0 listed, in any state; 2 wrong input", "")

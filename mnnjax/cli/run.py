@@ -185,11 +185,12 @@ def _run_process(request: Request) -> int:
 def _dry_run(request: Request) -> int:
     """Print the estimates for the study, or for the shard; nothing is written."""
     from mnnjax import jax_setup
+    from mnnjax.problems import nominal_shape
     from mnnjax.study.plan import grid as plan
     from mnnjax.study.resources.estimate import describe, estimate
 
     jax_setup.use_all_cores()
-    cells = plan.check(request.study)
+    cells = plan.check(request.study, lambda problem: nominal_shape(problem, request.data_dir))
     print("timing the costliest programs (about half a minute) ...", flush=True)
     print(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
     return 0

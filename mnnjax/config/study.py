@@ -210,8 +210,11 @@ class Study:
         require(not lone, "problem.teacher_units: one unit with rho < 0 has outputs of one sign; give at least 2")
         if self.problem.is_image:
             widths = self.network.d1 or self.network.d0_d1_over_N
-            require(bool(widths), "network.d1: the grid is empty; images need explicit hidden widths")
-            require(not self.problem.d0_d1_over_N, "problem.d0_d1_over_N: images have their own N; give N or nothing")
+            require(bool(widths), "network.d1: the grid is empty; images and own data need explicit hidden widths")
+            require(not self.problem.d0_d1_over_N, "problem.d0_d1_over_N: data have their own N; give N or nothing")
+        paths = list(dict.fromkeys(part.problem.path for part in self.parts if part.problem.inputs == "file"))
+        one = f"problem.path: the study has {' and '.join(map(str, paths))}, and takes one file"
+        require(len(paths) < 2, f"{one}; store the others under names (mnnjax data import)")
         names = [part.name for part in self.parts]
         require(len(set(names)) == len(names), f"also: the studies {names} must have different names")
 

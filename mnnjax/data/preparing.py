@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mnnjax.data import cifar, idx, imagenet, tfds_folder
-from mnnjax.data.sets import DataSet, by_hand, default_folder, find
+from mnnjax.config.problem import OWN_NAME, is_own_name
+from mnnjax.data import cifar, idx, imagenet, own, tfds_folder
+from mnnjax.data.sets import DATA_SETS, DataSet, by_hand, default_folder, find, published
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import Stored
-from mnnjax.data.writing import keep, part_folder, require_room
-from mnnjax.errors import UserError, require
+from mnnjax.data.writing import exists_already, keep, part_folder, require_room
+from mnnjax.errors import UserError, did_you_mean, require
 from mnnjax.wording import size
 
 # Of each data set, the files that are looked for, and the readers of its formats.
@@ -34,20 +35,36 @@ def import_data(
     name: str, source: Path | str, data_dir: Path | str | None = None, *,
     force: bool = False, say: Callable[[str], None] = print,
 ) -> Stored:  # fmt: skip
-    """Write a data set from the published files, or from what TFDS prepared, in the folder `source`.
+    """Write a published data set from its files, or from what TFDS prepared, in the folder `source`; or a user's own,
+    from an .npz or a folder of .npy files (own.read_own), under a new name.
 
-    name: mnist, fashion_mnist, cifar10 or imagenet64. data_dir: where data sets are kept; `default_folder()` where
-    None. force: replace a valid copy as well. say: called with one line per step.
+    name: mnist, fashion_mnist, cifar10 or imagenet64, or a new one. data_dir: where data sets are kept;
+    `default_folder()` where None. force: replace a valid copy as well. say: called with one line per step.
 
-    UserError where files are missing, damaged or wrong; for too little disk space; and where another process writes the
-    same set. Nothing is left then, and an older copy stays.
+    UserError where files are missing, damaged or wrong; for too little disk space; where another process writes the
+    same set; and where a user's set of that name exists. Nothing is left then, and an older copy stays.
 
     Example:
         import_data("mnist", "downloads/mnist")
+        import_data("mine", "mine.npz")
     """
-    data_set, folder, data_dir = find(name), Path(source), Path(data_dir or default_folder())
-    require(folder.is_dir(), f"--from {folder}: no such folder; give the one with the files of {data_set.name}")
-    return keep(data_set, data_dir, lambda: contextlib.nullcontext(detect(data_set, folder)), force, say)
+    source, data_dir, data_set = Path(source), Path(data_dir or default_folder()), published(name)
+    if data_set is None and (own.holds_own(source) or not source.exists()):
+        return _import_own(name, source, data_dir, force, say)
+    data_set = data_set or find(name, f"; for data of your own give --from {own.LOOKED_FOR}")
+    require(source.is_dir(), f"--from {source}: no such folder; give the one with the files of {data_set.name}")
+    return keep(data_set, data_dir, lambda: contextlib.nullcontext(detect(data_set, source)), force, say)
+
+
+def _import_own(name: str, path: Path, data_dir: Path, force: bool, say: Callable[[str], None]) -> Stored:
+    require(is_own_name(name), f"{name!r} is not known{did_you_mean(name, DATA_SETS)}; {OWN_NAME}")
+    # Before the file is read, which may take long; `keep` looks again.
+    require(force or not (data_dir / name).exists(), exists_already(data_dir / name))
+    data = own.read_own(path, say)
+    dtype = data.rows["train"].dtype.name
+    data_set = DataSet(name, "", data.shape, data.classes, data.counts, 0, dtype=dtype)
+    source = Source("a folder of .npy files" if path.is_dir() else "an .npz", data.counts, data.blocks)
+    return keep(data_set, data_dir, lambda: contextlib.nullcontext(source), force, say)
 
 
 def detect(data_set: DataSet, folder: Path) -> Source:

@@ -14,19 +14,21 @@ SPLITS = ("train", "test")
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """A published set of labelled images."""
+    """A published set of labelled images, or a user's set of images or real points."""
 
     name: str
     tfds_name: str
-    """Its name in TFDS: NAME or NAME/CONFIG."""
-    image_shape: tuple[int, int, int]
-    """Height, width, channels."""
+    """Its name in TFDS: NAME or NAME/CONFIG; of a user's set "", since TFDS has none."""
+    image_shape: tuple[int, ...]
+    """Height, width, channels; of real points d0."""
     classes: int
     published: dict[str, int]
-    """Images of the splits train and test."""
+    """Images of the splits train and test; a user's set may lack test."""
     download_bytes: int
     """Bytes that TFDS downloads, and that it unpacks to the disk."""
     tfds_test_split: str = "test"
+    dtype: str = "uint8"
+    """Type of its images; of real points float32 or float64."""
 
     @property
     def pixels(self) -> int:
@@ -35,12 +37,12 @@ class DataSet:
 
     @property
     def label_dtype(self) -> np.dtype:
-        """The smallest of uint8 and uint16 that holds every class."""
-        return np.dtype(np.uint8 if self.classes <= 256 else np.uint16)
+        """The smallest unsigned integers that hold every class."""
+        return np.min_scalar_type(self.classes - 1)
 
     def bytes(self, counts: dict[str, int]) -> int:
         """Bytes of the images and labels, for these numbers of images per split."""
-        return sum(counts.values()) * (self.pixels + self.label_dtype.itemsize)
+        return sum(counts.values()) * (self.pixels * np.dtype(self.dtype).itemsize + self.label_dtype.itemsize)
 
 
 DATA_SETS: dict[str, DataSet] = {
@@ -56,12 +58,18 @@ DATA_SETS: dict[str, DataSet] = {
 }  # fmt: skip
 
 
-def find(name: str) -> DataSet:
-    """The data set of this name, which may be TFDS's; UserError where there is none."""
-    for data_set in DATA_SETS.values():
-        if name in (data_set.name, data_set.tfds_name):
-            return data_set
-    raise UserError(f"data set {name!r} is not known{did_you_mean(name, DATA_SETS)}; take one of {known_names()}")
+def published(name: str) -> DataSet | None:
+    """The published data set of this name, which may be TFDS's; None where there is none."""
+    return next((known for known in DATA_SETS.values() if name in (known.name, known.tfds_name)), None)
+
+
+def find(name: str, hint: str = "") -> DataSet:
+    """The published data set of this name, which may be TFDS's; UserError, which ends in `hint`, where there is
+    none."""
+    if (known := published(name)) is not None:
+        return known
+    meant = did_you_mean(name, DATA_SETS)
+    raise UserError(f"data set {name!r} is not known{meant}; take one of {known_names()}{hint}")
 
 
 def known_names() -> str:

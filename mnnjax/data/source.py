@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Integer, Real, UInt8
 
 from mnnjax.errors import UserError, require
 
-Block = tuple[UInt8[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
-"""Images, each flattened height-width-channel, and their labels."""
+Block = tuple[Real[np.ndarray, "rows pixels"], Integer[np.ndarray, " rows"]]
+"""Images, uint8, each flattened height-width-channel, or a user's points, and their labels."""
 
 BLOCK_BYTES = 1 << 23
 
@@ -74,7 +74,7 @@ def with_labels(
 
 
 def to_rows(
-    planar: UInt8[np.ndarray, "images pixels"], image_shape: tuple[int, int, int]
+    planar: UInt8[np.ndarray, "images pixels"], image_shape: tuple[int, ...]
 ) -> UInt8[np.ndarray, "images pixels"]:
     """Images flattened channel-height-width, one plane per channel, flattened height-width-channel instead; image_shape
     is (height, width, channels)."""

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt, UInt8
+from jaxtyping import Real, UInt
 
-from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, find
-from mnnjax.errors import UserError, require
+from mnnjax.config.problem import is_own_name
+from mnnjax.data.sets import DATA_SETS, SPLITS, DataSet, default_folder, published
+from mnnjax.errors import UserError, did_you_mean, require
 
 MANIFEST = "manifest.json"
 FILES = {split: (f"{split}_images.npy", f"{split}_labels.npy") for split in SPLITS}
@@ -21,20 +22,21 @@ class Stored:
 
     name: str
     path: Path
-    image_shape: tuple[int, int, int]
-    """Height, width, channels."""
+    image_shape: tuple[int, ...]
+    """Height, width, channels; of real points d0."""
     classes: int
     source: str
     """The format that it was made from."""
     counts: dict[str, int]
-    """Images of the splits train and test."""
+    """Images of the splits train and test; a user's set may lack test."""
     bytes: int
     """Bytes of all its arrays."""
     digest: str
     """sha256 over the sha256, size and shape of every array: equal if the data are."""
 
-    def images(self, split: str) -> UInt8[np.ndarray, "images pixels"]:
-        """The images of a split, "train" or "test", each flattened height-width-channel; read-only, memory-mapped."""
+    def images(self, split: str) -> Real[np.ndarray, "images pixels"]:
+        """The images of a split, "train" or "test", uint8, each flattened height-width-channel; or real points, float32
+        or float64. Read-only, memory-mapped."""
         return np.load(self.path / FILES[split][0], mmap_mode="r")
 
     def labels(self, split: str) -> UInt[np.ndarray, " images"]:
@@ -56,43 +58,53 @@ def open_stored(name: str, data_dir: Path | str | None = None, verify: bool = Fa
         mnist = open_stored("mnist")
         mnist.images("train")[:100].reshape(-1, *mnist.image_shape)  # (100, 28, 28, 1)
     """
-    data_set, data_dir = find(name), Path(data_dir or default_folder())
-    path = data_dir / data_set.name
-    require(path.exists(), f"no {data_set.name} in {data_dir}: {how_to_get(data_set)}, or give --data-dir")
+    data_dir, known = Path(data_dir or default_folder()), published(name)
+    name = known.name if known else name
+    path = data_dir / name
+    meant = "" if known else did_you_mean(name, [*DATA_SETS, *_own_names(data_dir)])
+    require(path.exists(), f"no {name} in {data_dir}{meant}: {how_to_get(name)}, or give --data-dir")
     try:
-        return _open(data_set, path, verify)
+        return _open(path, verify)
     except _Damaged as why:
-        raise UserError(f"{data_set.name} in {data_dir} cannot be used ({why}): {how_to_get(data_set)}") from why
+        raise UserError(f"{name} in {data_dir} cannot be used ({why}): {how_to_get(name)}") from why
 
 
-def how_to_get(data_set: DataSet) -> str:
-    """The two commands that store a data set, for errors."""
-    return f"run `mnnjax data prepare {data_set.name}` (or `mnnjax data import {data_set.name} --from DIR`)"
+def how_to_get(name: str) -> str:
+    """The commands that store a data set, for errors."""
+    if name in DATA_SETS:
+        return f"run `mnnjax data prepare {name}` (or `mnnjax data import {name} --from DIR`)"
+    return f"run `mnnjax data import {name} --from FILE.npz`"
 
 
 def list_stored(data_dir: Path | str | None = None, verify: bool = True) -> list[dict]:
-    """For each known data set its name, train and test (images), bytes, path, and state: "verified", "not verified"
-    without `verify`, "absent: ...", or what is wrong. The numbers are None unless it can be used. `data_dir` and
-    `verify` are those of open_stored."""
+    """For each known data set, and each of the user's own, its name, train and test (images), bytes, path, and state:
+    "verified", "not verified" without `verify`, "absent: ...", or what is wrong. The numbers are None unless it can be
+    used, and test where there is none. `data_dir` and `verify` are those of open_stored."""
     data_dir, rows = Path(data_dir or default_folder()), []
-    for data_set in DATA_SETS.values():
-        path = data_dir / data_set.name
-        row = {"name": data_set.name, "train": None, "test": None, "bytes": None, "path": str(path)}
+    for name in (*DATA_SETS, *_own_names(data_dir)):
+        path = data_dir / name
+        row = {"name": name, "train": None, "test": None, "bytes": None, "path": str(path)}
         try:
-            stored = _open(data_set, path, verify)
+            stored = _open(path, verify)
             row |= stored.counts | {"bytes": stored.bytes, "state": "verified" if verify else "not verified"}
         except _Damaged as problem:
-            row["state"] = f"{problem}: {how_to_get(data_set)}" if path.exists() else f"absent: {how_to_get(data_set)}"
+            row["state"] = f"{problem}: {how_to_get(name)}" if path.exists() else f"absent: {how_to_get(name)}"
         rows.append(row)
     return rows
 
 
-def _open(data_set: DataSet, path: Path, verify: bool) -> Stored:
+def _own_names(data_dir: Path) -> list[str]:
+    return sorted(path.parent.name for path in data_dir.glob(f"*/{MANIFEST}") if is_own_name(path.parent.name))
+
+
+def _open(path: Path, verify: bool) -> Stored:
+    """The set in the folder of its name."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         found = (manifest["name"], manifest["classes"], *manifest["image_shape"])
-        files = {name: dict(manifest["files"][name]) for pair in FILES.values() for name in pair}
-        counts = {split: int(files[FILES[split][1]]["shape"][0]) for split in SPLITS}
+        data_set = DATA_SETS.get(path.name) or _own_set(path.name, manifest)
+        files = {name: dict(manifest["files"][name]) for split in data_set.published for name in FILES[split]}
+        counts = {split: int(files[FILES[split][1]]["shape"][0]) for split in data_set.published}
         total, source = sum(int(file["bytes"]) for file in files.values()), str(manifest["source"])
     except OSError as error:
         raise _Damaged(f"{MANIFEST}: {error.strerror}") from error
@@ -100,12 +112,21 @@ def _open(data_set: DataSet, path: Path, verify: bool) -> Stored:
         raise _Damaged(f"{MANIFEST} is damaged") from error
     if found != (data_set.name, data_set.classes, *data_set.image_shape):
         raise _Damaged(f"{MANIFEST} is that of other images")
-    for split in SPLITS:
+    for split in data_set.published:
         images, labels = FILES[split]
-        _check(path / images, files[images], (counts[split], data_set.pixels), np.dtype(np.uint8), verify)
+        _check(path / images, files[images], (counts[split], data_set.pixels), np.dtype(data_set.dtype), verify)
         _check(path / labels, files[labels], (counts[split],), data_set.label_dtype, verify)
     digest = hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     return Stored(data_set.name, path, data_set.image_shape, data_set.classes, source, counts, total, digest)
+
+
+def _own_set(name: str, manifest: dict) -> DataSet:
+    """A user's set, as its manifest describes it."""
+    shape, classes, dtype = tuple(map(int, manifest["image_shape"])), int(manifest["classes"]), str(manifest["dtype"])
+    splits = {split: 0 for split in SPLITS if split == "train" or FILES[split][0] in manifest["files"]}
+    if classes < 2 or dtype not in ("uint8", "float32", "float64"):
+        raise _Damaged(f"{MANIFEST} is damaged")
+    return DataSet(name, "", shape, classes, splits, 0, dtype=dtype)
 
 
 def _check(path: Path, entry: dict, shape: tuple[int, ...], dtype: np.dtype, verify: bool) -> None:

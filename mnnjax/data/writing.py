@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnnjax.data.sets import SPLITS, DataSet
+from mnnjax.data.sets import DATA_SETS, DataSet
 from mnnjax.data.source import Source, one_line
 from mnnjax.data.store import FILES, MANIFEST, Stored, open_stored
 from mnnjax.errors import DISK_FULL, UserError, require
@@ -34,12 +34,16 @@ def keep(
         with open_source() as source:
             write(data_set, source, data_dir, say)
         stored = open_stored(data_set.name, data_dir)
-    for split in SPLITS:
-        count, published = stored.counts[split], data_set.published[split]
-        if count != published:
+    for split, published in data_set.published.items():
+        if (count := stored.counts[split]) != published:
             say(f"note: {count} {split} images, {published} expected; what is there is kept")
     say(f"{data_set.name}: {size(stored.bytes)} in {stored.path}, from {stored.source}")
     return stored
+
+
+def exists_already(place: Path) -> str:
+    """The error for a user's set where there is one of that name; unlike a published one it may hold anything."""
+    return f"{place} exists already; import it under another name, or replace it with --force"
 
 
 def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str], None]) -> bool:
@@ -52,6 +56,7 @@ def _is_kept(data_set: DataSet, data_dir: Path, force: bool, say: Callable[[str]
     require(not others, f"{place} holds other files ({', '.join(others[:3])}); move it, or give another --data-dir")
     if force:
         return False
+    require(data_set.name in DATA_SETS, exists_already(place))
     try:
         open_stored(data_set.name, data_dir, verify=True)
     except UserError:
@@ -106,17 +111,18 @@ def require_room(data_set: DataSet, data_dir: Path, needed: int) -> None:
 def write(data_set: DataSet, source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
     """Write the data set's arrays and manifest, in place of an older copy; within `sole_writer`. UserError for too
     little disk space, a damaged source or an invalid label. Then an older copy stays."""
-    for split in SPLITS:
+    for split in data_set.published:
         require(source.counts[split] > 0, f"{data_set.name}: the {source.words} hold no {split} images")
     require_room(data_set, data_dir, data_set.bytes(source.counts))
+    is_image = data_set.dtype == "uint8"
     with part_folder(data_set, data_dir, "new") as part:
         files = {}
-        for split in SPLITS:
-            say(f"{data_set.name}: writing {source.counts[split]} {split} images")
+        for split in data_set.published:
+            say(f"{data_set.name}: writing {source.counts[split]} {split} {'images' if is_image else 'points'}")
             files |= _write_split(data_set, source, split, part)
         manifest = {
             "name": data_set.name, "source": source.words, "image_shape": data_set.image_shape,
-            "classes": data_set.classes, "files": files,
+            "classes": data_set.classes, "dtype": data_set.dtype, "files": files,
         }  # fmt: skip
         with open(part / MANIFEST, "w", encoding="utf-8") as file:
             file.write(json.dumps(manifest, indent=1) + "\n")
@@ -128,7 +134,7 @@ def _write_split(data_set: DataSet, source: Source, split: str, folder: Path) ->
     images, labels = FILES[split]
     count, done = source.counts[split], 0
     with (
-        _Array(folder / images, np.dtype(np.uint8), (count, data_set.pixels)) as X,
+        _Array(folder / images, np.dtype(data_set.dtype), (count, data_set.pixels)) as X,
         _Array(folder / labels, data_set.label_dtype, (count,)) as y,
     ):
         for rows, classes in source.blocks(split):

@@ -1,21 +1,24 @@
-"""Whitening: images with mean zero and covariance identity, as Table 1 has them, for any number of images.
+"""Whitening: inputs with mean zero and covariance identity, as Table 1 has them, for any number of images.
 
 The images are read in blocks, as bytes. Their moments are exact: with 128 subtracted, a product of two pixels is an
 integer of at most 2^14. A sum over the 1024 rows of a tile, at most 2^24, is exact in float32, whatever the order of
-its terms; tiles are added in float64. The result depends on neither devices nor blocks."""
+its terms; tiles are added in float64. The result depends on neither devices nor blocks. A user's real points take two
+passes in float64 instead: means first, then the products of what is left."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
+from mnnjax.errors import UserError
 from mnnjax.jax_setup import Device, cores
 
 # Directions whose variance is at most this fraction of the largest one's are dropped. Rounding leaves about 1e-16 in
@@ -28,7 +31,17 @@ SHIFT = 128
 # With more pixels than this, all cores compute the directions.
 MANY_PIXELS = 2000
 
-Read = Callable[[np.ndarray], UInt8[np.ndarray, "rows pixels"]]
+Read = Callable[[np.ndarray], Real[np.ndarray, "rows pixels"]]
+
+
+class Unwhitened(NamedTuple):
+    """x -> x: inputs as they are."""
+
+    d0: int
+
+    def apply(self, images: Real[np.ndarray, "rows d0"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
+        """The same numbers as dtype."""
+        return images.astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Whitening:
         """The number of coordinates that are left of the pixels."""
         return self.transform.shape[1]
 
-    def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
+    def apply(self, images: Real[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
         """The images' coordinates, computed in float64 on all cores, returned as dtype. The last bits do not depend on
         the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS."""
         result = np.empty((len(images), self.d0), dtype)
@@ -62,7 +75,8 @@ class Whitening:
 def fit_whitening(
     read: Read, N: int, pixels: int, kind: str = "pca", devices: Sequence[Device] | None = None
 ) -> Whitening:
-    """The whitening of N images (section 4, Table 1); all devices sum at once, in blocks of at most BLOCK_ROWS images.
+    """The whitening of N images, uint8, or real points (section 4, Table 1). Images are summed on all devices at once,
+    in blocks of at most BLOCK_ROWS.
 
     Constant pixels, and directions with at most NEAR_NULL times the largest variance, are dropped, so d0 <= pixels.
 
@@ -79,10 +93,15 @@ def fit_whitening(
     """
     if kind not in ("pca", "zca"):
         raise ValueError(f"kind: {kind!r} is none of 'pca', 'zca'")
-    few = min(pixels, BLOCK_ROWS) > N
-    mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
+    if min(pixels, BLOCK_ROWS) > N:
+        found = _few(read, N)
+    elif read(np.arange(0)).dtype == np.uint8:
+        found = _many(read, N, pixels, devices or [None])
+    else:
+        found = _many_real(read, N, pixels)
+    mean, varies, variances, directions = found
     if not varies.any():
-        raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
+        raise UserError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
     keep = variances > NEAR_NULL * variances[-1]
     # The order of falling variance; eigh gives the rising one.
     variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]
@@ -100,13 +119,28 @@ def fit_whitening(
 def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     """Means, which pixels vary, and rising variances of their principal directions (columns), by the covariance."""
     sums, products = _moments(read, N, pixels, devices)
-    covariance = (N * products - np.outer(sums, sums)) / N**2
+    return _principal(SHIFT + sums / N, (N * products - np.outer(sums, sums)) / N**2)
+
+
+def _many_real(read: Read, N: int, pixels: int):
+    """The same of real points: in float64, by the products of what is left when the means are subtracted."""
+    blocks = [np.arange(start, min(start + BLOCK_ROWS, N)) for start in range(0, N, BLOCK_ROWS)]
+    mean = sum((read(rows).sum(axis=0, dtype=np.float64) for rows in blocks), np.zeros(pixels)) / N
+    covariance = np.zeros((pixels, pixels))
+    for rows in blocks:
+        left = read(rows) - mean
+        covariance += left.T @ left / N
+    return _principal(mean, covariance)
+
+
+def _principal(mean: np.ndarray, covariance: np.ndarray):
+    """Means, which inputs vary, and rising variances of their principal directions (columns)."""
     pixel_variances = np.diag(covariance)
     varies = pixel_variances > CONSTANT * pixel_variances.max()
     # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
     with threadpool_limits(limits=cores() if varies.sum() > MANY_PIXELS else None, user_api="blas"):
         variances, directions = np.linalg.eigh(covariance[np.ix_(varies, varies)])
-    return SHIFT + sums / N, varies, variances, directions
+    return mean, varies, variances, directions
 
 
 def _few(read: Read, N: int):

@@ -13,6 +13,7 @@ from mnnjax.report import provenance
 from mnnjax.report.common.rows import read_rows, rows_of
 from mnnjax.report.common.section import Section
 from mnnjax.report.sections import section_of
+from mnnjax.study.execution.images import own_data_lines
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.workdir import Workdir
 from mnnjax.wording import of, plural, unbroken
@@ -107,7 +108,8 @@ def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
 
 
 def _folder(path: storage.AnyPath, planned: int | None) -> Folder:
-    study, rows = Workdir(path).study(), read_rows(Workdir(path).results)
+    workdir = Workdir(path)
+    study, rows = workdir.study(), read_rows(workdir.results)
     unfinished = planned is not None and len(rows) < planned
     so_far = f"{of(len(rows), planned or 0, 'repetition')} so far: the study is unfinished"
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
@@ -115,6 +117,7 @@ def _folder(path: storage.AnyPath, planned: int | None) -> Folder:
     remarks = [f"No results yet: {', '.join(missing)}."] if missing else []
     if strangers := len(rows) - sum(counts.values()):
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
+    remarks += own_data_lines(workdir, study)
     found = provenance.invocations(path)
     return Folder(
         name=storage.resolve(path).name,

@@ -8,7 +8,7 @@ distributed/   several processes, stop requests
 
 From Python:
 
-    from mnnjax.config import Problem, Study
+    from mnnjax.config import Network, Problem, Study
     from mnnjax.report import write_report
     from mnnjax.study import load_trained, run_study, status
 
@@ -19,6 +19,10 @@ From Python:
     # runs/mine/results.csv: study/workdir/results_table.py says what its columns mean
     trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
     trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+
+    # Your own points X (N, d0) and labels y (N,):
+    study = Study("own", Problem("file", "classes"), Network(d1=(10,)))
+    run_study(study, "runs/own", data=(X, y))
 
 After Ctrl-C or SIGTERM, run_study saves and raises Stopped; the same call resumes. StudyError says why it cannot go on,
 such as on a full disk. If JAX has not started yet, run_study and load_trained set the number of its CPU devices, and

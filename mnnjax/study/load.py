@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -63,7 +64,9 @@ class Trained:
         return certify_seeds(params, network, layers, [X], [y], self.threshold)[0]
 
 
-def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None) -> Trained:
+def load_trained(
+    path: AnyPath | str, cell_id: str, data_dir: Path | None = None, data: tuple[Any, Any] | None = None
+) -> Trained:
     """The trained networks of a finished cell, and their points.
 
     The points are drawn again, or read and whitened as the work folder says: the same to the last bit on the kind of
@@ -73,6 +76,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
       path: the work folder, or gs://BUCKET/NAME; of a study with its shards, or of one shard.
       cell_id: the column `cell` of results.csv.
       data_dir: where `mnnjax data` keeps image data; None is its default folder.
+      data: X and y, where run_study had them.
 
     Raises:
       UserError: the folder holds no study, or not this cell's weights; image data are missing or not those that the
@@ -93,7 +97,7 @@ def load_trained(path: AnyPath | str, cell_id: str, data_dir: Path | None = None
     folder = NonWritingWorkdir(file.parent.parent)
     if cell.part.problem.is_image and not storage.names(folder.whitening):
         raise UserError(f"{folder.whitening} is missing, which the cell was trained with; copy the whole work folder")
-    training = training_of(cell, Sources(folder, data_dir, say_nothing))
+    training = training_of(cell, Sources(folder, data_dir, say_nothing, data))
     if difference := first_difference(forms(params), forms(training.template.params)):
         raise UserError(f"{file} is damaged ({difference}); restore it, or run the study in another --workdir")
     (X, y), problem = training.points(), cell.part.problem

@@ -6,20 +6,19 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from threadpoolctl import threadpool_limits
 
 from mnnjax import jax_setup
 from mnnjax.config import Study, UserError, to_dict
-from mnnjax.config.problem import STORED
-from mnnjax.data import open_stored
 from mnnjax.errors import DISK_FULL
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
 from mnnjax.study.execution.chunks import Context
-from mnnjax.study.execution.images import Sources, recorded_cells, recorded_shape, unwhitened
+from mnnjax.study.execution.images import Sources, recorded_cells, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
 from mnnjax.study.plan import grid as plan
@@ -39,8 +38,9 @@ COLLECT_SECONDS = 5.0
 
 
 def run_study(
-    study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = ""
-) -> int:
+    study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = "",
+    data: tuple[Any, Any] | None = None,
+) -> int:  # fmt: skip
     """Train all cells of the study that `path` does not hold yet, and write results.csv there.
 
     Args:
@@ -49,29 +49,31 @@ def run_study(
       shard: only its cells, in its own folder below `path`; those that any folder of the study holds are not trained
         again.
       command: what the user called, for the log.
+      data: X (N, d0), real, or images (N, height, width[, channels]), uint8; and y (N,), for Problem(inputs="file")
+        without a path. The folder keeps their checksum, and not the data: give them again to resume.
 
     Returns:
       The number of cells of the study or of the shard.
 
     Raises:
-      UserError: the folder belongs to another study, another process is at work in it, data are missing, or a problem
-        does not fit into the devices.
+      UserError: the folder belongs to another study or other data, another process is at work in it, data are missing
+        or wrong, or a problem does not fit into the devices.
       StudyError: the disk is full, or another process took the folder over.
       Stopped: SIGTERM or SIGINT came; the state is saved, and the same call resumes from it.
     """
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
     workdir = processes.together(lambda: _open(study, path, shard))
-    # Before the folder is made: nothing is left in that of a study that cannot run.
-    cells = processes.from_writer(lambda: _plan(study, workdir, data_dir))
     tell = progress.tell if processes.is_writer() else progress.say_nothing
+    sources = Sources(workdir, data_dir, tell, data)
+    # Before the folder is made: nothing is left in that of a study that cannot run.
+    cells = processes.from_writer(lambda: _plan(study, workdir, sources))
     # One BLAS thread per seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     with _clear_disk_errors(workdir), contextlib.ExitStack() as stack, one_thread:
         processes.together(lambda: stack.enter_context(workdir.sole_user(tell)))
         stop_requested = stack.enter_context(stop_request())
         processes.together(lambda: workdir.claim(study))
-        sources = Sources(workdir, data_dir, tell)
         if any(part.problem.is_image for part in study.parts):
             # d0 is known after whitening, which the folder keeps; another shard may have whitened meanwhile.
             for problem in processes.from_writer(lambda: unwhitened(workdir, study)):
@@ -106,15 +108,14 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     return workdir
 
 
-def _plan(study: Study, workdir: Workdir, data_dir: Path | None) -> list[Cell]:
+def _plan(study: Study, workdir: Workdir, sources: Sources) -> list[Cell]:
     """The cells of a study that can run; images have the d0 that the folder knows, or the published one. Raises
-    UserError, from plan.check, require_fit or open_stored."""
-    cells = workdir.own_cells(plan.check(study, recorded_shape(workdir)))
+    UserError, from plan.check, require_fit or Sources.check."""
+    cells = workdir.own_cells(plan.check(study, sources.shape))
     done = {cell.id for cell in workdir.finished(cells)}
-    require_fit([cell for cell in cells if cell.id not in done], jax.devices())
-    for problem in unwhitened(workdir, study):
-        if problem.inputs in STORED:
-            open_stored(problem.inputs, data_dir)
+    left = [cell for cell in cells if cell.id not in done]
+    require_fit(left, jax.devices())
+    sources.check(study, finished=not left)
     return cells
 
 

@@ -1,5 +1,6 @@
 """How one network is trained: pure functions of one seed's arrays, to be vmapped over seeds and jitted."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -66,7 +67,8 @@ def make_training(
 ) -> Training:
     """The functions that train an MNN of `hidden_layers` layers of width d1 on up to `rows` points, to be vmapped over
     seeds and jitted. The sizes are hidden_layers, d0, d1 and rows, not those of the problem and the network. Images are
-    read, not drawn (problems.draw_images). UserError from check_optimizer, or for float64 while jax_enable_x64 is off.
+    read, not drawn (problems.draw_images). X and y of any real type are cast to train.precision. UserError from
+    check_optimizer, or for float64 while jax_enable_x64 is off.
 
     Example:
         train = Train(epochs=100, decay_epochs=100)
@@ -83,9 +85,14 @@ def make_training(
         require_x64()
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, dtype)
     if train.optimizer == LEVENBERG_MARQUARDT:
-        run_epochs = make_levenberg_marquardt(module, problem.threshold, levenberg_marquardt_options(train))
+        run = make_levenberg_marquardt(module, problem.threshold, levenberg_marquardt_options(train))
     else:
-        run_epochs = make_descent(module, problem.threshold, train, rows)
+        run = make_descent(module, problem.threshold, train, rows)
+
+    @functools.wraps(run)
+    def run_epochs(state: TrainState, key: PRNGKeyArray, X, y, N, first_epoch, epochs):
+        return run(state, key, jnp.asarray(X, dtype), jnp.asarray(y, dtype), N, first_epoch, epochs)
+
     draw = make_problem(problem, rows, d0, network.rho, dtype)
     return Training(draw, make_init(module, train, d0), run_epochs)
 

@@ -75,7 +75,7 @@ def test_which_name_was_meant(word, names, meant):
             "run tiny.py --figure fig51",
             "fig5_2, table1, volumes, full_rank, basins, capacity, not 'fig51' (did you mean",
         ),
-        ("run tiny.py --problem.inputs gausian", "imagenet64, not 'gausian' (did you mean gaussian?)"),
+        ("run tiny.py --problem.inputs gausian", "problem.inputs: 'gausian' is not known (did you mean gaussian?)"),
         ("run tiny.py --train.precision 64", "--train.precision: takes one of float32, float64, not '64'"),
         ("status --jsn x", "status: there is no option --jsn; see --help"),
         ("bounds --N 9 --d0 3 --d1 3 --epz 1", "bounds: there is no option --epz (did you mean --eps?)"),

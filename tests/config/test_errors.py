@@ -15,6 +15,10 @@ def gaussian(**fields):
     return Problem(**{"d0": (5,), "N": (9,), **fields})
 
 
+def own(path, name="a", **more):
+    return Study(name, Problem("file", "classes", path=path), Network(d1=(3,)), **more)
+
+
 def measured(problem=PROBLEM, network=Network(), volume=Volume(), **fields):  # noqa: B008
     return Study("a", problem, network, volume=volume, **fields)
 
@@ -133,6 +137,21 @@ IMPOSSIBLE = [
     ("problem.data_sets", lambda: Study("a", gaussian(), train=Train(parallel="data"))),
     ("problem.data_sets", lambda: Study("a", gaussian(data_sets=2), train=Train(parallel="data"))),
     ("problem.inputs", lambda: Problem("mnits", "classes")),
+    # A user's own data.
+    ("problem.inputs", lambda: Problem("../mine", "classes")),
+    ("problem.inputs", lambda: Problem("MNIST", "classes")),
+    ("problem.inputs", lambda: Problem("", "classes")),
+    ("problem.path", lambda: Problem("mine", "classes", path="mine.npz")),
+    ("problem.path", lambda: gaussian(path="mine.npz")),
+    ("problem.path", lambda: Problem("file", "classes", path="")),
+    ("problem.path", lambda: own("a.npz", also=(own("b.npz", name="b"),))),
+    ("problem.path", lambda: own("a.npz", also=(own(None, name="b"),))),
+    ("problem.d0", lambda: Problem("mine", "classes", d0=(4,))),
+    ("problem.labels", lambda: Problem("file", "teacher", teacher_units=2)),
+    ("problem.whitening", lambda: Problem("file", whitening="PCA")),
+    ("problem.whitening", lambda: gaussian(whitening="none")),
+    ("problem.whitening_images", lambda: Problem("mnist", whitening="none", whitening_images=9)),
+    ("network.d1", lambda: Study("a", Problem("mine", "classes"))),
     ("problem.split", lambda: Problem("mnist", "classes", split="test")),
     ("problem.whitening", lambda: Problem("mnist", "classes", whitening="ZCA")),
     ("train.parallel", lambda: Train(parallel="points")),

@@ -243,6 +243,26 @@ def test_float32_stays_float32(train):
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, start)
 
 
+@pytest.mark.parametrize(
+    "train",
+    [
+        dataclasses.replace(ADAM, precision="float32"),
+        dataclasses.replace(ADAM, precision="float32", batch_size=7),
+        Train("levenberg_marquardt", epochs=3, decay_epochs=0),
+    ],
+    ids=["full batch", "mini-batches", "levenberg_marquardt"],
+)
+def test_points_of_any_real_type_are_cast_to_the_precision_of_training(train):
+    training, key = make(train), jax.random.key(2)
+    X, y = (np.round(4 * array) for array in data())
+    given = [(X, y), (X.astype(np.int64), y > 0), (jnp.asarray(X, jnp.bfloat16), y.astype(np.float16))]
+    start = training.init(jax.random.key(1))
+    for points, labels in given:
+        ours = points.astype(np.float32), labels.astype(np.float32)
+        expected, found = (training.run_epochs(start, key, *arrays, N, 0, 3) for arrays in (ours, (points, labels)))
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
 def test_a_run_from_given_weights_starts_there():
     """In float32, whatever they are given in; the first loss is theirs."""
     training = make(dataclasses.replace(ADAM, precision="float32"))

@@ -71,7 +71,7 @@ def signs(part: Study) -> str:
 
 def inputs_name(problem: Problem) -> str:
     """The inputs' name for people."""
-    return _NAMES.get(problem.inputs, problem.inputs)
+    return _NAMES.get(problem.inputs, problem.data_name)
 
 
 def _problem(part: Study) -> tuple[str, ...]:
@@ -84,11 +84,14 @@ def _problem(part: Study) -> tuple[str, ...]:
     labels = f"labels by class, {_classes(problem)} ({values})" if by_class else f"{problem.labels} labels ({values})"
     if not problem.is_image:
         return (repeats, f"{inputs_name(problem)} inputs{constant}, {labels}")
-    split = ""
+    split = ", training and test points joined" if problem.is_own and problem.split == "all" else ""
     if problem.inputs in STORED:
         training = ", training images (test images held out)" if by_class else ", training images"
         split = ", training and test images joined" if problem.split == "all" else training
-    return (repeats, f"{inputs_name(problem)}{split}, {problem.whitening.upper()}-whitened{constant}", labels)
+    # Of a user's data it may depend on them; the page tells it from the record.
+    kind = problem.known_whitening
+    whitened = "" if kind is None else ", not whitened" if kind == "none" else f", {kind.upper()}-whitened"
+    return (repeats, f"{inputs_name(problem)}{split}{whitened}{constant}", labels)
 
 
 def _classes(problem: Problem) -> str:

@@ -2,7 +2,7 @@
 
 import json
 
-from mnnjax.config import Study, UserError, from_dict, to_dict
+from mnnjax.config import Problem, Study, UserError, from_dict, to_dict
 from mnnjax.errors import first_difference
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
@@ -37,10 +37,14 @@ def require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
 
 
 def _deciding(study: dict) -> dict:
-    """The fields that decide a study's results: not its figures, and not how often it saves."""
+    """The fields that decide a study's results: not its figures, how often it saves, or where a user's file lies, whose
+    content execution/images.py compares."""
     train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
+    problem = from_dict(Problem, study["problem"])
+    given = {name: value for name, value in study["problem"].items() if name != "path"}
     others = [_deciding(part) for part in study["also"]]
-    return {name: value for name, value in study.items() if name != "figure"} | {"train": train, "also": others}
+    changed = {"train": train, "problem": given | {"whitening": problem.known_whitening}, "also": others}
+    return {name: value for name, value in study.items() if name != "figure"} | changed
 
 
 def _without_study(folder: AnyPath) -> str:
