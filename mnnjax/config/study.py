@@ -82,6 +82,10 @@ class Train:
     rows_precision: Literal["same", "bfloat16"] = "same"
     """For parallel="data", the precision of X. same: as `precision`. bfloat16: half the memory; the rounded points are
     then the problem's points. All arithmetic is in `precision`."""
+    reproducible: bool = False
+    """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
+    kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order, which takes longer
+    where a block has few rows of a batch."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -92,6 +96,7 @@ class Train:
         require(self.total_epochs >= 1, "train.epochs: there is nothing to train; give at least 1 epoch")
         if self.parallel == "replicas":
             require(self.rows_precision == "same", "train.rows_precision: only for parallel='data'; leave it at 'same'")
+            require(not self.reproducible, "train.reproducible: only for parallel='data'; leave it at False")
             return
         require(self.optimizer != "levenberg_marquardt", "train.parallel: levenberg_marquardt needs 'replicas'")
         size, needed = self.batch_size, f"no multiple of {ROW_BLOCKS}, which parallel='data' needs; try 1024"
