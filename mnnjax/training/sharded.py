@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import host_local_array_to_global_array
 
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
@@ -65,45 +66,42 @@ def make_row_training(
     check_optimizer(train)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.dtype(train.precision))
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
-    map_over = _map_reproducibly if train.reproducible else _map
-    on_all_devices = map_over(epochs_on_device, devices)
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    on_all_devices = map_epochs(epochs_on_device, mesh, train.reproducible)
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
         """See ShardedTraining."""
+        if train.reproducible:
+            # Each process has them whole; pmap does this itself.
+            whole = jax.sharding.PartitionSpec()
+            state, batch_key = host_local_array_to_global_array((state, batch_key), mesh, whole)
         return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
     return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
 
 
-def _map(epochs_on_device: Callable, devices: Sequence[Device]) -> Callable:
-    """run_epochs of a ShardedTraining."""
-    return jax.pmap(
-        epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
-        devices=devices,
-    )  # fmt: skip
+def map_epochs(epochs_on_device: Callable, mesh: jax.sharding.Mesh, reproducible: bool) -> Callable:
+    """epochs_on_device (make_device_epochs) on all devices of a mesh, each of which has its part of the rows."""
+    if not reproducible:
+        return jax.pmap(
+            epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
+            devices=list(mesh.devices.flat),
+        )  # fmt: skip
+    whole = jax.sharding.PartitionSpec()
 
-
-def _map_reproducibly(epochs_on_device: Callable, devices: Sequence[Device]) -> Callable:
-    """The same, as a program that rounds alike on one device and on several. pmap is this without the option."""
-    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
-    everywhere, by_device = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(AXIS)
-
-    # XLA eliminates common subexpressions early in programs for several devices, and late in those for one. In between
-    # it makes a quotient by x a product with 1/x where nothing else uses x.
+    # What pmap does, with an option of the compiler. XLA eliminates common subexpressions early in programs for several
+    # devices, but not in those for one, and rounds otherwise then: it makes a quotient by x a product with 1 / x unless
+    # something else divides by x.
     @functools.partial(jax.jit, static_argnums=4, compiler_options={"xla_disable_hlo_passes": "cse"})
-    def mapped(state, batch_key, rows, first_epoch, epochs):
+    def on_all_devices(state, batch_key, rows, first_epoch, epochs: int):
         def on_device(state, batch_key, rows, first_epoch):
             return epochs_on_device(state, batch_key, jax.tree.map(lambda leaf: leaf[0], rows), first_epoch, epochs)
 
-        specs = (everywhere, everywhere, by_device, everywhere)
-        on_devices = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False)
-        return on_devices(state, batch_key, rows, first_epoch)
+        parts = whole, whole, jax.sharding.PartitionSpec(AXIS), whole
+        shared = jax.shard_map(on_device, mesh=mesh, in_specs=parts, out_specs=whole, check_vma=False)
+        return shared(state, batch_key, rows, first_epoch)
 
-    def run_epochs(state, batch_key, rows, first_epoch, epochs):
-        state, batch_key = jax.device_put((state, batch_key), jax.sharding.NamedSharding(mesh, everywhere))
-        return mapped(state, batch_key, rows, first_epoch, epochs)
-
-    return run_epochs
+    return on_all_devices
 
 
 def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowLayout) -> Callable[..., Any]:
@@ -111,9 +109,8 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     the devices as AXIS; the state has the seeds as leading axis and is the same on all devices."""
     dtype = module.dtype
 
-    def step(params, opt_state, pieces, points, rate):
-        """One seed's step on a batch of so many points over all devices; pieces: X, y, weights of this device's
-        rows."""
+    def step(params, opt_state, total, points, rate):
+        """One seed's step on a batch of so many points; total: see _summed."""
         batch_points = points.astype(dtype)
 
         def piece_loss(params, piece):
@@ -122,9 +119,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             return jnp.sum(weights * (y - output) ** 2) / batch_points, jnp.sum(weights * wrong) / batch_points
 
-        params, opt_state, metrics = descend(
-            train, _summed(piece_loss, pieces, points, train.reproducible), params, opt_state, rate
-        )
+        params, opt_state, metrics = descend(train, _summed(piece_loss, total), params, opt_state, rate)
         share = batch_points / layout.N
         return params, opt_state, jax.tree.map(lambda m: share * m, metrics)
 
@@ -155,10 +150,13 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
                 X, y, weights = batch(i)
                 # As integers, whose sum is exact in any order.
                 points = jax.lax.psum(jnp.sum(weights.astype(jnp.int32)), AXIS)
-                groups = len(rows.y) if train.reproducible else 1
-                number = pieces_of(len(X) // groups, X.shape[1], dtype.itemsize)
-                pieces = jax.tree.map(lambda leaf: leaf.reshape(groups, number, -1, *leaf.shape[1:]), (X, y, weights))
-                each = jax.vmap(lambda p, o: step(p, o, pieces, points, rate))
+
+                def total(of_piece):
+                    if train.reproducible:
+                        return _tree_sum(of_piece, (X, y, weights), len(rows.y), points)
+                    return jax.lax.psum(_sum_of_pieces(of_piece, (X, y, weights)), AXIS)
+
+                each = jax.vmap(lambda p, o: step(p, o, total, points, rate))
                 params, opt_state, metrics = each(params, opt_state)
                 return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None
 
@@ -173,33 +171,17 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     return epochs_on_device
 
 
-def _summed(piece_loss: Callable, pieces, points, reproducible: bool) -> Callable:
-    """The loss and its count of errors, summed over the pieces and the devices, as is the gradient. pieces: their first
-    axis is that of groups, which are summed as a binary tree if reproducible; else there is one group. The gradient is
-    written out: autodiff of a sum over devices would count each term once per device, and that of a sum over pieces
-    would keep the activations of all of them."""
-
-    def over_group(of_piece, group):
-        first = jax.tree.map(lambda leaf: leaf[0], group)
-        if len(group[1]) == 1:
-            return of_piece(first)
-
-        def add(sums, piece):
-            return _added(sums, of_piece(piece)), None
-
-        return jax.lax.scan(add, _zeros(of_piece, first), group)[0]
-
-    def over_devices(of_piece):
-        if reproducible:
-            return _tree_sum(lambda group: over_group(of_piece, group), pieces, points)
-        return jax.lax.psum(over_group(of_piece, jax.tree.map(lambda leaf: leaf[0], pieces)), AXIS)
+def _summed(piece_loss: Callable, total: Callable) -> Callable:
+    """The loss and its count of errors on a batch, whose gradient is a sum, too. total(of_piece): the sum of
+    of_piece((X, y, weights)) over pieces of all devices' rows. The gradient is written out: autodiff of a sum over
+    devices would count each term once per device, and that of a sum over pieces would keep the activations of all."""
 
     @jax.custom_vjp
     def loss(params):
-        return over_devices(lambda piece: piece_loss(params, piece))
+        return total(lambda piece: piece_loss(params, piece))
 
     def forward(params):
-        return over_devices(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
+        return total(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
@@ -208,31 +190,48 @@ def _summed(piece_loss: Callable, pieces, points, reproducible: bool) -> Callabl
     return loss
 
 
-def _tree_sum(of_group: Callable, groups, points):
-    """The sum of of_group over the leading axis of groups and over the devices, 2^k each: of halves of halves, down to
-    single groups, so that neither the order of additions nor any shape depends on the number of devices. points: their
-    number in all groups, an integer."""
-    # XLA must not fuse a group, or what is made of the total, with what differs between numbers of devices: it would
+def _sum_of_pieces(of_piece: Callable, rows):
+    """The sum of of_piece over equal pieces (pieces_of) of rows: X (rows, d0), y, weights (rows,)."""
+    X, y, _ = rows
+    if (number := pieces_of(len(X), X.shape[1], y.dtype.itemsize)) == 1:
+        return of_piece(rows)
+    pieces = _cut(rows, number)
+
+    def add(sums, piece):
+        return _added(sums, of_piece(piece)), None
+
+    first = jax.tree.map(lambda leaf: leaf[0], pieces)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(of_piece, first))
+    return jax.lax.scan(add, nothing, pieces)[0]
+
+
+def _tree_sum(of_piece: Callable, rows, blocks: int, points):
+    """The sum of of_piece over pieces of each of a device's blocks, over the blocks, and over the devices, 2^k each: as
+    that of halves, of halves of these, down to blocks. So neither the order of additions nor the shape of a product
+    depends on the number of devices. points: their number on all devices, an integer."""
+    # XLA must not fuse a block, or what is made of the total, with what differs between numbers of devices: it would
     # round otherwise. It does not fuse across loops whose number of rounds it cannot know.
     none = jnp.minimum(points, 0)
-    count = len(groups[1])
-    waiting = jax.tree.map(
-        lambda leaf: jnp.zeros((count.bit_length(), *leaf.shape), leaf.dtype),
-        jax.eval_shape(of_group, jax.tree.map(lambda leaf: leaf[0], groups)),
-    )
+    cut = _cut(rows, blocks)
+
+    def of_block(number):
+        return _sum_of_pieces(of_piece, jax.tree.map(lambda leaf: leaf[number], cut))
 
     def add(number, waiting):
-        """waiting: at index k, a sum of 2^k groups that waits for that of the next 2^k, as in a binary counter."""
+        """waiting: at index k, a sum of 2^k blocks that waits for that of the next 2^k, as in a binary counter."""
 
         def join(carry):
             level, total = carry
             return level + 1, _added(jax.tree.map(lambda leaf: leaf[level], waiting), total)
 
-        group = jax.tree.map(lambda leaf: leaf[number], groups)
-        level, total = jax.lax.while_loop(lambda carry: (number >> carry[0]) % 2 == 1, join, (0, of_group(group)))
-        return jax.tree.map(lambda leaf, sums: leaf.at[level].set(sums), waiting, total)
+        level, total = jax.lax.while_loop(lambda carry: (number >> carry[0]) % 2 == 1, join, (0, of_block(number)))
+        return jax.tree.map(
+            lambda leaf, sums: jax.lax.dynamic_update_index_in_dim(leaf, sums, level, 0), waiting, total
+        )
 
-    total = jax.tree.map(lambda leaf: leaf[-1], jax.lax.fori_loop(0, count + none, add, waiting))
+    levels = blocks.bit_length()
+    waiting = jax.tree.map(lambda leaf: jnp.zeros((levels, *leaf.shape), leaf.dtype), jax.eval_shape(of_block, 0))
+    total = jax.tree.map(lambda leaf: leaf[-1], jax.lax.fori_loop(0, blocks + none, add, waiting))
     devices, distance = jax.lax.axis_size(AXIS), 1
     while distance < devices:
         # Both partners add the same two sums: a + b is b + a, to the last bit.
@@ -242,10 +241,10 @@ def _tree_sum(of_group: Callable, groups, points):
     return jax.lax.fori_loop(0, none, lambda _, total: _added(total, total), total)
 
 
+def _cut(rows, parts: int):
+    """The rows in so many equal parts, on a leading axis."""
+    return jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), rows)
+
+
 def _added(a, b):
     return jax.tree.map(jnp.add, a, b)
-
-
-def _zeros(function: Callable, argument):
-    """Zeros in the shape of function(argument)."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, argument))

@@ -50,10 +50,13 @@ def memory_data_parallel(cell: Cell, devices: int) -> int:
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2
     rows, batch = blocks * layout.rows, blocks * layout.batch_rows
-    piece = batch // pieces_of(batch, cell.d0, size)
-    # A full batch is X itself, a mini-batch is a copy of its rows; a piece of it is transposed.
-    copied = batch * cell.d0 * X_size if layout.steps > 1 else 0
-    working = piece * (cell.d0 + repeats * ACTIVATIONS * cell.d1 * cell.hidden_layers) + 7 * repeats * cell.parameters
+    # Multiplied as a whole, or by blocks, whose sums wait for each other.
+    group, sums = (layout.batch_rows, blocks.bit_length() + 3) if train.reproducible else (batch, 0)
+    piece = group // pieces_of(group, cell.d0, size)
+    # A full batch is X itself, a mini-batch is a copy of its rows, and so is a block; a piece of it is transposed.
+    copied = (batch * (layout.steps > 1) + group * train.reproducible) * cell.d0 * X_size
+    activations = repeats * ACTIVATIONS * cell.d1 * cell.hidden_layers
+    working = piece * (cell.d0 + activations) + (7 + sums) * repeats * cell.parameters
     # Before training the rows are drawn, block by block.
     drawn = 0 if cell.part.problem.is_image else 2 * layout.points * cell.d0 * size
     return rows * (cell.d0 * X_size + 2 * size) + max(copied + size * working, drawn)
