@@ -1,6 +1,7 @@
 """Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
 Each block of rows (rows.py) draws its own order of rows for an epoch's mini-batches. So neither the points nor the
-batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only."""
+batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only, with
+train.reproducible not at all."""
 
 import functools
 from collections.abc import Callable, Sequence
