@@ -11,7 +11,7 @@ from mnnjax.config.validation import document_fields, require_at_least, require_
 from mnnjax.errors import require
 
 # The blocks of rows of X that devices share: no more devices than blocks can share X, and batches are drawn from the
-# blocks, so that they do not depend on the number of devices.
+# blocks, so that they do not depend on the number of devices. A power of two: a sum of blocks is one of halves.
 ROW_BLOCKS = 64
 
 

@@ -23,6 +23,8 @@ ACTIVATIONS = 3
 # N x N arrays that are alive at once: in a Levenberg-Marquardt step; in a certificate, which keeps a factorization and
 # needs four more while it builds another system.
 STEP_SQUARES, CERTIFICATE_SQUARES = 5, 5
+# Sums of an evaluation that are alive at once: one per level of the tree of blocks, and those in work.
+EVALUATION_SUMS = ROW_BLOCKS.bit_length() + 3
 # Copies of A o X where its rank is in doubt: elimination and singular value decompositions.
 EXACT_COPIES = 15
 
@@ -71,11 +73,12 @@ def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
         return PROCESS_BYTES + repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
     shared = row_devices(devices) if cell.data_parallel else devices
     training = count_local(shared) * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
-    evaluation = 0  # of shared rows: part by part
+    certificates, (inputs, d1) = 0, cell.last_layer
+    # Of shared rows part by part: sums of blocks that wait for each other, in float64.
+    evaluation = 8 * EVALUATION_SUMS * repeats * inputs * d1
     if not cell.data_parallel:
         points = repeats * N * (cell.d0 + 1) * cell.itemsize
         evaluation = 2 * points + 8 * N * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
-    certificates, (inputs, d1) = 0, cell.last_layer
     if landscape.certifiable(cell.N, inputs, d1):
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
         each = certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
