@@ -11,7 +11,7 @@ from mnnjax.config.validation import document_fields, require_at_least, require_
 from mnnjax.errors import require
 
 # The blocks of rows of X that devices share: no more devices than blocks can share X, and batches are drawn from the
-# blocks, so that they do not depend on the number of devices.
+# blocks, so that they do not depend on the number of devices. A power of two: a sum of blocks is one of halves.
 ROW_BLOCKS = 64
 
 
@@ -88,6 +88,10 @@ class Train:
     """What a point counts in the loss that training minimizes. equal: the loss is the MSE. inverse_square_norm:
     d0 / |x(n)|^2 times its square, so that points near the origin are not fitted last. Everything that is measured,
     such as mse and first_order_residual, is of the MSE with equal weights."""
+    reproducible: bool = False
+    """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
+    kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order, which takes longer
+    where a block has few rows of a batch."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -98,6 +102,7 @@ class Train:
         require(self.total_epochs >= 1, "train.epochs: there is nothing to train; give at least 1 epoch")
         if self.parallel == "replicas":
             require(self.rows_precision == "same", "train.rows_precision: only for parallel='data'; leave it at 'same'")
+            require(not self.reproducible, "train.reproducible: only for parallel='data'; leave it at False")
             return
         require(self.optimizer != "levenberg_marquardt", "train.parallel: levenberg_marquardt needs 'replicas'")
         size, needed = self.batch_size, f"no multiple of {ROW_BLOCKS}, which parallel='data' needs; try 1024"

@@ -1,8 +1,9 @@
 """What a trained network is measured by: in float64, whatever precision trained it. All functions raise UserError while
 jax_enable_x64 is off."""
 
+import collections
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, cast
 
 import jax
@@ -73,8 +74,23 @@ def make_sums(problem: Problem, network: Network, hidden_layers: int, d1: int) -
 
 def add_sums(a: Sums, b: Sums) -> Sums:
     """The sums over the points of both, with any leading axes."""
-    added = jax.tree.map(lambda x, y: x + y, a, b)
-    return added._replace(smallest=jnp.minimum(a.smallest, b.smallest))
+    # Seeds that overflowed may have infinities of both signs.
+    with np.errstate(all="ignore"):
+        added = jax.tree.map(lambda x, y: x + y, a, b)
+    return added._replace(smallest=np.minimum(a.smallest, b.smallest))
+
+
+def add_in_halves(sums: Iterable[Sums]) -> Sums:
+    """add_sums of 2^k sums: of their halves, of halves of these, and so on. So those who add up 2^j of them in a row,
+    and then what each has, get the same to the last bit, however many they are."""
+    waiting: list[Sums] = []
+    for number, total in enumerate(sums):
+        # As a binary counter carries.
+        while number % 2:
+            total, number = add_sums(waiting.pop(), total), number // 2
+        waiting.append(total)
+    (whole,) = waiting
+    return whole
 
 
 def from_sums(sums: Sums, N: float | Real[Array, "..."]) -> Evaluation:
@@ -103,9 +119,10 @@ def make_evaluation(problem: Problem, network: Network, hidden_layers: int, d1: 
 
 
 @functools.lru_cache(maxsize=4)
-def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., tuple[Sums, float]]:
-    """The function stream(params, parts) -> (Sums, N), from which from_sums makes an Evaluation: sums of all seeds
-    (leading axis of params and sums), and the number of points. It is cached, with its compiled programs.
+def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int) -> Callable[..., Iterator[Sums]]:
+    """The function stream(params, parts) that yields the Sums of each part, in turn, of all seeds (leading axis of
+    params and sums). add_sums adds them up, and from_sums makes an Evaluation of the total. It is cached, with its
+    compiled programs.
 
     parts: at least one (X, y, weights): X (rows, d0), y (rows,), and weights (rows,), 1 for points and 0 for padding.
     They are taken one by one and released; all seeds have the same points. Work goes to this process's CPU devices in
@@ -113,24 +130,21 @@ def make_stream(problem: Problem, network: Network, hidden_layers: int, d1: int)
 
     Example:
         stream = make_stream(problem, network, hidden_layers=1, d1=20)
-        from_sums(*stream(params, [(X, y, np.ones(len(X)))])).mce  # (seeds,)
+        total = functools.reduce(add_sums, stream(params, [(X, y, np.ones(len(X)))]))
+        from_sums(total, len(X)).mce  # (seeds,)
     """
     sums = jax.jit(jax.vmap(make_sums(problem, network, hidden_layers, d1), in_axes=(0, None, None, None)))
-    add = jax.jit(add_sums)
 
-    def stream(params, parts) -> tuple[Sums, float]:
+    def stream(params, parts) -> Iterator[Sums]:
         devices = jax.local_devices(backend="cpu")
         params_on = [jax.device_put(params, device) for device in devices]
-        totals: list[Sums | None] = [None] * len(devices)
-        N = 0.0
-        for number, (X, y, weights) in enumerate(parts):
-            k = number % len(devices)
-            N += float(np.sum(weights))
+        computing: collections.deque[Sums] = collections.deque()
+        for number, part in enumerate(parts):
             # A device has one part at a time.
-            jax.block_until_ready(totals[k])
-            found = sums(params_on[k], *jax.device_put((X, y, weights), devices[k]))
-            totals[k] = found if totals[k] is None else add(totals[k], found)
-        found = [jax.device_get(total) for total in totals if total is not None]
-        return jax.device_get(functools.reduce(add_sums, found)), N
+            if len(computing) == len(devices):
+                yield jax.device_get(computing.popleft())
+            k = number % len(devices)
+            computing.append(sums(params_on[k], *jax.device_put(part, devices[k])))
+        yield from map(jax.device_get, computing)
 
     return stream

@@ -1,12 +1,16 @@
 """Training on points that the devices share: each holds some rows of X, all hold all parameters, gradients are summed.
 Each block of rows (rows.py) draws its own order of rows for an epoch's mini-batches. So neither the points nor the
-batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only."""
+batches depend on the numbers of devices and processes, and the training curve depends on them by rounding only, with
+train.reproducible not at all."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental.multihost_utils import host_local_array_to_global_array
 
 from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
@@ -63,16 +67,42 @@ def make_row_training(
     check_optimizer(train)
     module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.dtype(train.precision))
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
-    on_all_devices = jax.pmap(
-        epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
-        devices=devices,
-    )  # fmt: skip
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    on_all_devices = map_epochs(epochs_on_device, mesh, train.reproducible)
 
     def run_epochs(state, batch_key, rows: Rows, first_epoch: int, epochs: int):
         """See ShardedTraining."""
+        if train.reproducible:
+            # Each process has them whole; pmap does this itself.
+            whole = jax.sharding.PartitionSpec()
+            state, batch_key = host_local_array_to_global_array((state, batch_key), mesh, whole)
         return on_all_devices(state, batch_key, rows, first_epoch, epochs)
 
     return ShardedTraining(jax.jit(jax.vmap(make_init(module, train, d0))), run_epochs)
+
+
+def map_epochs(epochs_on_device: Callable, mesh: jax.sharding.Mesh, reproducible: bool) -> Callable:
+    """epochs_on_device (make_device_epochs) on all devices of a mesh, each of which has its part of the rows."""
+    if not reproducible:
+        return jax.pmap(
+            epochs_on_device, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, static_broadcasted_argnums=4,
+            devices=list(mesh.devices.flat),
+        )  # fmt: skip
+    whole = jax.sharding.PartitionSpec()
+
+    # What pmap does, with an option of the compiler. XLA eliminates common subexpressions early in programs for several
+    # devices, but not in those for one, and rounds otherwise then: it makes a quotient by x a product with 1 / x unless
+    # something else divides by x.
+    @functools.partial(jax.jit, static_argnums=4, compiler_options={"xla_disable_hlo_passes": "cse"})
+    def on_all_devices(state, batch_key, rows, first_epoch, epochs: int):
+        def on_device(state, batch_key, rows, first_epoch):
+            return epochs_on_device(state, batch_key, jax.tree.map(lambda leaf: leaf[0], rows), first_epoch, epochs)
+
+        parts = whole, whole, jax.sharding.PartitionSpec(AXIS), whole
+        shared = jax.shard_map(on_device, mesh=mesh, in_specs=parts, out_specs=whole, check_vma=False)
+        return shared(state, batch_key, rows, first_epoch)
+
+    return on_all_devices
 
 
 def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowLayout) -> Callable[..., Any]:
@@ -80,8 +110,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     the devices as AXIS; the state has the seeds as leading axis and is the same on all devices."""
     dtype = module.dtype
 
-    def step(params, opt_state, pieces, batch_points, rate):
-        """One seed's step on a batch of batch_points over all devices; pieces: X, y, weights of this device's rows."""
+    def step(params, opt_state, total, points, rate):
+        """One seed's step on a batch of so many points; total: see _summed."""
+        batch_points = points.astype(dtype)
 
         def piece_loss(params, piece):
             bits, y, weights = piece
@@ -94,7 +125,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
                 return metrics.mse, metrics
             return jnp.sum(objective.inverse_square_norms(X) * squares) / batch_points, metrics
 
-        params, opt_state, metrics = descend(train, _summed(piece_loss, pieces), params, opt_state, rate)
+        params, opt_state, metrics = descend(train, _summed(piece_loss, total), params, opt_state, rate)
         share = batch_points / layout.N
         return params, opt_state, jax.tree.map(lambda m: share * m, metrics)
 
@@ -123,10 +154,15 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             def one_batch(carry, i):
                 params, opt_state, sums = carry
                 X, y, weights = batch(i)
-                batch_points = jax.lax.psum(jnp.sum(weights), AXIS)
-                number = pieces_of(X.shape[0], X.shape[1], dtype.itemsize)
-                pieces = jax.tree.map(lambda leaf: leaf.reshape(number, -1, *leaf.shape[1:]), (X, y, weights))
-                each = jax.vmap(lambda p, o: step(p, o, pieces, batch_points, rate))
+                # As integers, whose sum is exact in any order.
+                points = jax.lax.psum(jnp.sum(weights.astype(jnp.int32)), AXIS)
+
+                def total(of_piece):
+                    if train.reproducible:
+                        return _tree_sum(of_piece, (X, y, weights), len(rows.y), points)
+                    return jax.lax.psum(_sum_of_pieces(of_piece, (X, y, weights)), AXIS)
+
+                each = jax.vmap(lambda p, o: step(p, o, total, points, rate))
                 params, opt_state, metrics = each(params, opt_state)
                 return (params, opt_state, jax.tree.map(jnp.add, sums, metrics)), None
 
@@ -141,31 +177,80 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
     return epochs_on_device
 
 
-def _summed(piece_loss: Callable, pieces) -> Callable:
-    """The loss and its count of errors, summed over the pieces (leading axis) and the devices, as is the gradient. The
-    gradient is written out: autodiff of a sum over devices would count each term once per device, and that of a sum
-    over pieces would keep the activations of all of them."""
-
-    def over_pieces(of_piece):
-        first = jax.tree.map(lambda leaf: leaf[0], pieces)
-        if len(pieces[1]) == 1:
-            return of_piece(first)
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(of_piece, first))
-
-        def add(sums, piece):
-            return jax.tree.map(jnp.add, sums, of_piece(piece)), None
-
-        return jax.lax.scan(add, nothing, pieces)[0]
+def _summed(piece_loss: Callable, total: Callable) -> Callable:
+    """The loss and its count of errors on a batch, whose gradient is a sum, too. total(of_piece): the sum of
+    of_piece((X, y, weights)) over pieces of all devices' rows. The gradient is written out: autodiff of a sum over
+    devices would count each term once per device, and that of a sum over pieces would keep the activations of all."""
 
     @jax.custom_vjp
     def loss(params):
-        return jax.lax.psum(over_pieces(lambda piece: piece_loss(params, piece)), AXIS)
+        return total(lambda piece: piece_loss(params, piece))
 
     def forward(params):
-        return jax.lax.psum(over_pieces(lambda part: jax.value_and_grad(piece_loss, has_aux=True)(params, part)), AXIS)
+        return total(lambda piece: jax.value_and_grad(piece_loss, has_aux=True)(params, piece))
 
     def backward(gradient, cotangents):
         return (jax.tree.map(lambda leaf: cotangents[0] * leaf, gradient),)
 
     loss.defvjp(forward, backward)
     return loss
+
+
+def _sum_of_pieces(of_piece: Callable, rows):
+    """The sum of of_piece over equal pieces (pieces_of) of rows: X (rows, d0), y, weights (rows,)."""
+    X, y, _ = rows
+    if (number := pieces_of(len(X), X.shape[1], y.dtype.itemsize)) == 1:
+        return of_piece(rows)
+    pieces = _cut(rows, number)
+
+    def add(sums, piece):
+        return _added(sums, of_piece(piece)), None
+
+    first = jax.tree.map(lambda leaf: leaf[0], pieces)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(of_piece, first))
+    return jax.lax.scan(add, nothing, pieces)[0]
+
+
+def _tree_sum(of_piece: Callable, rows, blocks: int, points):
+    """The sum of of_piece over pieces of each of a device's blocks, over the blocks, and over the devices, 2^k each: as
+    that of halves, of halves of these, down to blocks. So neither the order of additions nor the shape of a product
+    depends on the number of devices. points: their number on all devices, an integer."""
+    # XLA must not fuse a block, or what is made of the total, with what differs between numbers of devices: it would
+    # round otherwise. It does not fuse across loops whose number of rounds it cannot know.
+    none = jnp.minimum(points, 0)
+    cut = _cut(rows, blocks)
+
+    def of_block(number):
+        return _sum_of_pieces(of_piece, jax.tree.map(lambda leaf: leaf[number], cut))
+
+    def add(number, waiting):
+        """waiting: at index k, a sum of 2^k blocks that waits for that of the next 2^k, as in a binary counter."""
+
+        def join(carry):
+            level, total = carry
+            return level + 1, _added(jax.tree.map(lambda leaf: leaf[level], waiting), total)
+
+        level, total = jax.lax.while_loop(lambda carry: (number >> carry[0]) % 2 == 1, join, (0, of_block(number)))
+        return jax.tree.map(
+            lambda leaf, sums: jax.lax.dynamic_update_index_in_dim(leaf, sums, level, 0), waiting, total
+        )
+
+    levels = blocks.bit_length()
+    waiting = jax.tree.map(lambda leaf: jnp.zeros((levels, *leaf.shape), leaf.dtype), jax.eval_shape(of_block, 0))
+    total = jax.tree.map(lambda leaf: leaf[-1], jax.lax.fori_loop(0, blocks + none, add, waiting))
+    devices, distance = jax.lax.axis_size(AXIS), 1
+    while distance < devices:
+        # Both partners add the same two sums: a + b is b + a, to the last bit.
+        pairs = [(k, k ^ distance) for k in range(devices)]
+        total = _added(total, jax.lax.ppermute(total, AXIS, pairs))
+        distance *= 2
+    return jax.lax.fori_loop(0, none, lambda _, total: _added(total, total), total)
+
+
+def _cut(rows, parts: int):
+    """The rows in so many equal parts, on a leading axis."""
+    return jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), rows)
+
+
+def _added(a, b):
+    return jax.tree.map(jnp.add, a, b)

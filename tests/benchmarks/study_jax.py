@@ -14,6 +14,7 @@ from mnnjax import jax_setup
 from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.study.execution import seed_parallel
 from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.plan import grid as plan
 from mnnjax.training import make_training
 
@@ -94,6 +95,24 @@ class Cell:
     def how(self) -> str:
         vmap_size, groups_per_device, devices = self.placement
         return f"{vmap_size} at once x {groups_per_device} in turn x {devices} devices"
+
+
+class SharedRows:
+    """A cell of one repetition whose points the devices share; problem: fields of Problem, train: fields of Train."""
+
+    def __init__(self, problem: dict, d1: int, epochs: int = 3, **train):
+        jax_setup.use_all_cores()
+        chunk = {"epochs": epochs, "decay_epochs": 0, "chunk_epochs": epochs, "parallel": "data"}
+        study = Study("bench", Problem(data_sets=1, **problem), Network(d1=(d1,)), Train(**chunk, **train), repeats=1)
+        (cell,) = plan.cells(study)
+        self.work, self.epochs = training_of(cell, None), epochs
+
+    def epoch(self) -> float:
+        """Seconds an epoch, from the same start."""
+        state = jax.block_until_ready(self.work.start())
+        began = time.perf_counter()
+        jax.block_until_ready(self.work.chunk(state, 0))
+        return (time.perf_counter() - began) / self.epochs
 
 
 class Shapes:

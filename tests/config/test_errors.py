@@ -156,6 +156,7 @@ IMPOSSIBLE = [
     ("problem.whitening", lambda: Problem("mnist", "classes", whitening="ZCA")),
     ("train.parallel", lambda: Train(parallel="points")),
     ("train.rows_precision", lambda: Train(rows_precision="bfloat16")),
+    ("train.reproducible", lambda: Train(reproducible=True)),
     ("train.rows_precision", lambda: Train(parallel="data", rows_precision="float16")),
     # Misspelt words.
     ("problem.inputs", lambda: gaussian(inputs="gausian")),

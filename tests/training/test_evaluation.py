@@ -1,12 +1,15 @@
 """What a trained network is measured by, against NumPy in float64 on the points alone."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem
-from mnnjax.training import from_sums, make_evaluation, make_stream
+from mnnjax.training import add_in_halves, add_sums, from_sums, make_evaluation, make_stream
+from mnnjax.training.evaluate import Sums
 
 EPS = np.finfo(np.float64).eps
 N, PADDED, D0, D1 = 30, 37, 4, 6
@@ -155,11 +158,11 @@ def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias)
         first += own
     assert first == N
     arguments = problem("plus_minus_one"), Network(rho=0.1, bias=bias), layers, D1
-    sums, points = make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts))
-    assert points == N
+    sums = list(make_stream(*arguments)({k: np.stack([p[k] for p in seeds]) for k in seeds[0]}, iter(parts)))
+    assert len(sums) == len(parts)
     # So that what is compiled for the points serves for images that were held out as well.
     assert make_stream(*arguments) is make_stream(*arguments)
-    together = from_sums(sums, points)
+    together = from_sums(functools.reduce(add_sums, sums), N)
     evaluate = jax.jit(make_evaluation(*arguments))
     for k, params in enumerate(seeds):
         for name, expected in evaluate(params, X, y, N)._asdict().items():
@@ -169,10 +172,27 @@ def test_the_evaluation_of_parts_is_that_of_the_whole(monkeypatch, layers, bias)
             np.testing.assert_allclose(found[k], expected, rtol=10 * N * EPS, err_msg=name)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4, 8, 16])
+def test_sums_of_halves_do_not_depend_on_who_adds_them_up(groups):
+    """Sixteen sums, by so many groups of neighbours; the whole is also that of halves written out."""
+    rng = np.random.default_rng(0)
+    sums = [Sums(*rng.normal(size=(3, 2)), rng.normal(size=(2, 3, 4))) for _ in range(16)]
+
+    def halves(some):
+        return some[0] if len(some) == 1 else add_sums(halves(some[: len(some) // 2]), halves(some[len(some) // 2 :]))
+
+    size = 16 // groups
+    found = add_in_halves(add_in_halves(sums[k * size : (k + 1) * size]) for k in range(groups))
+    jax.tree.map(np.testing.assert_array_equal, found, halves(sums))
+    in_order = functools.reduce(add_sums, sums)
+    np.testing.assert_allclose(found.stationarity, in_order.stationarity, rtol=1e-12)
+    np.testing.assert_array_equal(found.smallest, np.min([each.smallest for each in sums], axis=0))
+
+
 def test_a_seed_of_nans_leaves_the_others_alone():
     params = {"W1": np.stack([np.ones((2, 2)), np.full((2, 2), np.nan)]), "z": np.ones((2, 2))}
     parts = [(np.ones((3, 2)), np.zeros(3), np.ones(3))] * 2
-    found = from_sums(*make_stream(problem("zero_one"), Network(), 1, 2)(params, parts))
+    found = from_sums(functools.reduce(add_sums, make_stream(problem("zero_one"), Network(), 1, 2)(params, parts)), 6)
     np.testing.assert_allclose(found.mse, [16, np.nan])
     np.testing.assert_allclose(found.mce, [1, 1])
     np.testing.assert_allclose(found.min_abs_neural_input, [2, np.nan])

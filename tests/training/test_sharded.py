@@ -28,11 +28,11 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(N, D0)), RNG.choice([-1.0, 1.0], N)
 
 
-def options(optimizer="sgd", batch_size=None, rate=0.05, more=()):
-    return Train(optimizer, more, rate, batch_size, 4, 2, 0.1, "float64", parallel="data")
+def options(optimizer="sgd", batch_size=None, rate=0.05, more=(), **given):
+    return Train(optimizer, more, rate, batch_size, 4, 2, 0.1, "float64", parallel="data", **given)
 
 
-SGD, MINI = options(), options(batch_size=128)
+SGD, MINI, SAME = options(), options(batch_size=128), options(batch_size=128, reproducible=True)
 
 
 @functools.cache
@@ -41,11 +41,11 @@ def make(train, network, layers, devices):
 
 
 @functools.cache
-def placed(batch_size, devices, X_dtype=None):
+def placed(batch_size, devices, X_dtype=None, dtype="float64"):
     def block_of(block, points, device):
         yield X[points.start : points.stop], Y[points.start : points.stop]
 
-    return place_rows(RowLayout(N, batch_size), D0, "float64", jax.devices()[:devices], block_of, X_dtype)
+    return place_rows(RowLayout(N, batch_size), D0, dtype, jax.devices()[:devices], block_of, X_dtype)
 
 
 @functools.cache
@@ -125,13 +125,14 @@ def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     assert len({tuple(batches_of(128, epoch)[0].tolist()) for epoch in range(EPOCHS)}) == EPOCHS
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("train", "layers", "rho", "bias", "devices"),
     [
         (SGD, 1, 0.0, False, 8),
         (dataclasses.replace(MINI, point_weights="inverse_square_norm"), 1, 0.1, True, 4),
         *((MINI, 2, -0.3, True, devices) for devices in (1, 2, 4, 8)),
+        (SAME, 2, -0.3, True, 4),
     ],
 )
 def test_gradient_descent_is_that_of_numpy_on_any_number_of_devices(train, layers, rho, bias, devices):
@@ -158,13 +159,13 @@ def test_large_batches_are_multiplied_in_equal_pieces(rows, d0, itemsize, pieces
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("train", "pieces"), [(SGD, 12), (MINI, 8)])
+@pytest.mark.parametrize(("train", "pieces"), [(SGD, 12), (MINI, 8), (SAME, 8)])
 def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
-    """12 or 8 of the 24 or 16 rows of a device, two a piece."""
+    """12 or 8 of the 24 or 16 rows of a device, two a piece; or a row a piece, two of each block."""
     network = Network(rho=-0.3, bias=True)
-    monkeypatch.setattr(sharded, "PIECE_BYTES", 2 * D0 * 8)
+    monkeypatch.setattr(sharded, "PIECE_BYTES", (1 if train.reproducible else 2) * D0 * 8)
     layout = RowLayout(N, train.batch_size)
-    assert sharded.pieces_of(8 * layout.batch_rows, D0, 8) == pieces
+    assert sharded.pieces_of(8 * layout.batch_rows, D0, 8) == pieces * (2 if train.reproducible else 1)
     in_pieces = make_row_training(PROBLEM, network, train, 2, D0, D1, N, jax.devices())
     start = start_of(train, network, 2)
     state, metrics = in_pieces.run_epochs(start, KEY, placed(train.batch_size, 8), 0, EPOCHS)
@@ -172,6 +173,33 @@ def test_pieces_add_up_to_the_batch(monkeypatch, train, pieces):
         params, (mse, mce) = numpy_run(seed(start.params, k), train, network, 2)
         assert_close(seed(state.params, k), params, TOLERANCE)
         assert_close(seed(metrics, k), type(metrics)(mse, mce), TOLERANCE)
+
+
+SAME_BITS = {
+    "full batch": (options("adam", reproducible=True), None),
+    "mini-batch": (options("adam", 64, reproducible=True), "bfloat16"),
+    "float32": (dataclasses.replace(options("sgd", 128, reproducible=True), precision="float32"), None),
+    "line search": (options("lbfgs", rate=1.0, more=(("memory_size", 2),), reproducible=True), None),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("train", "X_dtype"), SAME_BITS.values(), ids=SAME_BITS)
+def test_reproducible_training_is_the_same_to_the_last_bit_on_any_number_of_devices(train, X_dtype):
+    """Two chunks; z and biases are of one shape, which XLA treats otherwise in programs for one device."""
+
+    def chunk(state, devices, epoch):
+        rows = placed(train.batch_size, devices, X_dtype, train.precision)
+        training = make(train, Network(rho=-0.3, bias=True), 2, devices)
+        return jax.device_get(training.run_epochs(state, KEY, rows, epoch, CHUNK))
+
+    state = start_of(train, Network(rho=-0.3, bias=True), 2)
+    for epoch in range(0, EPOCHS, CHUNK):
+        expected, *others = (chunk(state, devices, epoch) for devices in (1, 2, 4, 8))
+        for found in others:
+            jax.tree.map(np.testing.assert_array_equal, found, expected)
+        state, _ = expected
+    assert np.isfinite(state.params["z"]).all()
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Data-parallel training of a cell: the devices share its points, on which all repetitions train."""
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import jax
@@ -9,6 +11,7 @@ import numpy as np
 
 from mnnjax import training
 from mnnjax.arrays import AnyArray
+from mnnjax.config import ROW_BLOCKS
 from mnnjax.problems import make_problem
 from mnnjax.problems.images import chosen_rows, image_labels
 from mnnjax.problems.whitening import BLOCK_ROWS
@@ -64,9 +67,12 @@ class DataParallel(CellTraining):
         return jax.device_get(state)
 
     def evaluate(self, params):
-        # Each process goes through its own points, part by part.
-        sums, points = zip(*processes.gathered(self._stream(params, self._parts())), strict=True)
-        return jax.device_get(training.from_sums(functools.reduce(training.add_sums, sums), sum(points)))
+        # Each process goes through its own blocks, part by part. The sum is the same for any number of processes.
+        sums, parts = self._stream(params, self._parts()), math.ceil(self._layout.points / EVALUATED_ROWS)
+        blocks = range(ROW_BLOCKS // jax.process_count())
+        own = training.add_in_halves(functools.reduce(training.add_sums, itertools.islice(sums, parts)) for _ in blocks)
+        whole = training.add_in_halves(processes.gathered(own))
+        return jax.device_get(training.from_sums(whole, self._cell.N))
 
     def points(self):
         kept = [(X[weights > 0], y[weights > 0]) for X, y, weights in self._parts()]

@@ -1,5 +1,6 @@
 """Trains a cell from its latest valid checkpoint on, evaluates and certifies it, and writes its weights and rows."""
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, cell_columns
 from mnnjax.study.workdir.weights import to_bytes
-from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, from_sums, make_stream
+from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, add_sums, from_sums, make_stream
 
 
 def run_training_cell(cell: Cell, context: Context) -> None:
@@ -72,7 +73,8 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
             yield X, y.astype(X.dtype), np.ones(len(rows), X.dtype)
 
     stream = make_stream(problem, cell.part.network, cell.hidden_layers, cell.d1)
-    return np.asarray(from_sums(*stream(params, parts())).mce), test.N
+    sums = functools.reduce(add_sums, stream(params, parts()))
+    return np.asarray(from_sums(sums, test.N).mce), test.N
 
 
 def _rows(

@@ -25,6 +25,8 @@ ACTIVATIONS = 3
 # N x N arrays that are alive at once: in a Levenberg-Marquardt step; in a certificate, which keeps a factorization and
 # needs four more while it builds another system.
 STEP_SQUARES, CERTIFICATE_SQUARES = 5, 5
+# Sums of an evaluation that are alive at once: one per level of the tree of blocks, and those in work.
+EVALUATION_SUMS = ROW_BLOCKS.bit_length() + 3
 # Copies of A o X where its rank is in doubt: elimination and singular value decompositions.
 EXACT_COPIES = 15
 
@@ -52,10 +54,13 @@ def memory_data_parallel(cell: Cell, devices: int) -> int:
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2
     rows, batch = blocks * layout.rows, blocks * layout.batch_rows
-    piece = batch // pieces_of(batch, cell.d0, size)
-    # A full batch is X itself, a mini-batch is a copy of its rows; a piece of it is transposed.
-    copied = batch * cell.d0 * X_size if layout.steps > 1 else 0
-    working = piece * (cell.d0 + repeats * ACTIVATIONS * cell.d1 * cell.hidden_layers) + 7 * repeats * cell.parameters
+    # Multiplied as a whole, or by blocks, whose sums wait for each other.
+    group, sums = (layout.batch_rows, blocks.bit_length() + 3) if train.reproducible else (batch, 0)
+    piece = group // pieces_of(group, cell.d0, size)
+    # A full batch is X itself, a mini-batch is a copy of its rows, and so is a block; a piece of it is transposed.
+    copied = (batch * (layout.steps > 1) + group * train.reproducible) * cell.d0 * X_size
+    activations = repeats * ACTIVATIONS * cell.d1 * cell.hidden_layers
+    working = piece * (cell.d0 + activations) + (7 + sums) * repeats * cell.parameters
     # Before training the rows are drawn, block by block.
     drawn = 0 if cell.part.problem.is_image else 2 * layout.points * cell.d0 * size
     return rows * (cell.d0 * X_size + 2 * size) + max(copied + size * working, drawn)
@@ -87,11 +92,12 @@ def _after_whitening(cell: Cell, devices: Sequence[Device]) -> int:
         return repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
     shared = row_devices(devices) if cell.data_parallel else devices
     training = count_local(shared) * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
-    evaluation = 0  # of shared rows: part by part
+    certificates, (inputs, d1) = 0, cell.last_layer
+    # Of shared rows part by part: sums of blocks that wait for each other, in float64.
+    evaluation = 8 * EVALUATION_SUMS * repeats * inputs * d1
     if not cell.data_parallel:
         points = repeats * N * (cell.d0 + 1) * cell.itemsize
         evaluation = 2 * points + 8 * N * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
-    certificates, (inputs, d1) = 0, cell.last_layer
     if landscape.certifiable(cell.N, inputs, d1):
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
         each = certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)

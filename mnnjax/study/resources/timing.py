@@ -57,7 +57,8 @@ def steps_kind(cell: Cell) -> tuple:
     """Cells of one kind train, or are measured, at similar rates."""
     if (train := cell.part.train) is None:
         return (cell.part.name,)
-    return train.optimizer, train.precision, train.batch_size is None, train.parallel, cell.hidden_layers
+    way = train.parallel, train.reproducible
+    return train.optimizer, train.precision, train.batch_size is None, *way, cell.hidden_layers
 
 
 def time_steps(cell: Cell) -> Timed:

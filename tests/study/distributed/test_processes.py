@@ -16,6 +16,7 @@ from tests.study.runs import command
 
 # Seeds that do not share a program's last bits, and an optimizer with a state.
 CONFIG = """
+from dataclasses import replace
 from mnnjax.config import Network, Problem, Study, Train
 rows = Study(
     name="rows",
@@ -41,6 +42,11 @@ images = Study(
     train=Train(epochs={epochs}, decay_epochs=10, chunk_epochs={chunk}, checkpoint_chunks=1),
     repeats=3,
 )
+also = replace(
+    rows, name="float32", problem=Problem("digits", "classes", data_sets=1),
+    train=replace(rows.train, precision="float32", reproducible=True, rows_precision="bfloat16"),
+)
+same = replace(rows, train=replace(rows.train, batch_size=None, reproducible=True), also=(also,))
 study = {study}
 """
 # Long ones are stopped, after some of their epochs, which take less time where each process has its own seeds.
@@ -127,6 +133,23 @@ def test_several_processes_train_as_one_does(tmp_path, study):
     events = [entry["event"] for entry in Workdir(tmp_path / "two").read_log()]
     assert events.count("start") == events.count("end") == 1
     assert "report.html" in {p.name for p in (tmp_path / "two").iterdir()}
+
+
+@pytest.mark.slow
+def test_a_reproducible_study_is_the_same_to_the_last_byte_on_any_devices(tmp_path):
+    """With padding and a teacher, and in mini-batches of images in bfloat16; so from a checkpoint on other devices."""
+    config = write_config(tmp_path, "same", **SHORT)
+    for processes, devices in [(1, 1), (1, 2), (1, 4), (1, 8), (2, 2)]:
+        finish(config, tmp_path / f"{processes}x{devices}", processes, devices)
+    expected = {file.name: file.read_bytes() for file in contents(tmp_path / "1x1")}
+    assert len(expected) == 5
+    for other in ("1x2", "1x4", "1x8", "2x2"):
+        assert {file.name: file.read_bytes() for file in contents(tmp_path / other)} == expected
+
+
+def contents(workdir: Path) -> list[Path]:
+    """results.csv, and the rows and weights of every cell."""
+    return [workdir / "results.csv", *(workdir / "cells").iterdir()]
 
 
 @pytest.mark.slow

@@ -53,11 +53,11 @@ def undisturbed(tmp_path_factory) -> bytes:
     return (path / "run/results.csv").read_bytes()
 
 
-def stop_at_epoch_6(path, monkeypatch) -> None:
+def stop_at_epoch_6(path, monkeypatch, study=DIGITS) -> None:
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Stopped, match=r"SIGTERM: saved .* at epoch 6 of 8"):
-            run_study(DIGITS, path)
+            run_study(study, path)
 
 
 @pytest.mark.slow
@@ -71,6 +71,16 @@ def test_a_checkpoint_goes_on_with_another_number_of_devices(tmp_path, monkeypat
     # Two epochs of 29 steps in float32, with the sums in another order.
     for name in ("mse", "first_order_residual"):
         np.testing.assert_allclose([float(r[name]) for r in found], [float(r[name]) for r in expected], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_reproducible_checkpoint_goes_on_with_another_number_of_devices_to_the_last_bit(tmp_path, monkeypatch):
+    study = dataclasses.replace(DIGITS, train=dataclasses.replace(TRAIN, reproducible=True))
+    run_study(study, tmp_path / "undisturbed")
+    stop_at_epoch_6(tmp_path / "run", monkeypatch, study)
+    monkeypatch.setattr(jax, "devices", lambda *options: jax.local_devices()[:1])
+    run_study(study, tmp_path / "run")
+    assert (tmp_path / "run/results.csv").read_bytes() == (tmp_path / "undisturbed/results.csv").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Memory of a cell against programs' own accounts, and against what certificates allocate."""
 
-import functools
 import tracemalloc
 
 import jax
@@ -17,7 +16,7 @@ from mnnjax.study.plan.grid import cells
 from mnnjax.study.resources.memory import certificate_bytes, memory_on_host, memory_per_device, whitening_bytes
 from mnnjax.training import RowLayout, make_row_training, row_devices
 from mnnjax.training.rows import AXIS, Rows
-from mnnjax.training.sharded import make_device_epochs
+from mnnjax.training.sharded import make_device_epochs, map_epochs
 from tests.study.one_cell import one_cell
 
 
@@ -58,29 +57,35 @@ BY_ROWS = [
     one_cell(Train(batch_size=512, parallel="data"), d0=(200,), N=(20_000,), data_sets=1),
     one_cell(Train(batch_size=8192, parallel="data"), d0=(300,), N=(30_000,), data_sets=1),
     one_cell(Train(batch_size=2048, parallel="data", rows_precision="bfloat16"), d0=(99,), N=(99_000,), data_sets=1),
+    one_cell(Train(batch_size=8192, parallel="data", reproducible=True), d0=(300,), N=(30_000,), data_sets=1),
+    one_cell(Train(parallel="data", reproducible=True), d0=(300,), N=(30_000,), data_sets=1),
+    one_cell(
+        Train(parallel="data", reproducible=True), network=Network(d1=(16,)), d0=(2000,), N=(30_000,), data_sets=1
+    ),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", BY_ROWS, ids=["small_batch", "large_batch", "bfloat16"])
+@pytest.mark.parametrize(
+    "cell", BY_ROWS, ids=["small_batch", "large_batch", "bfloat16", "blocks", "full_batch", "wide"]
+)
 def test_memory_of_training_by_rows_is_that_of_its_program(cell):
     part, devices = cell.part, row_devices(jax.devices())
     train, layout, blocks = part.train, RowLayout(cell.N, part.train.batch_size), 64 // len(devices)
-    rows = len(devices), blocks, layout.rows
+    rows, mesh = (len(devices), blocks, layout.rows), jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
     def held(*shape, dtype=jnp.float32):
-        return jax.ShapeDtypeStruct(shape, dtype)
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
     X_dtype = jnp.float32 if train.rows_precision == "same" else jnp.uint16
     placed = Rows(held(*rows, cell.d0, dtype=X_dtype), held(*rows), held(*rows), held(len(devices), dtype=jnp.int32))
     sizes = part.problem, part.network, train, 1, cell.d0, cell.d1, cell.N
     keys = jax.random.split(jax.random.key(0), part.repeats)
     state = jax.eval_shape(make_row_training(*sizes, devices).init, keys)
-    epochs = functools.partial(
-        make_device_epochs(MNN((cell.d1,), dtype=jnp.dtype("float32")), 0.0, train, layout), epochs=2
-    )
-    program = jax.pmap(epochs, axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None, devices=devices)
-    needed = own_account(program.lower(state, jax.random.key(0), placed, 0).compile())
+    epochs = make_device_epochs(MNN((cell.d1,), dtype=jnp.dtype("float32")), 0.0, train, layout)
+    program = map_epochs(epochs, mesh, train.reproducible)
+    needed = own_account(program.lower(state, jax.random.key(0), placed, 0, 2).compile())
     assert needed <= memory_per_device(cell, jax.devices()) <= SHARED * needed
 
 
