@@ -90,8 +90,8 @@ class Train:
     such as mse and first_order_residual, is of the MSE with equal weights."""
     reproducible: bool = False
     """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
-    kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order, which takes longer
-    where a block has few rows of a batch."""
+    kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order. As measured on a
+    CPU, an epoch takes 0.6 to 1.2 times as long."""
 
     def __post_init__(self):
         require_types("train.", self)
