@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Bool, Float
 
+from mnnjax.landscape.certificates.cholesky import add_gram, diagonal, factorize, new_square, solve
 from mnnjax.landscape.certificates.linear_systems import ColumnsIndependent, RowsIndependent, System, make_system
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
@@ -74,14 +74,21 @@ def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tup
         # The residual is zero without rounding: the point is a minimum whatever the rank.
         return _in_region(problem, point, np.zeros(len(point.z)), point.e, 0.0)
     if not system.proven:
-        return None, "the rank of A o X is in doubt: singular values near rounding, or too large to decide exactly"
+        return None, f"the rank of A o X is in doubt: {system.doubt}"
     minimum, reason = _move(problem, point, system)
-    if minimum is None and (moved := _joint_steps(problem, point, system)) is not None:
-        other = problem.system(moved.z)
-        minimum = _move(problem, moved, other)[0] if other.proven else None
-    if minimum is None:
-        minimum = _without_idle_neurons(problem, point)
+    try:
+        minimum = minimum or _after_joint_steps(problem, point, system) or _without_idle_neurons(problem, point)
+    except MemoryError as error:
+        reason += f"; to look for another, {error}"
     return minimum, reason
+
+
+def _after_joint_steps(problem: RegionProblem, point: Point, system: System) -> Minimum | None:
+    """A proven minimum next to where _joint_steps lead."""
+    if (moved := _joint_steps(problem, point, system)) is None:
+        return None
+    other = problem.system(moved.z)
+    return _move(problem, moved, other)[0] if other.proven else None
 
 
 def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | None:
@@ -173,11 +180,15 @@ def _data_step(problem: RegionProblem, point: Point, system: System):
     """One multiplier per point: (B B^T + F F^T) multiplier = P e with F = f(U)."""
     region, z = system.region, point.z[problem.kept]
     F = (problem.A * point.U)[region.live][:, problem.kept]
-    square = region.gram(region.group_sums(z**2))[0] + F @ F.T
     wanted = (point.e - system.region_residual(point.e))[region.live]
+    square = new_square(len(F))
+    region.fill_row_gram(square, region.group_sums(z**2))
+    add_gram(square, F.T)
     # Where A o X has dependent rows the system is singular but consistent; the ridge picks a solution near the shortest
     # one, and the next step corrects it.
-    square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
-    multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
+    diagonal(square)[:] += 1e-13 * np.trace(square) / max(1, len(square))
+    if not factorize(square):
+        raise np.linalg.LinAlgError
+    multiplier = solve(square, wanted)
     dW, dc = region.spread(z, multiplier)
     return dW, F.T @ multiplier, dc

@@ -1,0 +1,54 @@
+"""What a certificate takes of the machine: its memory, and for a large one its time, to be said before it starts."""
+
+import time
+
+from mnnjax.host_memory import free_memory
+from mnnjax.landscape.certificates.cholesky import BLOCK_ROWS, BLOCKS, LARGE, diagonal, factorize, new_square
+from mnnjax.landscape.certificates.linear_systems import factor_fits
+from mnnjax.wording import duration, integer, size
+
+# Square arrays that are alive at once, if the minimum is not found at first; and the many times that this takes longer.
+SQUARES, LONGER = 2, 4
+COPIES = 4  # of A, X and arrays of their sizes
+TIMED_SIZE = 1_500
+
+
+def is_large(N: int, d0: int, d1: int) -> bool:
+    """Whether a certificate of this size is computed alone, with all cores, if its memory is free."""
+    return factor_fits(N, d0 * d1) and min(N, d0 * d1) > LARGE
+
+
+def certificate_bytes(N: int, d0: int, d1: int) -> int:
+    """Bytes of one certificate at most, but where its rank is in doubt; the square has the smaller side of A o X."""
+    side = min(N, d0 * d1)
+    return 8 * (SQUARES * side**2 + BLOCKS * min(BLOCK_ROWS, N) * side + COPIES * N * (d0 + d1))
+
+
+def lack_of_memory(N: int, d0: int, d1: int) -> str | None:
+    """Why a large certificate cannot be computed now, in one line."""
+    needed, free = certificate_bytes(N, d0, d1), free_memory()
+    if not is_large(N, d0, d1) or free is None or needed <= free:
+        return None
+    return f"a certificate takes {size(needed)} of memory, and {size(free)} are free"
+
+
+def announcement(N: int, d0: int, d1: int) -> str:
+    """One line before a large certificate: its memory and about its time, by a factorization that is timed now."""
+    square = new_square(TIMED_SIZE)
+    square[:] = 1.0
+    diagonal(square)[:] = 2.0
+    began = time.monotonic()
+    factorize(square)
+    seconds = certificate_work(N, d0, d1) / (TIMED_SIZE**3 / 6) * (time.monotonic() - began)
+    free = free_memory()
+    memory = f"{size(certificate_bytes(N, d0, d1))} of memory" + ("" if free is None else f" ({size(free)} are free)")
+    sizes = f"N = {integer(N)}, d0 d1 = {integer(d0 * d1)}"
+    longest = duration(LONGER * seconds)
+    return f"certificate: {sizes}: up to {memory}, about {duration(seconds)}; up to {longest} if z has to move too"
+
+
+def certificate_work(N: int, d0: int, d1: int) -> float:
+    """Multiplications of a certificate whose rank is not in doubt: two factorizations, and what fills the square."""
+    side = min(N, d0 * d1)
+    filling = N**2 * (d0 + d1) if d0 * d1 >= N else N * side**2 / 2
+    return side**3 / 3 + filling
