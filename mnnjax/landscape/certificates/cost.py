@@ -7,7 +7,7 @@ from mnnjax.landscape.certificates.cholesky import BLOCK_ROWS, BLOCKS, LARGE, di
 from mnnjax.landscape.certificates.linear_systems import factor_fits
 from mnnjax.wording import duration, integer, size
 
-# Square arrays that are alive at once, if the minimum is not found at first; and the many times that this takes longer.
+# Square arrays that are alive at once, and how many times the least time it takes, if z has to move too.
 SQUARES, LONGER = 2, 4
 COPIES = 4  # of A, X and arrays of their sizes
 TIMED_SIZE = 1_500
@@ -18,15 +18,15 @@ def is_large(N: int, d0: int, d1: int) -> bool:
     return factor_fits(N, d0 * d1) and min(N, d0 * d1) > LARGE
 
 
-def certificate_bytes(N: int, d0: int, d1: int) -> int:
+def certificate_bytes(N: int, d0: int, d1: int, squares: int = SQUARES) -> int:
     """Bytes of one certificate at most, but where its rank is in doubt; the square has the smaller side of A o X."""
     side = min(N, d0 * d1)
-    return 8 * (SQUARES * side**2 + BLOCKS * min(BLOCK_ROWS, N) * side + COPIES * N * (d0 + d1))
+    return 8 * (squares * side**2 + BLOCKS * min(BLOCK_ROWS, N) * side + COPIES * N * (d0 + d1))
 
 
 def lack_of_memory(N: int, d0: int, d1: int) -> str | None:
-    """Why a large certificate cannot be computed now, in one line."""
-    needed, free = certificate_bytes(N, d0, d1), free_memory()
+    """Why a large certificate cannot be begun now, in one line: the bytes that it takes and those that are free."""
+    needed, free = certificate_bytes(N, d0, d1, 1), free_memory()
     if not is_large(N, d0, d1) or free is None or needed <= free:
         return None
     return f"a certificate takes {size(needed)} of memory, and {size(free)} are free"
@@ -39,12 +39,12 @@ def announcement(N: int, d0: int, d1: int) -> str:
     diagonal(square)[:] = 2.0
     began = time.monotonic()
     factorize(square)
-    seconds = certificate_work(N, d0, d1) / (TIMED_SIZE**3 / 6) * (time.monotonic() - began)
-    free = free_memory()
-    memory = f"{size(certificate_bytes(N, d0, d1))} of memory" + ("" if free is None else f" ({size(free)} are free)")
+    least = certificate_work(N, d0, d1) / (TIMED_SIZE**3 / 6) * (time.monotonic() - began)
+    memory = [size(certificate_bytes(N, d0, d1, squares)) for squares in (1, SQUARES)]
+    free = "" if (known := free_memory()) is None else f" ({size(known)} are free)"
+    longer = f"{memory[1]} and {duration(LONGER * least)} if z has to move too"
     sizes = f"N = {integer(N)}, d0 d1 = {integer(d0 * d1)}"
-    longest = duration(LONGER * seconds)
-    return f"certificate: {sizes}: up to {memory}, about {duration(seconds)}; up to {longest} if z has to move too"
+    return f"certificate: {sizes}: {memory[0]} of memory{free} and about {duration(least)}; {longer}"
 
 
 def certificate_work(N: int, d0: int, d1: int) -> float:
