@@ -24,8 +24,10 @@ def certificate_bytes(N: int, d0: int, d1: int, squares: int = SQUARES) -> int:
     return 8 * (squares * side**2 + BLOCKS * min(BLOCK_ROWS, N) * side + COPIES * N * (d0 + d1))
 
 
-def lack_of_memory(N: int, d0: int, d1: int) -> str | None:
-    """Why a large certificate cannot be begun now, in one line: the bytes that it takes and those that are free."""
+def omission(N: int, d0: int, d1: int) -> str | None:
+    """Why a certificate is omitted, in one line: its size, or its bytes and those that are free."""
+    if not factor_fits(N, d0 * d1):
+        return "N and d0 d1 are both beyond what a certificate takes"
     needed, free = certificate_bytes(N, d0, d1, 1), free_memory()
     if not is_large(N, d0, d1) or free is None or needed <= free:
         return None

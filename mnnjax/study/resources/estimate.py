@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 
-from mnnjax import landscape
 from mnnjax.host_memory import free_memory
 from mnnjax.landscape.certificates import cost
 from mnnjax.study.plan.grid import Cell
@@ -60,7 +59,7 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
     processes cannot share the rows of a cell."""
     devices = jax.devices()
     shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
-    certified = [c for c in planned if c.part.volume is None and _not_certified(c) is None]
+    certified = [c for c in planned if c.part.volume is None and _omission(c) is None]
     steps, timed_steps = scaled(
         planned, timing.steps_model, timing.steps_kind, timing.time_steps, STEPS_SECONDS,
         lambda cell: memory_shortage(timing.cut(cell), devices) is None,
@@ -82,10 +81,9 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
     return Estimate([of_cell(cell) for cell in planned], {STEPS: timed_steps, CERTIFICATES: timed_certificates})
 
 
-def _not_certified(cell: Cell) -> str | None:
+def _omission(cell: Cell) -> str | None:
     """Why a run would omit the certificates of a cell that it trains."""
-    sizes = cell.N, *cell.last_layer
-    return cost.lack_of_memory(*sizes) if landscape.certifiable(*sizes) else "too large"
+    return None if cell.part.volume is not None else cost.omission(cell.N, *cell.last_layer)
 
 
 def scaled(
@@ -151,7 +149,7 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     lines += [f"timed just now, {kind}: {', '.join(timed)}" for kind, timed in whole.timed.items() if timed]
     lines.append(REMARKS)
     for each in listed:
-        if each.cell.part.volume is None and (omitted := _not_certified(each.cell)):
+        if omitted := _omission(each.cell):
             lines.append(f"will be not_certified: {each.cell.id}: {omitted}")
         if (lack := each.shortage) is not None:
             needs = f"{each.cell.id} needs {size(lack.needed)}, {size(lack.free)} are free"

@@ -164,10 +164,10 @@ def test_cost_is_said_for_large_problems_alone(monkeypatch):
     line = cost.announcement(20_000, 713, 89)
     assert line.startswith("certificate: N = 20 000, d0 d1 = 63 457: 3.9 GB of memory (4.0 GB are free) and about ")
     assert " if z has to move too" in line.split("7.1 GB and ")[1]
-    assert cost.lack_of_memory(20_000, 713, 89) is None
+    assert cost.omission(20_000, 713, 89) is None
     monkeypatch.setattr(cost, "free_memory", lambda: 38 * 10**8)
-    assert cost.lack_of_memory(20_000, 713, 89) == "a certificate takes 3.9 GB of memory, and 3.8 GB are free"
-    assert cost.lack_of_memory(2_000, 713, 89) is None
+    assert cost.omission(20_000, 713, 89) == "a certificate takes 3.9 GB of memory, and 3.8 GB are free"
+    assert cost.omission(2_000, 713, 89) is None
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def test_a_study_says_what_large_certificates_take_and_omits_those_without_memor
     assert line.startswith(f"{name}: each certificate: N = 12, d0 d1 = 36: ")
     assert said.index(line) < next(k for k, text in enumerate(said) if text.startswith("[1/1]"))
     found = {(row["verdict"], row["reason"]) for row in read_csv(tmp_path / "results.csv")}
-    lack = cost.lack_of_memory(12, 6, 6)
+    lack = cost.omission(12, 6, 6)
     if lack is None:
         assert {verdict for verdict, _ in found} == {"global_minimum"}
     else:
