@@ -1,6 +1,7 @@
 """`mnnjax certify`: the certificate of a network in an .npz file, which is polished first if the user asks."""
 
 import dataclasses
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
 
     from mnnjax.cli.npz import as_vectors, read_arrays, write_arrays
     from mnnjax.landscape import certify
+    from mnnjax.landscape.certificates.cost import announcement, is_large
     from mnnjax.training import polish
 
     given = read_arrays(path, NEEDED, OPTIONAL)
@@ -79,6 +81,9 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
             moves = {"W": W - start["W"], "z": z - start["z"]}
             moved = {name: float(norm(moves[name]) / norm(old)) if norm(old) else None for name, old in start.items()}
             polished = {"output": str(output), "moved": moved}
+        sizes = X.shape[0], X.shape[1], W.shape[0]
+        if is_large(*sizes):
+            print(announcement(*sizes), file=sys.stderr, flush=True)
         certificate = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

@@ -51,8 +51,8 @@ def examine(data_dir: Path | None = None, workdir: Path | None = None) -> dict[s
 
     from mnnjax import jax_setup
     from mnnjax.data import default_folder, list_stored
+    from mnnjax.host_memory import free_memory
     from mnnjax.study.resources.machine import machine
-    from mnnjax.study.resources.memory_check import free_memory
 
     # Before JAX and mnnjax add their own.
     environment = {name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)}

@@ -7,6 +7,7 @@ import pytest
 
 from mnnjax import cli
 from mnnjax.landscape import certify
+from mnnjax.landscape.certificates import cost
 
 D0, D1, N = 6, 5, 24
 
@@ -151,3 +152,12 @@ def test_one_array_is_no_npz(tmp_path, capsys):
     np.save(tmp_path / "mine.npy", np.ones(3))
     assert cli.main(["certify", str(tmp_path / "mine.npy"), "--rho", "0"]) == 2
     assert "single array" in capsys.readouterr().err
+
+
+def test_memory_and_time_of_a_large_certificate_are_said_first(run, monkeypatch):
+    monkeypatch.setattr(cost, "LARGE", 23)
+    code, text, said = run(network() | {"rho": 0.0}, "--json")
+    assert code == 0
+    assert json.loads(text)["certificate"]["verdict"] == "global_minimum"
+    assert said.startswith("certificate: N = 24, d0 d1 = 30: ")
+    assert len(said.splitlines()) == 1

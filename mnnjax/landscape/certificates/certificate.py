@@ -101,8 +101,10 @@ def certify(
     layer's weights as W. The verdict is then about the last two layers with all earlier weights fixed. A global_minimum
     is one of the whole network, since its MSE is zero; a suboptimal_dlm says nothing of moves of earlier layers.
 
-    Time grows as min(N, d0 d1)^3: milliseconds at 100, seconds at 1000, half a minute at 2500, minutes at the limits of
-    `certifiable`. It runs on the host, not under jit or vmap; arrays of any real type that NumPy reads become float64.
+    Time grows as min(N, d0 d1)^3: milliseconds at 100, a second at 1000, minutes at 20 000, the limit of `certifiable`.
+    Memory is that of one square matrix of that size, 3.2 GB at the limit, and of a second one if z has to move too.
+    Where it is not free, the verdict is not_converged, and the reason says so. Certificates run on the host, not under
+    jit or vmap; arrays of any real type that NumPy reads become float64.
 
     W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here and a column of W.
     y: (N,), real. rho: slope for negative neural inputs.
@@ -182,9 +184,9 @@ def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdi
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:
-    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: about N
-    or d0 d1 at most 6000, on any machine. Beyond that factorizing A o X takes minutes. Source: ours, the limits of
-    linear_systems.py. Raises ValueError for a size that is not an int of at least 1."""
+    """Whether N points in dimension d0, with d1 neurons in the last hidden layer, are within reach of certify: N or
+    d0 d1 at most 20 000, and N d0 d1 at most 4e8 where N is above d0 d1. Beyond that factorizing A o X takes an hour.
+    Source: ours, the limits of linear_systems.py. Raises ValueError for a size that is not an int of at least 1."""
     N, d0, d1 = (check_count(name, size) for name, size in (("N", N), ("d0", d0), ("d1", d1)))
     return factor_fits(N, d0 * d1)
 

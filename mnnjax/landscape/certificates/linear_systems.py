@@ -9,83 +9,83 @@ the projection on the column space of A o X. The smallest change of W to one is 
   G = M^T M, spread over merged neurons in proportion to z.
 - neither: a singular value decomposition, believed only if its rank is also the exact one.
 
-Bounds on smallest eigenvalues are proven, not estimated: if a floating-point Cholesky factorization of S - tau I runs
-to its end, then lambda_min(S) > tau - (n + 2) eps trace(S) (S. M. Rump, Verification of positive definiteness, 2006).
+No N x (d0 d1) matrix is formed but in the last case, and one square matrix per system (cholesky.py).
 """
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
+from mnnjax.landscape.certificates.cholesky import Square, add_gram, blocks, factor_with_bound, solve
 from mnnjax.landscape.numerics import EPS
 from mnnjax.landscape.regions.exact_rank import exact_rank
 from mnnjax.landscape.regions.khatri_rao import above_rounding, gram, product, without_projection
 
 Change = tuple[Float[np.ndarray, "d1 d0"], float]  # of W (d1, d0) and of the free constant
 EXACT_RANK_ENTRIES = 2_000_000  # of A o X: elimination modulo a prime takes N^3 integer steps, here seconds
-LARGEST_FACTOR, LARGEST_PRODUCT = 6_000, 60_000_000  # beyond: minutes to factorize, or gigabytes; the rank is in doubt
+LARGEST_FACTOR = 20_000  # beyond, and where A o X has more than its square of entries: an hour; the rank is in doubt
 
 
 def factor_fits(rows: int, columns: int) -> bool:
     """Whether an A o X of this size is factorized."""
-    return min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_PRODUCT)
-
-
-def factor_with_bound(S: Float[np.ndarray, "n n"], error: float) -> tuple[tuple | None, float]:
-    """The Cholesky factor of S, for cho_solve, and a proven positive lower bound on the smallest eigenvalue of every
-    symmetric matrix within `error` (spectral norm) of S; None and 0 when there is none."""
-    n = len(S)
-    try:
-        factor = scipy.linalg.cho_factor(S, lower=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None, 0.0
-    # Inverse iteration says where the bound may lie; the factorization below proves it.
-    v = np.random.default_rng(0).standard_normal(n)
-    # No bound for eigenvalues below 1e-150 or above 1e150, whose squares under- or overflow.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(8):
-            v = scipy.linalg.cho_solve(factor, v / np.linalg.norm(v), check_finite=False)
-            if not 0 < np.linalg.norm(v) < np.inf:
-                return None, 0.0
-    estimate = 1 / np.linalg.norm(v)
-    for fraction in (0.5, 0.1):
-        try:
-            scipy.linalg.cholesky(S - fraction * estimate * np.eye(n), lower=True, check_finite=False)
-        except np.linalg.LinAlgError:
-            continue
-        bound = fraction * estimate - (n + 2) * EPS * float(np.trace(S)) - error
-        return (factor, float(bound)) if bound > 0 else (None, 0.0)
-    return None, 0.0
+    return min(rows, columns) <= LARGEST_FACTOR and (columns >= rows or rows * columns <= LARGEST_FACTOR**2)
 
 
 class Region:
     """A pattern A (N, d1) on points X (N, d0), reduced to what matters for rank.
 
-    live (N,): which rows of A o X are not zero. columns (live rows, g): the distinct columns of A that are not zero.
-    groups: g; neurons with the same pattern are a group. merged (d1,): each neuron's group, or -1. constant: whether
-    every output has a free constant (bias). shape: of the product."""
+    live (N,): which rows of A o X are not zero; live_X (live rows, d0): those of X. columns (live rows, g): the
+    distinct columns of A that are not zero. groups: g; neurons with the same pattern are a group. merged (d1,): each
+    neuron's group, or -1. constant: whether every output has a free constant (bias). shape: of the product."""
 
     def __init__(self, A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool):
         self.A, self.X, self.constant = A, X, constant
         self.live = np.asarray(A.any(axis=1) & X.any(axis=1) | constant)
+        self.live_X = X if self.live.all() else X[self.live]
         columns, index = np.unique(A[self.live], axis=1, return_inverse=True)
         used = columns.any(axis=0)
         self.columns, self.groups = columns[:, used], int(used.sum())
         self.merged = np.where(used, np.cumsum(used) - 1, -1)[index.reshape(-1)]
         self.shape = int(self.live.sum()), self.groups * X.shape[1] + constant
 
-    def product(self) -> Float[np.ndarray, "live p"]:
-        """A o X on live rows and distinct columns, with a column of ones where a constant is free."""
-        M = product(self.columns, self.X[self.live])
+    def product(self, rows: slice = slice(None)) -> Float[np.ndarray, "some p"]:
+        """A o X on some of the live rows and distinct columns, with a column of ones where a constant is free."""
+        M = product(self.columns[rows], self.live_X[rows])
         return np.hstack([M, np.ones((len(M), 1))]) if self.constant else M
 
-    def gram(self, weights: Float[np.ndarray, " g"]) -> tuple[Float[np.ndarray, "live live"], float]:
-        """K = (A diag(weights) A^T) * (X X^T) on live rows, and a bound on its rounding error (spectral norm)."""
-        X, A = self.X[self.live], self.columns
-        K, size = gram(A, X, weights), gram(np.abs(A), np.abs(X), weights)
+    def apply(self, theta: Float[np.ndarray, " p"]) -> Float[np.ndarray, " live"]:
+        """`product() @ theta` without the product."""
+        c, theta = (theta[-1], theta[:-1]) if self.constant else (0.0, theta)
+        return np.sum(self.columns * (self.live_X @ theta.reshape(self.groups, self.X.shape[1]).T), axis=1) + c
+
+    def adjoint(self, e: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
+        """`product().T @ e` without the product."""
+        theta = ((self.columns * e[:, None]).T @ self.live_X).reshape(-1)
+        return np.append(theta, e.sum()) if self.constant else theta
+
+    def fill_row_gram(self, K: Square, weights: Float[np.ndarray, " g"]) -> float:
+        """Fill K (live, live) with (A diag(weights) A^T) * (X X^T) on live rows; a bound on its rounding error
+        (spectral norm)."""
+        X, A, squares = self.live_X, self.columns, 0.0
         with np.errstate(over="ignore"):  # an infinite error leaves nothing proven
-            error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.linalg.norm(size))
-        return (K + 1.0 if self.constant else K), error
+            for rows in blocks(len(K)):
+                block = gram(A[rows], X[rows], weights, (A[: rows.stop], X[: rows.stop])) + float(self.constant)
+                K[: rows.stop, rows] = block.T
+                K[rows, : rows.stop] = block
+                others = np.abs(A[: rows.stop]), np.abs(X[: rows.stop])
+                sizes = gram(np.abs(A[rows]), np.abs(X[rows]), weights, others)
+                squares += 2 * np.linalg.norm(sizes[:, : rows.start]) ** 2 + np.linalg.norm(sizes[:, rows]) ** 2
+            error = (X.shape[1] + A.shape[1] + 4) * EPS * float(np.sqrt(squares))
+        return error + EPS * len(K) * self.constant  # adding 1 rounds too
+
+    def fill_column_gram(self, G: Square) -> float:
+        """Fill G (p, p) with M^T M of the product M (live, p); a bound on its rounding error (spectral norm)."""
+        G[:] = 0.0
+        for rows in blocks(self.shape[0]):
+            add_gram(G, self.product(rows))
+        for rows in blocks(len(G)):
+            G[rows, rows.stop :] = G[rows.stop :, rows].T
+            G[rows, rows] = np.tril(G[rows, rows]) + np.tril(G[rows, rows], -1).T
+        return (self.shape[0] + 2) * EPS * float(np.trace(G))
 
     def group_sums(self, values: Float[np.ndarray, " d1"]) -> Float[np.ndarray, " g"]:
         """Sums over the neurons that share a column."""
@@ -95,19 +95,21 @@ class Region:
 
     def spread(self, z: Float[np.ndarray, " d1"], multiplier: Float[np.ndarray, " live"]) -> Change:
         """B^T multiplier: the change for one number per live row."""
-        dW = z[:, None] * ((self.A[self.live] * multiplier[:, None]).T @ self.X[self.live])
+        dW = z[:, None] * ((self.A[self.live] * multiplier[:, None]).T @ self.live_X)
         return dW, float(multiplier.sum()) if self.constant else 0.0
 
 
 class System:
     """The linear system of a region with a fixed second layer z (d1,). rank: of A o X, None where in doubt. proven:
-    whether it is; if not, call no method. solvable: whether `change` has a bound; if not, call only region_residual."""
+    whether it is; if not, call no method, and doubt says why. solvable: whether `change` has a bound; if not, call only
+    region_residual."""
 
     region: Region
     z: Float[np.ndarray, " d1"]
     rank: int | None
     proven: bool
     solvable: bool
+    doubt: str = ""
 
     def change(self, e: Float[np.ndarray, " N"]) -> Change:
         """The smallest change after which a point of residual e (N,) has P e = 0."""
@@ -129,14 +131,16 @@ class RowsIndependent(System):
     """The live rows are independent: every label vector on them is reached."""
 
     def __init__(self, region: Region, z):
-        self.region, self.z, self.rank = region, z, region.shape[0]
-        self._factor, bound = factor_with_bound(*region.gram(region.group_sums(z**2)))
+        self.region, self.z = region, z
+        self.rank = rows = region.shape[0]
+        weights, ones = region.group_sums(z**2), np.ones(region.groups)
+        self._factor, bound = factor_with_bound(rows, lambda K: region.fill_row_gram(K, weights))
         self.solvable = bound > 0  # neurons with z = 0 count for the rank, but cannot be used while z is fixed
-        self.proven = self.solvable or factor_with_bound(*region.gram(np.ones(region.groups)))[1] > 0
+        self.proven = self.solvable or factor_with_bound(rows, lambda K: region.fill_row_gram(K, ones))[1] > 0
         self._sigma = np.sqrt(bound)
 
     def change(self, e):
-        return self.region.spread(self.z, scipy.linalg.cho_solve(self._factor, e[self.region.live]))
+        return self.region.spread(self.z, solve(self._factor, e[self.region.live]))
 
     def still_missing(self, e, error):
         live = self.region.live
@@ -152,10 +156,8 @@ class ColumnsIndependent(System):
 
     def __init__(self, region: Region, z):
         self.region, self.z = region, z
-        self._M = region.product()
-        self.rank = self._M.shape[1]
-        G = self._M.T @ self._M
-        self._factor, self._bound = factor_with_bound(G, (len(self._M) + 2) * EPS * float(np.trace(G)))
+        self.rank = columns = region.shape[1]
+        self._factor, self._bound = factor_with_bound(columns, region.fill_column_gram)
         self.proven = self._bound > 0
         weights = region.group_sums(z**2)
         self.solvable = self.proven and bool((weights > 0).all())
@@ -164,13 +166,13 @@ class ColumnsIndependent(System):
 
     def _fit(self, residual: Float[np.ndarray, " live"]) -> Float[np.ndarray, " p"]:
         """Least-squares theta and constant. Normal equations square the condition number: repeat on what it leaves."""
-        return scipy.linalg.cho_solve(self._factor, self._M.T @ residual)
+        return solve(self._factor, self.region.adjoint(residual))
 
     def theta_change(self, e: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, "g d0"], float]:
         """The change of each group's theta (groups, d0), and of the constant, for a residual e (N,)."""
         residual = e[self.region.live]
         solution = self._fit(residual)
-        solution += self._fit(residual - self._M @ solution)
+        solution += self._fit(residual - self.region.apply(solution))
         theta, c = (solution[:-1], float(solution[-1])) if self.region.constant else (solution, 0.0)
         return theta.reshape(self.region.groups, self.region.X.shape[1]), c
 
@@ -180,30 +182,32 @@ class ColumnsIndependent(System):
         return self._shares[:, None] * theta[self.region.merged], c
 
     def still_missing(self, e, error):
-        live, sigma = self.region.live, np.sqrt(self._bound)
-        rounding = (len(self._M) + 2) * EPS * np.linalg.norm(np.abs(self._M).T @ np.abs(e[live]))
+        region, live, sigma = self.region, self.region.live, np.sqrt(self._bound)
+        moduli = (np.abs(region.columns) * np.abs(e[live])[:, None]).T @ np.abs(region.live_X)
+        constant = np.abs(e[live]).sum() if region.constant else 0.0
+        rounding = (region.shape[0] + 2) * EPS * np.hypot(np.linalg.norm(moduli), constant)
         # |P e| = |M G^-1 M^T e| <= |M^T e| / sigma, and P does not lengthen the rounding error of e.
-        distance = float((np.linalg.norm(self._M.T @ e[live]) + rounding) / sigma + np.linalg.norm(error[live]))
+        distance = float((np.linalg.norm(region.adjoint(e[live])) + rounding) / sigma + np.linalg.norm(error[live]))
         return np.abs(self._shares) * (distance / sigma), distance
 
     def region_residual(self, e):
         result, live = e.copy(), self.region.live
         for _ in range(3):
-            result[live] -= self._M @ self._fit(result[live])
+            result[live] -= self.region.apply(self._fit(result[live]))
         return result
 
 
 class RankDeficient(System):
     """Neither rows nor columns are independent: a singular value decomposition and the exact rank."""
 
-    def __init__(self, region: Region, z):
+    def __init__(self, region: Region, z, doubt: str):
         self.region, self.z = region, z
-        self.rank, self.proven, self.solvable = None, False, False
+        self.rank, self.proven, self.solvable, self.doubt = None, False, False, doubt
         if region.shape[0] * region.shape[1] > EXACT_RANK_ENTRIES:
             return
         M = region.product()
         self._basis, values, _ = np.linalg.svd(M, full_matrices=False)
-        exact = exact_rank(region.columns, region.X[region.live], region.constant)
+        exact = exact_rank(region.columns, region.live_X, region.constant)
         if exact != np.sum(above_rounding(values, M.shape)):
             return
         self.rank, self.proven, self._basis = exact, True, self._basis[:, :exact]
@@ -239,8 +243,12 @@ def make_system(
     """The system of the region of A (N, d1) on X (N, d0) with a fixed second layer z (d1,); constant: as Region's."""
     region = Region(A, X, constant)
     rows, columns = region.shape
+    doubt = "singular values near rounding, or too large to decide exactly"
     if rows and columns and factor_fits(rows, columns):
-        system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
-        if system.proven:
-            return system
-    return RankDeficient(region, z)
+        try:
+            system = (RowsIndependent if columns >= rows else ColumnsIndependent)(region, z)
+            if system.proven:
+                return system
+        except MemoryError as error:
+            doubt = str(error)
+    return RankDeficient(region, z, doubt)

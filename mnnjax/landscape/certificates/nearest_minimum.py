@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Bool, Float
 
+from mnnjax.landscape.certificates.cholesky import add_gram, diagonal, factorize, new_square, solve
 from mnnjax.landscape.certificates.linear_systems import ColumnsIndependent, RowsIndependent, System, make_system
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 
@@ -52,14 +52,24 @@ class Minimum(NamedTuple):
 
 def evaluate(
     W: Float[np.ndarray, "d1 d0"], z: Float[np.ndarray, " d1"], c: float, X: Float[np.ndarray, "N d0"],
-    y: Float[np.ndarray, " N"], rho: float,
+    y: Float[np.ndarray, " N"], rho: float, sharply: bool = False,
 ) -> Point:  # fmt: skip
     """The point W (d1, d0), z (d1,), c on X (N, d0), y (N,). Source: N. J. Higham, Accuracy and Stability of Numerical
     Algorithms, section 3.1: a sum of products in any order is off by (number of terms + 2) eps times the sum of moduli.
-    Here that is doubled, and so is half the smallest number above 0, which each product that may underflow adds."""
-    U = X @ W.T
+    Here that is doubled, and so is half the smallest number above 0, which each product that may underflow adds.
+
+    sharply: most of the neural inputs is summed without rounding, so that the bounds are smaller: the leading bits of X
+    and W have exact products and sums. Source: K. Ozaki, T. Ogita, S. Oishi and S. M. Rump, Error-free transformations
+    of matrix multiplication, 2012."""
+    U, moduli, last, underflow = X @ W.T, np.abs(X) @ np.abs(W).T, 0.0, TINY
+    if sharply:
+        leading_X, leading_W = _leading_bits(X), _leading_bits(W)
+        X_rest, W_rest = X - leading_X, W - leading_W
+        U = leading_X @ leading_W.T + (X_rest @ W.T + leading_X @ W_rest.T)
+        moduli = np.abs(X_rest) @ np.abs(W).T + np.abs(leading_X) @ np.abs(W_rest).T
+        last, underflow = EPS, 2 * TINY  # of the last sum; of three products
     has_products = (X != 0).astype(float) @ (W != 0).T > 0
-    U_error = (X.shape[1] + 2) * (2 * EPS * (np.abs(X) @ np.abs(W).T) + TINY * has_products)
+    U_error = (X.shape[1] + 2) * (2 * EPS * moduli + underflow * has_products) + last * np.abs(U)
     e = y - (leaky_relu(U, rho) @ z + c)
     largest = max(1.0, abs(rho))
     moduli = largest * ((np.abs(U) + U_error) @ np.abs(z)) + np.abs(y) + abs(c)
@@ -68,20 +78,34 @@ def evaluate(
     return Point(W, z, c, U, U_error, e, np.where((has_products @ (z != 0)) | (c != 0), e_error, 0.0))
 
 
+def _leading_bits(V: Float[np.ndarray, "n d0"]) -> Float[np.ndarray, "n d0"]:
+    """Rows of V, rounded to so few bits below their largest entry that sums of products of two such rows are exact."""
+    bits = (52 - V.shape[1].bit_length()) // 2
+    _, exponent = np.frexp(np.abs(V).max(axis=1, keepdims=True))
+    return np.ldexp(np.rint(np.ldexp(V, bits - exponent)), exponent - bits)
+
+
 def nearest_minimum(problem: RegionProblem, point: Point, system: System) -> tuple[Minimum | None, str]:
     """A proven minimum next to the point, or None and the reason."""
     if not (point.e.any() or point.e_error.any()):
         # The residual is zero without rounding: the point is a minimum whatever the rank.
         return _in_region(problem, point, np.zeros(len(point.z)), point.e, 0.0)
     if not system.proven:
-        return None, "the rank of A o X is in doubt: singular values near rounding, or too large to decide exactly"
+        return None, f"the rank of A o X is in doubt: {system.doubt}"
     minimum, reason = _move(problem, point, system)
-    if minimum is None and (moved := _joint_steps(problem, point, system)) is not None:
-        other = problem.system(moved.z)
-        minimum = _move(problem, moved, other)[0] if other.proven else None
-    if minimum is None:
-        minimum = _without_idle_neurons(problem, point)
+    try:
+        minimum = minimum or _after_joint_steps(problem, point, system) or _without_idle_neurons(problem, point)
+    except MemoryError as error:
+        reason += f"; to look for another, {error}"
     return minimum, reason
+
+
+def _after_joint_steps(problem: RegionProblem, point: Point, system: System) -> Minimum | None:
+    """A proven minimum next to where _joint_steps lead."""
+    if (moved := _joint_steps(problem, point, system)) is None:
+        return None
+    other = problem.system(moved.z)
+    return _move(problem, moved, other)[0] if other.proven else None
 
 
 def _without_idle_neurons(problem: RegionProblem, point: Point) -> Minimum | None:
@@ -115,6 +139,15 @@ def _move(problem: RegionProblem, start: Point, system: System) -> tuple[Minimum
         W = point.W.copy()
         W[problem.kept] += dW
         point = evaluate(W, point.z, point.c + dc, problem.X, problem.y, problem.rho)
+    minimum, reason = _proven(problem, point, system)
+    if minimum is None:
+        sharp = evaluate(point.W, point.z, point.c, problem.X, problem.y, problem.rho, sharply=True)
+        minimum, reason = _proven(problem, sharp, system)
+    return minimum, reason
+
+
+def _proven(problem: RegionProblem, point: Point, system: System) -> tuple[Minimum | None, str]:
+    """The minimum next to a point with P e = 0 but for rounding, or the reason why it cannot be proven."""
     missing = np.zeros(len(point.z))
     missing[problem.kept], e_distance = system.still_missing(point.e, point.e_error)
     return _in_region(problem, point, missing, system.region_residual(point.e), e_distance)
@@ -173,11 +206,15 @@ def _data_step(problem: RegionProblem, point: Point, system: System):
     """One multiplier per point: (B B^T + F F^T) multiplier = P e with F = f(U)."""
     region, z = system.region, point.z[problem.kept]
     F = (problem.A * point.U)[region.live][:, problem.kept]
-    square = region.gram(region.group_sums(z**2))[0] + F @ F.T
     wanted = (point.e - system.region_residual(point.e))[region.live]
+    square = new_square(len(F))
+    region.fill_row_gram(square, region.group_sums(z**2))
+    add_gram(square, F.T)
     # Where A o X has dependent rows the system is singular but consistent; the ridge picks a solution near the shortest
     # one, and the next step corrects it.
-    square += 1e-13 * np.trace(square) / max(1, len(square)) * np.eye(len(square))
-    multiplier = scipy.linalg.cho_solve(scipy.linalg.cho_factor(square, check_finite=False), wanted)
+    diagonal(square)[:] += 1e-13 * np.trace(square) / max(1, len(square))
+    if not factorize(square):
+        raise np.linalg.LinAlgError
+    multiplier = solve(square, wanted)
     dW, dc = region.spread(z, multiplier)
     return dW, F.T @ multiplier, dc

@@ -78,9 +78,16 @@ def product(A: Real[SomeArray, "N d1"], X: Real[SomeArray, "N d0"]) -> Real[Some
     return (A[:, :, None] * X[:, None, :]).reshape(X.shape[0], A.shape[1] * X.shape[1])
 
 
-def gram(A: Float[SomeArray, "N d1"], X: Float[SomeArray, "N d0"], weights: Float[np.ndarray, " d1"] | None = None):
-    """The Gram matrix (N, N) of the rows of A o X; weights (d1,): of the neurons, None for 1."""
-    return ((A if weights is None else A * weights) @ A.T) * (X @ X.T)
+def gram(
+    A: Float[SomeArray, "N d1"],
+    X: Float[SomeArray, "N d0"],
+    weights: Float[np.ndarray, " d1"] | None = None,
+    others: tuple[Float[SomeArray, "M d1"], Float[SomeArray, "M d0"]] | None = None,
+):
+    """The products (N, M) of the rows of A o X with those of others, (A (M, d1), X (M, d0)); None for the same, whose
+    products are the Gram matrix. weights (d1,): of the neurons, None for 1."""
+    A2, X2 = others or (A, X)
+    return ((A if weights is None else A * weights) @ A2.T) * (X @ X2.T)
 
 
 def above_rounding(values: Float[SomeArray, " k"], shape: tuple[int, ...]):

@@ -9,25 +9,29 @@ from threadpoolctl import threadpool_limits
 from mnnjax.config import Network
 from mnnjax.jax_setup import cores
 from mnnjax.landscape import Certificate, certify
+from mnnjax.landscape.certificates.cost import is_large
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted
 
-# Each takes up to about a gigabyte at the sizes of Figure 5.1.
+# Each takes up to half a gigabyte at the sizes of Figure 5.1.
 SEEDS_AT_ONCE = 4
 
 
-def workers() -> int:
+def workers(N: int, d0: int, d1: int) -> int:
     """How many certificates one process computes side by side."""
-    return min(SEEDS_AT_ONCE, cores())
+    return 1 if is_large(N, d0, d1) else min(SEEDS_AT_ONCE, cores())
+
+
+def blas_threads(N: int, d0: int, d1: int) -> threadpool_limits:
+    """A context with the BLAS threads of each certificate: one, since seeds then share the cores, not threads that wait
+    for each other, and the last bits do not depend on the number of cores; all for a large one, which is alone."""
+    return threadpool_limits(limits=cores() if is_large(N, d0, d1) else 1, user_api="blas")
 
 
 def certify_seeds(
     params: dict, network: Network, hidden_layers: int, X, y, threshold: float, stop_requested: Callable = lambda: None
 ) -> list[Certificate | None]:
     """certify_network for each seed, shared by the processes; None where a weight is not finite.
-
-    One BLAS thread per seed: the last bits then do not depend on the number of cores, and seeds share the cores, not
-    threads that wait for each other.
 
     Args:
       params: network.MNN's, each array with the seeds on a leading axis.
@@ -47,7 +51,9 @@ def certify_seeds(
             return None
         return certify_network(seed_params, network, hidden_layers, X[k], y[k], threshold)
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers()) as pool:
+    d1, d0 = params[f"W{hidden_layers}"].shape[1:]
+    sizes = len(y[0]), d0 + network.bias, d1
+    with blas_threads(*sizes), ThreadPoolExecutor(workers(*sizes)) as pool:
         return processes.shared(lambda share: list(pool.map(certify_seed, share)), range(len(X)))
 
 

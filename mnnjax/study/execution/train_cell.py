@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mnnjax import landscape
 from mnnjax.landscape import Certificate
+from mnnjax.landscape.certificates import cost
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
+from mnnjax.study.execution.certify_cell import blas_threads
 from mnnjax.study.execution.chunks import CellTraining, Context, finite_mean, run_chunks
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
@@ -25,21 +26,27 @@ def run_training_cell(cell: Cell, context: Context) -> None:
     """Train what the work folder does not hold yet of a cell. Raises UserError where the cell's images are missing, and
     Stopped, with the state saved, where a stop was requested."""
     began, workdir = time.monotonic(), context.workdir
+    sizes = cell.N, *cell.last_layer
+    if cost.is_large(*sizes):
+        with blas_threads(*sizes):
+            context.progress.message(f"{cell.id}: each {cost.announcement(*sizes)}")
     training = training_of(cell, context.sources)
     with context.checkpoints(cell) as checkpoints:
         state = run_chunks(cell, training, context, checkpoints, began)
     params = training.saved(state.params)
     evaluation = training.evaluate(params)
     held_out = _held_out(cell, context.sources, params)
+    # The same on all processes, which share the certificates.
+    omitted = next(filter(None, processes.gathered(cost.omission(*sizes))), "")
     certificates = None
-    if landscape.certifiable(cell.N, *cell.last_layer):
+    if not omitted:
         try:
             certificates = training.certify(params, context.stop_requested)
         except Interrupted as error:
             stop = context.stop()
             workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
-    rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, held_out)
+    rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, omitted, held_out)
     processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_bytes(dict(sorted(params.items())))))
     processes.from_writer(checkpoints.delete)
     mean_mce = finite_mean(evaluation.mce)
@@ -79,9 +86,9 @@ def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | 
 
 def _rows(
     cell: Cell, evaluation: Evaluation, non_finite_epoch: np.ndarray,
-    certificates: Sequence[Certificate | None] | None, held_out: tuple[np.ndarray, int] | None,
+    certificates: Sequence[Certificate | None] | None, omitted: str, held_out: tuple[np.ndarray, int] | None,
 ) -> list[dict]:  # fmt: skip
-    """One row per seed, in the order of the seeds; certificates: None where the cell is too large for them."""
+    """One row per seed, in the order of the seeds; certificates: None where they are omitted, for a reason."""
     part, rows = cell.part, []
     for k, (seed, data_seed) in enumerate(zip(cell.seeds, cell.data_seeds, strict=True)):
         mse, mce, smallest, first_order = (float(values[k]) for values in evaluation)
@@ -96,7 +103,7 @@ def _rows(
             row |= {"held_out_mce": float(held_out[0][k]), "held_out_N": held_out[1]}
         if failed < 0 and math.isfinite(mse):
             if certificates is None:
-                row |= {"verdict": TOO_LARGE, "reason": "N and d0 d1 are both beyond what a certificate takes"}
+                row |= {"verdict": TOO_LARGE, "reason": omitted}
             elif (certificate := certificates[k]) is not None:
                 names = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
                 row |= {name: getattr(certificate, name) for name in names}

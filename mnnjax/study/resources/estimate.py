@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import jax
 
-from mnnjax import landscape
+from mnnjax.host_memory import free_memory
+from mnnjax.landscape.certificates import cost
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import timing
 from mnnjax.study.resources.memory import count_local, memory_on_host, memory_per_device
-from mnnjax.study.resources.memory_check import MemoryShortage, available, free_memory, memory_shortage
+from mnnjax.study.resources.memory_check import MemoryShortage, available, memory_shortage
 from mnnjax.study.resources.timing import Timed
 from mnnjax.wording import NEVER, duration, plural, size
 
@@ -58,7 +59,7 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
     processes cannot share the rows of a cell."""
     devices = jax.devices()
     shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
-    certified = [c for c in planned if c.part.volume is None and landscape.certifiable(c.N, *c.last_layer)]
+    certified = [c for c in planned if c.part.volume is None and _omission(c) is None]
     steps, timed_steps = scaled(
         planned, timing.steps_model, timing.steps_kind, timing.time_steps, STEPS_SECONDS,
         lambda cell: memory_shortage(timing.cut(cell), devices) is None,
@@ -78,6 +79,11 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
         return CellEstimate(cell, *memory, kinds, compiling, shortages[cell.id])
 
     return Estimate([of_cell(cell) for cell in planned], {STEPS: timed_steps, CERTIFICATES: timed_certificates})
+
+
+def _omission(cell: Cell) -> str | None:
+    """Why a run would omit the certificates of a cell that it trains."""
+    return None if cell.part.volume is not None else cost.omission(cell.N, *cell.last_layer)
 
 
 def scaled(
@@ -143,6 +149,8 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     lines += [f"timed just now, {kind}: {', '.join(timed)}" for kind, timed in whole.timed.items() if timed]
     lines.append(REMARKS)
     for each in listed:
+        if omitted := _omission(each.cell):
+            lines.append(f"will be not_certified: {each.cell.id}: {omitted}")
         if (lack := each.shortage) is not None:
             needs = f"{each.cell.id} needs {size(lack.needed)}, {size(lack.free)} are free"
             lines.append(f"does not fit this machine: {needs}; `run` would refuse")

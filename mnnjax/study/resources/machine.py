@@ -1,6 +1,5 @@
 """What a run ran on: versions, devices, processor, memory; for the log of a study, and for `mnnjax doctor`."""
 
-import os
 import platform
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import jax
 import jaxlib
 
 from mnnjax import __version__
+from mnnjax.host_memory import memory
 from mnnjax.jax_setup import cores
 
 
@@ -35,10 +35,3 @@ def processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-
-
-def memory() -> int:
-    """Bytes of the machine, whoever uses them; 0 where the system does not say."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return 0

@@ -9,6 +9,7 @@ import jax
 from mnnjax import landscape
 from mnnjax.config import ROW_BLOCKS
 from mnnjax.jax_setup import Device
+from mnnjax.landscape.certificates import cost
 from mnnjax.landscape.certificates.linear_systems import EXACT_RANK_ENTRIES
 from mnnjax.problems import nominal_shape
 from mnnjax.problems.whitening import BLOCK_ROWS, MANY_PIXELS
@@ -22,9 +23,8 @@ from mnnjax.training.sharded import pieces_of
 PROCESS_BYTES = 350 * 2**20
 # Arrays of a batch's activations, (rows, d1) per hidden layer, that are alive at once.
 ACTIVATIONS = 3
-# N x N arrays that are alive at once: in a Levenberg-Marquardt step; in a certificate, which keeps a factorization and
-# needs four more while it builds another system.
-STEP_SQUARES, CERTIFICATE_SQUARES = 5, 5
+# N x N arrays that are alive at once in a Levenberg-Marquardt step.
+STEP_SQUARES = 5
 # Sums of an evaluation that are alive at once: one per level of the tree of blocks, and those in work.
 EVALUATION_SUMS = ROW_BLOCKS.bit_length() + 3
 # Copies of A o X where its rank is in doubt: elimination and singular value decompositions.
@@ -66,27 +66,28 @@ def memory_data_parallel(cell: Cell, devices: int) -> int:
     return rows * (cell.d0 * X_size + 2 * size) + max(copied + size * working, drawn)
 
 
-def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
+def memory_on_host(cell: Cell, devices: Sequence[Device], large_certificates: bool = True) -> int:
     """Bytes of the host at the cell's peak, in a process that has these devices to itself: what they hold if they are
     the CPU's; then a copy of the points with an evaluation, or certificates side by side, or a batch of a volume's
-    draws. Images are whitened before, and the transform stays."""
-    whitening, transform = _whitening_and_transform(cell) if cell.part.problem.is_image else (0, 0)
-    return PROCESS_BYTES + max(whitening, transform + _after_whitening(cell, devices))
+    draws. Images are whitened before, and the transform stays. Large certificates can be left out, since a run omits
+    those that do not fit."""
+    is_whitened = cell.part.problem.is_image and cell.part.problem.whitening != "none"
+    whitening, transform = _whitening_and_transform(cell) if is_whitened else (0, 0)
+    return PROCESS_BYTES + max(whitening, transform + _after_whitening(cell, devices, large_certificates))
 
 
 def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
     """Bytes while a cell's images are whitened for the first time, and of what stays."""
     problem = cell.part.problem
-    published, pixels = nominal_shape(problem) or (cell.N, cell.d0)
+    published, pixels = (None if problem.is_own else nominal_shape(problem)) or (cell.N, cell.d0)
     images, zca = problem.whitening_images or published, problem.whitening == "zca"
     # Float32 coordinates of many pixels are products with a copy in float32.
     copied = pixels > MANY_PIXELS and cell.part.train is not None and cell.itemsize == 4
-    return whitening_bytes(images, pixels, zca), pixels * min(cell.d0, pixels if zca else images) * (
-        12 if copied else 8
-    )
+    kept = pixels * min(cell.d0, pixels if zca else images)
+    return whitening_bytes(images, pixels, zca), kept * (12 if copied else 8)
 
 
-def _after_whitening(cell: Cell, devices: Sequence[Device]) -> int:
+def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: bool) -> int:
     repeats, N = cell.part.repeats, cell.N_padded
     if (volume := cell.part.volume) is not None:
         return repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
@@ -98,9 +99,10 @@ def _after_whitening(cell: Cell, devices: Sequence[Device]) -> int:
     if not cell.data_parallel:
         points = repeats * N * (cell.d0 + 1) * cell.itemsize
         evaluation = 2 * points + 8 * N * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
-    if landscape.certifiable(cell.N, inputs, d1):
+    sizes = cell.N, inputs, d1
+    if landscape.certifiable(*sizes) and (large_certificates or not cost.is_large(*sizes)):
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
-        each = certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
+        each = certificate_bytes(*sizes, cell.part.problem.is_image)
         certificates = points + certificates_at_once(cell) * each
     return training + max(evaluation, certificates)
 
@@ -122,7 +124,7 @@ def count_local(devices: Sequence[Device]) -> int:
 
 def certificates_at_once(cell: Cell) -> int:
     """The number of a cell's certificates that one process computes side by side."""
-    return min(workers(), cell.part.repeats)
+    return min(workers(cell.N, *cell.last_layer), cell.part.repeats)
 
 
 def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:
@@ -131,7 +133,7 @@ def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:
 
 
 def certificate_bytes(N: int, d0: int, d1: int, is_image: bool = False) -> int:
-    """Bytes of one certificate; d0, d1 of the certified layer. The square system has the smaller side of A o X
-    (N, d0 d1), which itself is formed, twice, only where it is tall or where its rank is in doubt."""
-    copies = EXACT_COPIES if rank_in_doubt(N, d0, d1, is_image) else 2 if d0 * d1 < N else 0
-    return 8 * (CERTIFICATE_SQUARES * min(N, d0 * d1) ** 2 + copies * N * d0 * d1 + 10 * N * (d0 + d1))
+    """Bytes of one certificate; d0, d1 of the certified layer. A o X (N, d0 d1) itself is formed only where its rank is
+    in doubt."""
+    copies = EXACT_COPIES if rank_in_doubt(N, d0, d1, is_image) else 0
+    return cost.certificate_bytes(N, d0, d1) + 8 * copies * N * d0 * d1

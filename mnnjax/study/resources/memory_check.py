@@ -1,15 +1,14 @@
 """Whether cells, or their points, fit into the memory of the devices and of the machine: checked before they run."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 from mnnjax.config import ROW_BLOCKS, UserError
+from mnnjax.host_memory import free_memory
 from mnnjax.jax_setup import Device
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.resources import machine
 from mnnjax.study.resources.memory import PROCESS_BYTES, count_local, memory_on_host, memory_per_device
 from mnnjax.study.resources.memory import memory_data_parallel as bytes_of_rows
 from mnnjax.training import row_devices
@@ -19,11 +18,6 @@ from mnnjax.wording import size
 POINT_COPIES = 3
 # memory.py counts an upper bound; programs were measured to take down to this part of it.
 LEAST_PART = 2 / 3
-# A container's limit, what is used of it, and for what: control groups of version 2, and of version 1.
-CGROUPS = (
-    tuple(f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")),
-    tuple(f"/sys/fs/cgroup/memory/memory.{name}" for name in ("limit_in_bytes", "usage_in_bytes", "stat")),
-)
 
 
 class MemoryShortage(NamedTuple):
@@ -55,7 +49,7 @@ def memory_shortage(cell: Cell, devices: Sequence[Device]) -> MemoryShortage | N
     Rows that devices share are counted exactly; all else may take down to LEAST_PART of what is counted. The CPU
     devices of a machine share its memory.
     """
-    places = [(memory_on_host(cell, devices), free_memory(), False)]
+    places = [(memory_on_host(cell, devices, large_certificates=False), free_memory(), False)]
     if cell.data_parallel or jax.default_backend() != "cpu":
         shared = row_devices(devices) if cell.data_parallel else devices
         places.insert(0, (memory_per_device(cell, devices), available(count_local(shared)), cell.data_parallel))
@@ -104,26 +98,3 @@ def available(local: int) -> int | None:
         return (device.memory_stats() or {}).get("bytes_limit")
     free = free_memory()
     return None if free is None else max(free - PROCESS_BYTES, 0) // local
-
-
-def free_memory() -> int | None:
-    """Bytes that the system can give to this process; None where it does not tell."""
-    limits = []
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        limits.append(1024 * int(lines["MemAvailable"].split()[0]))
-    except (OSError, KeyError, ValueError):
-        limits += [whole] if (whole := machine.memory()) else []
-    limits += [left for names in CGROUPS if (left := _left_in_group(*map(Path, names))) is not None]
-    return min(limits) if limits else None
-
-
-def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
-    """Bytes that a container leaves; None where it has no limit."""
-    try:
-        left = int(limit.read_text()) - int(used.read_text())
-        counts = dict(line.split() for line in statistics.read_text().splitlines())
-    except (OSError, ValueError):  # no such group, or "max"
-        return None
-    # Cached files count as used, and are dropped when memory is needed.
-    return left + sum(int(counts.get(name, 0)) for name in ("active_file", "inactive_file"))

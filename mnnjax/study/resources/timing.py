@@ -13,7 +13,8 @@ import jax
 from threadpoolctl import threadpool_limits
 
 from mnnjax.config import Problem, Train
-from mnnjax.jax_setup import on_cpu
+from mnnjax.jax_setup import cores, on_cpu
+from mnnjax.landscape.certificates import cost
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution.chunks import Work
 from mnnjax.study.execution.seed_parallel import placement
@@ -162,9 +163,9 @@ def _cut_volumes(cell: Cell) -> Cell:
 def certificate_model(cell: Cell) -> float:
     """Seconds of the certificates of all repetitions, up to a factor."""
     (d0, d1), N = cell.last_layer, cell.N
-    wide, in_doubt = certificate_kind(cell)
+    _, in_doubt = certificate_kind(cell)
     side = min(N, d0 * d1)
-    work = 2 / 3 * side**3 + ((4 * (d0 + d1) + 60) * N**2 if wide else N * (d0 * d1) ** 2)
+    work = cost.certificate_work(N, d0, d1) / (cores() if cost.is_large(N, d0, d1) else 1) + 60 * side**2
     work += 30 * N * d0 * d1 * side * in_doubt
     return math.ceil(cell.part.repeats / certificates_at_once(cell)) * work / FACTOR_RATE
 

@@ -3,10 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from mnnjax.config import Network, Problem, Study, Train
+from mnnjax.jax_setup import cores
+from mnnjax.landscape.certificates import cost
 from mnnjax.network import MNN
+from mnnjax.study.execution import certify_cell
 from mnnjax.study.execution.certify_cell import certify_network, certify_seeds
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.resources.estimate import describe, estimate
 from mnnjax.study.runner import run_study
 from mnnjax.study.workdir.results_table import read_csv
 
@@ -80,3 +86,37 @@ def test_runs_of_figure_5_2_end_at_certified_global_minima(tmp_path):
             # A DLM's error is known from its region alone, and training has reached it.
             assert float(row["region_mse"]) == pytest.approx(float(row["mse"]), rel=1e-6)
     assert sum(row["verdict"] == "global_minimum" for row in read_csv(tmp_path / "run/results.csv")) >= 2
+
+
+def blas_threads(N):
+    with certify_cell.blas_threads(N, 100, 100):
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_a_large_certificate_is_alone_with_all_threads(monkeypatch):
+    monkeypatch.setattr(certify_cell, "cores", lambda: 2)
+    assert [certify_cell.workers(N, 100, 100) for N in (6_000, 6_001)] == [2, 1]
+    assert blas_threads(6_000) == {1}
+    assert blas_threads(6_001) == {min(2, cores())}
+
+
+@pytest.mark.parametrize("free", [10**9, 10**3])
+def test_a_study_says_what_large_certificates_take_and_omits_those_without_memory(tmp_path, monkeypatch, capsys, free):
+    monkeypatch.setattr(cost, "LARGE", 11)
+    monkeypatch.setattr(cost, "free_memory", lambda: free)
+    train = Train(optimizer="levenberg_marquardt", precision="float64", epochs=30, decay_epochs=0)
+    study = Study("large", Problem(d0=(6,), N=(12,)), Network(d1=(6,)), train=train, repeats=2)
+    run_study(study, tmp_path)
+    said, name = capsys.readouterr().out.splitlines(), "large.h1.d6x6.N12"
+    (line,) = [line for line in said if "certificate" in line]
+    assert line.startswith(f"{name}: each certificate: N = 12, d0 d1 = 36: ")
+    assert said.index(line) < next(k for k, text in enumerate(said) if text.startswith("[1/1]"))
+    found = {(row["verdict"], row["reason"]) for row in read_csv(tmp_path / "results.csv")}
+    lack = cost.omission(12, 6, 6)
+    if lack is None:
+        assert {verdict for verdict, _ in found} == {"global_minimum"}
+    else:
+        assert found == {("not_certified", lack)}
+    assert (lack is None) == (free == 10**9)
+    # The dry run says so too.
+    assert (f"will be not_certified: {name}: {lack}" in describe(estimate(cells(study)))) == (lack is not None)

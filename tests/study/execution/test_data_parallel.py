@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from mnnjax import landscape
 from mnnjax.config import Network, Problem, Study, Train
+from mnnjax.landscape.certificates import cost
 from mnnjax.problems import make_problem
 from mnnjax.study import load_trained
 from mnnjax.study.execution import data_parallel, train_cell
@@ -263,9 +264,9 @@ def test_rows_in_bfloat16_are_read_back_so(tmp_path):
 @pytest.mark.slow
 def test_a_cell_too_large_for_certificates_says_so(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(landscape, "certifiable", lambda *sizes: asked.append(sizes))
+    monkeypatch.setattr(cost, "factor_fits", lambda *sizes: asked.append(sizes))
     run_study(TINY, tmp_path / "run")
-    assert set(asked) == {(12, 6, 6)}
+    assert set(asked) == {(12, 36)}
     for row in read_csv(tmp_path / "run/results.csv"):
         assert row["verdict"] == "not_certified"
         assert "beyond what a certificate takes" in row["reason"]

@@ -81,7 +81,7 @@ def test_twice_the_epochs_take_twice_the_training(invented, monkeypatch):
 
 @pytest.mark.usefixtures("invented")
 def test_problems_beyond_certificates_take_no_time_for_them():
-    (cell,) = cells(Study("s", Problem(d0=(100,), N=(7000,)), Network(d1=(70,))))
+    (cell,) = cells(Study("s", Problem(d0=(300,), N=(21_000,)), Network(d1=(70,))))
     assert not landscape.certifiable(cell.N, cell.d0, cell.d1)
     assert totals(estimate([cell]).cells)[CERTIFICATES] == 0
 

@@ -3,6 +3,7 @@
 import jax
 import pytest
 
+from mnnjax import host_memory
 from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study.plan.grid import cells
@@ -79,10 +80,10 @@ def test_files_in_memory_do_not_count_as_used(tmp_path, monkeypatch):
         ("stat", "anon 300\nactive_file 200\ninactive_file 400\n"),
     ):
         (tmp_path / name).write_text(content)
-    monkeypatch.setattr(memory_check, "CGROUPS", (tuple(str(tmp_path / name) for name in ("max", "current", "stat")),))
-    assert memory_check.free_memory() == 700
+    monkeypatch.setattr(host_memory, "CGROUPS", (tuple(str(tmp_path / name) for name in ("max", "current", "stat")),))
+    assert host_memory.free_memory() == 700
     (tmp_path / "max").write_text("max\n")
-    assert memory_check.free_memory() > 10**8
+    assert host_memory.free_memory() > 10**8
 
 
 def test_this_machines_memory_is_known():

@@ -1,0 +1,28 @@
+"""A proven global minimum on 20 000 real images: MNIST, digits 0-4 against 5-9, whitened, 89 ReLUs, d0 d1 = 3.2 N.
+
+Command:    mnnjax data prepare mnist, or mnnjax data import mnist --from DIR
+            mnnjax run configs/mnist_certified.py [--small]
+            CIFAR-10, d0 d1 = 3.2 N too: the same with --problem.inputs cifar10 --network.d1 21 --workdir DIR
+Reproduces: Theorem 10's conclusion, that training ends at a global minimum where d0 d1 is well above N, on real images.
+Expect:     TO MEASURE
+Time:       TO MEASURE
+"""
+
+import dataclasses
+
+from mnnjax.config import Network, Problem, Study, Train
+
+# In float64 to rounding: with that many points the system of a step is solved by conjugate gradients.
+study = Study(
+    name="mnist_certified",
+    problem=Problem(inputs="mnist", labels="classes", N=(20_000,), data_sets=1),
+    network=Network(d1=(89,)),
+    train=Train(optimizer="levenberg_marquardt", precision="float64", epochs=100, decay_epochs=0, chunk_epochs=1),
+    repeats=1,
+)
+small = dataclasses.replace(
+    study,
+    problem=dataclasses.replace(study.problem, N=(500,), whitening_images=200),
+    network=Network(d1=(8,)),
+    repeats=2,
+)
