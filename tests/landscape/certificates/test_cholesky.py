@@ -117,7 +117,9 @@ def test_products_without_the_product(constant):
 @pytest.mark.parametrize("bias", [None, 0.5])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 @pytest.mark.parametrize(
-    ("build", "sizes"), [(reached, (12, 5, 6)), (reached, (40, 3, 4)), (stationary, (40, 3, 4))], ids=str
+    ("build", "sizes"),
+    [(reached, (12, 5, 6)), (reached, (40, 3, 4)), (stationary, (40, 3, 4))],
+    ids=["reached-wide", "reached-tall", "stationary"],
 )
 def test_certificates_do_not_depend_on_blocks(monkeypatch, build, sizes, rho, bias):
     W, z, X, y = build(*sizes, rho)
