@@ -1,7 +1,8 @@
-"""Cholesky factorizations in place, and a proven bound on a smallest eigenvalue, in one n x n array.
+"""Cholesky factorizations in place and in blocks, and a proven bound on a smallest eigenvalue, in one n x n array.
 
-LAPACK factorizes the diagonal and one triangle of a symmetric matrix where they are, and leaves the other triangle
-alone. The array holds the factor L of S below the diagonal, and the factorization that proves the bound above.
+The diagonal and one triangle of a symmetric matrix are factorized where they are; the other triangle is left alone. The
+array holds the factor L of S below the diagonal, and the factorization that proves the bound above. LAPACK sees single
+blocks: the one of OpenBLAS 0.3.30 crashes on arrays of more than 2^31 bytes in several threads.
 
 If a floating-point Cholesky factorization of S - tau I runs to its end, then lambda_min(S) > tau - (n + 2) eps trace(S)
 (S. M. Rump, Verification of positive definiteness, 2006; N. J. Higham, Accuracy and Stability of Numerical Algorithms,
@@ -44,22 +45,38 @@ def diagonal(S: Square) -> Float[np.ndarray, " n"]:
 
 def add_gram(S: Square, M: Float[np.ndarray, "rows n"]) -> None:
     """S + M^T M, in place, on and below the diagonal."""
-    syrk: Any = scipy.linalg.get_blas_funcs("syrk", (S,))
-    syrk(1.0, np.ascontiguousarray(M).T, beta=1.0, c=S, lower=True, overwrite_c=True)
+    for part in blocks(len(S)):
+        S[part.start :, part] += M[:, part.start :].T @ M[:, part]
 
 
 def factorize(S: Square, lower: bool = True) -> bool:
     """Overwrite one triangle and the diagonal of S (from new_square) with its Cholesky factor; whether there is one."""
-    try:
-        scipy.linalg.cho_factor(S, lower=lower, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return False
+    T = S if lower else S.T
+    for part in blocks(len(T)):
+        on_diagonal, below = T[part, part], T[part.stop :, part]
+        above = np.triu(on_diagonal, 1)
+        if part.start:
+            T[part.start :, part] -= T[part.start :, : part.start] @ T[part, : part.start].T
+        try:
+            L = scipy.linalg.cholesky(on_diagonal, lower=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            return False
+        on_diagonal[:] = L + above
+        if below.size:
+            below[:] = scipy.linalg.solve_triangular(L, below.T, lower=True, check_finite=False).T
     return True
 
 
 def solve(factor: Square, b: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """S^-1 b, by what `factorize` left below the diagonal."""
-    return scipy.linalg.cho_solve((factor, True), b, check_finite=False)
+    x, parts = b.copy(), list(blocks(len(b)))
+    for part in parts:
+        known = x[part] - factor[part, : part.start] @ x[: part.start]
+        x[part] = scipy.linalg.solve_triangular(factor[part, part], known, lower=True, check_finite=False)
+    for part in reversed(parts):
+        known = x[part] - factor[part.stop :, part].T @ x[part.stop :]
+        x[part] = scipy.linalg.solve_triangular(factor[part, part], known, lower=True, trans="T", check_finite=False)
+    return x
 
 
 def factor_with_bound(n: int, fill: Callable[[Square], float]) -> tuple[Any, float]:
