@@ -2,16 +2,21 @@
 
 The images are read in blocks, as bytes. Their moments are exact: with 128 subtracted, a product of two pixels is an
 integer of at most 2^14. A sum over the 1024 rows of a tile, at most 2^24, is exact in float32, whatever the order of
-its terms; tiles are added in float64. The result depends on neither devices nor blocks."""
+its terms; tiles are added in float64. The result depends on neither devices nor blocks.
+
+With p pixels, an array of p x p takes 8 p^2 bytes: 1.2 GB of ImageNet 64x64. At most three are held at once."""
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jax.typing import DTypeLike
 from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
@@ -24,11 +29,23 @@ NEAR_NULL = 1e-10
 # Pixels below this fraction of the largest variance are constant, but for rounding.
 CONSTANT = 1e-14
 BLOCK_ROWS, TILE_ROWS, CHUNK_ROWS = 4096, 1024, 256
+# Columns of the transform, and rows of the covariance, that are computed at once.
+COLUMNS, STRIP = 2048, 1024
 SHIFT = 128
-# With more pixels than this, all cores compute the directions.
+# With more pixels than this, all cores compute the directions, and coordinates in float32 are computed in float32.
 MANY_PIXELS = 2000
+# Columns of the transform for which rounding to float32 could matter more than this stay in float64.
+FLOAT32_ERROR = 4e-3
 
 Read = Callable[[np.ndarray], UInt8[np.ndarray, "rows pixels"]]
+
+
+class _Part(NamedTuple):
+    """Some columns of a whitening, in the precision in which they are multiplied."""
+
+    columns: slice
+    mean: np.ndarray
+    transform: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +62,42 @@ class Whitening:
         return self.transform.shape[1]
 
     def apply(self, images: UInt8[np.ndarray, "rows pixels"], dtype: DTypeLike) -> Float[np.ndarray, "rows d0"]:
-        """The images' coordinates, computed in float64 on all cores, returned as dtype. The last bits do not depend on
-        the number of cores, nor on how rows are cut, at multiples of CHUNK_ROWS."""
+        """The images' coordinates as dtype, computed on all cores. The last bits do not depend on the number of cores,
+        nor on how rows are cut, at multiples of CHUNK_ROWS.
+
+        All is computed in float64, but for float32 coordinates of more than MANY_PIXELS pixels. These are products in
+        float32: they err by a small fraction of 2^-24 |x - mean| |column of transform|. Columns for which this bound
+        may exceed FLOAT32_ERROR are computed in float64.
+        """
         result = np.empty((len(images), self.d0), dtype)
+        single = result.dtype == np.float32 and len(self.mean) > MANY_PIXELS
 
-        def whiten_chunk(start: int) -> None:
-            rows = slice(start, start + CHUNK_ROWS)
-            result[rows] = (images[rows] - self.mean) @ self.transform
+        def whiten(chunk: int, part: _Part) -> None:
+            rows = slice(chunk, chunk + CHUNK_ROWS)
+            result[rows, part.columns] = np.subtract(images[rows], part.mean, dtype=part.mean.dtype) @ part.transform
 
-        starts = range(0, len(images), CHUNK_ROWS)
+        tasks = itertools.product(range(0, len(images), CHUNK_ROWS), self._single_parts if single else self._parts)
         with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(whiten_chunk, starts))
+            list(pool.map(lambda task: whiten(*task), tasks))
         return result
+
+    @property
+    def _parts(self) -> list[_Part]:
+        blocks = (slice(first, first + COLUMNS) for first in range(0, self.d0, COLUMNS))
+        return [_Part(columns, self.mean, self.transform[:, columns]) for columns in blocks]
+
+    @functools.cached_property
+    def _single_parts(self) -> list[_Part]:
+        """The same in float32, where its rounding is small."""
+        # No image is farther from the mean.
+        farthest = np.linalg.norm(np.maximum(self.mean, 255 - self.mean))
+
+        def rounded(part: _Part) -> _Part:
+            if 2.0**-24 * farthest * np.linalg.norm(part.transform, axis=0).max() > FLOAT32_ERROR:
+                return part
+            return _Part(part.columns, part.mean.astype(np.float32), part.transform.astype(np.float32))
+
+        return [rounded(part) for part in self._parts]
 
 
 def fit_whitening(
@@ -80,33 +121,59 @@ def fit_whitening(
     if kind not in ("pca", "zca"):
         raise ValueError(f"kind: {kind!r} is none of 'pca', 'zca'")
     few = min(pixels, BLOCK_ROWS) > N
-    mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
-    if not varies.any():
-        raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
-    keep = variances > NEAR_NULL * variances[-1]
-    # The order of falling variance; eigh gives the rising one.
-    variances, directions = variances[keep][::-1], directions[:, keep][:, ::-1]
-    # eigh leaves the signs open: the largest entry is made positive.
-    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
-    directions = directions * np.sign(largest)
-    transform = directions / np.sqrt(variances)
-    if kind == "zca":
-        transform = transform @ directions.T
+    # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
+    threads = cores() if pixels > MANY_PIXELS and not few else None
+    with threadpool_limits(limits=threads, user_api="blas"):
+        mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
+        d0 = int((variances > NEAR_NULL * variances[-1:]).sum())
+        if not d0:
+            raise ValueError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
+        # The order of falling variance; eigh gives the rising one.
+        variances, directions = variances[-d0:][::-1], directions[-d0:][::-1]
+        for direction, variance in zip(directions, variances, strict=True):
+            # eigh leaves the signs open: the largest entry is made positive.
+            direction *= np.sign(direction[np.abs(direction).argmax()])
+            direction /= variance**0.25 if kind == "zca" else np.sqrt(variance)
+        transform = directions.T @ directions if kind == "zca" else directions.T
+    if varies.all():
+        return Whitening(mean, np.ascontiguousarray(transform))
     whole = np.zeros((pixels, transform.shape[1]))
     whole[varies] = transform
     return Whitening(mean, whole)
 
 
 def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
-    """Means, which pixels vary, and rising variances of their principal directions (columns), by the covariance."""
+    """Means, which pixels vary, and rising variances of their principal directions (rows), by the covariance."""
     sums, products = _moments(read, N, pixels, devices)
-    covariance = (N * products - np.outer(sums, sums)) / N**2
-    pixel_variances = np.diag(covariance)
+    covariance = _covariance(sums, products, N)
+    del products
+    # A copy: a view would keep the whole alive.
+    pixel_variances = np.diag(covariance).copy()
     varies = pixel_variances > CONSTANT * pixel_variances.max()
-    # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
-    with threadpool_limits(limits=cores() if varies.sum() > MANY_PIXELS else None, user_api="blas"):
-        variances, directions = np.linalg.eigh(covariance[np.ix_(varies, varies)])
-    return SHIFT + sums / N, varies, variances, directions
+    if not varies.all():
+        covariance = covariance[np.ix_(varies, varies)]
+    return SHIFT + sums / N, varies, *_eigh(covariance)
+
+
+def _covariance(sums: np.ndarray, products: np.ndarray, N: int) -> np.ndarray:
+    """The covariance, written over the products; of both the lower triangle, and little else, is computed."""
+    for first in range(0, len(sums), STRIP):
+        rows, columns = slice(first, first + STRIP), slice(min(first + STRIP, len(sums)))
+        strip = products[rows, columns]
+        strip *= N
+        strip -= np.outer(sums[rows], sums[columns])
+        strip /= N**2
+    return products
+
+
+def _eigh(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
+    """Rising eigenvalues and eigenvectors (rows) of a symmetric matrix, of which the lower triangle is read;
+    it is written over."""
+    if not len(matrix):
+        return np.zeros(0), matrix
+    # LAPACK works in place, and on columns.
+    values, vectors = scipy.linalg.eigh(matrix.T, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+    return values, vectors.T
 
 
 def _few(read: Read, N: int):
@@ -114,34 +181,48 @@ def _few(read: Read, N: int):
     images = read(np.arange(N)).astype(np.float64)
     mean, varies = images.mean(axis=0), images.min(axis=0) < images.max(axis=0)
     centred = (images - mean)[:, varies]
-    variances, combinations = np.linalg.eigh(centred @ centred.T / N)
+    variances, combinations = _eigh(centred @ centred.T / N)
     # What is near null is dropped, and must not divide by zero before.
     scale = np.sqrt(N * np.maximum(variances, np.finfo(np.float64).tiny))
-    return mean, varies, variances, centred.T @ combinations / scale
+    return mean, varies, variances, combinations @ centred / scale[:, None]
 
 
 def _moments(read: Read, N: int, pixels: int, devices: Sequence[Device | None]) -> tuple[np.ndarray, np.ndarray]:
-    """The sums of the pixels, and of their products, after SHIFT is subtracted; exact up to 2^53."""
+    """The sums of the pixels, and of their products (the lower triangle), after SHIFT is subtracted; exact up to 2^53.
+    The devices share the triangle by strips of its rows, so that together they hold it once."""
     add = jax.jit(_add_block, donate_argnums=0)
-    zero = np.zeros(pixels), np.zeros((pixels, pixels))
-    totals = [jax.device_put(zero, device) for device in devices]
-    for block, start in enumerate(range(0, N, BLOCK_ROWS)):
+    # Rows `first` to `stop`. The longest strips come first; in every other round the devices take turns the other way.
+    strips = [(first, min(first + STRIP, pixels)) for first in range(0, pixels, STRIP)][::-1]
+    rounds = itertools.cycle([*range(len(devices)), *reversed(range(len(devices)))])
+    owners = list(itertools.islice(rounds, len(strips)))
+    totals = []
+    for (first, stop), k in zip(strips, owners, strict=True):
+        with jax.default_device(devices[k]):
+            totals.append((jnp.zeros(stop - first), jnp.zeros((stop - first, stop))))
+    for start in range(0, N, BLOCK_ROWS):
         images = read(np.arange(start, min(start + BLOCK_ROWS, N)))
         # Rows of SHIFT count for nothing, and all blocks share a program.
         whole = np.full((min(BLOCK_ROWS, -(-N // TILE_ROWS) * TILE_ROWS), pixels), SHIFT, np.uint8)
         whole[: len(images)] = images
-        k = block % len(devices)
         # A device has one block at a time.
-        jax.block_until_ready(totals[k])
-        totals[k] = add(totals[k], jax.device_put(whole, devices[k]))
-    sums, products = (functools.reduce(np.add, parts) for parts in zip(*jax.device_get(totals), strict=True))
+        jax.block_until_ready(totals)
+        blocks = {k: jax.device_put(whole, devices[k]) for k in set(owners)}
+        totals = [add(total, blocks[k]) for total, k in zip(totals, owners, strict=True)]
+    sums, products = np.empty(pixels), np.zeros((pixels, pixels))
+    for first, stop in reversed(strips):
+        sums[first:stop], products[first:stop, :stop] = jax.device_get(totals.pop())
     return sums, products
 
 
 def _add_block(totals, images):
+    """Add images (rows, pixels) to a strip of the triangle: the sums of its pixels, and their products with those up to
+    its last one."""
+    height, stop = totals[1].shape
+
     def add_tile(totals, tile):
         tile = tile.astype(jnp.float32) - SHIFT
+        own = tile[:, stop - height :]
         sums, products = totals
-        return (sums + tile.sum(axis=0).astype(sums.dtype), products + (tile.T @ tile).astype(products.dtype)), None
+        return (sums + own.sum(axis=0).astype(sums.dtype), products + (own.T @ tile).astype(products.dtype)), None
 
-    return jax.lax.scan(add_tile, totals, images.reshape(-1, TILE_ROWS, images.shape[1]))[0]
+    return jax.lax.scan(add_tile, totals, images[:, :stop].reshape(-1, TILE_ROWS, stop))[0]

@@ -31,7 +31,7 @@ The other times are scaled from these by their arithmetic. Whatever else the mac
 Compiling is from an empty cache, and shorter from the second run on.
 Upper bounds: Levenberg-Marquardt, which ends early where all repetitions are done, and volumes with a relative_width.
 Certificates are of untrained networks: after training they may take a few times as long, or as short.
-Images: d0 as published, of which whitening may drop some. Reading and whitening them is not counted."""
+Images: d0 as published, of which whitening may drop some. The time to read and whiten them is not counted."""
 
 
 class CellEstimate(NamedTuple):

@@ -10,6 +10,8 @@ from mnnjax import landscape
 from mnnjax.config import ROW_BLOCKS
 from mnnjax.jax_setup import Device
 from mnnjax.landscape.certificates.linear_systems import EXACT_RANK_ENTRIES
+from mnnjax.problems import nominal_shape
+from mnnjax.problems.whitening import BLOCK_ROWS, MANY_PIXELS
 from mnnjax.study.execution.certify_cell import workers
 from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.plan.grid import Cell
@@ -62,10 +64,27 @@ def memory_data_parallel(cell: Cell, devices: int) -> int:
 def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
     """Bytes of the host at the cell's peak, in a process that has these devices to itself: what they hold if they are
     the CPU's; then a copy of the points with an evaluation, or certificates side by side, or a batch of a volume's
-    draws. Images that are read and whitened are not counted."""
+    draws. Images are whitened before, and the transform stays."""
+    whitening, transform = _whitening_and_transform(cell) if cell.part.problem.is_image else (0, 0)
+    return PROCESS_BYTES + max(whitening, transform + _after_whitening(cell, devices))
+
+
+def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
+    """Bytes while a cell's images are whitened for the first time, and of what stays."""
+    problem = cell.part.problem
+    published, pixels = nominal_shape(problem) or (cell.N, cell.d0)
+    images, zca = problem.whitening_images or published, problem.whitening == "zca"
+    # Float32 coordinates of many pixels are products with a copy in float32.
+    copied = pixels > MANY_PIXELS and cell.part.train is not None and cell.itemsize == 4
+    return whitening_bytes(images, pixels, zca), pixels * min(cell.d0, pixels if zca else images) * (
+        12 if copied else 8
+    )
+
+
+def _after_whitening(cell: Cell, devices: Sequence[Device]) -> int:
     repeats, N = cell.part.repeats, cell.N_padded
     if (volume := cell.part.volume) is not None:
-        return PROCESS_BYTES + repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
+        return repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
     shared = row_devices(devices) if cell.data_parallel else devices
     training = count_local(shared) * memory_per_device(cell, devices) if devices[0].platform == "cpu" else 0
     evaluation = 0  # of shared rows: part by part
@@ -77,7 +96,17 @@ def memory_on_host(cell: Cell, devices: Sequence[Device]) -> int:
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
         each = certificate_bytes(cell.N, inputs, d1, cell.part.problem.is_image)
         certificates = points + certificates_at_once(cell) * each
-    return PROCESS_BYTES + training + max(evaluation, certificates)
+    return training + max(evaluation, certificates)
+
+
+def whitening_bytes(images: int, pixels: int, zca: bool) -> int:
+    """Bytes of whitening by so many images, at its peak: the covariance and twice its size for LAPACK; or, where images
+    are fewer than pixels, four copies of them and three of their inner products, or two of zca's transform. A block of
+    bytes that are read is added."""
+    numbers = 3 * pixels**2
+    if min(pixels, BLOCK_ROWS) > images:
+        numbers = max(images * (4 * pixels + 3 * images), 2 * zca * pixels**2)
+    return 8 * numbers + 3 * min(images, BLOCK_ROWS) * pixels
 
 
 def count_local(devices: Sequence[Device]) -> int:

@@ -72,6 +72,7 @@ def test_a_whitening_is_kept_and_read_back_to_the_last_bit(workdir, monkeypatch)
     forbid(monkeypatch, "fit_whitening")
     images, again, told = opened(workdir, DIGITS)
     assert_same(again, whitening)
+    np.testing.assert_array_equal(again.apply(images.read(np.arange(1797)), np.float64), X)
     assert not told
     assert images.N == 1797
 

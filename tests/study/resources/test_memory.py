@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from mnnjax import landscape
-from mnnjax.config import Network, Train
+from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.network import MNN
+from mnnjax.problems import fit_whitening
 from mnnjax.study.execution.seed_parallel import placement, seed_programs
-from mnnjax.study.resources.memory import certificate_bytes, memory_on_host, memory_per_device
+from mnnjax.study.plan.grid import cells
+from mnnjax.study.resources.memory import certificate_bytes, memory_on_host, memory_per_device, whitening_bytes
 from mnnjax.training import RowLayout, make_row_training, row_devices
 from mnnjax.training.rows import AXIS, Rows
 from mnnjax.training.sharded import make_device_epochs
@@ -97,7 +99,38 @@ def test_memory_of_a_certificate_is_what_it_allocates(N, d):
     assert peak / 1.2 <= certificate_bytes(N, d, d) <= 1.6 * peak
 
 
-def test_the_host_holds_what_its_devices_hold():
+@pytest.mark.parametrize("kind", ["pca", "zca"])
+@pytest.mark.parametrize("constant", [0, 50], ids=["all_vary", "some_constant"])
+@pytest.mark.parametrize("images", [1200, 300])
+def test_memory_of_whitening_is_what_it_allocates(images, constant, kind):
+    """What XLA allocates is not traced: half of a covariance, before LAPACK takes two."""
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 1000), np.uint8)
+    pixels[:, :constant] = 7
+    tracemalloc.start()
+    try:
+        fit_whitening(pixels.__getitem__, *pixels.shape, kind)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 1.2 <= whitening_bytes(*pixels.shape, zca=kind == "zca") <= 1.7 * peak
+
+
+def test_the_host_holds_the_transform_of_its_images_and_before_it_what_whitening_takes():
+    def host(**fields):
+        (cell,) = cells(Study("s", Problem("patches64", "random", data_sets=1, N=(500,), **fields), Network(d1=(2,)),
+            Train(parallel="data")))  # fmt: skip
+        return memory_on_host(cell, jax.devices())
+
+    covariance = 8 * 12_288**2
+    # By all 1 280 000 images, or by 500: their transform has 500 columns, in float64 and float32.
+    assert 3 * covariance < host() < 3.5 * covariance
+    few = host(whitening_images=500)
+    assert few < host() / 2
+    columns = 12 * 12_288 * 500
+    assert host(whitening_images=500, whitening="zca") - few == 1.5 * covariance - columns
+
+
+def test_the_host_holds_what_what_its_devices_hold():
     cell, devices = one_cell(d0=(50,), N=(20_000,), repeats=64), jax.devices()
     assert memory_on_host(cell, devices) > 8 * memory_per_device(cell, devices)
     # Half as many devices take twice the seeds each.
