@@ -34,6 +34,8 @@ COLUMNS, STRIP = 2048, 1024
 SHIFT = 128
 # With more pixels than this, all cores compute the directions, and coordinates in float32 are computed in float32.
 MANY_PIXELS = 2000
+# SciPy's LAPACK counts in 32 bits, and divide and conquer takes 2 n^2 numbers to work with.
+MOST_IN_PLACE = 32_765
 # Columns of the transform for which rounding to float32 could matter more than this stay in float64.
 FLOAT32_ERROR = 4e-3
 
@@ -171,8 +173,9 @@ def _eigh(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, " n"], Fl
     it is written over."""
     if not len(matrix):
         return np.zeros(0), matrix
+    driver = "evd" if len(matrix) <= MOST_IN_PLACE else "evr"
     # LAPACK works in place, and on columns.
-    values, vectors = scipy.linalg.eigh(matrix.T, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+    values, vectors = scipy.linalg.eigh(matrix.T, lower=False, overwrite_a=True, check_finite=False, driver=driver)
     return values, vectors.T
 
 

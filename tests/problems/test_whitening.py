@@ -118,6 +118,16 @@ def test_the_two_ways_to_the_principal_directions_agree(monkeypatch, kind):
     np.testing.assert_allclose(by_products.transform, by_covariance.transform, atol=10 * rounding(X) * size)
 
 
+@pytest.mark.parametrize("kind", ["pca", "zca"])
+@pytest.mark.parametrize("extra", EXTRA.values(), ids=EXTRA)
+def test_too_many_pixels_to_divide_and_conquer_are_whitened_likewise(monkeypatch, kind, extra):
+    X = extra(columns())
+    found = fit(X, kind)
+    monkeypatch.setattr(whitening, "MOST_IN_PLACE", 0)
+    size = np.abs(found.transform).max()
+    np.testing.assert_allclose(fit(X, kind).transform, found.transform, atol=10 * rounding(X) * size)
+
+
 def test_directions_come_in_the_order_of_falling_variance_with_their_largest_entry_positive():
     X = np.clip(np.rint(128 + np.random.default_rng(2).normal(size=(400, 3)) * [2, 35, 10]), 0, 255).astype(np.uint8)
     correlation = np.corrcoef(white(X), X, rowvar=False)[:3, 3:]
