@@ -4,8 +4,9 @@ Command:    mnnjax data prepare mnist, or mnnjax data import mnist --from DIR
             mnnjax run configs/mnist_certified.py [--small]
             CIFAR-10, d0 d1 = 3.2 N too: the same with --problem.inputs cifar10 --network.d1 21 --workdir DIR
 Reproduces: Theorem 10's conclusion, that training ends at a global minimum where d0 d1 is well above N, on real images.
-Expect:     TO MEASURE
-Time:       TO MEASURE
+Expect:     MCE 0 after 6 steps; MSE 3.6e-30, which is rounding, after 20 steps, each by up to 200 steps of conjugate
+            gradients.
+Time:       30 minutes of training at a third of two cores of an AMD EPYC, that is 10 minutes of one core.
 """
 
 import dataclasses
