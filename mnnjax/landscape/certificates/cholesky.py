@@ -75,7 +75,7 @@ def solve(factor: Square, b: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]
         x[part] = scipy.linalg.solve_triangular(factor[part, part], known, lower=True, check_finite=False)
     for part in reversed(parts):
         known = x[part] - factor[part.stop :, part].T @ x[part.stop :]
-        x[part] = scipy.linalg.solve_triangular(factor[part, part], known, lower=True, trans="T", check_finite=False)
+        x[part] = scipy.linalg.solve_triangular(factor[part, part], known, lower=True, trans=1, check_finite=False)
     return x
 
 

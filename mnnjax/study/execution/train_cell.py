@@ -11,7 +11,6 @@ from mnnjax.landscape import Certificate
 from mnnjax.landscape.certificates import cost
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
-from mnnjax.study.execution.certify_cell import blas_threads
 from mnnjax.study.execution.chunks import CellTraining, Context, finite_mean, run_chunks
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
@@ -28,8 +27,7 @@ def run_training_cell(cell: Cell, context: Context) -> None:
     began, workdir = time.monotonic(), context.workdir
     sizes = cell.N, *cell.last_layer
     if cost.is_large(*sizes):
-        with blas_threads(*sizes):
-            context.progress.message(f"{cell.id}: each {cost.announcement(*sizes)}")
+        context.progress.message(f"{cell.id}: each {cost.announcement(*sizes)}")
     training = training_of(cell, context.sources)
     with context.checkpoints(cell) as checkpoints:
         state = run_chunks(cell, training, context, checkpoints, began)
