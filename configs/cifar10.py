@@ -20,7 +20,7 @@ from mnnjax.config import Network, Problem, Study, Train
 study = Study(
     name="cifar10",
     problem=Problem(inputs="cifar10", labels="classes", data_sets=1),
-    network=Network(d1=(16,), bias=True, rho=0.1, init="he_balanced"),
+    network=Network(d1=(16,), bias=True, rho=0.3, init="he_balanced"),
     train=Train(
         learning_rate=3e-3,
         batch_size=1024,

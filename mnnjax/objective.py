@@ -19,7 +19,8 @@ def mean_squared_error(
 
 def inverse_square_norms(X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
     """The weights d0 / |x(n)|^2 (N,) of points X (N, d0), 0 where x(n) is zero: about 1 for whitened points. Under
-    gradient flow de/dt = -2 J J^T diag(weights) e / N, and a residual's own rate no longer grows with |x(n)|^2."""
+    gradient flow de/dt = -2 J J^T diag(weights) e / N, and a residual's own rate no longer grows with |x(n)|^2.
+    Source: ours."""
     squares = jnp.sum(jnp.square(X), axis=1)
     return jnp.where(squares > 0, X.shape[1] / jnp.where(squares > 0, squares, 1), 0)
 
