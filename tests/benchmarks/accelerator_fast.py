@@ -6,7 +6,6 @@ over the rate of a large product at the same precision, bytes over the rate of a
 longer one is the tighter bound, and the share of it is that bound over the time.
 """
 
-import functools
 import itertools
 import statistics
 import time
@@ -250,10 +249,16 @@ def evaluation_row(training, state, N: int) -> dict:
 
     parts = 2 * len(jax.local_devices(backend="cpu"))
     params = training.saved(state.params)
-    stream = functools.partial(training._stream, params)
     # Once to compile.
-    stream(itertools.islice(training._parts(), 1))
-    began = time.monotonic()
-    _, points = stream(itertools.islice(training._parts(), parts))
+    list(training._stream(params, itertools.islice(training._parts(), 1)))
+    points, began = 0.0, time.monotonic()
+
+    def counted():
+        nonlocal points
+        for part in itertools.islice(training._parts(), parts):
+            points += part[2].sum()
+            yield part
+
+    list(training._stream(params, counted()))
     seconds = (time.monotonic() - began) * N / points
     return {"what": f"seconds of the evaluation at the end, from {points:.0f} points", "measured": seconds}
