@@ -79,7 +79,7 @@ class MNN(nn.Module):
 
         def draw(key) -> Array:
             if name == "z" and self.init_weights == "he_balanced":
-                return gain * jnp.where(jnp.arange(*shape) % 2, -1, 1).astype(self.dtype)
+                return gain * jnp.where(jnp.arange(shape[0]) % 2, -1, 1).astype(self.dtype)
             return gain * jax.random.normal(key, shape, self.dtype)
 
         return jnp.asarray(self.param(name, draw))
