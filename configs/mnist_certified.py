@@ -3,7 +3,7 @@
 Command:    mnnjax data prepare mnist, or mnnjax data import mnist --from DIR
             mnnjax run configs/mnist_certified.py [--small]
             CIFAR-10, d0 d1 = 3.2 N too: the same with --problem.inputs cifar10 --network.d1 21 --workdir DIR
-Reproduces: Theorem 10's conclusion, that training ends at a global minimum where d0 d1 is well above N, on real images.
+Reproduces: no figure. It shows on real images what the paper expects where d0 d1 is well above N: a global minimum.
 Expect:     MCE 0 after 6 steps of Levenberg-Marquardt; MSE 3.6e-30, which is rounding, after 20, each by up to 200
             steps of conjugate gradients. Verdict global_minimum: rank(A o X) = 20 000, smallest neural input 6.4e-8,
             margin 6.2e-8 after all error bounds. Test error 13.5 %. CIFAR-10 was not run.

@@ -80,8 +80,8 @@ class Whitening:
         nor on how rows are cut, at multiples of CHUNK_ROWS.
 
         All is computed in float64, but for float32 coordinates of images of more than MANY_PIXELS pixels. These are
-        products in float32: they err by a small fraction of 2^-24 |x - mean| |column of transform|. Columns for which
-        this bound may exceed FLOAT32_ERROR are computed in float64.
+        products in float32. As measured they err by a small fraction of 2^-24 |x - mean| |column of transform|.
+        Columns for which this size may exceed FLOAT32_ERROR are computed in float64.
         """
         result = np.empty((len(images), self.d0), dtype)
         single = result.dtype == np.float32 and images.dtype == np.uint8 and len(self.mean) > MANY_PIXELS
@@ -139,13 +139,7 @@ def fit_whitening(
     # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
     threads = cores() if pixels > MANY_PIXELS and not few else None
     with threadpool_limits(limits=threads, user_api="blas"):
-        if few:
-            found = _few(read, N)
-        elif read(np.arange(0)).dtype == np.uint8:
-            found = _many(read, N, pixels, devices or [None])
-        else:
-            found = _many_real(read, N, pixels)
-        mean, varies, variances, directions = found
+        mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
         d0 = int((variances > NEAR_NULL * variances[-1:]).sum())
         if not d0:
             raise UserError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
@@ -165,13 +159,25 @@ def fit_whitening(
 
 def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     """Means, which pixels vary, and rising variances of their principal directions (rows), by the covariance."""
+    if read(np.arange(0)).dtype == np.uint8:
+        mean, covariance = _of_images(read, N, pixels, devices)
+    else:
+        mean, covariance = _of_points(read, N, pixels)
+    # A copy: a view would keep the whole alive.
+    pixel_variances = np.diag(covariance).copy()
+    varies = pixel_variances > CONSTANT * pixel_variances.max()
+    if not varies.all():
+        covariance = covariance[np.ix_(varies, varies)]
+    return mean, varies, *_eigh(covariance)
+
+
+def _of_images(read: Read, N: int, pixels: int, devices: Sequence[Device | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and covariance, of which the lower triangle is meant."""
     sums, products = _moments(read, N, pixels, devices)
-    covariance = _covariance(sums, products, N)
-    del products
-    return SHIFT + sums / N, *_principal(covariance)
+    return SHIFT + sums / N, _covariance(sums, products, N)
 
 
-def _many_real(read: Read, N: int, pixels: int):
+def _of_points(read: Read, N: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of real points: in float64, by the products of what is left when the means are subtracted."""
     blocks = [np.arange(start, min(start + BLOCK_ROWS, N)) for start in range(0, N, BLOCK_ROWS)]
     mean = sum((read(rows).sum(axis=0, dtype=np.float64) for rows in blocks), np.zeros(pixels)) / N
@@ -179,17 +185,7 @@ def _many_real(read: Read, N: int, pixels: int):
     for rows in blocks:
         left = read(rows) - mean
         covariance += left.T @ left / N
-    return mean, *_principal(covariance)
-
-
-def _principal(covariance: np.ndarray):
-    """Which inputs vary, and rising variances of their principal directions (rows); the covariance is written over."""
-    # A copy: a view would keep the whole alive.
-    pixel_variances = np.diag(covariance).copy()
-    varies = pixel_variances > CONSTANT * pixel_variances.max()
-    if not varies.all():
-        covariance = covariance[np.ix_(varies, varies)]
-    return varies, *_eigh(covariance)
+    return mean, covariance
 
 
 def _covariance(sums: np.ndarray, products: np.ndarray, N: int) -> np.ndarray:

@@ -31,8 +31,10 @@ def omission(N: int, d0: int, d1: int) -> str | None:
     """Why a certificate is omitted, in one line: its size, or its bytes and those that are free."""
     if not factor_fits(N, d0 * d1):
         return "N and d0 d1 are both beyond what a certificate takes"
+    if not is_large(N, d0, d1):
+        return None
     needed, free = certificate_bytes(N, d0, d1, 1), free_memory()
-    if not is_large(N, d0, d1) or free is None or needed <= free:
+    if free is None or needed <= free:
         return None
     return f"a certificate takes {size(needed)} of memory, and {size(free)} are free"
 
