@@ -15,11 +15,12 @@ Time:       4.5 minutes on two cores of an AMD EPYC. --small: 15 seconds.
 from mnnjax.config import Network, Problem, Study, Train
 
 # What keeps the last images wrong, by single runs of 3 repetitions, seeds 0 to 2, of an earlier version:
-# - Small norm: whitened images have norms of 8 to 190, and a residual's rate is proportional to |x|^2. Hence the weights.
+# - Small norm: whitened images have norms of 8 to 190, and a residual's rate is proportional to |x|^2. Hence the
+#   weights.
 # - Signs of z. Seed 1 drew 12 positive and 4 negative ones, training turned none, and 18 images stayed wrong at an MSE
 #   of 0.044, where 8 of each reach 0.013. So they alternate.
-# - Inactive in all 16 units: the only wrong images of alternating signs with rho = 0.1, 1, 3 and 1, where their gradient
-#   is a tenth of another one. Hence rho = 0.3, although the MSE is larger.
+# - Inactive in all 16 units: with alternating signs and rho = 0.1 these are the only wrong images, 1, 3 and 1. Their
+#   gradient is a tenth of another one. Hence rho = 0.3, although the MSE is larger.
 study = Study(
     name="cifar10",
     problem=Problem(inputs="cifar10", labels="classes", data_sets=1),
