@@ -33,7 +33,7 @@ study = Study(
         decay_to=1e-2,
         chunk_epochs=5,
         parallel="data",
-        point_weights="inverse_square_norm",
+        point_weights="inverse_tangent_kernel",
     ),
     repeats=3,
     figure="table1",

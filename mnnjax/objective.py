@@ -17,14 +17,6 @@ def mean_squared_error(
     return jnp.mean(squares) if weights is None else jnp.sum(weights * squares) / jnp.sum(weights)
 
 
-def inverse_square_norms(X: Float[AnyArray, "N d0"]) -> Float[Array, " N"]:
-    """The weights d0 / |x(n)|^2 (N,) of points X (N, d0), 0 where x(n) is zero: about 1 for whitened points. Under
-    gradient flow de/dt = -2 J J^T diag(weights) e / N, and a residual's own rate no longer grows with |x(n)|^2.
-    Source: ours."""
-    squares = jnp.sum(jnp.square(X), axis=1)
-    return jnp.where(squares > 0, X.shape[1] / jnp.where(squares > 0, squares, 1), 0)
-
-
 def misclassified(output: Float[AnyArray, " N"], y: Float[AnyArray, " N"], threshold: float) -> Bool[Array, " N"]:
     """Which points (N,) fall on the wrong side of the threshold (section 1: 0.5 for labels 0 and 1, 0 for -1 and +1).
     An output at the threshold is of the lower class, and a NaN output is always wrong."""

@@ -84,10 +84,11 @@ class Train:
     rows_precision: Literal["same", "bfloat16"] = "same"
     """For parallel="data", the precision of X. same: as `precision`. bfloat16: half the memory; the rounded points are
     then the problem's points. All arithmetic is in `precision`."""
-    point_weights: Literal["equal", "inverse_square_norm"] = "equal"
-    """What a point counts in the loss that training minimizes. equal: the loss is the MSE. inverse_square_norm:
-    d0 / |x(n)|^2 times its square, so that points near the origin are not fitted last. Everything that is measured,
-    such as mse and first_order_residual, is of the MSE with equal weights."""
+    point_weights: Literal["equal", "inverse_tangent_kernel"] = "equal"
+    """What a point counts in the loss that training minimizes. equal: the loss is the MSE. inverse_tangent_kernel: its
+    square counts inversely to the squared norm of its output's gradient (training.jacobian.inverse_tangent_kernel). So
+    points near the origin, and those that activate few units, are not fitted last. Everything that is measured, such
+    as mse and first_order_residual, is of the MSE with equal weights."""
     reproducible: bool = False
     """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
     kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order. As measured on a

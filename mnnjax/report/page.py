@@ -3,6 +3,7 @@
 import base64
 import collections
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -42,8 +43,8 @@ def write_report(
 ) -> storage.AnyPath:
     """Write report.html and the folder report/ (pictures, tables) into the first work folder; returns the page's path.
 
-    The same results give the same pictures and tables, byte for byte; report.html and report/runs.csv also depend on
-    the logs. Files of an earlier report that this one lacks stay where they are. For example,
+    The same results give the same pictures and tables, byte for byte; report.html, report/runs.csv and the times of
+    Table 1 also depend on the logs. Files of an earlier report that this one lacks stay where they are. For example,
     write_report(["runs/fig5_1", "gs://BUCKET/fig5_1"]) writes runs/fig5_1/report.html.
 
     Args:
@@ -109,7 +110,9 @@ def _with_stems(folders: Sequence[Folder]) -> list[Folder]:
 
 def _folder(path: storage.AnyPath, planned: int | None) -> Folder:
     workdir = Workdir(path)
-    study, rows = workdir.study(), read_rows(workdir.results)
+    study, found = workdir.study(), provenance.invocations(path)
+    seconds = provenance.cell_seconds(found)
+    rows = [dataclasses.replace(r, seconds=seconds.get(r.cell, math.nan)) for r in read_rows(workdir.results)]
     unfinished = planned is not None and len(rows) < planned
     so_far = f"{of(len(rows), planned or 0, 'repetition')} so far: the study is unfinished"
     counts = {part.name: len(rows_of(part, rows)) for part in study.parts}
@@ -118,7 +121,6 @@ def _folder(path: storage.AnyPath, planned: int | None) -> Folder:
     if strangers := len(rows) - sum(counts.values()):
         remarks.append(f"Not shown: {plural(strangers, 'row')} of results.csv that name no study of config.json.")
     remarks += own_data_lines(workdir, study)
-    found = provenance.invocations(path)
     return Folder(
         name=storage.resolve(path).name,
         studies=tuple(counts),

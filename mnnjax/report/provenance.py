@@ -1,9 +1,10 @@
-"""How the results were made, as the logs (metrics.jsonl) tell it: by what command, on what machine, when. This is the
-one part of the report that depends on more than results."""
+"""How the results were made, as the logs (metrics.jsonl) tell it: by what command, on what machine, when, how long. The
+rest of the report depends on results alone."""
 
+import collections
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mnnjax.report.common.tables import Column, Table, table_of
@@ -84,6 +85,15 @@ def invocations(path: storage.AnyPath) -> list[Invocation]:
         shard = str(workdir.shard) if workdir.shard else None
         found += [Invocation(name, shard, events, events is by_invocation[-1]) for events in by_invocation]
     return found
+
+
+def cell_seconds(invocations: Iterable[Invocation]) -> dict[str, float]:
+    """Cell -> the seconds that training, evaluating and certifying it took, lost work included, whitening not."""
+    total: collections.Counter[str] = collections.Counter()
+    for invocation in invocations:
+        # Each event tells the time since the invocation began the cell.
+        total.update({e["cell"]: e["seconds"] for e in invocation.events if {"cell", "seconds"} <= e.keys()})
+    return dict(total)
 
 
 def _utc(text: str) -> str:

@@ -4,14 +4,7 @@ With outputs F(w) and J = dF/dw, (N, parameters), the damped step on |y - F|^2 i
 
     (J J^T + lambda I) v = e,    e = y - F(w),
 
-a system in the N points however many parameters there are. Of a fully connected network J never has to be formed: the
-weights of layer l move the outputs through (B_l o h_{l-1}), with h_{l-1} the layer's inputs and B_l the derivatives of
-the outputs in its neural inputs, a Khatri-Rao product whose Gram matrix is elementwise (section 1):
-
-    J J^T = sum_l (B_l B_l^T) * (h_{l-1} h_{l-1}^T) + h_L h_L^T,
-
-for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the second factor. (In the code columns are
-points, as in MNN.by_columns.)
+a system in the N points however many parameters there are. J is never formed (training/jacobian.py).
 
 Source: Levenberg 1944, Marquardt 1963; in data space by (J^T J + lambda I)^-1 J^T = J^T (J J^T + lambda I)^-1. The
 rules for damping and kicks are ours, by the measurements in tests/benchmarks/README.md.
@@ -26,7 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 from mnnjax import objective
-from mnnjax.network import MNN, leaky_relu
+from mnnjax.network import MNN
+from mnnjax.training.jacobian import Factor, data_gram, data_gram_diagonal, factors, gram
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
 # Residuals of this many units of rounding are at rounding level, and of that many where no step lowers them.
@@ -73,46 +67,6 @@ def init_levenberg_marquardt(options: LevenbergMarquardtOptions, params: dict) -
     dtype = params["z"].dtype
     damping, best_mse, none = jnp.asarray(options.damping, dtype), jnp.asarray(jnp.inf, dtype), jnp.int32(0)
     return LevenbergMarquardtState(params, best_mse, none, damping, none, jnp.asarray(False))
-
-
-class Factor(NamedTuple):
-    """The part of J that belongs to one layer's weights, one row per point: B[:, n] kron h[:, n]; its bias: B[:, n]."""
-
-    B: Float[Array, "d1 N"]
-    h: Float[Array, "d0 N"]
-    bias: bool  # whether the layer has one
-
-
-def factors(params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float) -> list[Factor]:
-    """J as Khatri-Rao products: one for each hidden layer and, with B = 1, one for the output layer. params, and
-    neural_inputs (d1, N) of every hidden layer on the columns, are those of MNN.by_columns."""
-    inputs = [columns, *(leaky_relu(U, rho) for U in neural_inputs)]
-    B = params["z"][:, None]
-    result = [Factor(jnp.ones_like(columns[:1]), inputs[-1], "c" in params)]
-    for layer in range(len(neural_inputs), 0, -1):
-        U = neural_inputs[layer - 1]
-        B = jnp.where(U > 0, 1.0, rho).astype(U.dtype) * B
-        result.insert(0, Factor(B, inputs[layer - 1], f"b{layer}" in params))
-        B = params[f"W{layer}"].T @ B
-    return result
-
-
-def gram(a: Float[Array, "d N"]) -> Float[Array, "N N"]:
-    """a^T a. The barrier keeps XLA from folding the transposition into the product, which takes twice the time."""
-    return jax.lax.optimization_barrier(a.T) @ a
-
-
-def data_gram(parts: list[Factor], input_gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
-    """J J^T (N, N); input_gram is that of the columns."""
-    inputs = [input_gram, *(gram(part.h) for part in parts[1:])]
-    hidden = sum(gram(B) * (inner + float(bias)) for (B, _, bias), inner in zip(parts[:-1], inputs[:-1], strict=True))
-    return hidden + inputs[-1] + float(parts[-1].bias)
-
-
-def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
-    """The diagonal of J J^T (N,), without the rest of it."""
-    terms = (jnp.sum(B**2, axis=0) * (jnp.sum(h**2, axis=0) + float(bias)) for B, h, bias in parts)
-    return cast(Array, sum(terms))
 
 
 class Points(NamedTuple):

@@ -17,6 +17,7 @@ from mnnjax.errors import require
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
+from mnnjax.training.jacobian import inverse_tangent_kernel
 from mnnjax.training.levenberg_marquardt import init_levenberg_marquardt, make_levenberg_marquardt
 from mnnjax.training.optimizer import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options, make_optimizer
 from mnnjax.training.state import Metrics, Training, TrainState, first_failure
@@ -102,13 +103,13 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
 
     def step(params, opt_state, columns, y, weights, rate):
         def loss(params):
-            output, _ = module.apply({"params": params}, columns, method=MNN.by_columns)
+            output, neural_inputs = module.apply({"params": params}, columns, method=MNN.by_columns)
             mse = objective.mean_squared_error(output, y, weights)
             metrics = Metrics(mse, objective.mean_classification_error(output, y, threshold, weights))
             if train.point_weights == "equal":
                 return mse, metrics
-            weighted = weights * objective.inverse_square_norms(columns.T) * (y - output) ** 2
-            return jnp.sum(weighted) / jnp.sum(weights), metrics
+            equalizing = weights * inverse_tangent_kernel(params, columns, neural_inputs, module.rho)
+            return jnp.sum(equalizing * (y - output) ** 2) / jnp.sum(weights), metrics
 
         return descend(train, loss, params, opt_state, rate)
 

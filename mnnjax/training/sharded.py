@@ -16,6 +16,7 @@ from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
 from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
+from mnnjax.training.jacobian import inverse_tangent_kernel
 from mnnjax.training.loop import descend, learning_rate, make_init
 from mnnjax.training.optimizer import check_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
@@ -117,13 +118,14 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
         def piece_loss(params, piece):
             bits, y, weights = piece
             X = from_bits(bits).astype(dtype)
-            output, _ = module.apply({"params": params}, X.T, method=MNN.by_columns)
+            output, neural_inputs = module.apply({"params": params}, X.T, method=MNN.by_columns)
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             squares = weights * (y - output) ** 2
             metrics = Metrics(jnp.sum(squares) / batch_points, jnp.sum(weights * wrong) / batch_points)
             if train.point_weights == "equal":
                 return metrics.mse, metrics
-            return jnp.sum(objective.inverse_square_norms(X) * squares) / batch_points, metrics
+            equalizing = inverse_tangent_kernel(params, X.T, neural_inputs, module.rho)
+            return jnp.sum(equalizing * squares) / batch_points, metrics
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, total), params, opt_state, rate)
         share = batch_points / layout.N

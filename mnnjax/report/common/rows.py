@@ -28,6 +28,7 @@ class Row:
     measuring volumes. An MCE is a fraction. Numbers that the file lacks are nan."""
 
     study: str
+    cell: str
     hidden_layers: int
     d0: int
     d1: int
@@ -50,6 +51,8 @@ class Row:
     eps: float
     measured: Mapping[str, Estimate]
     """By quantity, those that were measured; an estimate of nan where only the interval is known."""
+    seconds: float = math.nan
+    """What the cell took, all its repetitions together. The logs tell it, not results.csv."""
 
     @property
     def is_finite(self) -> bool:
@@ -91,6 +94,11 @@ class Cell:
     def columns_per_point(self) -> float:
         """Columns of A o X, as rows are points, over N: one for each first-layer weight, biases included."""
         return self.rows[0].coordinates * self.d1 / self.N
+
+    @property
+    def seconds(self) -> float:
+        """What all repetitions took together; nan where no log tells it."""
+        return self.rows[0].seconds
 
     @functools.cached_property
     def finite(self) -> tuple[Row, ...]:
@@ -193,7 +201,7 @@ def _row(values: Mapping[str, Any]) -> Row:
     if values["method"] and math.isnan(values["eps"]):
         raise ValueError("eps is empty")
     measured = {quantity: measure for quantity in QUANTITIES if (measure := _measure(values, quantity))}
-    known = {**values, "measured": measured}
+    known = {**values, "measured": measured, "seconds": math.nan}
     return Row(**{field.name: known[field.name] for field in dataclasses.fields(Row)})
 
 

@@ -1,5 +1,6 @@
 """Table 1 beside the paper's row, and where training ended."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,9 +9,9 @@ from mnnjax.config import Problem
 from mnnjax.report.common.rows import Cell
 from mnnjax.report.common.tables import REPETITIONS, SIZES, Column, Table, table_of, verdict_columns
 from mnnjax.report.table1 import claims
-from mnnjax.report.table1.claims import PAPER, PaperRow, data_name, is_of_the_paper, paper_row
+from mnnjax.report.table1.claims import PAPER, PaperRow, data_name, paper_row
 from mnnjax.study.workdir.results_table import TOO_LARGE, Value
-from mnnjax.wording import integer, percent, points, ratio, scientific
+from mnnjax.wording import duration, integer, percent, points, ratio, scientific
 
 # A cell, and the paper's row beside it.
 _Line = tuple[Cell | None, PaperRow | None]
@@ -19,13 +20,15 @@ _Line = tuple[Cell | None, PaperRow | None]
 def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
     """One row per cell with the paper's row beside it; whole: followed by the paper's table. The number of hidden
     layers is on the page only where it is not 1 throughout, as in the paper."""
-    stand_in = "" if is_of_the_paper(problem) else "stand-in for "
+    relation = claims.relation(problem)
     lines: list[_Line] = [(cell, paper_row(problem, cell)) for cell in cells]
     lines += [(None, row) for row in PAPER] if whole else []
+    certified = any(cell.count(TOO_LARGE) < len(cell.rows) for cell in cells)
+    timed = any(math.isfinite(cell.seconds) for cell in cells)
     columns = (
         _ours("data", "ours", str, "data", lambda cell: data_name(problem), style="words"),
         Column("paper_data", "paper", str, "data",
-               lambda line: line[1] and f"{stand_in if line[0] else ''}{line[1].data}", style="words paper"),
+               lambda line: line[1] and f"{relation if line[0] else ''}{line[1].data}", style="words paper"),
         _ours("mean_mce", "mean", percent, "MCE (points)"),
         _ours("best_mce", "best", percent, "MCE (points)", count="best_misclassified"),
         _ours("best_misclassified", "", None, of=lambda cell: points(cell.best_mce, cell.N)),
@@ -34,12 +37,19 @@ def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
         _ours("zero_mce_repetitions", "is 0 in", integer, "MCE (points)", lambda cell: cell.zero_mce,
               count="repetitions", count_text=" of {}"),
         _theirs("mce", "paper", percent, "MCE (points)"),
+        _ours("mean_held_out_mce", "held-out, mean", percent if claims.held_out(cells) else None, "MCE (points)",
+              _held_out(statistics.fmean)),
+        _ours("median_first_order_residual", "|(A o X) e| / N, median",
+              scientific if claims.residuals(cells) else None, "end point", _residual(statistics.median)),
+        _ours("global_minima", "global minima", integer if certified else None, "end point",
+              lambda cell: cell.count("global_minimum") if cell.count(TOO_LARGE) < len(cell.rows) else None),
         _ours("hidden_layers", "hidden layers", integer if any(c.hidden_layers > 1 for c in cells) else None),
         *(column for size in ("d0", "d1", "N")
           for column in (_ours(size, "ours", integer, size), _theirs(size, "paper", integer, size))),
         _ours("parameters", "ours", integer, "parameters"),
         _ours("parameters_per_point", "ours / N", ratio, "parameters"),
         _theirs("parameters_per_point", "paper / N", ratio, "parameters"),
+        _ours("seconds", "time", duration if timed else None),
         _ours("claim", "claim", of=lambda cell: claims.verdict(problem, cell)),
         _ours("repetitions", "", None, of=lambda cell: len(cell.rows)),
         _ours("non_finite", "non-finite", integer if any(c.non_finite for c in cells) else None, "repetitions"),
@@ -49,6 +59,8 @@ def beside_paper(problem: Problem, cells: Sequence[Cell], whole: bool) -> Table:
         "The paper's parameters / N agree with biases and all pixels as inputs (d0 d1 + 2 d1); ours count the "
         "parameters that were trained, on the d0 directions that whitening kept."
     )
+    if timed:
+        note += " Time: of all repetitions together, without whitening."
     if whole:
         note += " No row of the paper has our data or shape; its whole table is below ours."
     return table_of(columns, lines, note)

@@ -1,6 +1,7 @@
 """Table 1 on the page and in its files, against hand-made results with known answers."""
 
 import dataclasses
+import json
 import math
 import re
 import statistics
@@ -71,6 +72,8 @@ BESIDE = [
     ("cifar10", "classes", (3072, 16, 50_000), "CIFAR-10"),
     ("patches32", "random", (3072, 16, 50_000), "stand-in for CIFAR-10"),
     ("imagenet64", "classes", (12_288, 105, 1000), "ImageNet 64x64"),
+    ("tiny_imagenet", "classes", (12_288, 3, 36_800), "part of ImageNet 64x64"),
+    ("tiny_imagenet", "random", (12_288, 3, 36_800), "stand-in for ImageNet 64x64"),
     ("patches64", "classes", (12_288, 105, 1000), "stand-in for ImageNet 64x64"),
     ("gaussian", "random", (3072, 16, 50_000), "stand-in for CIFAR-10"),
     ("gaussian", "random", (3072, 16, 500), ""),
@@ -122,6 +125,8 @@ def test_the_papers_numbers_are_those_of_its_table(tmp_path):
         ("imagenet64", "classes", 10, "agrees"),
         ("imagenet64", "classes", 11, "does not agree"),
         ("imagenet64", "random", 10, "does not agree"),
+        ("tiny_imagenet", "classes", 10, "agrees"),
+        ("tiny_imagenet", "random", 10, "does not agree"),
         ("patches64", "classes", 10, "does not agree"),
         ("mnist", "classes", 1, "does not agree"),
         ("patches32", "random", 0, "agrees"),
@@ -138,7 +143,9 @@ def test_held_out_points_and_residuals(tmp_path):
     train = [make_row(713, d1, 60_000, k, 0.0, held_out_mce=(450 + 10 * k + d1) / 10_000, held_out_N=10_000,
                       residual=10.0 ** (-7 + k)) for d1 in (40, 80) for k in range(3)]  # fmt: skip
     lost = make_row(713, 80, 60_000, 3, math.nan, "non_finite", math.nan, 0.9, 10_000) | {"mse": math.nan}
-    _, _, lines = write(tmp_path / "w", study_of(Problem(inputs="mnist", labels="classes")), [*train, lost])
+    _, first, lines = write(tmp_path / "w", study_of(Problem(inputs="mnist", labels="classes")), [*train, lost])
+    for name in ("mean_held_out_mce", "median_first_order_residual"):
+        assert [line[name] for line in first] == [line[name] for line in lines]
     for line in lines:
         held_out = [(450 + 10 * k + int(line["d1"])) / 10_000 for k in range(3)]
         assert float(line["mean_held_out_mce"]) == pytest.approx(statistics.mean(held_out))
@@ -161,10 +168,25 @@ def test_what_is_not_there_is_not_shown(tmp_path):
     assert "held-out" not in page
 
 
+def test_time_is_that_of_all_invocations(tmp_path):
+    """5 s until the process was killed, and 7 s of the next one."""
+    row = make_row(64, 28, 1797, 0)
+    path = make_workdir(tmp_path / "w", study_of(DIGITS), [row])
+    assert "without whitening" not in text_of(write_report([path]))
+    events = [("start", {}), ("chunk", {"seconds": 3.0}), ("chunk", {"seconds": 5.0}), ("checkpoint", {})]
+    events += [("start", {}), ("chunk", {"seconds": 6.5}), ("cell_end", {"seconds": 7.0}), ("end", {})]
+    lines = [{"time": "2026-11-28T05:11:37+0000", "event": name, "cell": row["cell"]} | more for name, more in events]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = text_of(write_report([path]))
+    assert "without whitening" in page
+    assert [line["seconds"] for line in read_csv(path / "report" / "images.csv")] == ["12.0", "", "", ""]
+
+
 @pytest.mark.parametrize("verdicts", [[TOO_LARGE] * 3, ["global_minimum", "not_converged", "global_minimum"]])
 def test_verdicts_are_counted(tmp_path, verdicts):
     rows = [make_row(64, 28, 1797, k, verdict=verdict) for k, verdict in enumerate(verdicts)]
-    page, _, (line,) = write(tmp_path / "w", study_of(DIGITS), rows)
+    page, (first, *_), (line,) = write(tmp_path / "w", study_of(DIGITS), rows)
+    assert first["global_minima"] == ("" if TOO_LARGE in verdicts else "2")
     assert {verdict: int(line[verdict]) for verdict in verdicts} == {v: verdicts.count(v) for v in verdicts}
     assert ("too large for a certificate" in page) == (TOO_LARGE in verdicts)
 
