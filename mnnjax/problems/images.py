@@ -39,7 +39,7 @@ class Images:
     """The images with the given indices, 0 to N - 1, uint8; or real points. No others are read."""
     digest: str
     """Identifies the content: a checksum, or where the images come from."""
-    whitening: Literal["pca", "zca", "none"] = "pca"
+    whitening: Literal["pca", "zca", "cholesky", "none"] = "pca"
     """How they are whitened: as the problem says, or else images by pca and real points not at all."""
     held_out: "Images | None" = None
     """The test split, where it is not trained on."""

@@ -5,7 +5,8 @@ integer of at most 2^14. A sum over the 1024 rows of a tile, at most 2^24, is ex
 its terms; tiles are added in float64. The result depends on neither devices nor blocks. A user's real points take two
 passes in float64 instead: means first, then the products of what is left.
 
-With p pixels, an array of p x p takes 8 p^2 bytes: 1.2 GB of ImageNet 64x64. At most three are held at once."""
+With p pixels, an array of p x p takes 8 p^2 bytes: 1.2 GB of ImageNet 64x64. At most three are held at once, two with
+Cholesky's factor."""
 
 import dataclasses
 import functools
@@ -38,8 +39,12 @@ SHIFT = 128
 MANY_PIXELS = 2000
 # SciPy's LAPACK counts in 32 bits, and divide and conquer takes 2 n^2 numbers to work with.
 MOST_IN_PLACE = 32_765
+# OpenBLAS 0.3.30 crashes while several threads factorize an array of more than 2 GB.
+MOST_BY_THREADS = 16_384
+KINDS = ("pca", "zca", "cholesky")
 # Columns of the transform for which rounding to float32 could matter more than this stay in float64.
 FLOAT32_ERROR = 4e-3
+NOTHING = "images: no pixel varies, there is nothing to whiten"
 
 Read = Callable[[np.ndarray], Real[np.ndarray, "rows pixels"]]
 
@@ -124,32 +129,33 @@ def fit_whitening(
 
     Args:
       read: indices in 0 ... N - 1 -> images (rows, pixels).
-      kind: "pca", d0 coordinates along the principal directions, by falling variance; or "zca", these turned back to
-        the d0 pixels that vary (dropped directions stay zero). ValueError for another kind, or where no pixel varies.
+      kind: "pca", d0 coordinates along the principal directions, by falling variance; "zca", these turned back to the
+        d0 pixels that vary (dropped directions stay zero); or "cholesky", what each pixel adds to those before it, in
+        units of its standard deviation. With many pixels the last is much faster: it needs no eigenvectors.
       devices: the devices that sum; None is JAX's default device.
+
+    Raises:
+      ValueError: kind is another one, no pixel varies, or for "cholesky" pixels depend linearly on others.
 
     Example:
         images = open_images(Problem("digits", "classes"))
         whitening = fit_whitening(images.read, images.N, images.pixels)
         X = whitening.apply(images.read(np.arange(images.N)), np.float64)  # (1797, 61), X.T @ X / 1797 = I
     """
-    if kind not in ("pca", "zca"):
-        raise ValueError(f"kind: {kind!r} is none of 'pca', 'zca'")
+    if kind not in KINDS:
+        raise ValueError(f"kind: {kind!r} is none of {', '.join(map(repr, KINDS))}")
     few = min(pixels, BLOCK_ROWS) > N
     # Minutes to an hour on one core beyond; below, the last digits should not depend on how many cores there are.
     threads = cores() if pixels > MANY_PIXELS and not few else None
+    if kind == "cholesky" and pixels > MOST_BY_THREADS:
+        threads = 1
     with threadpool_limits(limits=threads, user_api="blas"):
-        mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
-        d0 = int((variances > NEAR_NULL * variances[-1:]).sum())
-        if not d0:
-            raise UserError(f"images ({N}, {pixels}): no pixel varies, there is nothing to whiten")
-        # The order of falling variance; eigh gives the rising one.
-        variances, directions = variances[-d0:][::-1], directions[-d0:][::-1]
-        for direction, variance in zip(directions, variances, strict=True):
-            # eigh leaves the signs open: the largest entry is made positive.
-            direction *= np.sign(direction[np.abs(direction).argmax()])
-            direction /= variance**0.25 if kind == "zca" else np.sqrt(variance)
-        transform = directions.T @ directions if kind == "zca" else directions.T
+        if kind == "cholesky":
+            mean, varies, covariance = _covariances(read, N, pixels, devices or [None])
+            transform = _inverse_factor(covariance)
+        else:
+            mean, varies, *spectrum = _few(read, N) if few else _many(read, N, pixels, devices or [None])
+            transform = _transform(*spectrum, kind)
     if varies.all():
         return Whitening(mean, np.ascontiguousarray(transform))
     whole = np.zeros((pixels, transform.shape[1]))
@@ -157,8 +163,43 @@ def fit_whitening(
     return Whitening(mean, whole)
 
 
+def _transform(variances: np.ndarray, directions: np.ndarray, kind: str) -> np.ndarray:
+    """Of pixels that vary, to coordinates; rising variances of principal directions (rows), which are written over."""
+    d0 = int((variances > NEAR_NULL * variances[-1:]).sum())
+    if not d0:
+        raise UserError(NOTHING)
+    # The order of falling variance; eigh gives the rising one.
+    variances, directions = variances[-d0:][::-1], directions[-d0:][::-1]
+    for direction, variance in zip(directions, variances, strict=True):
+        # eigh leaves the signs open: the largest entry is made positive.
+        direction *= np.sign(direction[np.abs(direction).argmax()])
+        direction /= variance**0.25 if kind == "zca" else np.sqrt(variance)
+    return directions.T @ directions if kind == "zca" else directions.T
+
+
+def _inverse_factor(covariance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """The inverse of the upper triangular U with U^T U the covariance, of which the lower triangle is read; it is
+    written over."""
+    if not len(covariance):
+        raise UserError(NOTHING)
+    largest = covariance.diagonal().max()
+    # LAPACK works in place, and on columns.
+    factor, failed = scipy.linalg.lapack.dpotrf(covariance.T, lower=0, overwrite_a=1, clean=1)
+    # U_kk^2 is the variance that pixel k has beside those before it.
+    if failed or (factor.diagonal() ** 2).min() <= NEAR_NULL * largest:
+        what = "images whose pixels depend linearly on each other have no Cholesky factor"
+        raise UserError(f"{what}; use whitening 'pca' or 'zca', which drop such directions")
+    return scipy.linalg.lapack.dtrtri(factor, lower=0, overwrite_c=1)[0]
+
+
 def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     """Means, which pixels vary, and rising variances of their principal directions (rows), by the covariance."""
+    mean, varies, covariance = _covariances(read, N, pixels, devices)
+    return mean, varies, *_eigh(covariance)
+
+
+def _covariances(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
+    """Means, which pixels vary, and the covariance of these, of which the lower triangle is meant."""
     if read(np.arange(0)).dtype == np.uint8:
         mean, covariance = _of_images(read, N, pixels, devices)
     else:
@@ -168,7 +209,7 @@ def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):
     varies = pixel_variances > CONSTANT * pixel_variances.max()
     if not varies.all():
         covariance = covariance[np.ix_(varies, varies)]
-    return mean, varies, *_eigh(covariance)
+    return mean, varies, covariance
 
 
 def _of_images(read: Read, N: int, pixels: int, devices: Sequence[Device | None]) -> tuple[np.ndarray, np.ndarray]:

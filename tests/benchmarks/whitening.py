@@ -1,11 +1,11 @@
 """Time and memory of whitening large images, and what their coordinates are like.
 
-Command:  .venv/bin/python tests/benchmarks/whitening.py IMAGES.npz [--pixels P] [--kind zca]
+Command:  .venv/bin/python tests/benchmarks/whitening.py IMAGES.npz [--pixels P] [--kind KIND]
           IMAGES.npz holds `images` (N, height, width, channels), as bytes; --pixels takes the first P of each.
 Prints:   seconds of each part and the peak of the process's memory until then: the images, which are not mapped here;
-          moments and eigenvectors, which `fit` contains; the file of the work folder; all coordinates in float32, in
-          the 64 blocks in which a data-parallel study places them. Then the largest error of the covariance of 500
-          coordinates, and of 256 images' float32 coordinates against float64.
+          moments, and eigenvectors or inverse factor, which `fit` contains; the file of the work folder; all
+          coordinates in float32, in the 64 blocks in which a data-parallel study places them. Then the largest error of
+          the covariance of 500 coordinates, and of 256 images' float32 coordinates against float64.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
     parser.add_argument("--pixels", type=int)
-    parser.add_argument("--kind", choices=("pca", "zca"), default="pca")
+    parser.add_argument("--kind", choices=whitening.KINDS, default="pca")
     arguments = parser.parse_args()
     jax_setup.use_all_cores()
     print(f"{jax_setup.cores()} cores, load {os.getloadavg()[0]:.1f}")
@@ -49,7 +49,7 @@ def main() -> None:
         images = images.reshape(len(images), -1)[:, : arguments.pixels]
     N, pixels = images.shape
 
-    for name in ("_moments", "_eigh"):
+    for name in ("_moments", "_eigh", "_inverse_factor"):
         setattr(whitening, name, timed(name[1:])(getattr(whitening, name)))
     with timed("fit"):
         found = fit_whitening(images.__getitem__, N, pixels, arguments.kind, jax.local_devices())

@@ -262,13 +262,36 @@ def test_no_images_are_whitened_to_none():
 
 @pytest.mark.parametrize(("value", "N"), [(0, 10), (128, 10), (255, 10), (3, 2)])
 def test_nothing_that_varies_is_refused(value, N):
-    with pytest.raises(ValueError, match="no pixel varies"):
-        fit(np.full((N, 3), value, np.uint8))
+    for kind in whitening.KINDS:
+        with pytest.raises(ValueError, match="no pixel varies"):
+            fit(np.full((N, 3), value, np.uint8), kind)
 
 
 def test_other_kinds_are_refused():
-    with pytest.raises(ValueError, match="'lda' is none of 'pca', 'zca'"):
+    with pytest.raises(ValueError, match="'lda' is none of 'pca', 'zca', 'cholesky'"):
         fit(columns(), "lda")
+
+
+@pytest.mark.parametrize("extra", [EXTRA["plain"], EXTRA["constant"]], ids=["plain", "constant"])
+@pytest.mark.parametrize("real", [False, True])
+def test_cholesky_is_what_each_pixel_adds_to_those_before_it(extra, real):
+    """The residual of a pixel's least squares fit on those before it, divided by its root mean square."""
+    X = extra(columns()).astype(np.float64 if real else np.uint8)
+    found = white(X, "cholesky")
+    centred = X - X.mean(axis=0)
+    centred = centred[:, X.std(axis=0) > 0]
+    for k, pixel in enumerate(centred.T):
+        before = centred[:, :k]
+        left = pixel - before @ np.linalg.lstsq(before, pixel)[0]
+        np.testing.assert_allclose(found[:, k], left / np.sqrt(np.mean(left**2)), atol=rounding(X) * np.sqrt(N))
+    np.testing.assert_allclose(found @ found.T, gram_by_pseudo_inverse(X), atol=N * rounding(X))
+    assert not fit(X, "cholesky").transform[X.std(axis=0) == 0].any()
+
+
+@pytest.mark.parametrize("images", [with_dependent_columns(columns()), columns(N=3)], ids=["dependent", "few"])
+def test_dependent_pixels_have_no_cholesky_factor(images):
+    with pytest.raises(ValueError, match=r"depend linearly.*use whitening 'pca'"):
+        fit(images, "cholesky")
 
 
 def test_digits_are_those_of_scikit_learn():

@@ -26,7 +26,9 @@ from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.study.workdir.workdir import WHITENING, Workdir
 from mnnjax.wording import integer
 
-WHITENED = {"none": "as they are", "pca": "PCA-whitened", "zca": "ZCA-whitened"}
+WHITENED = {
+    "none": "as they are", "pca": "PCA-whitened", "zca": "ZCA-whitened", "cholesky": "whitened by Cholesky's factor",
+}  # fmt: skip
 # The fields that decide which images there are and how they are whitened; the rest of a problem may differ.
 FIELDS = ("inputs", "split", "whitening", "whitening_images", "lower_classes", "upper_classes")
 

@@ -80,11 +80,11 @@ def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
     """Bytes while a cell's images are whitened for the first time, and of what stays."""
     problem = cell.part.problem
     published, pixels = (None if problem.is_own else nominal_shape(problem)) or (cell.N, cell.d0)
-    images, zca = problem.whitening_images or published, problem.whitening == "zca"
+    images, kind = problem.whitening_images or published, problem.known_whitening
     # Float32 coordinates of many pixels are products with a copy in float32.
     copied = pixels > MANY_PIXELS and cell.part.train is not None and cell.itemsize == 4
-    kept = pixels * min(cell.d0, pixels if zca else images)
-    return whitening_bytes(images, pixels, zca), kept * (12 if copied else 8)
+    kept = pixels * min(cell.d0, images if kind == "pca" else pixels)
+    return whitening_bytes(images, pixels, kind), kept * (12 if copied else 8)
 
 
 def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: bool) -> int:
@@ -107,13 +107,13 @@ def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: 
     return training + max(evaluation, certificates)
 
 
-def whitening_bytes(images: int, pixels: int, zca: bool) -> int:
-    """Bytes of whitening by so many images, at its peak: the covariance and twice its size for LAPACK; or, where images
-    are fewer than pixels, four copies of them and three of their inner products, or two of zca's transform. A block of
-    bytes that are read is added."""
-    numbers = 3 * pixels**2
-    if min(pixels, BLOCK_ROWS) > images:
-        numbers = max(images * (4 * pixels + 3 * images), 2 * zca * pixels**2)
+def whitening_bytes(images: int, pixels: int, kind: str) -> int:
+    """Bytes of whitening by so many images, at its peak: the covariance and twice its size for LAPACK, for "cholesky"
+    once its size for a copy; or, where images are fewer than pixels, four copies of them and three of their inner
+    products, or two of zca's transform. A block of bytes that are read is added."""
+    numbers = (2 if kind == "cholesky" else 3) * pixels**2
+    if min(pixels, BLOCK_ROWS) > images and kind != "cholesky":
+        numbers = max(images * (4 * pixels + 3 * images), 2 * (kind == "zca") * pixels**2)
     return 8 * numbers + 3 * min(images, BLOCK_ROWS) * pixels
 
 
