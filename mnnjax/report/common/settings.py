@@ -4,6 +4,7 @@ import itertools
 
 from mnnjax.config import Problem, Study, digest
 from mnnjax.config.problem import STORED
+from mnnjax.study.execution.images import WHITENED
 from mnnjax.training import LEVENBERG_MARQUARDT
 from mnnjax.wording import integer, plural
 
@@ -90,7 +91,7 @@ def _problem(part: Study) -> tuple[str, ...]:
         split = ", training and test images joined" if problem.split == "all" else training
     # Of a user's data it may depend on them; the page tells it from the record.
     kind = problem.known_whitening
-    whitened = "" if kind is None else ", not whitened" if kind == "none" else f", {kind.upper()}-whitened"
+    whitened = "" if kind is None else ", not whitened" if kind == "none" else f", {WHITENED[kind]}"
     return (repeats, f"{inputs_name(problem)}{split}{whitened}{constant}", labels)
 
 

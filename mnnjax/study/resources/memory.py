@@ -83,7 +83,7 @@ def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
     images, kind = problem.whitening_images or published, problem.known_whitening
     # Float32 coordinates of many pixels are products with a copy in float32.
     copied = pixels > MANY_PIXELS and cell.part.train is not None and cell.itemsize == 4
-    kept = pixels * min(cell.d0, images if kind == "pca" else pixels)
+    kept = pixels * min(cell.d0, pixels if kind in ("zca", "cholesky") else images)
     return whitening_bytes(images, pixels, kind), kept * (12 if copied else 8)
 
 

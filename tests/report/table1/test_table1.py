@@ -200,6 +200,7 @@ SETTINGS = [
     (Problem(inputs="imagenet64", labels="classes", lower_classes=(2, 0, 1, 7), upper_classes=(9, 8, 5)),
      "labels by class, 0-2, 7 against 5, 8-9 (plus minus one)"),
     (Problem(inputs="mnist", labels="random"), "MNIST, training images, PCA-whitened · random labels"),
+    (Problem(inputs="cifar10", labels="classes", whitening="cholesky"), "held out), whitened by Cholesky's factor"),
     (Problem(inputs="patches32", labels="random", label_values="zero_one"),
      "patches 32x32x3, PCA-whitened · random labels (zero one)"),
     (Problem(d0=(12_288,), N=(10,)), "Gaussian inputs, random labels (plus minus one)"),
