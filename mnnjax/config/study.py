@@ -84,11 +84,11 @@ class Train:
     rows_precision: Literal["same", "bfloat16"] = "same"
     """For parallel="data", the precision of X. same: as `precision`. bfloat16: half the memory; the rounded points are
     then the problem's points. All arithmetic is in `precision`."""
-    point_weights: Literal["equal", "inverse_tangent_kernel"] = "equal"
-    """What a point counts in the loss that training minimizes. equal: the loss is the MSE. inverse_tangent_kernel: its
-    square counts inversely to the squared norm of its output's gradient (training.jacobian.inverse_tangent_kernel). So
-    points near the origin, and those that activate few units, are not fitted last. Everything that is measured, such
-    as mse and first_order_residual, is of the MSE with equal weights."""
+    point_weights: float = 0.0
+    """What a point counts in the loss that training minimizes. 0: all the same, the loss is the MSE. p > 0: its square
+    counts inversely to |gradient of its output|^(2 p) (training.jacobian.point_weights). So points near the origin, and
+    those that activate few units, are not fitted last. Everything that is measured, such as mse and
+    first_order_residual, is of the MSE with equal weights."""
     reproducible: bool = False
     """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
     kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order. As measured on a
@@ -98,6 +98,7 @@ class Train:
         require_types("train.", self)
         rate = self.learning_rate
         require(math.isfinite(rate) and rate > 0, f"train.learning_rate: {rate} is not positive; try 1e-2")
+        require(0 <= self.point_weights <= 1, f"train.point_weights: {self.point_weights} is not in [0, 1]; try 0.5")
         require(0 < self.decay_to <= 1, f"train.decay_to: {self.decay_to} is not a fraction in (0, 1]")
         require_at_least("train.", self, epochs=0, decay_epochs=0, batch_size=1, chunk_epochs=1, checkpoint_chunks=1)
         require(self.total_epochs >= 1, "train.epochs: there is nothing to train; give at least 1 epoch")

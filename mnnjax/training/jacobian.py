@@ -59,16 +59,18 @@ def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
     return cast(Array, sum(terms))
 
 
-def inverse_tangent_kernel(
-    params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float
+def point_weights(
+    params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float, exponent: float
 ) -> Float[Array, " N"]:
-    """The weights d0 |z|^2 / (2 (J J^T)_nn) (N,) of the points' squares in the loss, constants for autodiff; 0 where
-    the gradient of point n's output is zero. Arguments as in `factors`.
+    """The weights (d0 |z|^2 / (2 (J J^T)_nn))^exponent (N,) of the points' squares in the loss, constants for autodiff.
+    They are 0 where the gradient of point n's output is zero. exponent: above 0; other arguments as in `factors`.
 
-    J J^T is the neural tangent kernel of these weights. Under gradient flow de/dt = -2 J J^T diag(weights) e / N, and a
-    residual's own rate is the same for all points: without weights it is small where |x(n)| is small and where most
-    units are inactive. The factor makes the weights about 1 for whitened points at the start. Source: ours."""
+    (J J^T)_nn, of the neural tangent kernel, is the squared norm of that gradient. It is small where |x(n)| is small
+    and where few units are active, so that such points are fitted last. Under gradient flow
+    de/dt = -2 J J^T diag(weights) e / N. With exponent 1 a residual's own rate is the same for all points. With 1/2
+    each point pulls at the weights with the same force, per unit of its residual. The factor makes the weights about 1
+    for whitened points at the start. Source: ours."""
     params, columns, neural_inputs = jax.lax.stop_gradient((params, columns, neural_inputs))
     diagonal = data_gram_diagonal(factors(params, columns, neural_inputs, rho))
     scale = len(columns) / 2 * jnp.sum(jnp.square(params["z"]))
-    return jnp.where(diagonal > 0, scale / jnp.where(diagonal > 0, diagonal, 1), 0)
+    return jnp.where(diagonal > 0, scale / jnp.where(diagonal > 0, diagonal, 1), 0) ** exponent

@@ -17,7 +17,7 @@ from mnnjax.errors import require
 from mnnjax.jax_setup import require_x64
 from mnnjax.network import MNN
 from mnnjax.problems import make_problem
-from mnnjax.training.jacobian import inverse_tangent_kernel
+from mnnjax.training.jacobian import point_weights
 from mnnjax.training.levenberg_marquardt import init_levenberg_marquardt, make_levenberg_marquardt
 from mnnjax.training.optimizer import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options, make_optimizer
 from mnnjax.training.state import Metrics, Training, TrainState, first_failure
@@ -106,9 +106,9 @@ def make_descent(module: MNN, threshold: float, train: Train, rows: int) -> Call
             output, neural_inputs = module.apply({"params": params}, columns, method=MNN.by_columns)
             mse = objective.mean_squared_error(output, y, weights)
             metrics = Metrics(mse, objective.mean_classification_error(output, y, threshold, weights))
-            if train.point_weights == "equal":
+            if not train.point_weights:
                 return mse, metrics
-            equalizing = weights * inverse_tangent_kernel(params, columns, neural_inputs, module.rho)
+            equalizing = weights * point_weights(params, columns, neural_inputs, module.rho, train.point_weights)
             return jnp.sum(equalizing * (y - output) ** 2) / jnp.sum(weights), metrics
 
         return descend(train, loss, params, opt_state, rate)

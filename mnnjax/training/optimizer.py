@@ -67,7 +67,7 @@ def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
         require(value >= least, f"{where}: {field} {value} is too small; give at least {least}")
     require(0 < damping < math.inf, f"{where}: damping {damping!r} is not positive; try 0.03")
     require(0 <= kick < 1, f"{where}: kick {kick!r} is not in [0, 1); try 0.1")
-    require(train.point_weights == "equal", f"train.point_weights: {name} minimizes the MSE; leave it at 'equal'")
+    require(not train.point_weights, f"train.point_weights: {name} minimizes the MSE; leave it at 0")
     require(train.batch_size is None, f"train.batch_size: {name} solves for all points at once; leave it out")
     require(train.decay_epochs == 0, f"train.decay_epochs: {name} has no learning rate that could decay; give 0")
     return options

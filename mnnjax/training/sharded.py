@@ -16,7 +16,7 @@ from mnnjax import objective
 from mnnjax.config import Network, Problem, Train
 from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
-from mnnjax.training.jacobian import inverse_tangent_kernel
+from mnnjax.training.jacobian import point_weights
 from mnnjax.training.loop import descend, learning_rate, make_init
 from mnnjax.training.optimizer import check_optimizer
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
@@ -122,9 +122,9 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             wrong = objective.misclassified(output, y, threshold).astype(dtype)
             squares = weights * (y - output) ** 2
             metrics = Metrics(jnp.sum(squares) / batch_points, jnp.sum(weights * wrong) / batch_points)
-            if train.point_weights == "equal":
+            if not train.point_weights:
                 return metrics.mse, metrics
-            equalizing = inverse_tangent_kernel(params, X.T, neural_inputs, module.rho)
+            equalizing = point_weights(params, X.T, neural_inputs, module.rho, train.point_weights)
             return jnp.sum(equalizing * squares) / batch_points, metrics
 
         params, opt_state, metrics = descend(train, _summed(piece_loss, total), params, opt_state, rate)

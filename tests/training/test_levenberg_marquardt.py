@@ -11,7 +11,7 @@ from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.landscape import certify
 from mnnjax.network import MNN
 from mnnjax.training import check_optimizer, levenberg_marquardt_options, make_training
-from mnnjax.training.jacobian import data_gram, data_gram_diagonal, factors, gram, inverse_tangent_kernel
+from mnnjax.training.jacobian import data_gram, data_gram_diagonal, factors, gram, point_weights
 
 EPS = np.finfo(np.float64).eps
 RELU = Network()
@@ -67,7 +67,7 @@ def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     np.testing.assert_allclose(data_gram(parts, gram(columns)), expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(data_gram_diagonal(parts), np.diag(expected), rtol=0, atol=tolerance)
     # With these weights each residual's own rate is the same, where any weight moves it.
-    weights = inverse_tangent_kernel(params, columns, neural_inputs, rho)
+    weights = point_weights(params, columns, neural_inputs, rho, 1.0)
     moves = np.diag(expected) > 0
     rates = np.where(moves, len(columns) * np.sum(params["z"] ** 2) / 2, 0)
     np.testing.assert_allclose(weights * np.diag(expected), rates, rtol=1e-10)
@@ -236,7 +236,7 @@ def test_overflow_ends_a_run_and_is_told():
         (Train("levenberg_marquardt", (("cg_steps", 1.5),), decay_epochs=0), "cg_steps 1.5"),
         (Train("levenberg_marquardt", (("gram_rows", True),), decay_epochs=0), "gram_rows True"),
         (Train("levenberg_marquardt", batch_size=10, decay_epochs=0), "train.batch_size"),
-        (Train("levenberg_marquardt", decay_epochs=0, point_weights="inverse_tangent_kernel"), "train.point_weights"),
+        (Train("levenberg_marquardt", decay_epochs=0, point_weights=0.5), "train.point_weights"),
         (Train("levenberg_marquardt"), "train.decay_epochs"),
     ],
 )

@@ -104,13 +104,13 @@ def numpy_run(params, train, network, layers):
             error = h @ p["z"] + p.get("c", 0.0) - Y[batch]
             sums += np.sum(error**2), np.sum((error + Y[batch] > 0) != (Y[batch] > 0))
             weights = 1.0
-            if train.point_weights == "inverse_tangent_kernel":
+            if train.point_weights:
                 B, kernel = p["z"], np.sum(h**2, axis=1) + network.bias
                 for i in range(layers, 0, -1):
                     B = B * slopes[i - 1]
                     kernel += np.sum(B**2, axis=1) * (np.sum(inputs[i - 1] ** 2, axis=1) + network.bias)
                     B = B @ p[f"W{i}"]
-                weights = D0 * np.sum(p["z"] ** 2) / (2 * kernel)
+                weights = (D0 * np.sum(p["z"] ** 2) / (2 * kernel)) ** train.point_weights
             back = 2 / len(batch) * weights * error
             gradient = {"z": back @ h, "c": back.sum()}
             back = back[:, None] * p["z"]
@@ -137,7 +137,7 @@ def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     ("train", "layers", "rho", "bias", "devices"),
     [
         (SGD, 1, 0.0, False, 8),
-        (dataclasses.replace(MINI, point_weights="inverse_tangent_kernel"), 2, 0.1, True, 4),
+        (dataclasses.replace(MINI, point_weights=0.5), 2, 0.1, True, 4),
         *((MINI, 2, -0.3, True, devices) for devices in (1, 2, 4, 8)),
         (SAME, 2, -0.3, True, 4),
     ],
@@ -187,7 +187,7 @@ SAME_BITS = {
     "mini-batch": (options("adam", 64, reproducible=True), "bfloat16"),
     "float32": (dataclasses.replace(options("sgd", 128, reproducible=True), precision="float32"), None),
     "weights": (
-        dataclasses.replace(options("adam", 128, reproducible=True), point_weights="inverse_tangent_kernel"),
+        dataclasses.replace(options("adam", 128, reproducible=True), point_weights=0.75),
         None,
     ),
     "line search": (options("lbfgs", rate=1.0, more=(("memory_size", 2),), reproducible=True), None),
