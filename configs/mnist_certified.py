@@ -25,7 +25,7 @@ study = Study(
 )
 small = dataclasses.replace(
     study,
-    problem=dataclasses.replace(study.problem, N=(500,), whitening_images=200),
-    network=Network(d1=(8,)),
+    problem=dataclasses.replace(study.problem, N=(200,), whitening_images=200),
+    network=Network(d1=(4,)),
     repeats=2,
 )

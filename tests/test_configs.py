@@ -4,6 +4,7 @@ import ast
 import json
 import math
 
+import numpy as np
 import pytest
 
 from mnnjax import cli
@@ -11,12 +12,12 @@ from mnnjax.cli.config_file import load_config
 from mnnjax.config import Study
 from mnnjax.study.plan import grid as plan
 from mnnjax.study.workdir.results_table import read_csv
-from tests.project import CONFIGS
+from tests.project import CONFIGS, TINY_IMAGENET
 
 names = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
-@names
+@pytest.mark.parametrize("path", [*CONFIGS, TINY_IMAGENET], ids=lambda path: path.stem)
 def test_the_docstring_gives_command_expectation_and_time(path):
     text = ast.get_docstring(ast.parse(path.read_text()))
     assert f"mnnjax run configs/{path.name}" in text
@@ -60,6 +61,18 @@ def test_small_runs_to_a_report(path, tmp_path, capsys, request):
     log = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert log[0]["event"] == "start"
     assert log[-1]["event"] == "end"
+
+
+@pytest.mark.slow
+def test_small_of_tiny_imagenet_runs_on_images_of_its_shape(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (600, 64, 64, 3), np.uint8), np.arange(600) % 200
+    np.savez(tmp_path / "images.npz", images=images, labels=labels)
+    kept = ["--data-dir", str(tmp_path / "data")]
+    assert cli.main(["data", "import", "tiny_imagenet", "--from", str(tmp_path / "images.npz"), *kept]) == 0
+    assert cli.main(["run", str(TINY_IMAGENET), "--small", "--workdir", str(tmp_path / "run"), *kept]) == 0
+    (line,) = read_csv(tmp_path / "run/report/tiny_imagenet.csv")
+    assert (line["paper_data"], line["N"], line["repetitions"]) == ("part of ImageNet 64x64", "512", "2")
 
 
 def test_the_volume_studies_have_the_sizes_that_are_asked_for():

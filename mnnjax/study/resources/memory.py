@@ -80,7 +80,7 @@ def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
     """Bytes while a cell's images are whitened for the first time, and of what stays."""
     problem = cell.part.problem
     published, pixels = (None if problem.is_own else nominal_shape(problem)) or (cell.N, cell.d0)
-    images, kind = problem.whitening_images or published, problem.known_whitening
+    images, kind = problem.whitening_images or published, problem.known_whitening or "pca"
     # Float32 coordinates of many pixels are products with a copy in float32.
     copied = pixels > MANY_PIXELS and cell.part.train is not None and cell.itemsize == 4
     kept = pixels * min(cell.d0, pixels if kind in ("zca", "cholesky") else images)
