@@ -52,7 +52,7 @@ class Row:
     measured: Mapping[str, Estimate]
     """By quantity, those that were measured; an estimate of nan where only the interval is known."""
     seconds: float = math.nan
-    """What the cell took, all its repetitions together. The logs tell it, not results.csv."""
+    """Seconds that the cell took, all its repetitions together. The logs tell it, not results.csv."""
 
     @property
     def is_finite(self) -> bool:
@@ -97,7 +97,7 @@ class Cell:
 
     @property
     def seconds(self) -> float:
-        """What all repetitions took together; nan where no log tells it."""
+        """Seconds that all repetitions took together; nan where no log tells it."""
         return self.rows[0].seconds
 
     @functools.cached_property
