@@ -97,7 +97,7 @@ class Cell:
 
     @property
     def seconds(self) -> float:
-        """Seconds that all repetitions took together; nan where no log tells it."""
+        """What all repetitions took together, in seconds; nan where no log tells it."""
         return self.rows[0].seconds
 
     @functools.cached_property
