@@ -172,7 +172,9 @@ def equation_2_3(X, y) -> Step:
 ENDS = {  # name, colour, marker, size
     "global_minimum": ("global minimum", BLUE, "o", 240),
     "suboptimal_dlm": ("sub-optimal DLM", RED, "s", 130),
-    "non_differentiable": ("not differentiable", BLACK, "x", 70),
+    "suboptimal_kink": ("sub-optimal kink", BLACK, "x", 70),
+    "saddle": ("saddle", BLACK, "1", 70),
+    "undecided": ("undecided", SKY, "x", 55),
     "not_converged": ("nothing proven", SKY, "+", 55),
 }
 

@@ -14,7 +14,7 @@ DESCRIPTION = """Decide what kind of point a network is at, in float64 with prov
 W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if the network has biases, b (d1,) of the hidden layer
 and c of the output. It may hold rho, and threshold: outputs above it count as the larger label (for the MCE; default 0
 if a label is -1, else 0.5)."""
-EPILOG = """verdicts: global_minimum, suboptimal_dlm, non_differentiable, not_converged;
+EPILOG = """verdicts: global_minimum, suboptimal_dlm, suboptimal_kink, saddle, not_converged, undecided;
 README.md, "What kind of point is it?", says what each one proves
 
 exit codes: 0 for any verdict; 2 wrong input
@@ -91,10 +91,11 @@ def certify_file(path: Path, rho: float | None = None, output: Path | None = Non
         new = {"W": W[:, :-1] if has_bias else W, "z": z, "b": W[:, -1], "c": c}
         shaped = {name: np.reshape(new[name], given[name].shape) for name in new if name in given}
         write_arrays(output, "polish", given | shaped | {"rho": np.float64(rho)})
+    descent = certificate.descent and [change.tolist() for change in certificate.descent]
     return {
         "file": str(path), "N": X.shape[0], "d0": X.shape[1] - has_bias, "d1": W.shape[0], "rho": rho,
         "biases": [name for name in ("b", "c") if name in arrays],
-        "polished": polished, "certificate": dataclasses.asdict(certificate),
+        "polished": polished, "certificate": dataclasses.asdict(certificate) | {"descent": descent},
     }  # fmt: skip
 
 

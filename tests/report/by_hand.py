@@ -86,7 +86,7 @@ def figure_5_2():
         make_row("dots", d, d * d // 5, k, mse=10.0 ** (-20 - k), u=0.1 / (k + 1)) for d in (5, 10) for k in range(4)
     ]
     rows[1] |= {"mse": math.nan, "mce": math.nan, "min_abs_neural_input": math.nan, "verdict": "non_finite"}
-    rows[2] |= {"min_abs_neural_input": 0.0, "verdict": "non_differentiable"}
+    rows[2] |= {"min_abs_neural_input": 0.0, "verdict": "suboptimal_kink"}
     return Study("dots", GAUSSIAN, figure="fig5_2", repeats=4), rows
 
 

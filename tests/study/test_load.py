@@ -34,7 +34,7 @@ STUDY = Study(
     repeats=3,
 )
 IDS = [cell.id for cell in cells(STUDY)]
-CERTIFIED = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
+CERTIFIED = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason", "kinks")
 
 
 @pytest.fixture(scope="module")

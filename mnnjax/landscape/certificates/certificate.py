@@ -5,20 +5,23 @@ import math
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Float, Real
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
-from mnnjax.landscape.certificates.linear_systems import System, factor_fits
-from mnnjax.landscape.certificates.nearest_minimum import Minimum, Point, RegionProblem, evaluate, nearest_minimum
-from mnnjax.landscape.numerics import EqualWithNan
+from mnnjax.landscape.certificates.kinks import at_kinks
+from mnnjax.landscape.certificates.linear_systems import factor_fits
+from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, nearest_minimum
+from mnnjax.landscape.numerics import EqualWithNan, leaky_relu
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.wording import aligned
 
-Verdict = Literal["global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"]
-# The farthest that a minimum may be, as a fraction of the norm of W, of z and of c, for the point to count as being at
-# it. Wide networks have minima inside the region of nearly every random point; those points are not converged.
-NEAR = 1e-2
+Verdict = Literal["global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle", "not_converged", "undecided"]
+# The farthest that a minimum may be for the point to count as being at it: as a fraction of the norm of W, of z and of
+# c, and in the MSE as a fraction of mean(y^2). Wide networks have minima in the region of nearly every random point.
+NEAR, NEAR_LOSS = 1e-4, 1e-8
+# Neural inputs of at most so many times their rounding error are taken to be zero, one after the other.
+AT_KINK = (1, 64)
 SMALLEST = 1e-50  # arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict
 
 
@@ -27,21 +30,29 @@ class Certificate(EqualWithNan):
     """What a point (W, z) is.
 
     verdict:
-      "global_minimum": in the point's own region, next to it, lies a differentiable local minimum whose residual is
-        zero: MSE and MCE are 0 there. Zero is exact where rank(A o X) = N, else to the rounding of float64.
-      "suboptimal_dlm": likewise, with a residual that is not zero (MSE above 0 by more than rounding).
-      "non_differentiable": some neural inputs are zero to rounding, and without their neurons the point is stationary,
-        (A o X) e = 0 (section 6 of the paper, here with the same proof as above for the other neurons).
-      "not_converged": none of these could be proven; `reason` says why.
+      "global_minimum": next to the point lies a local minimum whose residual is zero: MSE and MCE are 0 there. Zero is
+        exact where the columns of its region or face have rank N, else to the rounding of float64.
+      "suboptimal_dlm": next to the point lies a differentiable local minimum with MSE above 0 by more than rounding.
+      "suboptimal_kink": likewise a local minimum that is not differentiable: some neural inputs are zero there.
+      "saddle": the point is next to the minimum of its face (kinks.py), or of its region, and no local minimum; the
+        loss falls along `descent`.
+      "not_converged": there is no such minimum next to the point, and `reason` says why.
+      "undecided": rounding, or points that depend on each other, leave it open; `reason` says what.
+      "Next to": at most 1e-4 of the norm of W, of z and of c away, with an MSE that differs by at most 1e-8 mean(y^2).
     reason: one line. mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
-    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors); nan
-      where the point lies in no region or the rank is in doubt.
-    rank: of A o X, with a column of ones where there is an output bias; None where in doubt.
+    region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors), or
+      of every local minimum of its face; nan where the rank is in doubt.
+    rank: of A o X, with a column of ones where there is an output bias; None where in doubt, and at kinks.
     min_abs_neural_input: over all neurons and points.
     grad_norm: Euclidean norm of the gradient of the MSE in all parameters; inf from 1e154 on.
     margin: a lower bound, after all error bounds, on the distance from zero of the neural inputs of the minimum next to
-      the point; nan where no minimum was found.
-    distance: approximate Euclidean distance in (W, z) from the point to that minimum; nan likewise."""
+      the point, but for those that are held at zero; nan where no minimum was found.
+    distance: approximate Euclidean distance in (W, z) from the point to that minimum, also where it is too far for a
+      verdict; nan where none was found.
+    kinks: the number of pairs (neuron, point) held at zero.
+    idle_neurons: neurons that move no output: z_k = 0, or no point active (with rho = 0).
+    escapes: of a sub-optimal minimum, whether an idle neuron can be moved at constant loss to where the loss falls.
+    descent: (dW, dz) of a saddle; the loss is below the point's at (W + dW, z + dz)."""
 
     verdict: Verdict
     reason: str
@@ -54,6 +65,12 @@ class Certificate(EqualWithNan):
     grad_norm: float = math.nan
     margin: float = math.nan
     distance: float = math.nan
+    kinks: int = 0
+    idle_neurons: int = 0
+    escapes: bool = False
+    descent: tuple[Float[np.ndarray, "d1 d0"], Float[np.ndarray, " d1"]] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
     def __str__(self) -> str:
         parts = summary(self)
@@ -77,6 +94,7 @@ def summary(c: Certificate) -> dict[str, object]:
         "gradient norm": _number(c.grad_norm),
         "margin": f"{_number(c.margin)} (of the minimum's neural inputs, after all error bounds)",
         "distance": f"{_number(c.distance)} (to the minimum)",
+        "kinks": f"{c.kinks} neural inputs held at zero; {c.idle_neurons} neurons move no output",
     }
 
 
@@ -132,55 +150,114 @@ def certify(
             too_far = f"the largest entry of {name} is {largest:.3g}, too far from 1 to bound rounding in float64"
             return Certificate("not_converged", too_far)
     point = evaluate(W, z, c, X, y, rho)
-    # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
-    at_zero = np.asarray(((np.abs(point.U) <= point.U_error) & X.any(axis=1, keepdims=True)).any(axis=0))
-    problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), ~at_zero, output_bias is not None)
-    system = problem.system(z)
-
-    verdict, reason, minimum = _decide(problem, point, system)
-    rank_known = system.proven and not at_zero.any()
-    found = {}
-    if verdict == "global_minimum":
-        found = {"region_mse": 0.0, "region_mce": 0.0}
-    elif not at_zero.any() and (minimum is not None or rank_known):
-        e = system.region_residual(point.e) if minimum is None else minimum.e
+    problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), np.ones(len(z), bool), output_bias is not None)
+    found = _decide(problem, point)
+    kinks, idle = found.pop("kinks", 0), (z == 0) | ~(np.where(point.U_error < point.U, 1.0, rho)).any(axis=0)
+    escapes = found["verdict"].startswith("suboptimal") and _escapes(problem, idle, found["e"])
+    if (e := found.pop("e")) is not None:
         region_mce = np.mean(is_upper(y - e, y, threshold) != (y > threshold))
-        found = {"region_mse": float(np.mean(e**2)), "region_mce": float(region_mce)}
-    if minimum is not None:
-        to = minimum.point
-        squares = ((point.W - to.W) ** 2).sum() + ((point.z - to.z) ** 2).sum() + (point.c - to.c) ** 2
-        found |= {"margin": minimum.margin, "distance": float(np.sqrt(squares))}
+        found |= {"region_mse": float(np.mean(e**2)), "region_mce": float(region_mce)}
     return Certificate(
-        verdict,
-        reason,
+        **found,
         mse=float(np.mean(point.e**2)),
         mce=float(np.mean((y - point.e > threshold) != (y > threshold))),
-        rank=system.rank if rank_known else None,
         min_abs_neural_input=float(np.abs(point.U).min()),
         grad_norm=_gradient_norm(problem, point),
-        **found,
+        kinks=kinks,
+        idle_neurons=int(idle.sum()),
+        escapes=escapes,
     )
 
 
-def _decide(problem: RegionProblem, point: Point, system: System) -> tuple[Verdict, str, Minimum | None]:
-    """The verdict, its reason, and the proven minimum next to the point."""
-    count = int(np.sum(~problem.kept))
-    kinks = f"{count} neurons have a neural input that is zero to rounding"
+def _decide(problem: RegionProblem, point: Point) -> dict:
+    """Fields of the certificate, and e: the residual of the region or face; None where it is unknown."""
+    # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
+    sizes = np.where(problem.X.any(axis=1, keepdims=True), np.abs(point.U), np.inf)
+    found = None
+    if point.z.all() and not (sizes <= point.U_error).any():
+        found = _smooth(problem, point)
+        if found["verdict"] != "not_converged":
+            return found
+    for units in AT_KINK:
+        held = sizes <= units * point.U_error
+        if found is not None and not held.any():
+            continue
+        other = _kinked(problem, point, held)
+        if found is None or other["verdict"] in ("global_minimum", "suboptimal_kink", "saddle"):
+            found = other
+        if found["verdict"] not in ("not_converged", "undecided"):
+            break
+    return found
+
+
+def _smooth(problem: RegionProblem, point: Point) -> dict:
+    """Of a point with no neural input and no z_k at zero."""
+    system = problem.system(point.z)
     minimum, reason = nearest_minimum(problem, point, system)
-    if minimum is not None and not (far := _relative_distance(point, minimum.point, problem.y)) <= NEAR:
-        minimum, reason = None, f"the nearest minimum that was found lies {far:.2g} of the weights' norm away"
+    e = system.region_residual(point.e) if system.proven else None
+    found = {"rank": system.rank if system.proven else None, "e": e if minimum is None else minimum.e}
     if minimum is None:
-        return "not_converged", f"{reason}; {kinks}" if count else reason, None
-    if count:
-        return "non_differentiable", kinks, minimum
-    if not problem.y.any():
-        return "global_minimum", "the labels are zero, so the residual of the region is", minimum
-    size, error = float(np.linalg.norm(minimum.e)), minimum.e_distance
-    if size > error:
-        return "suboptimal_dlm", f"the region's residual has norm {size:.3g}, rounding explains {error:.3g}", minimum
-    if error > ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y)):
-        return "not_converged", "the residual of the region cannot be told from zero", minimum
-    return "global_minimum", "the residual of the region is zero", minimum
+        return found | {"verdict": "not_converged", "reason": reason}
+    found |= {"margin": minimum.margin} | _judged(problem, point, minimum.point, minimum.e, minimum.e_distance, 0)
+    if found["verdict"] == "global_minimum":
+        found["e"] = np.zeros(len(problem.y))
+    return found
+
+
+def _kinked(problem: RegionProblem, point: Point, held) -> dict:
+    """Of a point with these pairs held at zero."""
+    at = at_kinks(problem, point, held)
+    found = {"e": at.e, "margin": at.margin, "kinks": at.kinks}
+    if not held.any() and (system := problem.system(point.z)).proven:
+        found["rank"] = system.rank
+    if at.minimum is None or at.e is None:
+        return found | {"verdict": at.kind, "reason": at.reason}
+    judged = _judged(problem, point, at.minimum, at.e, at.e_distance, at.kinks, at.zero)
+    if at.kind in ("undecided", "not_converged") and judged["verdict"] != "not_converged":
+        return found | judged | {"verdict": at.kind, "reason": at.reason}
+    if at.kind == "saddle" and judged["verdict"] != "not_converged":
+        return found | judged | {"verdict": "saddle", "reason": at.reason, "descent": at.descent}
+    return found | judged | ({"e": np.zeros(len(problem.y))} if judged["verdict"] == "global_minimum" else {})
+
+
+def _judged(problem: RegionProblem, point: Point, to: Point, e, e_distance: float, kinks: int, zero=False) -> dict:
+    """The verdict on a point next to which the minimum `to` was proven, with residual e to the distance e_distance."""
+    squares = ((point.W - to.W) ** 2).sum() + ((point.z - to.z) ** 2).sum() + (point.c - to.c) ** 2
+    found = {"distance": float(np.sqrt(squares))}
+    if not (far := _relative_distance(point, to, problem.y)) <= NEAR:
+        reason = f"the nearest minimum that was found lies {far:.2g} of the weights' norm away, more than {NEAR:g}"
+        return found | {"verdict": "not_converged", "reason": reason}
+    apart, scale = abs(float(np.mean(point.e**2) - np.mean(e**2))), float(np.mean(problem.y**2))
+    # What rounding leaves of the point's own MSE is no distance.
+    if apart > NEAR_LOSS * scale + 2 * float(np.abs(point.e) @ point.e_error) / len(e):
+        reason = (
+            f"the MSE differs from that of the minimum next to it by {apart:.2g}, more than {NEAR_LOSS:g} mean(y^2)"
+        )
+        return found | {"verdict": "not_converged", "reason": reason}
+    if not problem.y.any() and not kinks:
+        return found | {"verdict": "global_minimum", "reason": "the labels are zero, so the residual of the region is"}
+    size, where = float(np.linalg.norm(e)), "face" if kinks else "region"
+    if zero or size <= e_distance:
+        if not zero and e_distance > ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y)):
+            return found | {"verdict": "undecided", "reason": f"the residual of the {where} cannot be told from zero"}
+        return found | {"verdict": "global_minimum", "reason": f"the residual of the {where} is zero"}
+    verdict = "suboptimal_kink" if kinks else "suboptimal_dlm"
+    reason = f"the {where}'s residual has norm {size:.3g}, rounding explains {e_distance:.3g}"
+    return found | {
+        "verdict": verdict,
+        "reason": reason + (f"; {kinks} neural inputs are held at zero" if kinks else ""),
+    }
+
+
+def _escapes(problem: RegionProblem, idle, e) -> bool:
+    """Whether an idle neuron can go, at constant loss, to where the loss falls: z_k to 0, then w_k to a v with
+    sum r_n f(v . x(n)) not zero."""
+    if not idle.any() or e is None:
+        return False
+    directions = np.vstack([problem.X[problem.X.any(axis=1)], e @ problem.X])
+    directions = np.vstack([directions, -directions])
+    psi = np.abs(e @ leaky_relu(problem.X @ directions.T, problem.rho))
+    return bool((psi > 1e-9 * (np.abs(e) @ np.abs(problem.X @ directions.T))).any())
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:

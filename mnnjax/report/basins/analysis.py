@@ -47,7 +47,7 @@ class Outcome:
     @property
     def unresolved(self) -> int:
         """Runs whose end point is of no proven kind."""
-        known = ("suboptimal_dlm", NO_ERROR, "global_minimum", "non_differentiable")
+        known = ("suboptimal_dlm", NO_ERROR, "global_minimum", "suboptimal_kink", "saddle")
         return self.runs - sum(self.verdicts[verdict] for verdict in known)
 
     def frequency(self, verdict: str) -> float:

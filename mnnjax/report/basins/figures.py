@@ -18,7 +18,8 @@ _ENDS = (
     ("sub-optimal, MCE > 0", PALETTE[1], lambda o: o.frequency("suboptimal_dlm")),
     ("sub-optimal, MCE 0", "#F2B48C", lambda o: o.frequency(NO_ERROR)),
     ("global", PALETTE[0], lambda o: o.frequency("global_minimum")),
-    ("non-differentiable", "#B9B9B9", lambda o: o.frequency("non_differentiable")),
+    ("sub-optimal kink", PALETTE[2], lambda o: o.frequency("suboptimal_kink")),
+    ("saddle", "#B9B9B9", lambda o: o.frequency("saddle")),
     ("unresolved", "#E9E9E9", lambda o: o.unresolved / o.runs),
 )
 
@@ -32,7 +33,8 @@ def basins(outcomes: Sequence[Outcome], without_volume: int) -> Picture:
         "V(G), and the shares of all kinds of ends",
         caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
         "local minimum with MCE > 0 (left) or in a global minimum (right) against the exact volume of the regions "
-        "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged or non-finite) leave "
+        "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged, undecided or "
+        "non-finite) leave "
         "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
         f"{left_out}",
     )

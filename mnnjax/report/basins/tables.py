@@ -13,7 +13,8 @@ def data_sets(outcomes: Sequence[Outcome]) -> Table:
     columns = (
         *SIZES, Column("data_seed", "data seed"), Column("runs", "runs", integer),
         _count("suboptimal_dlm", "suboptimal dlm, MCE > 0"), _count(NO_ERROR, "suboptimal dlm, MCE 0"),
-        _count("global_minimum", "global minimum"), _count("non_differentiable", "non-differentiable"),
+        _count("global_minimum", "global minimum"), _count("suboptimal_kink", "suboptimal kink"),
+        _count("saddle", "saddle"),
         Column("unresolved", "unresolved", integer), _count(NON_FINITE, "of them non-finite"),
         *_frequency("suboptimal", "suboptimal_dlm", "suboptimal dlm, MCE > 0", "V(L_0)", "suboptimal"),
         *_frequency("global", "global_minimum", "global minimum", "V(G)", "global_minima"),
@@ -22,7 +23,7 @@ def data_sets(outcomes: Sequence[Outcome]) -> Table:
     )  # fmt: skip
     note = (
         "Frequencies among all runs, with Clopper and Pearson's 95 % interval; exact volumes. Unresolved: not "
-        "converged or non-finite; 'if unresolved were': the frequency if all of these ended there."
+        "converged, undecided or non-finite; 'if unresolved were': the frequency if all of these ended there."
     )
     return table_of(columns, outcomes, note)
 

@@ -142,13 +142,13 @@ def _dots(panel: Axes, cells: Sequence[Cell], value: Callable[[Row], float], pap
 
 def _scatter(panel: Axes, points: Sequence[tuple[float, Row]], value: Callable[[Row], float]) -> None:
     x, y = np.reshape([(x, value(row)) for x, row in points], (-1, 2)).T
-    at_kink = np.array([row.verdict == "non_differentiable" for _, row in points], bool)
+    at_kink = np.array([row.verdict == "suboptimal_kink" for _, row in points], bool)
     plain, hollow, zeros = (y > 0) & ~at_kink, (y > 0) & at_kink, x[y == 0]
     dots = {"s": 42, "color": PALETTE[0], "alpha": 0.55, "linewidth": 0}
     panel.scatter(x[plain], y[plain], **dots, label="one repetition", zorder=2)
     if at_kink.any():
         rings = {"s": 42, "facecolor": "none", "edgecolor": PALETTE[1], "linewidth": 1.6}
-        label = f"verdict non-differentiable: {at_kink.sum()} of {len(points)}"
+        label = f"verdict suboptimal_kink: {at_kink.sum()} of {len(points)}"
         panel.scatter(x[hollow], y[hollow], **rings, label=label, zorder=2.5)
     # Zero has no place on a logarithmic axis: it is drawn at the bottom edge, and counted in the legend.
     bottom = panel.get_xaxis_transform()

@@ -39,7 +39,7 @@ def cells_5_2(cells: Sequence[Cell]) -> Table:
         _count("mse_above_1e-7", "MSE above 1e-7", lambda r: r.mse > 1e-7),
         _count("mse_below_1e-31", "MSE below 1e-31", lambda r: r.mse < 1e-31),
         _count("mse_zero", "MSE exactly 0", lambda r: r.mse == 0),
-        _count("non_differentiable", "verdict non_differentiable", lambda r: r.verdict == "non_differentiable"),
+        _count("suboptimal_kink", "verdict suboptimal_kink", lambda r: r.verdict == "suboptimal_kink"),
         dataclasses.replace(NON_FINITE, of=lambda cell: sum(not is_plottable(row) for row in cell.rows)),
     )
     return table_of(columns, cells, "Non-finite repetitions are excluded from the other counts.")

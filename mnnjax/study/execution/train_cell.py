@@ -16,7 +16,7 @@ from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, cell_columns
+from mnnjax.study.workdir.results_table import AT_THE_POINT, NON_FINITE, TOO_LARGE, cell_columns
 from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, add_sums, from_sums, make_stream
 
@@ -103,7 +103,7 @@ def _rows(
             if certificates is None:
                 row |= {"verdict": TOO_LARGE, "reason": omitted}
             elif (certificate := certificates[k]) is not None:
-                names = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason")
+                names = ("verdict", "rank", "margin", "grad_norm", "region_mse", "region_mce", "reason", *AT_THE_POINT)
                 row |= {name: getattr(certificate, name) for name in names}
         rows.append(row)
     return rows

@@ -69,8 +69,8 @@ COLUMNS = (
     Column("non_finite_epoch", int, "the first epoch, counted from 0, whose loss was NaN or infinite", "epochs",
            "empty: none was; volume studies"),
     Column("verdict", str,
-           "what kind of point training ended at: `global_minimum`, `suboptimal_dlm`, `non_differentiable`, "
-           "`not_converged`, `not_certified` or `non_finite`", missing=VOLUMES),
+           "what kind of point training ended at: `global_minimum`, `suboptimal_dlm`, `suboptimal_kink`, `saddle`, "
+           "`not_converged`, `undecided`, `not_certified` or `non_finite`", missing=VOLUMES),
     Column("rank", int,
            "rank of A o X, of the last hidden layer and its inputs; N: every local minimum of the region is global",
            missing=f"{UNCERTIFIED}, in no region, or the rank is in doubt"),
@@ -90,8 +90,17 @@ COLUMNS = (
     Column("held_out_mce", float, "MCE on the test images", FRACTION,
            "empty: none are held out, random labels, volume studies"),
     Column("held_out_N", int, "number of test images", missing="empty: as `held_out_mce`"),
+    Column("distance", float, "Euclidean distance in (W, z) from the end of training to the proven minimum",
+           missing=f"nan: no minimum was found; {UNCERTIFIED}"),
+    Column("kinks", int, "pairs of a neuron and a point whose neural input is held at zero", missing=UNCERTIFIED),
+    Column("idle_neurons", int, "neurons that move no output: z = 0, or active at no point", missing=UNCERTIFIED),
+    Column("escapes", bool, "of a sub-optimal minimum: an idle neuron can go at constant loss to where the loss falls",
+           missing=UNCERTIFIED),
 )
 """Of all studies, in the order of the file."""
+
+AT_THE_POINT = ("distance", "kinks", "idle_neurons", "escapes")
+"""Of a certificate; files of versions before 0.2 lack them."""
 
 _QUANTITIES = (
     Column("suboptimal", float, "V(L_eps): regions with a sub-optimal local minimum of MCE > eps", FRACTION, ESTIMATE),
@@ -164,8 +173,13 @@ def typed(row: Mapping[str, str]) -> dict[str, Value]:
     Raises:
       KeyError, TypeError, ValueError: a column or a value is missing, or not of its type.
     """
-    values = {column.name: _value(column, row[column.name]) for column in COLUMNS}
+    values = {column.name: _value(column, _text(row, column.name)) for column in COLUMNS}
     return values | {column.name: _value(column, row.get(column.name, "")) for column in VOLUME_COLUMNS}
+
+
+def _text(row: Mapping[str, str], name: str) -> str:
+    """Empty where a file of an earlier version lacks the column."""
+    return row.get(name, "") if name in AT_THE_POINT else row[name]
 
 
 def _value(column: Column, text: str) -> Value:

@@ -89,22 +89,59 @@ def small_problem(seed):
     M = np.hstack([(A[:, :, None] * X[:, None, :]).reshape(N, -1), np.full((N, 1), c is not None)])
     off = rng.integers(-2, 3, N) * 1.0
     off = np.round(64 * (off - M @ np.linalg.lstsq(M, off, rcond=None)[0])) / 64
+    # The same off the columns of the face of zero neural inputs, which stay zero.
+    A, parts = np.where(U == 0, 0.0, A), [np.full((N, 1), c is not None)]
+    for a, u in zip(A.T, U.T, strict=True):
+        _, values, turn = np.linalg.svd(X[u == 0])
+        parts.append((a[:, None] * X) @ turn[(values > 1e-12).sum() :].T)
+    F = np.hstack(parts)
+    off_face = rng.standard_normal(N)
+    for _ in range(2):
+        off_face -= F @ np.linalg.lstsq(F, off_face, rcond=1e-12)[0]
     labels = {
+        "at kinks": output + off_face,
         "binary": rng.integers(0, 2, N) * 1.0,
         "reached": output,
         "almost reached": output + rng.standard_normal(N) * 10.0 ** rng.integers(-12, -1),
         "zero": np.zeros(N),
         "stationary": output + off,
     }
-    y = labels[rng.choice(list(labels))]
+    y = labels["at kinks" if (U == 0).any() and rng.random() < 0.6 else rng.choice(list(labels))]
     scale = 10.0 ** rng.integers(-3, 4)
     return [(W, z, X, y), (W / scale, z, X * scale, y), (W * scale, z / scale, X, y)][rng.integers(3)] + (rho, c)
+
+
+def total(W, z, X, y, rho, c):
+    """The MSE, in rational arithmetic."""
+    rho, z, y = Fraction(float(rho)), exactly(z)[0], exactly(y)[0]
+    U = [[dot(x, w) for w in exactly(W)] for x in exactly(X)]
+    e = [
+        t - dot([u if u > 0 else rho * u for u in row], z) - Fraction(float(c or 0))
+        for row, t in zip(U, y, strict=True)
+    ]
+    return dot(e, e) / len(y)
+
+
+def lowest_nearby(W, z, X, y, rho, c, margin, tries=300):
+    """The least MSE at random points so close by that only neural inputs which are zero change sign."""
+    rng = np.random.default_rng(0)
+    size = max(np.abs(W).max(), 1e-300)
+    radius = min(1e-4 * size, 0.1 * margin / (X.shape[1] * np.abs(X).max(initial=1e-300)))
+    least = np.inf
+    for _ in range(tries):
+        dW = rng.standard_normal(W.shape) * (rng.random(W.shape) < rng.choice([0.3, 1.0]))
+        dz = rng.standard_normal(z.shape) * rng.choice([0.0, 1.0]) * np.abs(z).max(initial=0) / size
+        U = X @ (W + radius * dW).T
+        e = y - np.where(U > 0, U, rho * U) @ (z + radius * dz) - (c or 0.0)
+        least = min(least, np.mean(e**2))
+    return least
 
 
 @pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("block", range(6))
 def test_never_wrong_on_small_problems(block):
-    found = dict.fromkeys(("global_minimum", "suboptimal_dlm", "non_differentiable", "not_converged"), 0)
+    kinds = ("global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle", "not_converged", "undecided")
+    found = dict.fromkeys(kinds, 0)
     for seed in range(80):
         W, z, X, y, rho, c = small_problem([block, seed])
         certificate = certify(W, z, X, y, rho, output_bias=c)
@@ -114,22 +151,34 @@ def test_never_wrong_on_small_problems(block):
         case = f"block {block}, seed {seed}: {certificate}"
         if certificate.rank is not None and not exact.zero_input:
             assert certificate.rank == exact.rank, case
-        if certificate.verdict in DLM:
+        if certificate.verdict in DLM and not certificate.kinks:
             assert not exact.zero_input, case
-            assert minimum_nearby(W, z, X, y, rho, c, exact), case
+            # A residual of zero needs no proof.
+            assert certificate.mse == 0 or minimum_nearby(W, z, X, y, rho, c, exact), case
             assert np.sqrt(certificate.region_mse) == pytest.approx(
                 np.sqrt(np.mean(exact.e**2)), rel=1e-6, abs=rounding
             ), case
         if certificate.verdict == "global_minimum":
-            assert np.abs(exact.e).max() <= rounding, case
+            assert certificate.kinks or np.abs(exact.e).max() <= rounding, case
+            assert certificate.mse <= rounding + 1e-8 * np.mean(y**2), case
             assert certificate.region_mse == certificate.region_mce == 0, case
         if certificate.verdict == "suboptimal_dlm":
             assert not exact.zero_residual, case
-        if certificate.verdict == "non_differentiable":
+        if certificate.verdict == "saddle":
+            dW, dz = certificate.descent
+            assert total(W + dW, z + dz, X, y, rho, c) < total(W, z, X, y, rho, c), case
+        if certificate.verdict.startswith("suboptimal"):
+            assert (
+                lowest_nearby(W, z, X, y, rho, c, certificate.margin)
+                >= certificate.region_mse - 1e-9 * np.mean(y**2) - 1e-13
+            ), case
+        if certificate.kinks:
             smallest = np.abs(X @ W.T)[X.any(axis=1)]
-            assert (smallest <= 1e-13 * np.abs(X).max() * np.abs(W).max()).any(), case
-    # The draw has all four kinds in number.
-    assert min(found.values()) >= 5
+            assert (smallest <= 1e-12 * np.abs(X).max() * np.abs(W).max()).any(), case
+    # The draw has all kinds in number.
+    assert min(found[kind] for kind in ("global_minimum", "suboptimal_dlm", "not_converged")) >= 5, found
+    assert found["suboptimal_kink"] + found["saddle"] >= 1, found
+    assert found["undecided"] <= 8, found
 
 
 # The squares of all but the first underflow.

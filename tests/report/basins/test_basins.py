@@ -32,7 +32,7 @@ def test_minima_without_an_error_count_for_neither_volume(tmp_path):
 
 def test_basins_join_runs_with_the_exact_volumes_of_their_data_set(tmp_path):
     rows = basin_rows(lambda V: 0.3, VOLUMES, unresolved=2)
-    rows[1]["verdict"], rows[2]["verdict"] = "non_finite", "non_differentiable"
+    rows[1]["verdict"], rows[2]["verdict"] = "non_finite", "suboptimal_kink"
     rows = [row for row in rows if not (row["study"] == "exact" and row["data_seed"] == 5)]
     rows += [run_row(BASINS, 3, 4, 0, 0, "global_minimum")]  # of a shape without volumes
     outcomes, without_volume = joined(tmp_path / "w", BASINS, rows)

@@ -69,7 +69,7 @@ def test_groups_are_fitted_to_their_counts(tmp_path, few_resamples):
 def test_table_counts_every_seed(tmp_path, few_resamples):
     rows = rows_of("capacity", 10, 1.0, 5, other="suboptimal_dlm")
     rows[5] |= {"mse": 1e-29, "mce": 0.0, "verdict": "not_converged"}
-    rows[6] |= {"mse": 1e-9, "mce": 0.0, "verdict": "non_differentiable"}
+    rows[6] |= {"mse": 1e-9, "mce": 0.0, "verdict": "suboptimal_kink"}
     rows[7] |= {"mse": math.inf, "mce": math.nan, "verdict": "non_finite"}
     study = part("capacity", "adam")
     write_report([make_workdir(tmp_path / "w", study, rows)])
@@ -78,7 +78,7 @@ def test_table_counts_every_seed(tmp_path, few_resamples):
     assert [float(line[key]) for key in ("fraction", "low", "high")] == pytest.approx([0.25, exact.low, exact.high])
     assert (line["optimizer"], line["N"], line["seeds"], line["global_minimum"]) == ("adam", "100", "20", "5")
     assert (line["uncertified_mse_at_rounding"], line["uncertified_mce_0"]) == ("1", "2")
-    verdicts = ("suboptimal_dlm", "not_converged", "non_differentiable", "non_finite")
+    verdicts = ("suboptimal_dlm", "not_converged", "suboptimal_kink", "non_finite")
     assert [line[verdict] for verdict in verdicts] == ["12", "1", "1", "1"]
     assert (float(line["d0_d1_per_point"]), float(line["parameters_per_point"])) == (1.0, 1.1)
     assert float(line["median_mse"]) == 0.01

@@ -114,7 +114,7 @@ def test_figure_5_2_table(tmp_path):
     assert float(narrow["max_min_abs_neural_input"]) == 0.1
     assert float(narrow["median_mse"]) == 1e-22
     assert (narrow["min_abs_neural_input_below_1e-3"], narrow["min_abs_neural_input_zero"]) == ("1", "1")
-    assert narrow["non_differentiable"] == "1"
+    assert narrow["suboptimal_kink"] == "1"
     assert (wide["non_finite"], wide["min_abs_neural_input_below_1e-3"], wide["mse_above_1e-7"]) == ("0", "0", "0")
 
 
@@ -143,12 +143,12 @@ def test_figure_5_2_agrees_only_if_every_repetition_does(tmp_path):
 
 def test_verdicts_are_counted_for_each_cell(tmp_path):
     study = Study("dots", GAUSSIAN, figure="fig5_2")
-    given = ["global_minimum", "global_minimum", "suboptimal_dlm", "non_differentiable"]
+    given = ["global_minimum", "global_minimum", "suboptimal_dlm", "suboptimal_kink"]
     rows = [make_row("dots", 4, 10, k, verdict=verdict) for k, verdict in enumerate(given)]
     write_report([make_workdir(tmp_path / "w", study, rows)])
     (line,) = read_csv(tmp_path / "w" / "report" / "dots_verdicts.csv")
     counts = {name: int(line[name]) for name in given}
-    assert counts == {"global_minimum": 2, "suboptimal_dlm": 1, "non_differentiable": 1}
+    assert counts == {"global_minimum": 2, "suboptimal_dlm": 1, "suboptimal_kink": 1}
 
 
 @pytest.mark.slow

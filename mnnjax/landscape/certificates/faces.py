@@ -1,0 +1,289 @@
+"""Faces: where a point's neural inputs are zero for some pairs (neuron k, point n), the weights that keep them zero.
+
+With B_k the points at which neuron k is held, theta_k = z_k w_k moves in null(X_{B_k}). There the outputs are linear in
+theta, with columns (A_k o X) N_k, N_k a basis of that null space and the rows of B_k zero. So Lemma 2 holds on a face:
+all its minima share one residual. Here are the columns with their error bounds, and the exact minimum of the face next
+to a point. Source: ours."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mnnjax.landscape.certificates.cholesky import factor_with_bound, solve
+from mnnjax.landscape.numerics import EPS, TINY, row_norms
+from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
+from mnnjax.landscape.regions.khatri_rao import above_rounding, product
+
+MOST_ENTRIES = 100_000_000  # of the columns of a face, which are formed: 0.8 GB
+EXACT_ENTRIES = 2_000_000  # of a matrix whose exact rank takes seconds
+
+
+class Held(NamedTuple):
+    """What holds one neuron: the first point of each line through the origin on which points of B_k lie (rows of X,
+    independent); for each point of B_k its line and its exact multiple of the first point (factors); a basis
+    (d0, d0 - m) of their null space, to the distance basis_error (spectral norm) from an exact one; and a positive
+    lower bound sigma on the smallest singular value of the first points."""
+
+    firsts: Int[np.ndarray, " m"]
+    points: Int[np.ndarray, " b"]
+    line: Int[np.ndarray, " b"]
+    factors: Float[np.ndarray, " b"]
+    basis: Float[np.ndarray, "d0 f"]
+    basis_error: float
+    sigma: float
+
+
+def hold(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]) -> Held | None:
+    """None where points on different lines are dependent, or so nearly that rounding leaves it open."""
+    d0 = X.shape[1]
+    firsts, line, factors = lines(X, points)
+    m = len(firsts)
+    if not m:
+        return Held(firsts, points, line, factors, np.eye(d0), 0.0, np.inf)
+    if m > d0:
+        return None
+    rows = X[firsts]
+    size = float(np.linalg.norm(rows))
+    # LAPACK's singular values err by a small multiple of eps times the largest.
+    sigma = float(np.linalg.svd(rows, compute_uv=False)[-1]) - 16 * d0 * EPS * size
+    if not sigma > 0:
+        return None
+    basis = np.linalg.qr(rows.T, mode="complete")[0][:, m:]
+    off = float(np.linalg.norm(rows @ basis)) + (d0 + 2) * EPS * size * np.sqrt(basis.shape[1])
+    return Held(firsts, points, line, factors, basis, off / sigma, sigma)
+
+
+def lines(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]):
+    """The first of the points on each line through the origin; and of each point its line, and its multiple of the
+    first point there. Only exact multiples by a floating-point number are on one line."""
+    firsts, line, factors = list[int](), list[int](), list[float]()
+    directions: list[np.ndarray] = []
+    for n in points:
+        unit = X[n] / np.abs(X[n]).max()
+        unit = unit / np.linalg.norm(unit)
+        for k, first in enumerate(firsts):
+            if abs(abs(directions[k] @ unit) - 1) < 1e-12 and (factor := _multiple(X[n], X[first])) is not None:
+                line.append(k)
+                factors.append(factor)
+                break
+        else:
+            line.append(len(firsts))
+            factors.append(1.0)
+            firsts.append(int(n))
+            directions.append(unit)
+    return np.array(firsts, int), np.array(line, int), np.array(factors)
+
+
+def _multiple(x: Float[np.ndarray, " d0"], first: Float[np.ndarray, " d0"]) -> float | None:
+    """c with x = c first exactly, where c is a floating-point number; else None."""
+    j = int(np.abs(first).argmax())
+    c = float(x[j] / first[j])
+    same = c != 0 and all(Fraction(float(a)) == Fraction(c) * Fraction(float(b)) for a, b in zip(x, first, strict=True))
+    return c if same else None
+
+
+class Face(NamedTuple):
+    """The columns M (N, p) of a face. Neurons with the same columns are a group: group (d1,) says which (-1: no weight
+    of it moves an output), parts are their slices of M. A: the slopes, 0 at held pairs. error: of M (spectral norm)."""
+
+    X: Float[np.ndarray, "N d0"]
+    A: Float[np.ndarray, "N d1"]
+    M: Float[np.ndarray, "N p"]
+    parts: list[slice]
+    group: Int[np.ndarray, " d1"]
+    held: list[Held]
+    error: float
+    has_bias: bool
+
+    @property
+    def live(self) -> Bool[np.ndarray, " N"]:
+        """Points whose output some weight moves."""
+        return self.M.any(axis=1)
+
+    def exact(self) -> Int[np.ndarray, "rows columns"]:
+        """[[A o X, 1], [C, 0]] modulo a prime, with one row x(n) of C for every line that a neuron is held at: the rank
+        of the face's columns is the rank of this less the number of those rows. A vector v is in their span when (v, 0)
+        is in that of this; and the multipliers of the rows of C are those of the held pairs."""
+        d1, d0 = self.A.shape[1], self.X.shape[1]
+        top = product(residues(self.A), residues(self.X)) % PRIME
+        bottom = np.zeros((sum(len(h.firsts) for h in self.held), d1 * d0), np.int64)
+        row = 0
+        for k, h in enumerate(self.held):
+            for n in h.firsts:
+                bottom[row, k * d0 : (k + 1) * d0] = residues(self.X[n])
+                row += 1
+        S = np.vstack([top, bottom])
+        if self.has_bias:
+            S = np.hstack([S, (np.arange(len(S)) < len(top)).astype(np.int64)[:, None]])
+        return S
+
+
+def make_face(
+    X: Float[np.ndarray, "N d0"], A: Float[np.ndarray, "N d1"], B: Bool[np.ndarray, "N d1"], has_bias: bool
+) -> Face | str:
+    """The face of slopes A off the held pairs B; or one line that says why it has no proven columns."""
+    A, lengths = np.where(B, 0.0, A), row_norms(X)
+    held, columns, parts, group, squares, known = [], [], [], [], 0.0, dict[bytes, int]()
+    start = 0
+    for k in range(A.shape[1]):
+        key = A[:, k].tobytes() + B[:, k].tobytes()
+        if key in known:
+            held.append(held[known[key]])
+            group.append(group[known[key]])
+            continue
+        known[key] = k
+        if (h := hold(X, np.flatnonzero(B[:, k]))) is None:
+            return f"neuron {k} is zero at {int(B[:, k].sum())} points that depend on each other, or nearly"
+        held.append(h)
+        moduli = np.abs(A[:, k]) * lengths
+        if not moduli.any() or not h.basis.shape[1]:
+            group.append(-1)
+            continue
+        columns.append((A[:, k, None] * X) @ h.basis)
+        rounding = (X.shape[1] + 4) * EPS * np.sqrt(h.basis.shape[1])
+        squares += float(np.linalg.norm(moduli) * (h.basis_error + rounding)) ** 2
+        parts.append(slice(start, start + h.basis.shape[1]))
+        start += h.basis.shape[1]
+        group.append(len(parts) - 1)
+    if has_bias:
+        columns.append(np.ones((len(X), 1)))
+    if len(X) * (start + has_bias) > MOST_ENTRIES:
+        return "the columns of the face are too many to be formed"
+    M = np.hstack(columns) if columns else np.zeros((len(X), 0))
+    return Face(X, A, M, parts, np.array(group, int), held, float(np.sqrt(squares)) + TINY, has_bias)
+
+
+class FaceSystem:
+    """The face's linear system for W with a fixed second layer z (d1,). zero: the residual can be made zero on live
+    rows. doubt: why nothing is proven; '' where `change` and `still_missing` may be called."""
+
+    def __init__(self, face: Face, z: Float[np.ndarray, " d1"]):
+        self.face, self.z, self.zero, self.doubt = face, z, False, ""
+        self.live = face.live
+        self.M = face.M[self.live]
+        used = face.group >= 0
+        self.weights = np.bincount(face.group[used], weights=z[used] ** 2, minlength=len(face.parts)).astype(float)
+        scale = np.sqrt(np.repeat(self.weights, [part.stop - part.start for part in face.parts]))
+        self.B = self.M * (np.append(scale, 1.0) if face.has_bias else scale)
+        self.B_error = face.error * np.sqrt(self.weights.max(initial=0.0))
+        rows, columns = self.M.shape
+        self._factor, self._shares = None, None
+        if not rows or not columns:
+            self.kind = "empty"
+        elif columns >= rows and self._by_rows():
+            self.kind, self.zero = "rows", True
+        elif columns < rows and self._by_columns():
+            self.kind = "columns"
+        else:
+            self.kind = "values"
+            self.doubt = self._by_values()
+
+    def _by_rows(self) -> bool:
+        def fill(K):
+            K[:] = self.B @ self.B.T
+            return (self.B.shape[1] + 2) * EPS * float(np.trace(K))
+
+        self._factor, bound = factor_with_bound(len(self.B), fill)
+        self.sigma = float(np.sqrt(bound)) - self.B_error
+        return bool(self.sigma > 0)
+
+    def _by_columns(self) -> bool:
+        if not (self.weights > 0).all():
+            return False
+
+        def fill(G):
+            G[:] = self.M.T @ self.M
+            return (len(self.M) + 2) * EPS * float(np.trace(G))
+
+        self._factor, bound = factor_with_bound(self.M.shape[1], fill)
+        self.sigma = float(np.sqrt(bound)) - self.face.error
+        return bool(self.sigma > 0)
+
+    def _by_values(self) -> str:
+        """Singular values, believed where the exact rank is theirs."""
+        face = self.face
+        S_shape = len(face.X) + sum(len(h.firsts) for h in face.held), face.A.shape[1] * face.X.shape[1]
+        if S_shape[0] * S_shape[1] > EXACT_ENTRIES:
+            return "the rank of the face's columns is too large to be decided exactly"
+        exact = rank_modulo_prime(face.exact()) - sum(len(h.firsts) for h in face.held)
+        basis, values, _ = np.linalg.svd(self.M, full_matrices=False)
+        left, singular, _ = np.linalg.svd(self.B, full_matrices=False)
+        if exact != np.sum(above_rounding(values, self.M.shape)):
+            return "the face's columns have singular values near rounding"
+        self.basis, self.left, self.singular = basis[:, :exact], left[:, :exact], singular[:exact]
+        self.zero = exact == len(self.M)
+        self.turn = self.turn_left = 0.0
+        if exact:
+            rounding = 10 * max(self.M.shape) * EPS
+            gaps = values[exact - 1], singular[exact - 1]
+            errors = rounding * values[0] + face.error, rounding * singular[0] + self.B_error
+            if not all(gap > 1e3 * error for gap, error in zip(gaps, errors, strict=True)):
+                return "the face's columns are too badly conditioned to bound their minimum"
+            self.turn = 2 * errors[0] / gaps[0]
+            self.sigma = float(gaps[1]) - errors[1]
+        else:
+            self.sigma = np.inf
+        return ""
+
+    def change(self, e: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, "d1 d0"], float]:
+        """About the smallest change of W, and of the constant, in the face after which a point of residual e (N,) is at
+        the face's minimum."""
+        e, face = e[self.live], self.face
+        dW = np.zeros((len(self.z), face.X.shape[1]))
+        if self.kind == "empty":
+            return dW, 0.0
+        if self.kind == "columns":
+            coefficients = solve(self._factor, self.M.T @ e)
+            coefficients += solve(self._factor, self.M.T @ (e - self.M @ coefficients))
+            weights = self.weights
+        else:
+            if self.kind == "rows":
+                multiplier = solve(self._factor, e)
+            else:
+                multiplier = self.left @ ((self.left.T @ e) / self.singular**2)
+            coefficients, weights = self.M.T @ multiplier, np.ones_like(self.weights)
+        for k, g in enumerate(face.group):
+            if g >= 0:
+                dW[k] = self.z[k] / weights[g] * (face.held[k].basis @ coefficients[face.parts[g]])
+        return dW, float(coefficients[-1]) if face.has_bias else 0.0
+
+    def still_missing(
+        self, e: Float[np.ndarray, " N"], error: Float[np.ndarray, " N"]
+    ) -> tuple[Float[np.ndarray, " d1"], float]:
+        """Bounds on the norm of the exact further change of each w_k (d1,), for an exact point of the face whose
+        residual is e (N,) to the error (N,), and on the Euclidean distance from e to the face's residual on live
+        rows."""
+        e, error = e[self.live], float(np.linalg.norm(error[self.live]))
+        moves = self.face.group >= 0
+        if self.kind == "empty":
+            return np.zeros(len(self.z)), 0.0
+        if self.kind == "rows" or self.zero:
+            missing = (float(np.linalg.norm(e)) + error) / self.sigma
+            return np.where(moves, missing, 0.0), 0.0
+        if self.kind == "columns":
+            adjoint = self.M.T @ e
+            rounding = (len(e) + 2) * EPS * float(np.linalg.norm(np.abs(self.M).T @ np.abs(e)))
+            seen = float(np.linalg.norm(adjoint)) + rounding + self.face.error * float(np.linalg.norm(e))
+            distance = seen / self.sigma + error
+            weights = np.append(self.weights, 1.0)[self.face.group]
+            # Exact bases are orthonormal but for their errors.
+            return np.where(moves, 1.01 * np.abs(self.z) / weights * distance / self.sigma, 0.0), distance
+        seen = float(np.linalg.norm(self.basis.T @ e)) + self.turn * float(np.linalg.norm(e))
+        distance = seen + error
+        return np.where(moves, 1.01 * distance / self.sigma, 0.0), distance
+
+    def region_residual(self, e: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """What Lemma 2 leaves on the face of the residual e (N,)."""
+        result = e.copy()
+        if self.zero:
+            result[self.live] = 0.0
+        elif self.kind == "columns":
+            for _ in range(3):
+                left = result[self.live]
+                result[self.live] = left - self.M @ solve(self._factor, self.M.T @ left)
+        elif self.kind == "values":
+            for _ in range(2):
+                result[self.live] -= self.basis @ (self.basis.T @ result[self.live])
+        return result

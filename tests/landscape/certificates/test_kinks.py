@@ -1,0 +1,127 @@
+"""Certificates of points at kinks, against a linear program for every cone of directions, and against evaluation."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from mnnjax.landscape import certify
+
+RHOS = [0.0, 0.1, -1.0, 2.0]
+
+
+def loss(W, z, X, y, rho, c=0.0):
+    U = X @ W.T
+    return float(np.sum((np.where(U > 0, U, rho * U) @ z + c - y) ** 2))
+
+
+def kinked(seed, N, d0, d1, rho, kinks, twins=False, bias=False):
+    """A point with `kinks` pairs held at zero, at the minimum of its face: W, z, X, y, c, and the pairs (N, d1). twins:
+    the last two neurons have one pattern, but that the last is held at a point."""
+    rng = np.random.default_rng(seed)
+    X, W = rng.standard_normal((N, d0)), rng.standard_normal((d1, d0))
+    z, B = rng.choice([-1.0, 1.0], d1) * rng.uniform(0.5, 2.0, d1), np.zeros((N, d1), bool)
+    for _ in range(kinks):
+        k = int(rng.integers(d1))
+        if B[:, k].sum() < d0 - 1:
+            B[rng.integers(N), k] = True
+    if twins:
+        B[:, -1] = B[:, -2]
+        nearest = np.abs(X @ W[-2]) + 10 * B[:, -2]
+        B[nearest.argmin(), -1] = True
+        W[-1] = W[-2]
+    for k in range(d1):
+        held = X[B[:, k]]
+        W[k] -= np.linalg.pinv(held) @ (held @ W[k])
+        W[k] -= np.linalg.pinv(held) @ (held @ W[k])
+    U = np.where(B, 0.0, X @ W.T)
+    A = np.where(B, 0.0, np.where(U > 0, 1.0, rho))
+    columns = [(A[:, k, None] * X) @ null_space(X[B[:, k]]) for k in range(d1)] + ([np.ones((N, 1))] if bias else [])
+    M = np.hstack(columns)
+    left, values, _ = np.linalg.svd(M, full_matrices=False)
+    left = left[:, values > 1e-10 * values.max()]
+    r = rng.standard_normal(N)
+    for _ in range(3):
+        r -= left @ (left.T @ r)
+    c = 0.25 if bias else None
+    return W, z, X, (A * U) @ z + (c or 0.0) - r, c, B
+
+
+def null_space(rows):
+    return np.linalg.svd(rows)[2][np.linalg.matrix_rank(rows) if len(rows) else 0 :].T
+
+
+def smallest_slope(W, z, X, y, c, rho, B):
+    """The least of z_k psi_k(v) over all k and |v_j| <= 1, a linear program for each of the 2^|B_k| cones; for z_k = 0
+    of -|psi_k(v)|."""
+    U = np.where(B, 0.0, X @ W.T)
+    r = np.where(U > 0, U, rho * U) @ z + (c or 0.0) - y
+    least = 0.0
+    for k in range(len(z)):
+        held = np.flatnonzero(B[:, k])
+        a = np.where(B[:, k], 0.0, np.where(U[:, k] > 0, 1.0, rho))
+        for signs in itertools.product([1.0, -1.0], repeat=len(held)):
+            signs = np.array(signs)
+            slope = (a * r) @ X + (r[held] * np.where(signs > 0, 1.0, rho)) @ X[held]
+            for side in [z[k]] if z[k] else [1.0, -1.0]:
+                found = linprog(
+                    side * slope, A_ub=-signs[:, None] * X[held] if len(held) else None,
+                    b_ub=np.zeros(len(held)) if len(held) else None, bounds=[(-1, 1)] * X.shape[1],
+                )  # fmt: skip
+                least = min(least, found.fun)
+    return least
+
+
+@pytest.mark.parametrize("rho", RHOS)
+@pytest.mark.parametrize("shape", [(12, 3, 2, 1), (14, 4, 2, 2), (20, 4, 3, 3), (9, 2, 2, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_minima_and_saddles_are_told_apart(shape, rho, bias):
+    N, d0, d1, kinks = shape
+    found = {"suboptimal_kink": 0, "saddle": 0}
+    for seed in range(40):
+        W, z, X, y, c, B = kinked([seed, N], N, d0, d1, rho, kinks, bias=bias)
+        certificate = certify(W, z, X, y, rho, output_bias=c)
+        least = smallest_slope(W, z, X, y, c, rho, B)
+        assert certificate.verdict == ("saddle" if least < -1e-7 else "suboptimal_kink"), (seed, least, certificate)
+        assert certificate.kinks == B.sum()
+        found[certificate.verdict] += 1
+        if certificate.verdict == "saddle":
+            dW, dz = certificate.descent
+            assert loss(W + dW, z + dz, X, y, rho, c or 0.0) < loss(W, z, X, y, rho, c or 0.0)
+    assert found["saddle"] > 0
+    assert found["suboptimal_kink"] > 0 or kinks > 1
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_equalities_of_the_structure_are_proven(rho):
+    """The slack of the twin's kink is zero on one side, exactly at the exact minimum."""
+    found = []
+    for seed in range(60):
+        W, z, X, y, c, B = kinked(seed, 16, 4, 3, rho, 0, twins=True)
+        U = X @ W.T
+        if (np.where(B, 0, np.sign(U[:, [-1]])) != np.where(B, 0, np.sign(U[:, [-2]])))[:, -1].any():
+            continue
+        certificate = certify(W, z, X, y, rho)
+        least = smallest_slope(W, z, X, y, c, rho, B)
+        found.append(certificate.verdict)
+        assert certificate.verdict == ("saddle" if least < -1e-7 else "suboptimal_kink"), (seed, least, certificate)
+    assert found.count("suboptimal_kink") > 3
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_random_moves_do_not_lower_the_loss_of_a_minimum_at_kinks(rho):
+    rng, tried = np.random.default_rng(0), 0
+    for seed in range(40):
+        W, z, X, y, _, B = kinked(seed, 12, 3, 2, rho, 1)
+        if certify(W, z, X, y, rho).verdict != "suboptimal_kink":
+            continue
+        tried += 1
+        here = loss(W, z, X, y, rho)
+        for radius in (1e-2, 1e-3, 1e-4):
+            for _ in range(300):
+                dW, dz = radius * rng.standard_normal(W.shape), radius * rng.standard_normal(z.shape)
+                margin = np.abs(X @ W.T + 10 * B).min()
+                if np.abs(X @ dW.T).max() < margin and np.abs(dz / z).max() < 1:
+                    assert loss(W + dW, z + dz, X, y, rho) >= here * (1 - 1e-14)
+    assert tried > 3
