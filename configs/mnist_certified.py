@@ -10,8 +10,8 @@ Expect:     MCE 0 after 6 steps of Levenberg-Marquardt; MSE 3.6e-30, which is ro
             CIFAR-10: MCE 0 after 8 steps, MSE 7.9e-30 after 15; global_minimum too, rank 20 000, margin 7.1e-7; test
             error 45.8 %. (results/cifar10_certified)
 Time:       MNIST: 29 minutes of training and 9 of certificate on two cores of an AMD EPYC that also did much other
-            work: 800 seconds of one core in total, 4.5 GB. CIFAR-10: 5 minutes of training and 2.5 of certificate on two
-            cores of an Intel Xeon (AVX-512, AMX), 5.4 GB. --small: 10 seconds.
+            work: 800 seconds of one core in total, 4.5 GB. CIFAR-10: 5 minutes of training and 2.5 of certificate on
+            two cores of an Intel Xeon (AVX-512, AMX), 5.4 GB. --small: 10 seconds.
 """
 
 import dataclasses
