@@ -24,8 +24,8 @@ class Descent:
 
     W (d1, d0), z (d1,), output_bias: the point; None where there is no output bias. certificate: of it. steps: of
     Newton's method and of the exact descent. distance: from the start, in W, z and c, over the norm of the start's.
-    mse_before: at the start; the loss never is above it. reason: why it ended at no proven minimum; empty where it did. Source: ours.
-    """
+    mse_before: at the start; the loss never is above it. reason: why it ended at no proven minimum; empty where it did.
+    Source: ours."""
 
     W: Float[np.ndarray, "d1 d0"]
     z: Float[np.ndarray, " d1"]
