@@ -154,8 +154,8 @@ def fit_whitening(
             mean, varies, covariance = _covariances(read, N, pixels, devices or [None])
             transform = _inverse_factor(covariance)
         else:
-            mean, varies, *spectrum = _few(read, N) if few else _many(read, N, pixels, devices or [None])
-            transform = _transform(*spectrum, kind)
+            mean, varies, variances, directions = _few(read, N) if few else _many(read, N, pixels, devices or [None])
+            transform = _transform(variances, directions, kind)
     if varies.all():
         return Whitening(mean, np.ascontiguousarray(transform))
     whole = np.zeros((pixels, transform.shape[1]))
@@ -184,12 +184,13 @@ def _inverse_factor(covariance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "
         raise UserError(NOTHING)
     largest = covariance.diagonal().max()
     # LAPACK works in place, and on columns.
-    factor, failed = scipy.linalg.lapack.dpotrf(covariance.T, lower=0, overwrite_a=1, clean=1)
+    potrf, trtri = scipy.linalg.get_lapack_funcs(("potrf", "trtri"), (covariance,))
+    factor, failed = potrf(covariance.T, lower=0, overwrite_a=1, clean=1)
     # U_kk^2 is the variance that pixel k has beside those before it.
     if failed or (factor.diagonal() ** 2).min() <= NEAR_NULL * largest:
         what = "images whose pixels depend linearly on each other have no Cholesky factor"
         raise UserError(f"{what}; use whitening 'pca' or 'zca', which drop such directions")
-    return scipy.linalg.lapack.dtrtri(factor, lower=0, overwrite_c=1)[0]
+    return trtri(factor, lower=0, overwrite_c=1)[0]
 
 
 def _many(read: Read, N: int, pixels: int, devices: Sequence[Device | None]):

@@ -10,12 +10,13 @@ for one hidden layer (A diag(z^2) A^T) * (X X^T) + H H^T; a bias adds 1 to the s
 MNN.by_columns. Nothing is raised here.
 """
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mnnjax.arrays import AnyArray
 from mnnjax.network import leaky_relu
 
 
@@ -60,7 +61,7 @@ def data_gram_diagonal(parts: list[Factor]) -> Float[Array, " N"]:
 
 
 def point_weights(
-    params: dict, columns: Float[Array, "d0 N"], neural_inputs: list, rho: float, exponent: float
+    params: dict, columns: Float[AnyArray, "d0 N"], neural_inputs: Any, rho: float, exponent: float
 ) -> Float[Array, " N"]:
     """The weights (d0 |z|^2 / (2 (J J^T)_nn))^exponent (N,) of the points' squares in the loss, constants for autodiff.
     They are 0 where the gradient of point n's output is zero. exponent: above 0; other arguments as in `factors`.
@@ -70,7 +71,7 @@ def point_weights(
     de/dt = -2 J J^T diag(weights) e / N. With exponent 1 a residual's own rate is the same for all points. With 1/2
     each point pulls at the weights with the same force, per unit of its residual. The factor makes the weights about 1
     for whitened points at the start. Source: ours."""
-    params, columns, neural_inputs = jax.lax.stop_gradient((params, columns, neural_inputs))
+    params, columns, neural_inputs = jax.lax.stop_gradient((params, jnp.asarray(columns), neural_inputs))
     diagonal = data_gram_diagonal(factors(params, columns, neural_inputs, rho))
     scale = len(columns) / 2 * jnp.sum(jnp.square(params["z"]))
     return jnp.where(diagonal > 0, scale / jnp.where(diagonal > 0, diagonal, 1), 0) ** exponent

@@ -173,7 +173,7 @@ def _decide(problem: RegionProblem, point: Point) -> dict:
     """Fields of the certificate, and e: the residual of the region or face; None where it is unknown."""
     # Where a point is zero all neural inputs are, whatever W is, and the output does not depend on it.
     sizes = np.where(problem.X.any(axis=1, keepdims=True), np.abs(point.U), np.inf)
-    found = None
+    found: dict | None = None
     if point.z.all() and not (sizes <= point.U_error).any():
         found = _smooth(problem, point)
         if found["verdict"] != "not_converged":
@@ -187,6 +187,7 @@ def _decide(problem: RegionProblem, point: Point) -> dict:
             found = other
         if found["verdict"] not in ("not_converged", "undecided"):
             break
+    assert found is not None  # the first number of units is always tried
     return found
 
 

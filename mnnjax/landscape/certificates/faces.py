@@ -6,7 +6,7 @@ all its minima share one residual. Here are the columns with their error bounds,
 to a point. Source: ours."""
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -100,7 +100,7 @@ class Face(NamedTuple):
     @property
     def live(self) -> Bool[np.ndarray, " N"]:
         """Points whose output some weight moves."""
-        return self.M.any(axis=1)
+        return np.asarray(self.M.any(axis=1))
 
     def exact(self) -> Int[np.ndarray, "rows columns"]:
         """[[A o X, 1], [C, 0]] modulo a prime, with one row x(n) of C for every line that a neuron is held at: the rank
@@ -169,7 +169,7 @@ class FaceSystem:
         self.B = self.M * (np.append(scale, 1.0) if face.has_bias else scale)
         self.B_error = face.error * np.sqrt(self.weights.max(initial=0.0))
         rows, columns = self.M.shape
-        self._factor, self._shares = None, None
+        self._factor: Any = None
         if not rows or not columns:
             self.kind = "empty"
         elif columns >= rows and self._by_rows():
@@ -255,23 +255,23 @@ class FaceSystem:
         """Bounds on the norm of the exact further change of each w_k (d1,), for an exact point of the face whose
         residual is e (N,) to the error (N,), and on the Euclidean distance from e to the face's residual on live
         rows."""
-        e, error = e[self.live], float(np.linalg.norm(error[self.live]))
+        e, off = e[self.live], float(np.linalg.norm(error[self.live]))
         moves = self.face.group >= 0
         if self.kind == "empty":
             return np.zeros(len(self.z)), 0.0
         if self.kind == "rows" or self.zero:
-            missing = (float(np.linalg.norm(e)) + error) / self.sigma
+            missing = (float(np.linalg.norm(e)) + off) / self.sigma
             return np.where(moves, missing, 0.0), 0.0
         if self.kind == "columns":
             adjoint = self.M.T @ e
             rounding = (len(e) + 2) * EPS * float(np.linalg.norm(np.abs(self.M).T @ np.abs(e)))
             seen = float(np.linalg.norm(adjoint)) + rounding + self.face.error * float(np.linalg.norm(e))
-            distance = seen / self.sigma + error
+            distance = seen / self.sigma + off
             weights = np.append(self.weights, 1.0)[self.face.group]
             # Exact bases are orthonormal but for their errors.
             return np.where(moves, 1.01 * np.abs(self.z) / weights * distance / self.sigma, 0.0), distance
         seen = float(np.linalg.norm(self.basis.T @ e)) + self.turn * float(np.linalg.norm(e))
-        distance = seen + error
+        distance = seen + off
         return np.where(moves, 1.01 * distance / self.sigma, 0.0), distance
 
     def region_residual(self, e: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:

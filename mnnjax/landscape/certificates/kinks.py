@@ -90,7 +90,7 @@ def at_kinks(problem: RegionProblem, point: Point, B: Bool[np.ndarray, "N d1"]) 
     found = KinkFinding("minimum", "", moved, e, e_distance, zero, margin, kinks=kinks)
     if zero:
         return found
-    return _decide(problem, point, face, found, moving, resting_B)
+    return _decide(problem, point, face, found, e, moving, resting_B)
 
 
 def _to_minimum(problem: RegionProblem, point: Point, face: Face, system: FaceSystem):
@@ -129,9 +129,9 @@ def _margin(problem: RegionProblem, point: Point, B, missing) -> tuple[float, st
     return margin, f"the minimum that the face asks for lies outside it: neuron {k} would change sign at point {n}"
 
 
-def _decide(problem: RegionProblem, start: Point, face: Face, found: KinkFinding, moving, B) -> KinkFinding:
-    """The finding for a residual that is not zero: by multipliers, and by neurons that do not move."""
-    r, error = -found.e, found.e_distance + (len(found.e) + 2) * EPS * float(np.linalg.norm(found.e))
+def _decide(problem: RegionProblem, start: Point, face: Face, found: KinkFinding, e, moving, B) -> KinkFinding:
+    """The finding for a residual e that is not zero: by multipliers, and by neurons that do not move."""
+    r, error = -e, found.e_distance + (len(e) + 2) * EPS * float(np.linalg.norm(e))
     slacks = _slacks(problem, face, start.z, r, error)
     falling = [s for s in slacks if s.value < -s.error]
     if falling:

@@ -68,7 +68,7 @@ def descend_exactly(
         r = residual(state, y, rho)
         if r @ r <= 1e-30 * scale:
             return state, step, ""
-        slopes = np.where(state.held, 0.0, np.where(state.U > 0, 1.0, rho))
+        slopes = np.asarray(np.where(state.held, 0.0, np.where(state.U > 0, 1.0, rho)))
         if released is not None:
             n, k, side = released
             slopes[n, k] = 1.0 if side > 0 else rho
@@ -104,7 +104,7 @@ def descend_exactly(
             released = None
         # A neuron whose direction is fixed shrinks and grows along it, and z may change its sign.
         rays = np.array([basis.shape[1] == 1 for basis in bases])
-        free = ~state.held & ~rays[None, :] & X.any(axis=1)[:, None]
+        free = ~state.held & ~rays[None, :] & np.asarray(X.any(axis=1))[:, None]
         stop = first_minimum(state.U, V, r, dc, state.signs, rho, free)
         if not np.isfinite(stop.t):
             return state, step, "the loss is constant along a ray"

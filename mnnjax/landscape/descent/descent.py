@@ -1,6 +1,7 @@
 """Descent from any point to a local minimum, also to one at kinks, that a certificate proves."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -146,7 +147,8 @@ def _nearest_size(theta, w, z: float) -> float:
         return float((a - z) ** 2 + np.sum((theta / a - w) ** 2))
 
     bounds = float(likely.min()) - 3, float(likely.max()) + 3
-    return float(np.exp(scipy.optimize.minimize_scalar(distance, bounds=bounds, method="bounded").x))
+    nearest: Any = scipy.optimize.minimize_scalar(distance, bounds=bounds, method="bounded")
+    return float(np.exp(nearest.x))
 
 
 def _ended(W, z, c: float | None, X, y, rho: float, state: State, steps: int, before: float, reason: str) -> Descent:

@@ -224,7 +224,7 @@ TINY = Study(
     "tiny",
     Problem(d0=(6,), N=(12,), data_sets=1),
     Network(d1=(6,)),
-    Train(epochs=400, decay_epochs=200, chunk_epochs=600, precision="float64", parallel="data"),
+    Train(learning_rate=3e-2, epochs=400, decay_epochs=200, chunk_epochs=600, precision="float64", parallel="data"),
     repeats=4,
 )
 
