@@ -238,7 +238,7 @@ def test_a_tiny_cell_gets_certificates(tmp_path):
     assert len(found) >= 2
     for row in found:
         assert (float(row["region_mse"]), float(row["mce"]), row["rank"]) == (0, 0, "12")
-        assert 0 < float(row["margin"]) <= float(row["min_abs_neural_input"])
+        assert 0 < float(row["margin"]) <= float(row["min_abs_neural_input"]) * (1 + 1e-4)  # of the minimum next to it
     trained = load_trained(tmp_path / "run", rows[0]["cell"])
     assert (trained.X.shape, trained.y.shape, trained.params["W1"].shape) == ((12, 6), (12,), (4, 6, 6))
     for k, row in enumerate(rows):
