@@ -5,6 +5,7 @@ theta, with columns (A_k o X) N_k, N_k a basis of that null space and the rows o
 all its minima share one residual. Here are the columns with their error bounds, and the exact minimum of the face next
 to a point. Source: ours."""
 
+import math
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -102,13 +103,23 @@ class Face(NamedTuple):
         """Points whose output some weight moves."""
         return np.asarray(self.M.any(axis=1))
 
+    @property
+    def lines(self) -> int:
+        """The number of lines at which neurons are held, counted once per neuron."""
+        return sum(len(h.firsts) for h in self.held)
+
+    @property
+    def exact_shape(self) -> tuple[int, int]:
+        """The shape of `exact` without the constant's column."""
+        return len(self.X) + self.lines, self.A.shape[1] * self.X.shape[1]
+
     def exact(self) -> Int[np.ndarray, "rows columns"]:
         """[[A o X, 1], [C, 0]] modulo a prime, with one row x(n) of C for every line that a neuron is held at: the rank
         of the face's columns is the rank of this less the number of those rows. A vector v is in their span when (v, 0)
         is in that of this; and the multipliers of the rows of C are those of the held pairs."""
         d1, d0 = self.A.shape[1], self.X.shape[1]
         top = product(residues(self.A), residues(self.X)) % PRIME
-        bottom = np.zeros((sum(len(h.firsts) for h in self.held), d1 * d0), np.int64)
+        bottom = np.zeros((self.lines, d1 * d0), np.int64)
         row = 0
         for k, h in enumerate(self.held):
             for n in h.firsts:
@@ -204,17 +215,16 @@ class FaceSystem:
     def _by_values(self) -> str:
         """Singular values, believed where the exact rank is theirs."""
         face = self.face
-        S_shape = len(face.X) + sum(len(h.firsts) for h in face.held), face.A.shape[1] * face.X.shape[1]
-        if S_shape[0] * S_shape[1] > EXACT_ENTRIES:
+        if math.prod(face.exact_shape) > EXACT_ENTRIES:
             return "the rank of the face's columns is too large to be decided exactly"
-        exact = rank_modulo_prime(face.exact()) - sum(len(h.firsts) for h in face.held)
+        exact = rank_modulo_prime(face.exact()) - face.lines
         basis, values, _ = np.linalg.svd(self.M, full_matrices=False)
         left, singular, _ = np.linalg.svd(self.B, full_matrices=False)
         if exact != np.sum(above_rounding(values, self.M.shape)):
             return "the face's columns have singular values near rounding"
         self.basis, self.left, self.singular = basis[:, :exact], left[:, :exact], singular[:exact]
         self.zero = exact == len(self.M)
-        self.turn = self.turn_left = 0.0
+        self.turn = 0.0
         if exact:
             rounding = 10 * max(self.M.shape) * EPS
             gaps = values[exact - 1], singular[exact - 1]

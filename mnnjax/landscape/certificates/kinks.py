@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mnnjax.landscape.certificates.faces import EXACT_ENTRIES, Face, FaceSystem, lines, make_face
-from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate
+from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, margin_of
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING
@@ -81,8 +81,8 @@ def at_kinks(problem: RegionProblem, point: Point, B: Bool[np.ndarray, "N d1"]) 
     moved, off = _to_minimum(problem, point, face, system)
     missing, e_distance = system.still_missing(moved.e, moved.e_error + _output_error(problem, moved, off))
     missing = missing + off
-    margin, reason = _margin(problem, moved, B | resting_B, missing)
-    if not margin > 0:
+    margin, reason = margin_of(problem, moved, missing, ~(B | resting_B), "face")
+    if reason:
         return KinkFinding("not_converged", reason, kinks=kinks)
     e = system.region_residual(moved.e)
     size, at_most = float(np.linalg.norm(e)), ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y))
@@ -114,19 +114,6 @@ def _output_error(problem: RegionProblem, point: Point, off: Float[np.ndarray, "
     """By how much outputs (N,) may change when each w_k moves by at most off_k."""
     largest = max(1.0, abs(problem.rho))
     return largest * row_norms(problem.X) * float(np.abs(point.z) @ off) * (1 + 1e-10) + TINY
-
-
-def _margin(problem: RegionProblem, point: Point, B, missing) -> tuple[float, str]:
-    """How far from zero the neural inputs of the exact minimum are that are not held, or why not."""
-    lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
-    same = (point.U > 0) == (problem.A == 1.0)
-    room = np.where(same, np.abs(point.U), -np.abs(point.U)) - point.U_error - lengths[:, None] * missing
-    room = np.where(problem.X.any(axis=1, keepdims=True) & ~B, room, np.inf)
-    margin = float(room.min(initial=np.inf))
-    if margin > 0:
-        return margin, ""
-    n, k = np.unravel_index(np.argmin(room), room.shape)
-    return margin, f"the minimum that the face asks for lies outside it: neuron {k} would change sign at point {n}"
 
 
 def _decide(problem: RegionProblem, start: Point, face: Face, found: KinkFinding, e, moving, B) -> KinkFinding:
@@ -251,8 +238,8 @@ def _loss(point: Point) -> tuple[float, float]:
 
 def _in_span(face: Face, vectors) -> bool:
     """Whether all (top, row of C) are in the span of face.exact()'s columns."""
-    S_rows, S_columns = len(face.X) + sum(len(h.firsts) for h in face.held), face.A.shape[1] * face.X.shape[1]
-    if S_rows * (S_columns + len(vectors)) > EXACT_ENTRIES:
+    rows, columns = face.exact_shape
+    if rows * (columns + len(vectors)) > EXACT_ENTRIES:
         return False
     S = face.exact()
     V = np.zeros((len(S), len(vectors)), np.int64)

@@ -155,16 +155,30 @@ def _proven(problem: RegionProblem, point: Point, system: System) -> tuple[Minim
 
 def _in_region(problem: RegionProblem, point: Point, missing, e, e_distance: float) -> tuple[Minimum | None, str]:
     """The minimum, if all weights within `missing` (d1,) of the point's rows of W are in the region, or the reason."""
+    margin, reason = margin_of(problem, point, missing, problem.kept, "region")
+    return (None, reason) if reason else (Minimum(point, e, e_distance, margin), "")
+
+
+def margin_of(
+    problem: RegionProblem,
+    point: Point,
+    missing: Float[np.ndarray, " d1"],
+    counted: Bool[np.ndarray, "..."],
+    where: str,
+) -> tuple[float, str]:
+    """The least distance from zero of the counted neural inputs (N, d1), or neurons (d1,), of all weights within
+    `missing` (d1,) of the point's rows of W; and, where one of them may change sign, a line that says so of the region
+    or face."""
     # Rounded up, also where the squares of a row underflow.
     lengths = row_norms(problem.X) * (1 + 4 * EPS * (problem.X.shape[1] + 2)) + TINY
     same = (point.U > 0) == (problem.A == 1.0)
     room = np.where(same, np.abs(point.U), -np.abs(point.U)) - point.U_error - lengths[:, None] * missing
-    room = np.where(problem.X.any(axis=1, keepdims=True) & problem.kept, room, np.inf)
+    room = np.where(problem.X.any(axis=1, keepdims=True) & counted, room, np.inf)
     margin = float(room.min(initial=np.inf))
-    if not margin > 0:  # or NaN
-        n, i = np.unravel_index(np.argmin(room), room.shape)
-        return None, f"the minimum that the region asks for lies outside it: neuron {i} would change sign at point {n}"
-    return Minimum(point, e, e_distance, margin), ""
+    if margin > 0:
+        return margin, ""
+    n, k = np.unravel_index(np.argmin(room), room.shape)  # or NaN
+    return margin, f"the minimum that the {where} asks for lies outside it: neuron {k} would change sign at point {n}"
 
 
 def _joint_steps(problem: RegionProblem, point: Point, system: System) -> Point | None:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape.certificates.certificate import Certificate, certify
-from mnnjax.landscape.descent.active_set import State, at_points, descend_exactly, loss_of
+from mnnjax.landscape.descent.active_set import State, at_points, descend_exactly, loss_of, residual
 from mnnjax.landscape.descent.line_search import first_minimum
 from mnnjax.landscape.descent.smoothing import smoothed_descent
 
@@ -110,7 +110,7 @@ def _leave(X, y, rho: float, state: State) -> State | None:
     """The state with one idle neuron turned to where the loss falls most steeply; None where there is none."""
     slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
     idle = np.flatnonzero((state.signs == 0) | ~slopes.any(axis=0))
-    r = np.where(state.U > 0, state.U, rho * state.U) @ state.signs + state.c - y
+    r = residual(state, y, rho)
     if not idle.size or float(r @ r) <= 1e-28 * float(y @ y):
         return None
     directions = np.vstack([X, r @ X])

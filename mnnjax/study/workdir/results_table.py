@@ -100,7 +100,7 @@ COLUMNS = (
 """Of all studies, in the order of the file."""
 
 AT_THE_POINT = ("distance", "kinks", "idle_neurons", "escapes")
-"""Of a certificate; files of versions before 0.2 lack them."""
+"""Of a certificate; files of earlier versions lack them."""
 
 _QUANTITIES = (
     Column("suboptimal", float, "V(L_eps): regions with a sub-optimal local minimum of MCE > eps", FRACTION, ESTIMATE),
