@@ -24,7 +24,8 @@ verb = words[3] if words[:2] == ["compute", "tpus"] else words[0]
 homes = sorted(cloud.glob("worker-*"))
 if verb == "list":
     states = (cloud / "states").read_text().split(",")
-    (cloud / "states").write_text(",".join(states[1:] or states))
+    if states[1:]:  # the last one stays: two programs may ask at the same time, and must not read a half-written file
+        (cloud / "states").write_text(",".join(states[1:]))
     if states[0] == "unreachable":
         sys.exit(1)
     print(states[0])
