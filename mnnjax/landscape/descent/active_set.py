@@ -3,32 +3,49 @@
 For fixed signs s of z the output is F = sum_k s_k f(X theta_k) + c. It is continuous, and linear while the set of pairs
 (point, neuron) at zero and the signs of the others stay. A step goes to the minimum of such a face: least squares, the
 shortest step where it is not unique. It goes through kinks beyond which the loss still falls, up to the first at which
-it rises; that pair is held at zero from then on. At the minimum of a face each held pair has a multiplier, and one at
-which the loss falls is released to its side. Where none is, the point is a local minimum (certificates/kinks.py). The
-loss never rises, and there are finitely many faces. Source: ours."""
+it rises; that pair is held at zero from then on. A neuron whose held pairs leave one direction free grows and shrinks
+along it; where it passes zero, z changes its sign. At the minimum of a face each held pair has a slope of the loss to
+either side, and the pair at which it falls most steeply is released. Where it falls at none, the point is a local
+minimum (certificates/kinks.py). The loss never rises, and there are finitely many faces. A released pair without an
+effect is held again, and stays so until the loss falls: this ends cycling at degenerate points. Source: ours."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Bool, Float
 
 from mnnjax.landscape.descent.line_search import first_minimum
 
-AT_REST = 1e-13  # a step that lowers the loss by a smaller fraction of |y|^2 leads to the minimum of its face
-VIOLATED = 1e-9  # slopes of the loss at a held pair below this fraction of their size count as zero
-STALLED = 60  # steps in a row that do not lower the loss
+AT_ZERO = 1e-11  # neural inputs below this fraction of |x| |theta| are at zero
+AT_REST = 1e-22  # a step that lowers the loss by a smaller fraction of |y|^2 leads to the minimum of its face
+SEEN = 1e-15  # a smaller fraction of |y|^2 is lost in the rounding of the loss
+FLAT = 1e-9  # slopes of the loss below this fraction of the sum of their terms' sizes count as zero
+QUIET = 4  # steps in a row that do not lower the loss
+RIDGE = 1e-13  # of the largest diagonal entry of a Gram matrix
+REFINED = 12  # times, at most
 
 
 @dataclasses.dataclass
 class State:
-    """theta (d1, d0), c, the signs s of z, the neural inputs U (N, d1) with exact zeros at the held pairs, and which
-    pairs are held."""
+    """theta (d1, d0), c, the signs s of z, the neural inputs U (N, d1) with exact zeros at zero pairs, and which pairs
+    are held; the held points of a neuron are linearly independent."""
 
     theta: Float[np.ndarray, "d1 d0"]
     c: float
     signs: Float[np.ndarray, " d1"]
     U: Float[np.ndarray, "N d1"]
     held: Bool[np.ndarray, "N d1"]
+
+
+class Release(NamedTuple):
+    """A direction v (d0,) of one neuron k in which its held point n, and no other, leaves zero, to the side +1 or -1."""
+
+    n: int
+    k: int
+    side: int
+    v: Float[np.ndarray, " d0"]
 
 
 def loss_of(state: State, y: Float[np.ndarray, " N"], rho: float) -> float:
@@ -46,16 +63,40 @@ def at_points(
     X: Float[np.ndarray, "N d0"], theta: Float[np.ndarray, "d1 d0"], c: float, signs: Float[np.ndarray, " d1"],
     held: Bool[np.ndarray, "N d1"],
 ) -> State:  # fmt: skip
-    """The state with these pairs held, to which theta is moved."""
-    state = State(theta.copy(), c, signs.copy(), X @ theta.T, held.copy())
-    _settle(X, state)
+    """The state with these pairs at zero, to which theta is moved. Of a neuron's pairs those are held that are linearly
+    independent of the former ones, nearest to zero first, and one direction always stays free."""
+    theta, U, kept = theta.copy(), X @ theta.T, np.zeros_like(held)
+    for k in np.flatnonzero(held.any(axis=0)):
+        points = np.flatnonzero(held[:, k])
+        points = points[np.argsort(np.abs(U[points, k]), kind="stable")]
+        kept[_independent(X, points)[: X.shape[1] - 1], k] = True
+    state = State(theta, c, signs.copy(), U, kept)
+    for k in range(len(theta)):
+        _settle(X, state, k)
     return state
 
 
-def null_spaces(X: Float[np.ndarray, "N d0"], held: Bool[np.ndarray, "N d1"]) -> list[Float[np.ndarray, "d0 f"]]:
-    """An orthonormal basis of what each neuron's held points leave free."""
-    whole = np.eye(X.shape[1])
-    return [whole if not b.any() else np.linalg.qr(X[b].T, mode="complete")[0][:, int(b.sum()) :] for b in held.T]
+def _independent(X, points):
+    """The points, in their order, that are no linear combination of those before."""
+    rows = X[points]
+    chosen, basis = [], np.zeros((0, X.shape[1]))
+    for n, row in zip(points, rows, strict=True):
+        if len(basis) == X.shape[1]:
+            break
+        rest = row - (row @ basis.T) @ basis
+        rest -= (rest @ basis.T) @ basis
+        size = float(np.linalg.norm(rest))
+        if size > 1e-9 * float(np.linalg.norm(row)):
+            chosen.append(n)
+            basis = np.vstack([basis, rest / size])
+    return np.array(chosen, int)
+
+
+def null_space(X: Float[np.ndarray, "N d0"], held: Bool[np.ndarray, " N"]) -> Float[np.ndarray, "d0 f"]:
+    """An orthonormal basis of what a neuron's held points leave free."""
+    if not held.any():
+        return np.eye(X.shape[1])
+    return np.linalg.qr(X[held].T, mode="complete")[0][:, int(held.sum()) :]
 
 
 def descend_exactly(
@@ -63,102 +104,171 @@ def descend_exactly(
 ) -> tuple[State, int, str]:
     """The state where the descent ends, its number of steps, and why it ended there: "" at a local minimum."""
     scale = float(y @ y) or 1.0
-    best, stalled, released = loss_of(state, y, rho), 0, None
+    bases = [null_space(X, held) for held in state.held.T]
+    release: Release | None = None
+    useless: set[tuple[int, int, int]] = set()
+    quiet, now = 0, loss_of(state, y, rho)
     for step in range(max_steps):
         r = residual(state, y, rho)
-        if r @ r <= 1e-30 * scale:
+        if now <= 1e-30 * scale:
             return state, step, ""
-        slopes = np.asarray(np.where(state.held, 0.0, np.where(state.U > 0, 1.0, rho)))
-        if released is not None:
-            n, k, side = released
-            slopes[n, k] = 1.0 if side > 0 else rho
-        bases = null_spaces(X, state.held)
-        M = np.hstack([s * (a[:, None] * X) @ basis for s, a, basis in zip(state.signs, slopes.T, bases, strict=True)])
-        if has_bias:
-            M = np.hstack([M, np.ones((len(X), 1))])
+        slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
+        if release is not None:
+            side = X @ release.v
+            there = state.U[:, release.k] == 0
+            slopes[there, release.k] = np.where(side > 0, 1.0, np.where(side < 0, rho, 0.0))[there]
+        M = _columns(X, state.signs, slopes, bases, has_bias)
         change = shortest(M, -r)
-        gain = float(r @ r) - float(np.sum((r + M @ change) ** 2))
-        if gain <= AT_REST * scale and released is None:
-            found = _violated(X, r, slopes, state, rho)
-            if found is None:
+        gain = float(np.sum((M @ change) ** 2))
+        if release is None and (gain <= AT_REST * scale or quiet >= QUIET):
+            release = steepest(X, r, slopes, state, rho, useless)
+            if release is None:
                 return state, step, ""
-            n, k, side = found
-            state.held[n, k] = False
-            released = found
-            stalled += 1
-            if stalled > STALLED:
-                return state, step, "the loss no longer falls, while held pairs are released and held again"
+            state.held[release.n, release.k] = False
+            bases[release.k] = null_space(X, state.held[:, release.k])
             continue
-        dtheta, start = np.zeros_like(state.theta), 0
-        for j, basis in enumerate(bases):
-            dtheta[j] = basis @ change[start : start + basis.shape[1]]
-            start += basis.shape[1]
-        dc = float(change[-1]) if has_bias else 0.0
+        dtheta, dc = _as_weights(change, bases, has_bias, state.theta.shape)
         V = X @ dtheta.T
-        if released is not None:
-            n, k, side = released
-            if V[n, k] * side <= 0:  # not unique: along the ray on which the pair alone leaves zero
-                dtheta[:], dc = 0.0, 0.0
-                dtheta[k] = _ray(X, state.held[:, k], n) * side
-                V = X @ dtheta.T
-            released = None
+        if release is not None and V[release.n, release.k] * release.side <= 0:
+            dtheta, dc, V = np.zeros_like(dtheta), 0.0, np.zeros_like(V)
+            dtheta[release.k] = release.v
+            V[:, release.k] = X @ release.v
         # A neuron whose direction is fixed shrinks and grows along it, and z may change its sign.
-        rays = np.array([basis.shape[1] == 1 for basis in bases])
-        free = ~state.held & ~rays[None, :] & np.asarray(X.any(axis=1))[:, None]
-        stop = first_minimum(state.U, V, r, dc, state.signs, rho, free)
+        rays = np.array([basis.shape[1] == 1 for basis in bases]) & state.theta.any(axis=1)
+        at_zero = (state.U == 0) & ~_moves(state, release)
+        V[at_zero] = 0.0
+        stop = first_minimum(state.U, V, r, dc, state.signs, rho, ~at_zero & ~rays)
         if not np.isfinite(stop.t):
             return state, step, "the loss is constant along a ray"
-        state.theta = state.theta + stop.t * dtheta
-        state.c += stop.t * dc
+        moved = State(
+            state.theta + stop.t * dtheta, state.c + stop.t * dc, state.signs.copy(), state.U, state.held.copy()
+        )
         if stop.pair is not None:
-            state.held[stop.pair] = True
-        _settle(X, state)
-        now = loss_of(state, y, rho)
-        stalled = 0 if now < best - 1e-14 * scale else stalled + 1
-        best = min(best, now)
-        if stalled > STALLED:
-            return state, step, "the loss no longer falls"
+            moved.held[stop.pair] = True
+        _turn_around(X, moved, rays, V)
+        for k in np.flatnonzero(dtheta.any(axis=1)):
+            _settle(X, moved, k)
+        after = loss_of(moved, y, rho)
+        falls = after < now - SEEN * scale
+        if release is not None and not falls:
+            useless.add(release[:3])
+            state.held[release.n, release.k] = True
+            bases[release.k] = null_space(X, state.held[:, release.k])
+        elif after <= now + SEEN * scale:
+            if falls:
+                useless.clear()
+            for k in np.flatnonzero((moved.held != state.held).any(axis=0)):
+                bases[k] = null_space(X, moved.held[:, k])
+            state, now, quiet = moved, min(after, now), 0 if falls else quiet + 1
+        else:
+            quiet = QUIET
+        release = None
     return state, max_steps, f"{max_steps} steps were not enough"
 
 
+def _moves(state: State, release: Release | None) -> Bool[np.ndarray, "N d1"]:
+    """Of the pairs at zero those that a release may move: all of its neuron that are not held."""
+    moves = np.zeros_like(state.held)
+    if release is not None:
+        moves[:, release.k] = ~state.held[:, release.k]
+    return moves
+
+
+def _columns(X, signs, slopes, bases, has_bias: bool) -> Float[np.ndarray, "N p"]:
+    """The derivative of the outputs in what is free on the face."""
+    blocks = []
+    for s, a, basis in zip(signs, slopes.T, bases, strict=True):
+        block = (s * a)[:, None] * X
+        blocks.append(block if basis.shape[1] == X.shape[1] else block @ basis)
+    if has_bias:
+        blocks.append(np.ones((len(X), 1)))
+    return np.hstack(blocks)
+
+
+def _as_weights(change, bases, has_bias: bool, shape):
+    """The change of theta (d1, d0) and c."""
+    dtheta, start = np.zeros(shape), 0
+    for k, basis in enumerate(bases):
+        part = change[start : start + basis.shape[1]]
+        dtheta[k] = part if basis.shape[1] == shape[1] else basis @ part
+        start += basis.shape[1]
+    return dtheta, float(change[-1]) if has_bias else 0.0
+
+
 def shortest(M: Float[np.ndarray, "N p"], b: Float[np.ndarray, " N"]) -> Float[np.ndarray, " p"]:
-    """The shortest least squares solution of M x = b."""
-    return np.linalg.lstsq(M, b, rcond=1e-12)[0]
+    """The shortest least squares solution of M x = b, by a Gram matrix with a small ridge, and refined. Steps of the
+    refinement lie in the row space of M, so that nothing is added to the shortest one."""
+    if M.size <= 4096:
+        return np.linalg.lstsq(M, b, rcond=1e-12)[0]
+    wide = M.shape[1] > len(M)
+    gram = M @ M.T if wide else M.T @ M
+    largest = float(gram.diagonal().max(initial=0.0))
+    if not largest:
+        return np.zeros(M.shape[1])
+    gram[np.diag_indices_from(gram)] += RIDGE * largest
+    try:
+        factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(M, b, rcond=1e-12)[0]
+    x, rest, size = np.zeros(M.shape[1]), b, np.inf
+    for _ in range(REFINED):
+        more = (
+            M.T @ scipy.linalg.cho_solve(factor, rest, check_finite=False) if wide
+            else scipy.linalg.cho_solve(factor, M.T @ rest, check_finite=False)
+        )  # fmt: skip
+        moved = M @ more
+        now = float(np.linalg.norm(moved))
+        if not now < size:
+            break
+        x, rest, size = x + more, rest - moved, now
+        if now <= 1e-14 * float(np.linalg.norm(b)):
+            break
+    return x
 
 
-def _settle(X, state: State) -> None:
-    """Held pairs to zero exactly, and neural inputs anew; neurons that passed zero on their ray get the other sign."""
-    for k in np.flatnonzero(state.held.any(axis=0)):
-        rows = X[state.held[:, k]]
-        state.theta[k] -= np.linalg.lstsq(rows, rows @ state.theta[k], rcond=None)[0]
-        free = X.shape[1] - len(rows)
-        if free == 1:
-            old = state.U[:, k]
-            new = X @ state.theta[k]
-            if float(old @ new) < 0:
-                state.theta[k], state.signs[k] = -state.theta[k], -state.signs[k]
-    U = X @ state.theta.T
-    state.U = np.where(state.held, 0.0, U)
+def _settle(X, state: State, k: int) -> None:
+    """Held pairs of a neuron to zero exactly, and its neural inputs anew."""
+    held, theta = state.held[:, k], state.theta[k]
+    if held.any():
+        rows = X[held]
+        theta = theta - np.linalg.lstsq(rows, rows @ theta, rcond=None)[0]
+        theta = theta - np.linalg.lstsq(rows, rows @ theta, rcond=None)[0]
+    u = X @ theta
+    u[held | (np.abs(u) <= AT_ZERO * np.linalg.norm(X, axis=1) * float(np.linalg.norm(theta)))] = 0.0
+    state.theta[k], state.U = theta, np.where(np.arange(len(state.theta)) == k, u[:, None], state.U)
 
 
-def _ray(X, held, n: int) -> Float[np.ndarray, " d0"]:
-    """v with v . x(n) = 1 that leaves the other held points of a neuron at zero, the shortest."""
-    rows = np.vstack([X[n], X[held]])
-    return np.linalg.lstsq(rows, np.eye(len(rows))[0], rcond=None)[0]
+def _turn_around(X, state: State, rays, V) -> None:
+    """Neurons that passed zero on their ray get the other sign of z, and their former direction."""
+    for k in np.flatnonzero(rays & V.any(axis=0)):
+        if float(state.U[:, k] @ (X @ state.theta[k])) < 0:
+            state.theta[k], state.signs[k] = -state.theta[k], -state.signs[k]
 
 
-def _violated(X, r, slopes, state: State, rho: float) -> tuple[int, int, int] | None:
-    """The held pair at which the loss falls most steeply, and the side to which it falls; None: it falls nowhere."""
+def steepest(
+    X: Float[np.ndarray, "N d0"], r: Float[np.ndarray, " N"], slopes: Float[np.ndarray, "N d1"], state: State,
+    rho: float, useless: set[tuple[int, int, int]] = frozenset(),
+) -> Release | None:  # fmt: skip
+    """The held pair, and its side, at which the loss falls most steeply per length of the step; None: it falls
+    nowhere. Other pairs at zero, such as those of parallel points, move as the direction takes them."""
     worst, found = 0.0, None
     for k in np.flatnonzero(state.held.any(axis=0)):
         points = np.flatnonzero(state.held[:, k])
-        rows = X[points]
-        multipliers = -np.linalg.lstsq(rows.T, (slopes[:, k] * r) @ X, rcond=None)[0]
-        lengths = np.linalg.norm(np.linalg.pinv(rows), axis=0)
-        size = np.abs(slopes[:, k] * r) @ np.linalg.norm(X, axis=1)
-        for j, n in enumerate(points):
-            for side in (1, -1):
-                slope = state.signs[k] * side * (r[n] * (1.0 if side > 0 else rho) - multipliers[j])
-                if slope < -VIOLATED * (size * lengths[j] + abs(r[n])) and slope / lengths[j] < worst:
-                    worst, found = slope / lengths[j], (int(n), int(k), side)
+        directions = np.linalg.pinv(X[points]).T
+        V = directions @ X.T
+        V[:, points] = np.eye(len(points))
+        at_zero = state.U[:, k] == 0
+        smooth, terms = V @ (slopes[:, k] * r), np.abs(V) @ np.abs(slopes[:, k] * r)
+        B, r_B = V[:, at_zero], r[at_zero]
+        lengths = np.linalg.norm(directions, axis=1)
+        for side in (1, -1):
+            turned = np.where(side * B > 0, 1.0, rho) * side * B
+            slope = state.signs[k] * (side * smooth + turned @ r_B)
+            steep = np.where(slope < -FLAT * (terms + np.abs(turned) @ np.abs(r_B)), slope / lengths, 0.0)
+            for j in np.argsort(steep):
+                if steep[j] >= worst:
+                    break
+                if (int(points[j]), int(k), side) not in useless:
+                    worst, found = steep[j], Release(int(points[j]), int(k), side, side * directions[j])
+                    break
     return found

@@ -22,14 +22,15 @@ def first_minimum(
     """The first local minimum, for t in [0, longest], of |r(t)|^2 / 2 with r(t) = f(U + t V) signs + t dc - y.
 
     U, V: neural inputs of theta = |z| w, and their change. r: residual f(..) - y at t = 0. dc: change of the constant.
-    free: the pairs that may change sign; the others have V = 0 but for rounding.
+    free: the pairs whose kinks count. The others keep their slope: held pairs, whose V is zero, and those of a neuron
+    that shrinks or grows along its own ray.
     Every kink changes the slope of one output: sorted within each point, sums of these changes give every residual at
     its kinks, and sorted over all, the slope of the loss between any two."""
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(free & (U * V < 0), -U / V, np.inf)
     # A pair that is at zero and leaves it has the slope of the side to which it goes.
     positive = (U > 0) | ((U == 0) & (V > 0))
-    velocity = np.where(free, np.where(positive, 1.0, rho) * V, 0.0) @ signs + dc
+    velocity = (np.where(positive, 1.0, rho) * V) @ signs + dc
     n, k = np.nonzero(np.isfinite(t) & (t <= longest))
     times = t[n, k]
     jumps = signs[k] * V[n, k] * np.where(positive[n, k], rho - 1.0, 1.0 - rho)
