@@ -20,6 +20,7 @@ from mnnjax.landscape.descent.line_search import first_minimum
 
 AT_ZERO = 1e-11  # neural inputs below this fraction of |x| |theta| are at zero
 AT_REST = 1e-22  # a step that lowers the loss by a smaller fraction of |y|^2 leads to the minimum of its face
+ENOUGH = 1e-30  # of |y|^2: the loss is zero
 SEEN = 1e-15  # a smaller fraction of |y|^2 is lost in the rounding of the loss
 FLAT = 1e-9  # slopes of the loss below this fraction of the sum of their terms' sizes count as zero
 QUIET = 4  # steps in a row that do not lower the loss
@@ -40,7 +41,7 @@ class State:
 
 
 class Release(NamedTuple):
-    """A direction v (d0,) of one neuron k in which its held point n, and no other, leaves zero, to the side +1 or -1."""
+    """A direction v (d0,) of a neuron k in which its held point n, and no other, leaves zero, to the side +1 or -1."""
 
     n: int
     k: int
@@ -105,37 +106,44 @@ def descend_exactly(
     """The state where the descent ends, its number of steps, and why it ended there: "" at a local minimum."""
     scale = float(y @ y) or 1.0
     bases = [null_space(X, held) for held in state.held.T]
-    release: Release | None = None
+    releases: list[Release] = []
     useless: set[tuple[int, int, int]] = set()
-    quiet, now = 0, loss_of(state, y, rho)
+    quiet, now, arrived, most = 0, loss_of(state, y, rho), False, len(state.signs)
     for step in range(max_steps):
-        r = residual(state, y, rho)
-        if now <= 1e-30 * scale:
+        if now <= ENOUGH * scale:
             return state, step, ""
+        r = residual(state, y, rho)
         slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
-        if release is not None:
-            side = X @ release.v
-            there = state.U[:, release.k] == 0
-            slopes[there, release.k] = np.where(side > 0, 1.0, np.where(side < 0, rho, 0.0))[there]
+        if arrived and not releases:
+            releases = steepest(X, r, slopes, state, rho, useless)[:most]
+            _let_go(X, state, bases, releases)
+        for _, k, _, v in releases:
+            there = state.U[:, k] == 0
+            slopes[there, k] = np.where(X[there] @ v > 0, 1.0, rho)
+            slopes[state.held[:, k], k] = 0.0
         M = _columns(X, state.signs, slopes, bases, has_bias)
         change = shortest(M, -r)
-        gain = float(np.sum((M @ change) ** 2))
-        if release is None and (gain <= AT_REST * scale or quiet >= QUIET):
-            release = steepest(X, r, slopes, state, rho, useless)
-            if release is None:
+        if not releases and (quiet >= QUIET or float(np.sum((M @ change) ** 2)) <= AT_REST * scale):
+            if arrived or not steepest(X, r, slopes, state, rho, useless):
                 return state, step, ""
-            state.held[release.n, release.k] = False
-            bases[release.k] = null_space(X, state.held[:, release.k])
+            arrived = True
             continue
         dtheta, dc = _as_weights(change, bases, has_bias, state.theta.shape)
         V = X @ dtheta.T
-        if release is not None and V[release.n, release.k] * release.side <= 0:
+        wrong = [one for one in releases if V[one.n, one.k] * one.side <= 0]
+        if wrong and len(releases) > 1:
+            _hold(X, state, bases, wrong if len(wrong) < len(releases) else releases[1:])
+            releases = [one for one in releases if state.held[one.n, one.k] == 0]
+            continue
+        if wrong:
             dtheta, dc, V = np.zeros_like(dtheta), 0.0, np.zeros_like(V)
-            dtheta[release.k] = release.v
-            V[:, release.k] = X @ release.v
+            dtheta[wrong[0].k] = wrong[0].v
+            V[:, wrong[0].k] = X @ wrong[0].v
         # A neuron whose direction is fixed shrinks and grows along it, and z may change its sign.
         rays = np.array([basis.shape[1] == 1 for basis in bases]) & state.theta.any(axis=1)
-        at_zero = (state.U == 0) & ~_moves(state, release)
+        at_zero = state.U == 0
+        for one in releases:
+            at_zero[:, one.k] = state.held[:, one.k]
         V[at_zero] = 0.0
         stop = first_minimum(state.U, V, r, dc, state.signs, rho, ~at_zero & ~rays)
         if not np.isfinite(stop.t):
@@ -147,31 +155,38 @@ def descend_exactly(
             moved.held[stop.pair] = True
         _turn_around(X, moved, rays, V)
         for k in np.flatnonzero(dtheta.any(axis=1)):
-            _settle(X, moved, k)
+            _settle(X, moved, int(k))
         after = loss_of(moved, y, rho)
-        falls = after < now - SEEN * scale
-        if release is not None and not falls:
-            useless.add(release[:3])
-            state.held[release.n, release.k] = True
-            bases[release.k] = null_space(X, state.held[:, release.k])
-        elif after <= now + SEEN * scale:
+        falls, rises = after < now - SEEN * scale, after > now + SEEN * scale
+        if releases and not falls:
+            _hold(X, state, bases, releases)
+            if len(releases) == 1:
+                useless.add(releases[0][:3])
+            most = 1
+        elif rises:
+            quiet = QUIET
+        else:
             if falls:
                 useless.clear()
+                most = len(state.signs)
             for k in np.flatnonzero((moved.held != state.held).any(axis=0)):
                 bases[k] = null_space(X, moved.held[:, k])
+            arrived = stop.pair is None and not stop.crossed and not wrong
             state, now, quiet = moved, min(after, now), 0 if falls else quiet + 1
-        else:
-            quiet = QUIET
-        release = None
+        releases = []
     return state, max_steps, f"{max_steps} steps were not enough"
 
 
-def _moves(state: State, release: Release | None) -> Bool[np.ndarray, "N d1"]:
-    """Of the pairs at zero those that a release may move: all of its neuron that are not held."""
-    moves = np.zeros_like(state.held)
-    if release is not None:
-        moves[:, release.k] = ~state.held[:, release.k]
-    return moves
+def _let_go(X, state: State, bases, releases: list[Release]) -> None:
+    for n, k, *_ in releases:
+        state.held[n, k] = False
+        bases[k] = null_space(X, state.held[:, k])
+
+
+def _hold(X, state: State, bases, releases: list[Release]) -> None:
+    for n, k, *_ in releases:
+        state.held[n, k] = True
+        bases[k] = null_space(X, state.held[:, k])
 
 
 def _columns(X, signs, slopes, bases, has_bias: bool) -> Float[np.ndarray, "N p"]:
@@ -227,7 +242,8 @@ def shortest(M: Float[np.ndarray, "N p"], b: Float[np.ndarray, " N"]) -> Float[n
 
 
 def _settle(X, state: State, k: int) -> None:
-    """Held pairs of a neuron to zero exactly, and its neural inputs anew."""
+    """Held pairs of a neuron to zero exactly, and its neural inputs anew. Pairs that came to zero with them are held,
+    such as those of two equal neurons."""
     held, theta = state.held[:, k], state.theta[k]
     if held.any():
         rows = X[held]
@@ -236,6 +252,9 @@ def _settle(X, state: State, k: int) -> None:
     u = X @ theta
     u[held | (np.abs(u) <= AT_ZERO * np.linalg.norm(X, axis=1) * float(np.linalg.norm(theta)))] = 0.0
     state.theta[k], state.U = theta, np.where(np.arange(len(state.theta)) == k, u[:, None], state.U)
+    if theta.any() and (u[~held] == 0).any():
+        zeros = np.concatenate([np.flatnonzero(held), np.flatnonzero(~held & (u == 0) & X.any(axis=1))])
+        state.held[_independent(X, zeros)[: X.shape[1] - 1], k] = True
 
 
 def _turn_around(X, state: State, rays, V) -> None:
@@ -248,10 +267,10 @@ def _turn_around(X, state: State, rays, V) -> None:
 def steepest(
     X: Float[np.ndarray, "N d0"], r: Float[np.ndarray, " N"], slopes: Float[np.ndarray, "N d1"], state: State,
     rho: float, useless: set[tuple[int, int, int]] = frozenset(),
-) -> Release | None:  # fmt: skip
-    """The held pair, and its side, at which the loss falls most steeply per length of the step; None: it falls
-    nowhere. Other pairs at zero, such as those of parallel points, move as the direction takes them."""
-    worst, found = 0.0, None
+) -> list[Release]:  # fmt: skip
+    """Per neuron, the held pair and its side at which the loss falls most steeply per length of the step, steepest
+    neuron first. Other pairs at zero, such as those of parallel points, move as the direction takes them."""
+    found = []
     for k in np.flatnonzero(state.held.any(axis=0)):
         points = np.flatnonzero(state.held[:, k])
         directions = np.linalg.pinv(X[points]).T
@@ -261,14 +280,16 @@ def steepest(
         smooth, terms = V @ (slopes[:, k] * r), np.abs(V) @ np.abs(slopes[:, k] * r)
         B, r_B = V[:, at_zero], r[at_zero]
         lengths = np.linalg.norm(directions, axis=1)
+        of_neuron = []
         for side in (1, -1):
             turned = np.where(side * B > 0, 1.0, rho) * side * B
             slope = state.signs[k] * (side * smooth + turned @ r_B)
-            steep = np.where(slope < -FLAT * (terms + np.abs(turned) @ np.abs(r_B)), slope / lengths, 0.0)
-            for j in np.argsort(steep):
-                if steep[j] >= worst:
-                    break
-                if (int(points[j]), int(k), side) not in useless:
-                    worst, found = steep[j], Release(int(points[j]), int(k), side, side * directions[j])
-                    break
-    return found
+            falls = slope < -FLAT * (terms + np.abs(turned) @ np.abs(r_B))
+            of_neuron += [
+                (slope[j] / lengths[j], Release(int(points[j]), int(k), side, side * directions[j]))
+                for j in np.flatnonzero(falls)
+                if (int(points[j]), int(k), side) not in useless
+            ]
+        if of_neuron:
+            found.append(min(of_neuron, key=lambda one: one[0]))
+    return [release for _, release in sorted(found, key=lambda one: one[0])]

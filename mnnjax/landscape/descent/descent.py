@@ -10,13 +10,14 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape.certificates.certificate import Certificate, certify
-from mnnjax.landscape.descent.active_set import State, at_points, descend_exactly, loss_of, residual
+from mnnjax.landscape.descent.active_set import AT_ZERO, State, at_points, descend_exactly, loss_of, residual
 from mnnjax.landscape.descent.line_search import first_minimum
 from mnnjax.landscape.descent.smoothing import smoothed_descent
 
 # First widths that are tried, as fractions of the median neural input, until one leads to a proven minimum.
-WIDTHS = (0.1, 0.01, 1e-3, 1.0)
-ZONE = 10  # neural inputs below so many times the last width are held at zero
+WIDTHS = (0.03, 0.1, 0.003, 1.0)
+NEARLY_ZERO = 1e-6  # of |y|^2: the loss is on its way to zero
+MINIMA = ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,70 +68,94 @@ def descend(
     W, z, X, y = check_network(W, z, X, y, rho)
     check_count("max_steps", max_steps)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))
-    start = State(
-        np.abs(z)[:, None] * W, c, np.sign(z), X @ (np.abs(z)[:, None] * W).T, np.zeros((len(X), len(z)), bool)
-    )
-    before, steps, own_c = loss_of(start, y, rho), 0, None if output_bias is None else c
-    here = _ended(W, z, own_c, X, y, rho, start, 0, before, "")
-    if not here.reason and not (leave_plateaus and here.certificate.escapes):
-        return here
-    best: Descent | None = None
-    for width in WIDTHS:
+    theta, own_c = np.abs(z)[:, None] * W, None if output_bias is None else c
+    sizes = np.linalg.norm(X, axis=1)[:, None] * np.linalg.norm(theta, axis=1)
+    start = at_points(X, theta, c, np.sign(z), (np.abs(X @ theta.T) <= AT_ZERO * sizes) & (sizes > 0))
+    r = _outputs(X, W, z, rho) + c - y
+    before = float(r @ r)
+    if not _falls_by_z(X, W, z, r, y, rho, output_bias is not None):
+        certificate = certify(W, z, X, y, rho, output_bias=own_c)
+        if certificate.verdict in MINIMA and not (leave_plateaus and certificate.escapes):
+            return Descent(W, z, own_c, certificate, 0, 0.0, certificate.mse, "")
+    best, steps = None, 0
+    for width in (*WIDTHS, None):
         state, taken, reason = _once(X, y, rho, start, output_bias is not None, width, max_steps)
-        for _ in range(len(z) if leave_plateaus else 0):
-            if (left := _leave(X, y, rho, state)) is None:
+        for _ in range(len(z)):
+            if (awake := _wake(X, y, rho, state, leave_plateaus)) is None:
                 break
-            state, more, reason = _once(X, y, rho, left, output_bias is not None, 1e-3, max_steps)
+            state, more, reason = _once(X, y, rho, awake, output_bias is not None, None, max_steps)
             taken += more
         steps += taken
+        if loss_of(state, y, rho) > before and width is not None:
+            continue
         found = _ended(W, z, own_c, X, y, rho, state, steps, before, reason)
-        lower = best is None or found.certificate.mse < best.certificate.mse
-        if loss_of(state, y, rho) <= before and (best is None or not found.reason or (best.reason and lower)):
+        if best is None or not found.reason or found.certificate.mse < best.certificate.mse:
             best = found
-        if best is not None and not best.reason:
-            return dataclasses.replace(best, steps=steps)
-    if best is None:
-        best = _ended(W, z, own_c, X, y, rho, start, steps, before, "no way down found")
+        if not best.reason:
+            break
+    assert best is not None
     return dataclasses.replace(best, steps=steps)
 
 
-def _once(X, y, rho: float, start: State, has_bias: bool, fraction: float, max_steps: int) -> tuple[State, int, str]:
-    """One descent from a first width, as a fraction of the median neural input."""
-    sizes = np.abs(start.U[start.U != 0])
-    width = fraction * float(np.median(sizes)) if sizes.size else 1.0
-    smooth = smoothed_descent(X, y, rho, start.theta, start.c, start.signs, has_bias, width)
-    held = (np.abs(X @ smooth.theta.T) < ZONE * smooth.width) & X.any(axis=1)[:, None] & (start.signs != 0)
-    held[:, held.sum(axis=0) >= X.shape[1]] = False
-    state = at_points(X, smooth.theta, smooth.c, start.signs, held)
+def _falls_by_z(X, W, z, r, y, rho: float, has_bias: bool) -> bool:
+    """Whether other z (and c) alone lower the loss by far more than a minimum's verdict allows."""
+    H = np.maximum(X @ W.T, rho * (X @ W.T)) if rho < 1 else np.minimum(X @ W.T, rho * (X @ W.T))
+    H = np.hstack([H, np.ones((len(X), 1))]) if has_bias else H
+    change = H @ np.linalg.lstsq(H, -r, rcond=None)[0]
+    return float(change @ change) > 1e-6 * float(y @ y)
+
+
+def _outputs(X, W, z, rho: float):
+    """F without the output bias."""
+    U = X @ W.T
+    return np.where(U > 0, U, rho * U) @ z
+
+
+def _once(
+    X, y, rho: float, start: State, has_bias: bool, fraction: float | None, max_steps: int
+) -> tuple[State, int, str]:
+    """One descent from a first width, as a fraction of the median neural input; None: without smoothing."""
+    state, before = start, 0
+    if fraction is not None:
+        sizes = np.abs(start.U[start.U != 0])
+        width = fraction * float(np.median(sizes)) if sizes.size else 1.0
+        smooth = smoothed_descent(X, y, rho, start.theta, start.c, start.signs, has_bias, width)
+        zone = (np.abs(X @ smooth.theta.T) < smooth.width) & X.any(axis=1)[:, None] & (start.signs != 0)
+        state, before = at_points(X, smooth.theta, smooth.c, start.signs, zone), smooth.steps
+        if loss_of(state, y, rho) <= NEARLY_ZERO * float(y @ y):  # then no pair is held by the loss
+            state = at_points(X, smooth.theta, smooth.c, start.signs, np.zeros_like(zone))
     state, steps, reason = descend_exactly(X, y, rho, state, has_bias, max_steps)
-    return state, smooth.steps + steps, reason
+    return state, before + steps, reason
 
 
-def _leave(X, y, rho: float, state: State) -> State | None:
-    """The state with one idle neuron turned to where the loss falls most steeply; None where there is none."""
+def _wake(X, y, rho: float, state: State, leave_plateaus: bool) -> State | None:
+    """The state with one neuron that has no weights turned to where the loss falls most steeply; None where there is
+    none. leave_plateaus: also a neuron that is inactive at all points, and one for which z must pass zero first."""
     slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
-    idle = np.flatnonzero((state.signs == 0) | ~slopes.any(axis=0))
+    idle = ~state.theta.any(axis=1) if not leave_plateaus else (state.signs == 0) | ~slopes.any(axis=0)
     r = residual(state, y, rho)
-    if not idle.size or float(r @ r) <= 1e-28 * float(y @ y):
+    if not idle.any() or float(r @ r) <= 1e-28 * float(y @ y):
         return None
     directions = np.vstack([X, r @ X])
     directions = directions[directions.any(axis=1)]
     directions = np.vstack([directions, -directions]) / np.tile(np.linalg.norm(directions, axis=1), 2)[:, None]
     V = X @ directions.T
     psi = r @ np.where(V > 0, V, rho * V)
-    steepest = int(np.abs(psi).argmax())
-    if not abs(psi[steepest]) > 1e-9 * float(np.abs(r) @ np.abs(V[:, steepest])):
-        return None
-    k, theta, signs, change = int(idle[0]), state.theta.copy(), state.signs.copy(), np.zeros_like(state.U)
-    theta[k], signs[k], change[:, k] = 0.0, -np.sign(psi[steepest]), V[:, steepest]
-    U = np.where(np.arange(len(signs)) == k, 0.0, state.U)
-    stop = first_minimum(U, change, r, 0.0, signs, rho, ~state.held & X.any(axis=1)[:, None])
-    if not 0 < stop.t < np.inf:
-        return None
-    theta[k] = stop.t * directions[steepest]
-    held = state.held.copy()
-    held[:, k] = False
-    return at_points(X, theta, state.c, signs, held)
+    psi[np.abs(psi) <= 1e-9 * np.abs(r) @ np.abs(V)] = 0.0
+    for k in np.flatnonzero(idle):
+        falling = psi if leave_plateaus or not state.signs[k] else np.where(state.signs[k] * psi < 0, psi, 0.0)
+        steepest = int(np.abs(falling).argmax())
+        if not falling[steepest]:
+            continue
+        theta, signs, change = state.theta.copy(), state.signs.copy(), np.zeros_like(state.U)
+        theta[k], signs[k], change[:, k] = 0.0, -np.sign(psi[steepest]), V[:, steepest]
+        U, held = state.U.copy(), state.held.copy()
+        U[:, k], held[:, k] = 0.0, False
+        stop = first_minimum(U, change, r, 0.0, signs, rho, (U != 0) & X.any(axis=1)[:, None])
+        if 0 < stop.t < np.inf:
+            theta[k] = stop.t * directions[steepest]
+            return at_points(X, theta, state.c, signs, held)
+    return None
 
 
 def _nearest_size(theta, w, z: float) -> float:
@@ -158,7 +183,7 @@ def _ended(W, z, c: float | None, X, y, rho: float, state: State, steps: int, be
     new_z = size * state.signs
     new_W = np.where(new_z[:, None] != 0, state.theta / np.where(size > 0, size, 1.0)[:, None], W)
     certificate = certify(new_W, new_z, X, y, rho, output_bias=None if c is None else state.c)
-    if certificate.verdict not in ("global_minimum", "suboptimal_dlm", "suboptimal_kink"):
+    if certificate.verdict not in MINIMA:
         reason = f"{reason}; {certificate.verdict}: {certificate.reason}" if reason else certificate.reason
     else:
         reason = ""

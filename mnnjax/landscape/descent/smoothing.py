@@ -13,7 +13,7 @@ import scipy.linalg
 from jaxtyping import Float
 
 SHRINK = 0.3  # of the width, from one level to the next
-LEVELS = 12
+LEVELS = 5
 STEPS = 60  # of Newton's method at one width, at most
 DONE = 1e-3  # a full step that lowers the smoothed loss by a smaller fraction ends a level
 ENOUGH = 1e-28  # of |y|^2: the loss is zero
@@ -42,7 +42,7 @@ def smoothed_descent(
             r, slopes = _outputs(U, width, rho) @ signs + c - y, rho + (1 - rho) * np.clip((U / width + 1) / 2, 0, 1)
             loss = float(r @ r) / 2
             if loss <= enough:
-                return Smoothed(theta, c, width, steps)
+                break
             dtheta, dc, slope = _newton(X, r, U, slopes, signs, rho, width, has_bias)
             t, V = 1.0, X @ dtheta.T
             while t > LEAST_STEP:
