@@ -27,7 +27,7 @@ def finding(groups: Sequence[Group]) -> Finding:
             f"{of(count, len(few), 'seed')} end in a certified global minimum (none is expected)."
         )
     for name, with_name in by_name(groups).items():
-        if below := [row for row in all_rows(with_name) if row.minimum_verdict]:
+        if below := [row for row in all_rows(with_name) if minima.has_descent(row)]:
             measured.append(f"{name}, descents from where training ended. {minima.sentence(below)}")
     if any(group.part.problem.data_sets for group in groups):
         measured.append("Seeds share data sets, but all intervals treat them as independent: they are too narrow.")

@@ -17,7 +17,7 @@ _OPTIMIZER = Column("optimizer", "optimizer")
 def cell_table(groups: Sequence[Group]) -> Table:
     """One row per cell and optimizer: the fraction, and how the seeds without a certificate ended."""
     others = sorted({row.verdict for row in analysis.all_rows(groups)} - {GLOBAL})
-    descended = any(row.minimum_verdict for row in analysis.all_rows(groups))
+    descended = any(minima.has_descent(row) for row in analysis.all_rows(groups))
     columns = (
         _OPTIMIZER, *SIZES, Column("d0_d1_per_point", "d0 d1 / N", ratio),
         Column("parameters_per_point", "parameters / N", ratio), Column("seeds", "seeds", integer),

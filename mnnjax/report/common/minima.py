@@ -11,6 +11,7 @@ import scipy.stats
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.common.rows import Cell, Row, cells
 from mnnjax.report.common.tables import SIZES, Column, Table
+from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE
 from mnnjax.wording import integer, plural, ratio, scientific, significant
 
 GLOBAL, KINK, DLM, UNPROVEN = "global_minimum", "suboptimal_kink", "suboptimal_dlm", "unproven"
@@ -35,9 +36,14 @@ class Start:
         return [row for cell in self.cells for row in cell.rows]
 
 
+def has_descent(row: Row) -> bool:
+    """Whether a descent followed; none does where training overflowed, or the problem is too large."""
+    return row.minimum_verdict not in ("", NON_FINITE, TOO_LARGE)
+
+
 def with_descents(rows: Iterable[Row]) -> tuple[Cell, ...]:
     """The cells of those repetitions that have a descent."""
-    return tuple(cells(row for row in rows if row.minimum_verdict))
+    return tuple(cells(filter(has_descent, rows)))
 
 
 def kind(row: Row) -> str:
@@ -79,9 +85,8 @@ def median(values: Iterable[float]) -> Estimate:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return Estimate(math.nan, math.nan, math.nan)
-    middle = statistics.median(finite)
-    low, high = scipy.stats.quantile_test(finite, q=middle, p=0.5).confidence_interval(0.95)
-    return Estimate(middle, float(low), float(high))
+    low, high = scipy.stats.quantile_test(finite, p=0.5).confidence_interval(0.95)
+    return Estimate(statistics.median(finite), float(low), float(high))
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -102,7 +107,7 @@ def count_columns(group: str = "") -> tuple[Column, ...]:
 
 def counts(rows: Iterable[Row]) -> tuple[int, ...]:
     """How many descents of the rows ended at each kind of minimum, in the order of KINDS."""
-    count = collections.Counter(kind(row) for row in rows if row.minimum_verdict)
+    count = collections.Counter(kind(row) for row in filter(has_descent, rows))
     return tuple(count[name] for name in KINDS)
 
 
@@ -135,6 +140,7 @@ def table(starts: Sequence[Start]) -> Table:
         ))  # fmt: skip
     note = (
         "Low, high: Clopper and Pearson's 95 % interval. Kinks: pairs (neuron, point) whose neural input is zero at "
-        "the minimum. Distance: from the start. Medians of kinks, minima and distance: of proven minima."
+        "the minimum. Distance: from the start, over the norm of its weights. Of proven minima alone: the medians of "
+        "kinks, minima and distance."
     )
     return Table(columns, tuple(rows), note)

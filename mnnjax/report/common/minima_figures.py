@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -130,7 +131,7 @@ def _medians(
     bars = [(x, f.low, f.high) for x, f in points if math.isfinite(f.low)]
     if bars:
         panel.vlines(*zip(*bars, strict=True), color=color, alpha=0.6, linewidth=1.4, gid=f"{gid} intervals")
-    style = {"fillstyle": "none", **DASHED} if gid == "end" else {"markeredgecolor": "white"}
+    style: dict[str, Any] = {"fillstyle": "none", **DASHED} if gid == "end" else {"markeredgecolor": "white"}
     panel.plot(
         [x for x, _ in points], [f.estimate for _, f in points], marker=marker, color=color, markersize=6, gid=gid,
         **style,

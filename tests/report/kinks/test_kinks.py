@@ -67,7 +67,7 @@ def test_table_counts_every_descent(tmp_path):
     rows[0] |= {"minimum_kinks": 7}
     rows[6] |= {"minimum_mse": 0.01, "minimum_kinks": 40}
     # A repetition that overflowed has no descent.
-    rows += cell("kinks", 10, 80, [""], mse=math.inf, minimum_kinks="", minimum_mse="")
+    rows += cell("kinks", 10, 80, ["non_finite"], mse=math.inf, minimum_kinks="", minimum_mse="")
     rows[-1] |= {"seed": 8, "verdict": "non_finite"}
     write_report([make_workdir(tmp_path / "w", STUDY, rows)])
     (line,) = read_csv(tmp_path / "w" / "report" / "kinks.csv")
@@ -161,7 +161,7 @@ def test_unfinished_study(tmp_path):
     page = text_of(write_report([late]))
     assert "No results yet: kinks, kinks_adam." in page
     assert (late / "report/kinks_he_claims.csv").exists()
-    rows = [row | {"minimum_verdict": "", "verdict": "non_finite"} for row in cell("kinks", 10, 50, GLOBAL)]
+    rows = [row | {"minimum_verdict": "non_finite", "verdict": "non_finite"} for row in cell("kinks", 10, 50, GLOBAL)]
     page = text_of(write_report([make_workdir(tmp_path / "none", STUDY, rows)]))
     assert "No repetition has a descent." in page
 
