@@ -10,7 +10,7 @@ from mnnjax.report.common import minima
 from mnnjax.report.common.findings import Finding, Verdict, overall
 from mnnjax.report.common.minima import DLM, GLOBAL, KINK, UNPROVEN, Start, kind
 from mnnjax.report.common.rows import Row
-from mnnjax.wording import of, percent, ratio, scientific, significant
+from mnnjax.wording import integer, of, percent, points, ratio, scientific, significant
 
 # The share of descents that a claim needs.
 NEARLY_ALL = 0.9
@@ -130,8 +130,16 @@ def _after_training(starts: Sequence[Start], cases: Sequence[Case]) -> str:
 
 def _rare(starts: Sequence[Start], cases: Sequence[Case]) -> str:
     rows = [row for start in starts for row in start.rows]
-    ended = sum(kind(row) == DLM for row in rows)
-    return f"{of(ended, len(rows), 'descent')} end at a sub-optimal differentiable minimum."
+    found = [row for row in rows if kind(row) == DLM]
+    told = f"{of(len(found), len(rows), 'descent')} end at a sub-optimal differentiable minimum."
+    # Labels are 0 and 1, or -1 and 1: a point without an active neuron, where rho = 0, adds 0 or 1 to N MSE.
+    whole = sum(points(row.minimum_mse, row.N) is not None for row in found)
+    if whole:
+        told += (
+            f" In {integer(whole)} of them N MSE is a whole number, as where that many points have no active neuron and "
+            "all others are fitted."
+        )
+    return told
 
 
 def _wide(starts: Sequence[Start], cases: Sequence[Case]) -> str:

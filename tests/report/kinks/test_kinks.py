@@ -138,12 +138,15 @@ def test_as_many_weights_as_points_are_not_more(tmp_path):
 
 def test_what_the_finding_tells(tmp_path):
     rows = usual_rows() + cell("kinks_he", 10, 80, ["suboptimal_dlm"], mse=0.4)
+    rows += cell("kinks_he", 10, 90, ["suboptimal_dlm"], mse=0.41)
     measured = dict(
         sentence.split(" ", 1) for sentence in claims.finding(starts_of(tmp_path / "w", STUDY, rows)).measured
     )
     assert "40 of 80 descents meet it (95 %: 38.6 % to 61.4 %)" in measured["(a)"]
     assert "MSE 1.0e-01 where training ended and 5.0e-02 at the minimum" in measured["(a)"]
-    assert "1 of 241 descents end at a sub-optimal differentiable minimum" in measured["(b)"]
+    # 80 * 0.2 is a whole number, and 90 * 0.205 is not.
+    assert "In 1 of them N MSE is a whole number" in measured["(b)"]
+    assert "2 of 242 descents end at a sub-optimal differentiable minimum" in measured["(b)"]
     assert "The largest d0 d1 / N with a sub-optimal minimum is 1.250." in measured["(c)"]
     assert "120 of 120 descents meet it" in measured["(d)"]
     assert "0.250 to 0.250 kinks per weight" in measured["(d)"]
