@@ -136,7 +136,7 @@ def _rare(starts: Sequence[Start], cases: Sequence[Case]) -> str:
     whole = sum(points(row.minimum_mse, row.N) is not None for row in found)
     if whole:
         told += (
-            f" In {integer(whole)} of them N MSE is a whole number, as where that many points have no active neuron and "
+            f" In {integer(whole)} of them N MSE is a whole number, as where so many points have no active neuron and "
             "all others are fitted."
         )
     return told
