@@ -39,4 +39,4 @@ def together(first: Study, *others: Study) -> Study:
 
 
 study = together(*starts("", (10, 20, 30), RATIOS, ADAM, REPEATS), *starts("_d50", (50,), RATIOS, ADAM, REPEATS_D50))
-small = together(*starts("", (4, 6), (0.4, 0.7, 1.0, 1.5, 3.0), SHORT, 6))
+small = together(*starts("", (6,), (0.5, 1.0, 2.0), SHORT, 6))
