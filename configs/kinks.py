@@ -4,9 +4,12 @@ Command:    mnnjax run configs/kinks.py [--small]
 Reproduces: no figure of the paper. Its section 5 says that training converges to differentiable local minima. Here an
             exact descent follows Figure 5.1's training with Adam, and starts from random weights too: standard normal
             ones, and He's. It ends at a minimum that a certificate proves, most often at kinks.
-Expect:     To be filled in from the first run at full size. A prototype at d = 20: every minimum is global from
-            d0 d1 / N = 1.2 on, and sub-optimal at kinks up to 1.0; none is sub-optimal and differentiable.
-Time:       To be measured; a descent takes about (d / 20)^4 N / 400 seconds of one core. --small: 10 seconds.
+Expect:     d = 10, 390 descents: with d0 d1 <= N all 240 end at sub-optimal minima at kinks, 0.05 to 0.61 kinks per
+            weight. With d0 d1 > N 111 of 150 end at global minima, 6 at kinks, all at d0 d1 / N = 1.2, and 33 at
+            sub-optimal differentiable minima. In each of these N MSE is a whole number: so many points have no active
+            neuron, and the others are fitted. d = 20 to 50: not run yet.
+Time:       To be measured; a descent takes about (d / 20)^4 N / 400 seconds of one core, or a few times that. --small:
+            20 seconds.
 """
 
 import dataclasses

@@ -105,10 +105,10 @@ def count_columns(group: str = "") -> tuple[Column, ...]:
     return tuple(Column(keys[name], heading, integer, group) for name, heading in KINDS.items())
 
 
-def counts(rows: Iterable[Row]) -> tuple[int, ...]:
-    """How many descents of the rows ended at each kind of minimum, in the order of KINDS."""
+def counts(rows: Iterable[Row]) -> tuple[int | None, ...]:
+    """How many descents of the rows ended at each kind of minimum, in the order of KINDS; None where none followed."""
     count = collections.Counter(kind(row) for row in filter(has_descent, rows))
-    return tuple(count[name] for name in KINDS)
+    return tuple(count[name] if count else None for name in KINDS)
 
 
 def table(starts: Sequence[Start]) -> Table:

@@ -217,6 +217,10 @@ def test_descents_are_counted(tmp_path, few_resamples):
     )
     (line,) = read_csv(path / "report/capacity.csv")
     assert [line[f"below_{name}"] for name in ("global", "kink", "dlm", "unproven")] == ["1", "2", "1", "1"]
-    write_report([make_workdir(tmp_path / "plain", study, rows_of("capacity", 10, 1.2, 5))])
+    # No descent followed in this cell, and in no cell of the second study.
+    plain = rows_of("capacity", 10, 1.2, 5)
+    write_report([make_workdir(tmp_path / "both", study, rows[:5] + rows_of("capacity", 10, 2.0, 5))])
+    assert [line["below_kink"] for line in read_csv(tmp_path / "both/report/capacity.csv")] == ["", "2"]
+    write_report([make_workdir(tmp_path / "plain", study, plain)])
     (line,) = read_csv(tmp_path / "plain/report/capacity.csv")
     assert "below_kink" not in line
