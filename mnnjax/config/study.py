@@ -93,6 +93,9 @@ class Train:
     """For parallel="data": the results do not depend on the number of devices and processes, to the last bit on one
     kind of device. Each block of rows is multiplied alone, and blocks are summed in one fixed order. As measured on a
     CPU, an epoch takes 0.6 to 1.2 times as long."""
+    finish: Literal["none", "minimum"] = "none"
+    """What follows training. minimum: the last two layers of every repetition go down to a local minimum, in float64 on
+    the CPU (landscape.descend); columns such as minimum_mse describe it. Then epochs and decay_epochs may both be 0."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -101,7 +104,8 @@ class Train:
         require(0 <= self.point_weights <= 1, f"train.point_weights: {self.point_weights} is not in [0, 1]; try 0.5")
         require(0 < self.decay_to <= 1, f"train.decay_to: {self.decay_to} is not a fraction in (0, 1]")
         require_at_least("train.", self, epochs=0, decay_epochs=0, batch_size=1, chunk_epochs=1, checkpoint_chunks=1)
-        require(self.total_epochs >= 1, "train.epochs: there is nothing to train; give at least 1 epoch")
+        nothing = "there is nothing to train; give at least 1 epoch, or train.finish='minimum'"
+        require(self.total_epochs >= 1 or self.finish == "minimum", f"train.epochs: {nothing}")
         if self.parallel == "replicas":
             require(self.rows_precision == "same", "train.rows_precision: only for parallel='data'; leave it at 'same'")
             require(not self.reproducible, "train.reproducible: only for parallel='data'; leave it at False")
@@ -180,7 +184,9 @@ class Study:
     """Repetitions per cell; repetition k draws everything from seed + k."""
     seed: int = 0
     """Seed of the first repetition; all random numbers come from these seeds."""
-    figure: Literal["none", "fig5_1", "fig5_2", "table1", "volumes", "full_rank", "basins", "capacity"] = "none"
+    figure: Literal["none", "fig5_1", "fig5_2", "table1", "volumes", "full_rank", "basins", "capacity", "kinks"] = (
+        "none"
+    )
     """The figure or table that the report draws from the study."""
     volume: Volume | None = None
     """Instead of train: measure volumes of regions."""
@@ -199,8 +205,10 @@ class Study:
             require(not self.problem.constant_input, "problem.constant_input: only with volume; use network.bias")
             same = self.figure != "basins" or train.precision == "float64"
             require(same, "train.precision: basins and volumes need the same points; use 'float64'")
-            shallow = self.figure != "capacity" or self.network.hidden_layers == (1,)
-            require(shallow, "network.hidden_layers: capacity needs one, where global minima are proven; give 1")
+            shallow = self.figure not in ("capacity", "kinks") or self.network.hidden_layers == (1,)
+            require(shallow, f"network.hidden_layers: {self.figure} needs one, where minima are proven; give 1")
+            below = self.figure != "kinks" or train.finish == "minimum"
+            require(below, "train.finish: kinks shows the minima that descents reach; use 'minimum'")
             equal = train.parallel == "replicas" or self.problem.data_sets == 1
             require(equal, "problem.data_sets: train.parallel='data' trains all repetitions on the same points; give 1")
             trained = self.figure not in ("volumes", "full_rank")

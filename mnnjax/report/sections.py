@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from mnnjax.config import Study
-from mnnjax.report import basins, capacity, full_rank, paper_figures, table1, volumes
+from mnnjax.report import basins, capacity, full_rank, kinks, paper_figures, table1, volumes
 from mnnjax.report.common import settings, tables
 from mnnjax.report.common.rows import Row, cells, rows_of
 from mnnjax.report.common.section import Section
@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, Callable[[Study, Study, Sequence[Row]], Section]] = {
     "full_rank": full_rank.section,
     "basins": basins.section,
     "capacity": capacity.section,
+    "kinks": kinks.section,
 }
 """Figure -> its wing's section(study, part, rows): the study of a work folder, the part of it to show, and all rows of
 the folder, some of them of other parts."""

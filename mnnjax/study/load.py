@@ -47,6 +47,8 @@ class Trained:
     """Outputs above it are classified as the larger label."""
     rows: list[dict[str, str]]
     """The cell's rows of results.csv."""
+    minimum: dict[str, Float[np.ndarray, "repeats ..."]] | None = None
+    """The parameters after the descents (train.finish), in float64, named as params; None where there are none."""
 
     def points(self, k: int) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
         """X (N, d0) and y (N,) of repetition k."""
@@ -104,7 +106,10 @@ def load_trained(
     if X.ndim == 3 and problem.data_sets == 1:
         # A copy, so that those of the other repetitions can be freed.
         X, y = X[0].copy(), y[0].copy()
-    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, workdir.rows([cell]))
+    rows, minimum = workdir.rows([cell]), None
+    if cell.descents and rows[0]["minimum_verdict"] != TOO_LARGE:
+        minimum = _read_npz(file.with_name(f"{cell.id}.minimum.npz"))
+    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, rows, minimum)
 
 
 def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:

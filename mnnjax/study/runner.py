@@ -18,6 +18,7 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
 from mnnjax.study.execution.chunks import Context
+from mnnjax.study.execution.descent_workers import Workers
 from mnnjax.study.execution.images import Sources, recorded_cells, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
@@ -89,7 +90,8 @@ def run_study(
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
         with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
-            _run_cells(cells, done, Context(workdir, sources, shown, stop_requested))
+            workers = stack.enter_context(Workers())
+            _run_cells(cells, done, Context(workdir, sources, shown, stop_requested, workers))
         workdir.log("end")
     return len(cells)
 

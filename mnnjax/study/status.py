@@ -56,7 +56,9 @@ def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str
     text = f"{len(cells) - len(left)} of {len(cells)} cells finished"
     if not left:
         return f"{text} (100 %)"
-    missing = sum(cell.work * (1 - min(reached.get(cell.id, 0) / cell.steps, 1)) for cell in left)
+    missing = sum(
+        cell.work - cell.work_until(min(reached.get(cell.id, 0), cell.steps + cell.descents)) for cell in left
+    )
     percent = min(math.floor(100 * (1 - missing / sum(cell.work for cell in cells))), 99)
     repetitions = plural(sum(cell.part.repeats for cell in left), "repetition")
     return f"{text} ({percent} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"

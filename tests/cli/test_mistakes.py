@@ -73,7 +73,7 @@ def test_which_name_was_meant(word, names, meant):
         ("run tiny.py --train.optimizer levenberg_marquart", "(did you mean levenberg_marquardt?)"),
         (
             "run tiny.py --figure fig51",
-            "fig5_2, table1, volumes, full_rank, basins, capacity, not 'fig51' (did you mean",
+            "fig5_2, table1, volumes, full_rank, basins, capacity, kinks, not 'fig51' (did you mean",
         ),
         ("run tiny.py --problem.inputs gausian", "problem.inputs: 'gausian' is not known (did you mean gaussian?)"),
         ("run tiny.py --train.precision 64", "--train.precision: takes one of float32, float64, not '64'"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.capacity.analysis import GLOBAL, Group, all_rows, by_name, mcnemar, pairings
+from mnnjax.report.common import minima
 from mnnjax.report.common.findings import ABOVE, Finding, overall
 from mnnjax.wording import EMPTY, integer, of, plural, significant
 
@@ -25,6 +26,9 @@ def finding(groups: Sequence[Group]) -> Finding:
             "With d0 d1 < N, where Lemma 2's equations for a zero residual outnumber their unknowns, "
             f"{of(count, len(few), 'seed')} end in a certified global minimum (none is expected)."
         )
+    for name, with_name in by_name(groups).items():
+        if below := [row for row in all_rows(with_name) if minima.has_descent(row)]:
+            measured.append(f"{name}, descents from where training ended. {minima.sentence(below)}")
     if any(group.part.problem.data_sets for group in groups):
         measured.append("Seeds share data sets, but all intervals treat them as independent: they are too narrow.")
     return Finding(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mnnjax.report.capacity import analysis
 from mnnjax.report.capacity.analysis import GLOBAL, ROUNDING_UNITS, Group, Pairing
 from mnnjax.report.capacity.logistic_fit import MISFIT
+from mnnjax.report.common import minima
 from mnnjax.report.common.tables import SIZES, Column, Table
 from mnnjax.wording import EMPTY, integer, ratio, scientific, significant
 
@@ -16,6 +17,7 @@ _OPTIMIZER = Column("optimizer", "optimizer")
 def cell_table(groups: Sequence[Group]) -> Table:
     """One row per cell and optimizer: the fraction, and how the seeds without a certificate ended."""
     others = sorted({row.verdict for row in analysis.all_rows(groups)} - {GLOBAL})
+    descended = any(minima.has_descent(row) for row in analysis.all_rows(groups))
     columns = (
         _OPTIMIZER, *SIZES, Column("d0_d1_per_point", "d0 d1 / N", ratio),
         Column("parameters_per_point", "parameters / N", ratio), Column("seeds", "seeds", integer),
@@ -24,6 +26,7 @@ def cell_table(groups: Sequence[Group]) -> Table:
         Column("uncertified_mse_at_rounding", "others with MSE at rounding", integer),
         Column("uncertified_mce_0", "others with MCE 0", integer), Column("median_mse", "median MSE", scientific),
         *(Column(name, name.replace("_", " "), integer) for name in others),
+        *(minima.count_columns("descents that end at a minimum that is") if descended else ()),
     )  # fmt: skip
     limits = ", ".join(f"{scientific(g[0].rounding)} ({name})" for name, g in analysis.by_name(groups).items())
     note = (
@@ -40,6 +43,7 @@ def cell_table(groups: Sequence[Group]) -> Table:
             found.hits, found.estimate, found.low, found.high,
             sum(row.mse <= group.rounding for row in uncertified), sum(row.mce == 0 for row in uncertified),
             statistics.median([row.mse for row in cell.finite] or [math.nan]), *map(cell.count, others),
+            *(minima.counts(cell.rows) if descended else ()),
         ))  # fmt: skip
     return Table(columns, tuple(rows), note)
 

@@ -47,6 +47,13 @@ class Row:
     first_order_residual: float
     held_out_mce: float
     held_out_N: int | None
+    minimum_verdict: str
+    """Empty where no descent followed."""
+    minimum_mse: float
+    minimum_mce: float
+    minimum_kinks: int | None
+    minimum_distance: float
+    descent_steps: int | None
     method: str
     eps: float
     measured: Mapping[str, Estimate]

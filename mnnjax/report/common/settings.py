@@ -21,7 +21,9 @@ def of_training(part: Study) -> tuple[str, ...]:
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
     batches = f"batches of {train.batch_size}" if train.batch_size else "full batch"
     decay = f"{integer(train.decay_epochs)} with the rate decaying to {train.decay_to:g} of it"
-    if train.optimizer == LEVENBERG_MARQUARDT:
+    if not train.total_epochs:
+        how = ("not trained",)
+    elif train.optimizer == LEVENBERG_MARQUARDT:
         how = (f"Levenberg-Marquardt{options}", f"up to {plural(train.epochs, 'step')}")
     else:
         how = (
@@ -31,6 +33,7 @@ def of_training(part: Study) -> tuple[str, ...]:
     rows = "rows spread over the devices, all repetitions on the same points and batches"
     return (
         *how,
+        *(["then an exact descent to a minimum"] if train.finish == "minimum" else []),
         train.precision,
         *([rows] if train.parallel == "data" else []),
         *_problem(part),

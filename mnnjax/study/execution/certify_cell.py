@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from mnnjax.config import Network
@@ -62,6 +64,22 @@ def certify_network(params: dict, network: Network, hidden_layers: int, X, y, th
 
     With more than one hidden layer the layers before the last two are held fixed (see landscape.certify).
     """
+    W, z, h, bias = last_two_layers(params, network, hidden_layers, X)
+    return certify(W, z, h, y, network.rho, threshold=threshold, output_bias=bias)
+
+
+class LastTwo(NamedTuple):
+    """The last two layers of a network as landscape.certify and descend take them; h: the inputs of the last hidden
+    layer, where there are biases with a column of ones, as W has one of biases."""
+
+    W: Float[np.ndarray, "d1 inputs"]
+    z: Float[np.ndarray, " d1"]
+    h: Float[np.ndarray, "N inputs"]
+    output_bias: float | None
+
+
+def last_two_layers(params: dict, network: Network, hidden_layers: int, X) -> LastTwo:
+    """The last two layers, in float64, of an MNN's parameters (network.MNN) on points X (N, d0)."""
     h = np.asarray(X, np.float64)
     params = {name: np.asarray(value, np.float64) for name, value in params.items()}
     for layer in range(1, hidden_layers + 1):
@@ -70,8 +88,7 @@ def certify_network(params: dict, network: Network, hidden_layers: int, X, y, th
             h = np.hstack([h, np.ones((len(h), 1))])
             W = np.hstack([W, params[f"b{layer}"][:, None]])
         if layer == hidden_layers:
-            bias = float(params["c"]) if network.bias else None
-            return certify(W, params["z"], h, y, network.rho, threshold=threshold, output_bias=bias)
+            return LastTwo(W, params["z"], h, float(params["c"]) if network.bias else None)
         U = h @ W.T
         h = np.where(U > 0, U, network.rho * U)
     raise ValueError(f"hidden_layers: {hidden_layers} is too small; a network has at least one")

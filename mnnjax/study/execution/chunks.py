@@ -16,6 +16,7 @@ from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.certify_cell import certify_seeds
+from mnnjax.study.execution.descent_workers import Workers
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.progress import LineProgress
 from mnnjax.study.plan.grid import Cell
@@ -25,12 +26,14 @@ from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What all cells of a run share; stop_requested: the name of the signal that this process received, or None."""
+    """What all cells of a run share; stop_requested: the name of the signal that this process received, or None;
+    workers: of descents."""
 
     workdir: Workdir
     sources: Sources
     progress: LineProgress
     stop_requested: Callable[[], str | None]
+    workers: Workers
 
     def stop(self) -> str | None:
         """The name of the signal that any of the processes received; the same on all of them."""
@@ -41,19 +44,24 @@ class Context:
         self.progress.message(f"warning: {text}")
         self.workdir.log("warning", cell=cell.id, text=text)
 
-    def checkpoints(self, cell: Cell) -> contextlib.closing[CellCheckpoints]:
-        """The cell's checkpoints in the work folder, as a context manager."""
+    def checkpoints(self, cell: Cell, of: str = "") -> contextlib.closing[CellCheckpoints]:
+        """The cell's checkpoints in the work folder, as a context manager; of: of what, but for its training."""
         folder = self.workdir.checkpoints
         return contextlib.closing(
-            CellCheckpoints(folder / cell.id, folder / SET_ASIDE, lambda text: self.warn(cell, text))
+            CellCheckpoints(folder / f"{cell.id}{of}", folder / SET_ASIDE, lambda text: self.warn(cell, text))
         )
 
 
 class Work(abc.ABC):
-    """What a cell does in Cell.steps steps: seed_parallel.py, data_parallel.py or volume_cell.py."""
+    """What a cell does in steps: seed_parallel.py, data_parallel.py, volume_cell.py, or after training descents.py."""
 
     unit: ClassVar[str]
     """A step, in a word."""
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> range:
+        """Its own among all steps of the cell."""
 
     @property
     @abc.abstractmethod
@@ -85,6 +93,10 @@ class CellTraining(Work):
 
     def __init__(self, cell: Cell):
         self._cell = cell
+
+    @property
+    def steps(self) -> range:
+        return range(self._cell.steps)
 
     @abc.abstractmethod
     def run(self, state: Any, epoch: int, epochs: int) -> tuple[Any, Any]:
@@ -126,31 +138,32 @@ class CellTraining(Work):
 
 
 def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:
-    """The state after all steps, from the latest valid checkpoint on; began: by time.monotonic(), when the cell was
+    """The state after all its steps, from the latest valid checkpoint on; began: by time.monotonic(), when the cell was
     begun. Raises Stopped, with the state saved, where a stop was requested."""
-    workdir = context.workdir
+    workdir, before, count = context.workdir, work.steps.start, len(work.steps)
     # The other processes go on from where the one that reads the checkpoints says.
     done, saved = processes.from_writer(lambda: checkpoints.restore(work.template)) or (0, None)
-    workdir.log("cell_start", cell=cell.id, epoch=done)
-    context.progress.cell_started(cell, done)
+    workdir.log("cell_start", cell=cell.id, epoch=before + done)
+    context.progress.cell_started(cell, before + done)
     state = work.start(saved)
     chunks, saved_at = 0, began
-    while done < cell.steps:
+    while done < count:
         with contextlib.suppress(Interrupted):
             state, done, losses = work.chunk(state, done)
             chunks += 1
-            workdir.log("chunk", cell=cell.id, epoch=done, **losses, seconds=round(time.monotonic() - began, 3))
+            seconds = round(time.monotonic() - began, 3)
+            workdir.log("chunk", cell=cell.id, epoch=before + done, **losses, seconds=seconds)
             mce = f", MCE {100 * losses['mce']:.2f} %" if losses else ""
-            context.progress.chunk(cell, done, f"{work.unit} {done} of {cell.steps}{mce}")
+            context.progress.chunk(cell, before + done, f"{work.unit} {done} of {count}{mce}")
         stop = context.stop()
         if done and (stop or work.checkpoint_due(done, chunks, time.monotonic() - saved_at)):
             chunks, saved_at = 0, time.monotonic()
             whole = work.saved(state)
             processes.from_writer(lambda done=done, whole=whole: checkpoints.save(done, whole))
-            workdir.log("checkpoint", cell=cell.id, epoch=done)
+            workdir.log("checkpoint", cell=cell.id, epoch=before + done)
         if stop:
-            workdir.log("stop", cell=cell.id, epoch=done, reason=stop)
-            raise Stopped(f"{stop}: saved {cell.id} at {work.unit} {done} of {cell.steps}")
+            workdir.log("stop", cell=cell.id, epoch=before + done, reason=stop)
+            raise Stopped(f"{stop}: saved {cell.id} at {work.unit} {done} of {count}")
     return state
 
 

@@ -45,11 +45,11 @@ class LineProgress:
 
     def cell_started(self, cell: Cell, step: int) -> None:
         """The cell begins, or resumes from a step."""
-        self._advance(self._done + cell.work * step / cell.steps, timed=False)
+        self._advance(self._done + cell.work_until(step), timed=False)
 
     def chunk(self, cell: Cell, step: int, text: str) -> None:
         """The cell has come to a step, which `text` describes."""
-        done = self._done + cell.work * step / cell.steps
+        done = self._done + cell.work_until(step)
         self._advance(done, timed=cell.shape in self._compiled)
         self._compiled.add(cell.shape)
         if self._timed_work >= LEAST_SHARE * self._total:

@@ -1,5 +1,6 @@
 """Trains a cell from its latest valid checkpoint on, evaluates and certifies it, and writes its weights and rows."""
 
+import collections
 import functools
 import math
 import time
@@ -9,16 +10,22 @@ import numpy as np
 
 from mnnjax.landscape import Certificate
 from mnnjax.landscape.certificates import cost
+from mnnjax.landscape.descent.cost import omission as descent_omission
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.chunks import CellTraining, Context, finite_mean, run_chunks
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
+from mnnjax.study.execution.descents import Descents, columns_of, weights_of
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import AT_THE_POINT, NON_FINITE, TOO_LARGE, cell_columns
 from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, add_sums, from_sums, make_stream
+from mnnjax.wording import percent
+
+# Verdicts of local minima, as a cell's last line has them.
+MINIMA = {"global_minimum": "global", "suboptimal_dlm": "differentiable", "suboptimal_kink": "kinks"}
 
 
 def run_training_cell(cell: Cell, context: Context) -> None:
@@ -28,31 +35,65 @@ def run_training_cell(cell: Cell, context: Context) -> None:
     sizes = cell.N, *cell.last_layer
     if cost.is_large(*sizes):
         context.progress.message(f"{cell.id}: each {cost.announcement(*sizes)}")
+    without_descents = _descents_omitted(cell)
+    if without_descents:
+        context.progress.message(f"{cell.id}: no descents: {without_descents}")
     training = training_of(cell, context.sources)
-    with context.checkpoints(cell) as checkpoints:
+    with context.checkpoints(cell) as checkpoints, context.checkpoints(cell, ".descents") as of_descents:
         state = run_chunks(cell, training, context, checkpoints, began)
-    params = training.saved(state.params)
-    evaluation = training.evaluate(params)
-    held_out = _held_out(cell, context.sources, params)
-    # The same on all processes, which share the certificates.
-    omitted = next(filter(None, processes.gathered(cost.omission(*sizes))), "")
-    certificates = None
-    if not omitted:
-        try:
-            certificates = training.certify(params, context.stop_requested)
-        except Interrupted as error:
-            stop = context.stop()
-            workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
-            raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
-    rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, omitted, held_out)
-    processes.from_writer(lambda: workdir.finish_cell(cell, rows, to_bytes(dict(sorted(params.items())))))
-    processes.from_writer(checkpoints.delete)
+        params = training.saved(state.params)
+        evaluation = training.evaluate(params)
+        held_out = _held_out(cell, context.sources, params)
+        # The same on all processes, which share the certificates.
+        omitted = next(filter(None, processes.gathered(cost.omission(*sizes))), "")
+        certificates = None
+        if not omitted:
+            try:
+                certificates = training.certify(params, context.stop_requested)
+            except Interrupted as error:
+                stop = context.stop()
+                workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
+                raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
+        rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, omitted, held_out)
+        weights = [params]
+        if cell.descents and not without_descents:
+            finite = [row["verdict"] != NON_FINITE for row in rows]
+            descents = Descents(cell, params, training.points(), finite, context.workers, context.stop_requested)
+            ended = run_chunks(cell, descents, context, of_descents, began)
+            weights.append(weights_of(ended, params, cell.hidden_layers))
+        if cell.descents:
+            for k, row in enumerate(rows):
+                row |= {"minimum_verdict": TOO_LARGE} if without_descents else columns_of(ended, k)
+        arrays = [to_bytes(dict(sorted(each.items()))) for each in weights]
+        processes.from_writer(lambda: workdir.finish_cell(cell, rows, *arrays))
+        processes.from_writer(checkpoints.delete)
+        processes.from_writer(of_descents.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    context.progress.cell_finished(cell, f"mean MCE {100 * mean_mce:.3f} %{_diverged(cell, rows)}")
+    ends = _ends([row.get("minimum_verdict", row["verdict"]) for row in rows])
+    context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{ends}{_diverged(cell, rows)}")
     if stop := context.stop():
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
+
+
+def _descents_omitted(cell: Cell) -> str:
+    """Why no repetition goes down to a minimum, the same on all processes; '' where they do, or are not asked to."""
+    sizes = cell.N, *cell.last_layer
+    why = (cost.omission(*sizes) or descent_omission(*sizes)) if cell.descents else None
+    return next(filter(None, processes.gathered(why)), "")
+
+
+def _ends(verdicts: Sequence[str]) -> str:
+    """'; 28 of 30 at a local minimum: 12 global, 16 kinks; 2 not converged', but for what overflowed."""
+    counts = collections.Counter(verdicts)
+    parts = [f"{counts[name]} {word}" for name, word in MINIMA.items() if counts[name]]
+    at_minimum = f"; {sum(map(counts.__getitem__, MINIMA))} of {len(verdicts)} at a local minimum"
+    others = (name for name in sorted(counts) if name not in (*MINIMA, NON_FINITE))
+    return (
+        at_minimum + (f": {', '.join(parts)}" if parts else "")
+        + "".join(f"; {counts[name]} {name.replace('_', ' ')}" for name in others)
+    )  # fmt: skip
 
 
 def training_of(cell: Cell, sources: Sources | None) -> CellTraining:

@@ -64,6 +64,10 @@ class Measurement(Work):
         self._fitted: Any = None, None  # the last repetition and target that were split, and their importance
 
     @property
+    def steps(self) -> range:
+        return range(self._cell.steps)
+
+    @property
     def template(self) -> State:
         repeats = self._part.repeats
         if self._volume.method == "exact":

@@ -92,8 +92,8 @@ class Cell:
 
     @property
     def steps(self) -> int:
-        """The units of the cell's progress: epochs; of volumes, batches of draws of all repetitions, then splitting
-        runs; of exact volumes, repetitions."""
+        """The units of the cell's progress before any descents: epochs; of volumes, batches of draws of all
+        repetitions, then splitting runs; of exact volumes, repetitions."""
         volume = self.part.volume
         if volume is None:
             return self.part.training.total_epochs
@@ -103,8 +103,31 @@ class Cell:
         return -(-volume.samples // volume.batch) + runs
 
     @property
+    def descents(self) -> int:
+        """The number of repetitions that go down to a minimum after training."""
+        finishes = self.part.train is not None and self.part.train.finish == "minimum"
+        return self.part.repeats if finishes else 0
+
+    @property
     def work(self) -> float:
-        """Arithmetic of training the cell, or of its volumes, in multiplications of training, up to a factor."""
+        """Arithmetic of the cell, in multiplications of training, up to a factor."""
+        return self.work_of_steps + self.work_of_descents
+
+    def work_until(self, step: int) -> float:
+        """The work of the first steps, of which those above self.steps are descents."""
+        trained = min(step, self.steps)
+        done = self.work_of_steps * trained / self.steps if self.steps else 0.0
+        return done + (self.work_of_descents * (step - trained) / self.descents if self.descents else 0.0)
+
+    @property
+    def work_of_descents(self) -> float:
+        """As measured; it depends much on the problem."""
+        inputs, d1 = self.last_layer
+        return self.descents * (3e8 + 400.0 * self.N * (inputs * d1) ** 2)
+
+    @property
+    def work_of_steps(self) -> float:
+        """Arithmetic of training the cell, or of its volumes."""
         volume, repeats = self.part.volume, self.part.repeats
         if volume is None:
             epoch = float(self.N_padded) * self.parameters

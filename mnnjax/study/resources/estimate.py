@@ -15,6 +15,7 @@ import jax
 
 from mnnjax.host_memory import free_memory
 from mnnjax.landscape.certificates import cost
+from mnnjax.landscape.descent import cost as descent_cost
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources import timing
 from mnnjax.study.resources.memory import count_local, memory_on_host, memory_per_device
@@ -23,15 +24,15 @@ from mnnjax.study.resources.timing import Timed
 from mnnjax.wording import NEVER, duration, plural, size
 
 # Seconds after which no further cell is timed, per kind of work.
-STEPS_SECONDS, CERTIFICATE_SECONDS = 18.0, 4.0
+STEPS_SECONDS, CERTIFICATE_SECONDS, DESCENT_SECONDS = 18.0, 4.0, 4.0
 # As measured: a checkpoint, the evaluation and files at the end of a cell, a process's start and its report.
 CHECKPOINT_SECONDS, END_SECONDS, PROCESS_SECONDS = 0.035, 0.15, 5.0
-STEPS, CERTIFICATES, SAVING = KINDS = ("training and volumes", "certificates", "saving")
+STEPS, CERTIFICATES, DESCENTS, SAVING = KINDS = ("training and volumes", "certificates", "descents", "saving")
 REMARKS = """\
 The other times are scaled from these by their arithmetic. Whatever else the machine does makes all longer.
 Compiling is from an empty cache, and shorter from the second run on.
 Upper bounds: Levenberg-Marquardt, which ends early where all repetitions are done, and volumes with a relative_width.
-Certificates are of untrained networks: after training they may take a few times as long, or as short.
+Certificates and descents are of untrained networks: after training they may take a few times as long, or as short.
 Images: d0 as published, of which whitening may drop some. The time to read and whiten them is not counted."""
 
 
@@ -61,7 +62,7 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
     shortages = {cell.id: memory_shortage(cell, devices) for cell in planned}
     certified = [c for c in planned if c.part.volume is None and _omission(c) is None]
     steps, timed_steps = scaled(
-        planned, timing.steps_model, timing.steps_kind, timing.time_steps, STEPS_SECONDS,
+        [c for c in planned if c.steps], timing.steps_model, timing.steps_kind, timing.time_steps, STEPS_SECONDS,
         lambda cell: memory_shortage(timing.cut(cell), devices) is None,
     )  # fmt: skip
     certificates, timed_certificates = scaled(
@@ -69,21 +70,35 @@ def estimate(planned: Sequence[Cell]) -> Estimate:
         lambda cell: shortages[cell.id] is None,
     )  # fmt: skip
 
+    descents, timed_descents = scaled(
+        [c for c in certified if c.descents and _descent_omission(c) is None], timing.descent_model,
+        timing.certificate_kind, timing.time_descents, DESCENT_SECONDS, lambda cell: shortages[cell.id] is None,
+    )  # fmt: skip
+
     def of_cell(cell: Cell) -> CellEstimate:
-        seconds, compiling = steps[cell.id]
-        kinds = {STEPS: seconds, CERTIFICATES: certificates.get(cell.id, Timed(0.0)).seconds, SAVING: END_SECONDS}
+        nothing = Timed(0.0)
+        seconds, compiling = steps.get(cell.id, nothing)
+        after = {CERTIFICATES: certificates, DESCENTS: descents}
+        kinds = {STEPS: seconds} | {kind: times.get(cell.id, nothing).seconds for kind, times in after.items()}
+        kinds[SAVING] = END_SECONDS
         if (train := cell.part.train) is not None:
             chunks = math.ceil(train.total_epochs / train.chunk_epochs)
             kinds[SAVING] += CHECKPOINT_SECONDS * math.ceil(chunks / train.checkpoint_chunks)
         memory = memory_per_device(cell, devices), memory_on_host(cell, devices)
         return CellEstimate(cell, *memory, kinds, compiling, shortages[cell.id])
 
-    return Estimate([of_cell(cell) for cell in planned], {STEPS: timed_steps, CERTIFICATES: timed_certificates})
+    timed = {STEPS: timed_steps, CERTIFICATES: timed_certificates, DESCENTS: timed_descents}
+    return Estimate([of_cell(cell) for cell in planned], timed)
 
 
 def _omission(cell: Cell) -> str | None:
     """Why a run would omit the certificates of a cell that it trains."""
     return None if cell.part.volume is not None else cost.omission(cell.N, *cell.last_layer)
+
+
+def _descent_omission(cell: Cell) -> str | None:
+    """Why a run would omit the descents of a cell, and not its certificates."""
+    return descent_cost.omission(cell.N, *cell.last_layer) if cell.descents else None
 
 
 def scaled(
@@ -151,6 +166,8 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
     for each in listed:
         if omitted := _omission(each.cell):
             lines.append(f"will be not_certified: {each.cell.id}: {omitted}")
+        elif omitted := _descent_omission(each.cell):
+            lines.append(f"will go down to no minimum: {each.cell.id}: {omitted}")
         if (lack := each.shortage) is not None:
             needs = f"{each.cell.id} needs {size(lack.needed)}, {size(lack.free)} are free"
             lines.append(f"does not fit this machine: {needs}; `run` would refuse")

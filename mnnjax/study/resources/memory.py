@@ -11,9 +11,11 @@ from mnnjax.config import ROW_BLOCKS
 from mnnjax.jax_setup import Device
 from mnnjax.landscape.certificates import cost
 from mnnjax.landscape.certificates.linear_systems import EXACT_RANK_ENTRIES
+from mnnjax.landscape.descent import cost as descent_cost
 from mnnjax.problems import nominal_shape
 from mnnjax.problems.whitening import BLOCK_ROWS, MANY_PIXELS
 from mnnjax.study.execution.certify_cell import workers
+from mnnjax.study.execution.descents import WORKER_BYTES, descents_at_once
 from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.plan.grid import Cell
 from mnnjax.training import RowLayout, row_devices
@@ -68,9 +70,9 @@ def memory_data_parallel(cell: Cell, devices: int) -> int:
 
 def memory_on_host(cell: Cell, devices: Sequence[Device], large_certificates: bool = True) -> int:
     """Bytes of the host at the cell's peak, in a process that has these devices to itself: what they hold if they are
-    the CPU's; then a copy of the points with an evaluation, or certificates side by side, or a batch of a volume's
-    draws. Images are whitened before, and the transform stays. Large certificates can be left out, since a run omits
-    those that do not fit."""
+    the CPU's; then a copy of the points with an evaluation, certificates or descents side by side, or a batch of a
+    volume's draws. Images are whitened before, and the transform stays. Large certificates can be left out, since a run
+    omits those that do not fit."""
     is_whitened = cell.part.problem.is_image and cell.part.problem.whitening != "none"
     whitening, transform = _whitening_and_transform(cell) if is_whitened else (0, 0)
     return PROCESS_BYTES + max(whitening, transform + _after_whitening(cell, devices, large_certificates))
@@ -104,7 +106,12 @@ def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: 
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
         each = certificate_bytes(*sizes, cell.part.problem.is_image)
         certificates = points + certificates_at_once(cell) * each
-    return training + max(evaluation, certificates)
+    descents = 0
+    if cell.descents and landscape.certifiable(*sizes) and descent_cost.omission(*sizes) is None:
+        each = WORKER_BYTES + descent_cost.descent_bytes(*sizes)
+        descents = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
+        descents += descents_at_once(cell) * each
+    return training + max(evaluation, certificates, descents)
 
 
 def whitening_bytes(images: int, pixels: int, kind: str) -> int:

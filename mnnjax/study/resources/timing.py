@@ -17,6 +17,8 @@ from mnnjax.jax_setup import cores, on_cpu
 from mnnjax.landscape.certificates import cost
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution.chunks import Work
+from mnnjax.study.execution.descent_workers import go_down
+from mnnjax.study.execution.descents import descents_at_once, start_of
 from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.execution.train_cell import training_of
 from mnnjax.study.execution.volume_cell import Measurement
@@ -46,8 +48,8 @@ class Timed(NamedTuple):
 
 
 def steps_model(cell: Cell) -> float:
-    """Seconds of training all repetitions, or of their volumes, up to a factor."""
-    arithmetic = cell.work / RATE / jax.device_count()
+    """Seconds of training all repetitions, or of their volumes, up to a factor; without descents."""
+    arithmetic = cell.work_of_steps / RATE / jax.device_count()
     if cell.part.volume is not None:
         return arithmetic
     groups = 1 if cell.data_parallel else placement(cell).groups_per_device
@@ -176,14 +178,35 @@ def certificate_kind(cell: Cell) -> tuple[bool, bool]:
     return inputs * d1 >= cell.N, rank_in_doubt(cell.N, inputs, d1, cell.part.problem.is_image)
 
 
+def descent_model(cell: Cell) -> float:
+    """Seconds of the descents of all repetitions, up to a factor."""
+    return cell.work_of_descents / RATE / descents_at_once(cell)
+
+
+def time_descents(cell: Cell) -> Timed:
+    """Seconds of the descents of all repetitions, from one of an untrained network."""
+    untrained = _changed(_on_random_points(cell), repeats=1, train=Train(finish="minimum"))
+    small = _narrowed(untrained, descent_model(untrained))
+    training = training_of(small, None)
+    start = start_of(small, training.saved(training.start().params), training.points(), 0)
+    began = time.monotonic()
+    go_down(start)
+    return Timed((time.monotonic() - began) * descent_model(cell) / descent_model(small))
+
+
+def _narrowed(cell: Cell, seconds: float) -> Cell:
+    """The cell with fewer inputs, units and points where it takes so many seconds, so that it takes about a second."""
+    # The ratio of weights and points stays, and work is up to the cube of either.
+    factor = (CERTIFICATE_SECONDS / seconds) ** (1 / 6)
+    factor = min(max(factor, LEAST_WIDTH / min(cell.d0, cell.d1)), 1.0)
+    (d0, d1), N = (round(size * factor) for size in (cell.d0, cell.d1)), max(1, round(cell.N * factor**2))
+    return dataclasses.replace(cell, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+
+
 def time_certificates(cell: Cell) -> Timed:
     """Seconds of the certificates of all repetitions, from those of one untrained network per worker."""
-    small = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
-    # The ratio of weights and points stays, and work is up to the cube of either.
-    factor = (CERTIFICATE_SECONDS / certificate_model(small)) ** (1 / 6)
-    factor = min(max(factor, LEAST_WIDTH / min(small.d0, small.d1)), 1.0)
-    (d0, d1), N = (round(size * factor) for size in (small.d0, small.d1)), max(1, round(cell.N * factor**2))
-    small = dataclasses.replace(small, d0=d0, d1=d1, d1_padded=d1, N=N, N_padded=N)
+    untrained = _changed(_on_random_points(cell), repeats=certificates_at_once(cell), train=Train())
+    small = _narrowed(untrained, certificate_model(untrained))
     training = training_of(small, None)
     params = training.saved(training.start().params)
 

@@ -144,11 +144,12 @@ class Workdir:
             lines.append(line)
         return lines
 
-    def finish_cell(self, cell: Cell, rows: Sequence[dict], weights: bytes | None = None) -> None:
-        """Write the trained weights of a cell (weights.to_bytes), and then its rows, which make it finished."""
+    def finish_cell(self, cell: Cell, rows: Sequence[dict], *weights: bytes) -> None:
+        """Write the trained weights of a cell (weights.to_bytes), those of the minima below them where it has any, and
+        then its rows, which make it finished."""
         self._check_lock()
-        if weights is not None:
-            self.write(self.path / CELLS / f"{cell.id}.npz", weights)
+        for name, content in zip((f"{cell.id}.npz", f"{cell.id}.minimum.npz"), weights, strict=False):
+            self.write(self.path / CELLS / name, content)
         file, content = self.path / CELLS / f"{cell.id}.csv", _to_csv(rows)
         self.write(file, content)
         self._whole[cell.id] = file, content.encode()

@@ -16,6 +16,7 @@ from mnnjax.report.capacity.tables import cell_table
 from mnnjax.report.common.rows import read_rows
 from mnnjax.study.workdir.results_table import read_csv
 from tests.report.by_hand import common_columns, make_workdir, p_of, report, text_of
+from tests.report.minima_by_hand import cell
 
 RATIOS = (0.8, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0)
 
@@ -202,3 +203,24 @@ def test_config():
             part("capacity", "adam", **change)
     with pytest.raises(UserError, match=r"figure: 'capacity' is drawn from trained networks"):
         dataclasses.replace(part("capacity", "adam"), train=None, volume=Volume())
+
+
+def test_descents_are_counted(tmp_path, few_resamples):
+    study = part("capacity", "adam")
+    rows = cell(
+        "capacity", 10, 80, ["global_minimum", "suboptimal_kink", "suboptimal_kink", "suboptimal_dlm", "saddle"]
+    )
+    path = make_workdir(tmp_path / "w", study, rows)
+    page = text_of(write_report([path]))
+    assert (
+        "adam, descents from where training ended. Of 5 descents, 1 end at a global minimum, 2 at a sub-optimal" in page
+    )
+    (line,) = read_csv(path / "report/capacity.csv")
+    assert [line[f"below_{name}"] for name in ("global", "kink", "dlm", "unproven")] == ["1", "2", "1", "1"]
+    # No descent followed in this cell, and in no cell of the second study.
+    plain = rows_of("capacity", 10, 1.2, 5)
+    write_report([make_workdir(tmp_path / "both", study, rows[:5] + rows_of("capacity", 10, 2.0, 5))])
+    assert [line["below_kink"] for line in read_csv(tmp_path / "both/report/capacity.csv")] == ["", "2"]
+    write_report([make_workdir(tmp_path / "plain", study, plain)])
+    (line,) = read_csv(tmp_path / "plain/report/capacity.csv")
+    assert "below_kink" not in line

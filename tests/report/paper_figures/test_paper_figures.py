@@ -9,7 +9,18 @@ import pytest
 from mnnjax.config import Study
 from mnnjax.report import write_report
 from mnnjax.study.workdir.results_table import read_csv
-from tests.report.by_hand import GAUSSIAN, as_claimed, figure_5_1, figure_5_2, make_row, make_workdir, report, status_of
+from tests.report.by_hand import (
+    GAUSSIAN,
+    as_claimed,
+    figure_5_1,
+    figure_5_2,
+    make_row,
+    make_workdir,
+    report,
+    status_of,
+    text_of,
+)
+from tests.report.minima_by_hand import cell
 
 
 def test_figure_5_1_table_counts_every_repetition(tmp_path):
@@ -160,3 +171,21 @@ def test_extreme_values_are_drawn(tmp_path):
     for name, row in {"zero": zero, "lost": lost}.items():
         for figure in ("fig5_1", "fig5_2", "table1", "none"):
             report(tmp_path / f"{name}_{figure}", dataclasses.replace(study, figure=figure), [row])
+
+
+def test_figure_5_1_shows_what_lies_below(tmp_path):
+    """With `train.finish`: one more picture and table, a row of panels per depth."""
+    study, _ = figure_5_1(as_claimed, layers=(1, 2))
+    rows = cell("curves", 10, 50, ["global_minimum"] * 3) + cell("curves", 10, 200, ["suboptimal_kink"] * 3)
+    rows += cell("curves", 10, 200, ["suboptimal_kink", "undecided"], hidden_layers=2)
+    path = make_workdir(tmp_path / "w", study, rows)
+    page = text_of(write_report([path]))
+    assert "Of 8 descents, 3 end at a global minimum, 4 at a sub-optimal minimum at kinks" in page
+    table = read_csv(path / "report/curves_minima.csv")
+    starts = ["1 hidden layer", "1 hidden layer", "2 hidden layers"]
+    assert [line["start"] for line in table] == starts
+    assert [line["below_kink"] for line in table] == ["0", "3", "1"]
+    assert (path / "report/curves_minima.png").exists()
+
+    write_report([make_workdir(tmp_path / "plain", *figure_5_1(as_claimed))])
+    assert not (tmp_path / "plain/report/curves_minima.csv").exists()

@@ -13,10 +13,12 @@ import pytest
 from mnnjax import landscape
 from mnnjax.cli.config_file import load_config
 from mnnjax.config import Network, Problem, Study, Train, Volume
+from mnnjax.landscape.descent import cost as descent_cost
+from mnnjax.landscape.descent.cost import descent_bytes
 from mnnjax.study.plan.grid import Cell, cells
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources import timing
-from mnnjax.study.resources.estimate import CERTIFICATES, KINDS, STEPS, describe, estimate, scaled, totals
+from mnnjax.study.resources.estimate import CERTIFICATES, DESCENTS, KINDS, STEPS, describe, estimate, scaled, totals
 from mnnjax.study.resources.memory import memory_per_device
 from mnnjax.study.resources.timing import Timed
 from mnnjax.training import RowLayout
@@ -133,12 +135,12 @@ def test_what_does_not_fit_is_not_timed_and_told(invented, monkeypatch):
 
     large, small = cells(Study("s", Problem(d0=(10,), N=(50,)), Network(d1=(10**10, 5))))
     found = estimate([large, small])
-    assert found.timed == {STEPS: [small.id], CERTIFICATES: [small.id]}
+    assert found.timed == {STEPS: [small.id], CERTIFICATES: [small.id], DESCENTS: []}
     assert "does not fit" not in describe(estimate([small]))
     # What can be cut is timed: one plans for other machines.
     (many,) = cells(Study("s", Problem(d0=(10,), N=(10**9,)), Network(d1=(5,))))
     found = estimate([many])
-    assert found.timed == {STEPS: [many.id], CERTIFICATES: []}
+    assert found.timed == {STEPS: [many.id], CERTIFICATES: [], DESCENTS: []}
     assert f"{many.id} needs " in describe(found).splitlines()[-1]
     monkeypatch.setattr(timing, "time_steps", never)
     monkeypatch.setattr(timing, "time_certificates", never)
@@ -161,6 +163,20 @@ def test_real_programs_are_timed(cell):
     assert 0 < found.seconds < 10
     assert found.compiling > 0
     assert timing.time_certificates(cell).seconds > 0
+
+
+@pytest.mark.parametrize("epochs", [0, 10])
+def test_descents_have_a_time_and_memory(invented, monkeypatch, epochs):
+    finishing = one_cell(Train(epochs=epochs, decay_epochs=0, finish="minimum"))
+    (found,) = estimate([finishing]).cells
+    assert found.seconds[DESCENTS] > 0
+    assert (found.seconds[STEPS] > 0) == (epochs > 0)
+    (plain,) = estimate([one_cell(Train(epochs=10, decay_epochs=0))]).cells
+    assert plain.seconds[DESCENTS] == 0
+    assert found.host_bytes >= plain.host_bytes + descent_bytes(40, 6, 6)
+    monkeypatch.setattr(descent_cost, "free_memory", lambda: 100)
+    assert "will go down to no minimum: s.h1.d6x6.N40: a descent takes" in describe(estimate([finishing]))
+    assert estimate([finishing]).cells[0].seconds[DESCENTS] == 0
 
 
 @pytest.mark.slow
