@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mnnjax.landscape import certify, descend
+from mnnjax.landscape.descent.active_set import at_points, descend_exactly, loss_of
 from mnnjax.landscape.descent.line_search import first_minimum
 
 MINIMA = ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
@@ -99,3 +100,51 @@ def test_wrong_arguments_are_refused(change, words):
     W, z, X, y = draw(0, 12, 3, 3)
     with pytest.raises(ValueError, match=words):
         descend(W, z, X, y, **({"rho": 0.0} | change))
+
+
+@pytest.mark.quick_cases(3)
+@pytest.mark.parametrize("rho", [0.0, 0.1, -1.0, 2.0])
+@pytest.mark.parametrize("shape", [(6, 2, 3), (8, 2, 4), (6, 3, 3), (30, 5, 5)])
+def test_the_exact_descent_alone_ends_at_minima_from_random_points(shape, rho):
+    """Without the smoothed loss: from its own start, downhill all the way."""
+    for seed in range(25):
+        W, z, X, y = draw(seed, *shape)
+        theta = np.abs(z)[:, None] * W
+        start = at_points(X, theta, 0.0, np.sign(z), np.zeros((len(y), len(z)), bool))
+        losses = [loss_of(start, y, rho)]
+        state, reason = start, "not begun"
+        for _ in range(2000):
+            if not reason:
+                break
+            state, _, reason = descend_exactly(X, y, rho, state, False, 25)
+            losses.append(loss_of(state, y, rho))
+        assert (np.diff(losses) <= 1e-12 * losses[0]).all()
+        size = np.sqrt(np.linalg.norm(state.theta, axis=1))
+        W = state.theta / np.where(size > 0, size, 1)[:, None]
+        found = certify(W, size * state.signs, X, y, rho)
+        assert found.verdict in MINIMA, (seed, found.reason)
+
+
+def test_degenerate_starts_end_at_proven_minima():
+    """Equal neurons, parallel and equal points, neurons with w_k = 0 or z_k = 0, and all of these."""
+    for seed in range(12):
+        W, z, X, y = draw(seed, 12, 3, 5)
+        W[1], z[1] = W[0], 2 * z[0]
+        X[1], X[3] = -2 * X[0], X[2]
+        W[2] = 0
+        z[3] = 0
+        found = descend(W, z, X, y, 0.1)
+        assert found.certificate.verdict in MINIMA, (seed, found.reason)
+        assert found.certificate.mse <= found.mse_before
+
+
+@pytest.mark.parametrize("which", ["w", "z"])
+def test_a_neuron_without_weights_turns_to_where_the_loss_falls(which):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 4))
+    teacher = rng.standard_normal(4)
+    y = np.maximum(X @ teacher, 0)
+    W, z = (np.zeros((1, 4)), np.ones(1)) if which == "w" else (rng.standard_normal((1, 4)), np.zeros(1))
+    found = descend(W, z, X, y, 0.0)
+    assert found.certificate.verdict in MINIMA
+    assert found.certificate.mse < 0.5 * found.mse_before
