@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness import describe_devices, show
 
-SECTIONS = ("adam", "levenberg_marquardt", "certificates", "ranks", "scaling", "memory", "reproducible")
+SECTIONS = ("adam", "levenberg_marquardt", "certificates", "ranks", "scaling", "memory", "reproducible", "descents")
 
 
 def machine() -> dict:
