@@ -160,6 +160,8 @@ def test_bad_input_is_a_one_line_error():
 def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypatch):
     X = np.asarray(jax.random.normal(jax.random.key(0), (30, 8)))
     W = jax.random.normal(jax.random.key(1), (25, 8))
+    assert region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
+    monkeypatch.setattr(membership, "search_inside", lambda *_: False)
     with pytest.raises(UserError, match="output_signs"):
         region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
     rng = np.random.default_rng(3)
@@ -203,7 +205,7 @@ def test_the_search_inside_a_region_agrees_with_the_linear_programs(monkeypatch)
 
     monkeypatch.setattr(membership, "search_inside", counting)
     for _ in range(200):
-        N, d0, d1 = (int(rng.integers(*limits)) for limits in [(2, 9), (2, 5), (1, 5)])
+        N, d0, d1 = rng.choice([(4, 2, 2), (6, 2, 3), (6, 3, 2), (8, 4, 3)])  # few shapes, since each is compiled
         rho, X = float(rng.choice(RHOS)), rng.normal(size=(N, d0))
         y = rng.integers(0, 2, N).astype(float) if rng.random() < 0.5 else rng.normal(size=N)
         W = rng.normal(size=(d1, d0))
