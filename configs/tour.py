@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Wedge
 
 from mnnjax import landscape, theory
@@ -229,12 +230,35 @@ KINDS = {
 }
 
 
+def minima_on_edges(X, y, borders) -> list[tuple[float, float, str]]:
+    """Local minima with w_1 on a border and w_2 inside a cell: their directions in degrees, and the verdict.
+
+    On an edge the output is linear in |theta_1| and theta_2: least squares give its minimum, as in a region (Lemma 2),
+    if that lies on the edge; landscape.certify decides whether the loss rises on both sides.
+    """
+    found = []
+    for on_border in np.radians(borders[:-1]):
+        direction = np.array([np.cos(on_border), np.sin(on_border)])
+        U = X @ direction
+        column = np.where(U > 1e-9, U, 0.0)[:, None]
+        for middle in np.radians((borders[1:] + borders[:-1]) / 2):
+            active = X @ [np.cos(middle), np.sin(middle)] > 0
+            length, *theta = np.linalg.lstsq(np.hstack([column, active[:, None] * X]), y, rcond=None)[0]
+            z = np.array([np.sign(length), 1.0 if ((X @ theta > 0) == active).all() else -1.0])
+            W = z[:, None] * np.stack([length * direction, theta])
+            verdict = landscape.certify(W, z, X, y, RHO).verdict
+            if verdict in ("global_minimum", "suboptimal_kink") and ((X @ W[1] > 0) == active).all():
+                at = np.degrees([on_border, np.arctan2(W[1, 1], W[1, 0])])
+                found.append((*((at - borders[0]) % 360 + borders[0]).round(6).tolist(), verdict))
+    return found
+
+
 def section_3(X, y) -> Step:
     """Section 3: not every region holds a DLM.
 
     It does if some theta with (A o X) theta = P y has each theta_i zero (then z_i = 0), or in its neuron's cell
     (z_i > 0), or opposite to it (z_i < 0): 3^d1 choices, each a linear program. Regions of two neurons can be drawn:
-    each is a pair of cells.
+    each is a pair of cells. On the edges between them lie local minima that are not differentiable.
     """
     borders, patterns = once_around(X)
 
@@ -248,6 +272,8 @@ def section_3(X, y) -> Step:
         kinds[i, j] = kinds[j, i] = kind_of(patterns[[i, j]].T)
     share = np.diff(borders) / 360
     count = {kind: int((kinds == kind).sum()) for kind in KINDS}
+    on_edges = minima_on_edges(X, y, borders)
+    zero = sum(verdict == "global_minimum" for *_, verdict in on_edges)
     area = {kind: float(np.outer(share, share)[kinds == kind].sum()) for kind in KINDS}
 
     figure, panel = one_panel(8.6, 8.6, aspect="equal", title="what the regions of $d_1 = 2$ neurons hold")
@@ -258,14 +284,21 @@ def section_3(X, y) -> Step:
     ticks = range(60, 361, 60)
     panel.set(xlabel="direction of $w_1$ (degrees)", ylabel="direction of $w_2$ (degrees)", xticks=ticks, yticks=ticks)
     keys = [Patch(color=colour, label=f"{name}: {100 * area[kind]:.1f} %") for kind, (name, colour) in KINDS.items()]
+    for first, second, _ in on_edges:  # the neurons can change places
+        panel.plot([first, second], [second, first], "X", color=BLACK, markeredgecolor="white", markersize=13, zorder=3)
+    look = {"color": BLACK, "marker": "X", "markersize": 10, "linestyle": ""}
+    keys.append(Line2D([], [], label="a local minimum at a kink", **look))
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False)
     sentences = [
         "All 144 regions by landscape.region_holds_dlm and region_errors, a row and a column a cell of step 1, as wide "
         f"as it: {count['none']} hold no DLM, {count['bad']} a sub-optimal one that misclassifies some point, "
         f"{count['good']} one that does not, {count['global']} a global minimum. The areas are the volumes of step 5.",
         "On the diagonal two neurons share a cell; together they make any theta, so there always is a DLM.",
+        "Crosses: of 144 edges, with w_1 on a border and w_2 in a cell, landscape.certify proves a local minimum at a "
+        f"kink on {len(on_edges)}, a global one on {zero} of them; w_1 and w_2 exchanged give the other crosses.",
     ]
-    return figure, sentences, {"count": count, "area": area}
+    numbers = {"count": count, "area": area, "on_edges": on_edges}
+    return figure, sentences, numbers
 
 
 def definition_3(X, y) -> Step:

@@ -139,6 +139,25 @@ def test_volumes_of_two_and_more_neurons(numbers, patterns):
 
 
 @slow
+def test_minima_on_edges_of_the_map(numbers):
+    """At each cross one neuron is zero at a point, and no small change lowers the loss of its least squares fit."""
+    X, y = np.array(numbers["X"]), np.array(numbers["y"])
+    found = numbers["section_3"]["on_edges"]
+    assert found
+    rng = np.random.default_rng(0)
+    for *degrees, verdict in found:
+        W = np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
+        U = X @ W.T
+        assert np.abs(U[:, 0]).min() < 1e-7 < np.abs(U[:, 1]).min()
+        z = np.linalg.lstsq(np.maximum(U, 0), y)[0]
+        loss = np.mean((np.maximum(U, 0) @ z - y) ** 2)
+        assert (loss < 1e-12) == (verdict == "global_minimum")
+        for _ in range(200):
+            dW, dz = 1e-4 * rng.standard_normal((2, 2)), 1e-4 * rng.standard_normal(2)
+            assert np.mean((np.maximum(X @ (W + dW).T, 0) @ (z + dz) - y) ** 2) > loss - 1e-12
+
+
+@slow
 def test_a_global_minimum_is_written_down(numbers):
     X, y = np.array(numbers["X"]), np.array(numbers["y"])
     W, z = np.array(numbers["theorem_8"]["W"]), np.array(numbers["theorem_8"]["z"])

@@ -48,6 +48,12 @@ def as_vectors(arrays: Arrays) -> Arrays:
     return result
 
 
+def refuse_missing_folder(path: Path, option: str) -> None:
+    """UserError where write_arrays will find no folder: said before minutes of work, not after."""
+    why = "its folder does not exist"
+    require(path.absolute().parent.is_dir(), f"{option} {path}: cannot be written ({why}); choose another --{option}")
+
+
 def write_arrays(path: Path, option: str, arrays: Writable) -> None:
     """Write an .npz, or raise UserError; `option` is the command line's option that gave the path."""
     try:

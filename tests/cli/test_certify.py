@@ -8,6 +8,7 @@ import pytest
 from mnnjax import cli
 from mnnjax.landscape import certify
 from mnnjax.landscape.certificates import cost
+from mnnjax.landscape.descent import cost as descent_cost
 
 D0, D1, N = 6, 5, 24
 
@@ -77,7 +78,7 @@ def test_a_point_that_is_not_converged_gets_advice(run):
     assert "not_converged" in text
     for words in ("N = 24, d0 = 6, d1 = 5", "MSE", "MCE", "rank", "gradient norm", "margin", "distance"):
         assert words in text
-    assert "--polish OUT.npz" in text.splitlines()[-1]
+    assert "--polish OUT.npz if a smooth minimum is near, else --descend OUT.npz" in text.splitlines()[-1]
     assert "layout of W" in text.splitlines()[-1]
 
 
@@ -111,6 +112,64 @@ def test_what_polishing_did_is_said(run):
     assert "--polish" not in text
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_descending_writes_a_proven_minimum_and_certifies_both_points(run, bias):
+    given = network(bias) | {"y": far_away()["y"]}
+    given = torch_shapes(given) if bias else given | {"z": given["z"][None], "y": given["y"][:, None]}
+    code, text, _ = run(given, "--rho", "0", "--descend", "out.npz", "--json")
+    assert code == 0
+    found = json.loads(text)
+    assert found["polished"] is None
+    assert found["start"]["verdict"] == "not_converged"
+    assert found["certificate"]["verdict"] in ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
+    told = found["descended"]
+    assert (told["output"], told["reason"]) == ("out.npz", "")
+    assert told["mse_before"] == pytest.approx(found["start"]["mse"], rel=1e-9)
+    assert told["mse"] == found["certificate"]["mse"] < told["mse_before"]
+    with np.load("out.npz") as file:
+        written = dict(file)
+    assert {name: values.shape for name, values in written.items() if name != "rho"} == {
+        name: values.shape for name, values in given.items()
+    }
+    old, new = ({n: np.float64(a.get(n, 0)) for n in "Wzbc"} for a in (given, written))
+    mse = [
+        np.mean((np.maximum(given["X"] @ a["W"].T + a["b"], 0) @ a["z"][0] + a["c"] - given["y"][:, 0]) ** 2)
+        for a in (old, new)
+    ]
+    assert mse == pytest.approx([told["mse_before"], told["mse"]], rel=1e-6)
+    squares = [sum(float(np.sum(a**2)) for a in which) for which in ([new[n] - old[n] for n in "Wzbc"], old.values())]
+    assert told["distance"] == pytest.approx(np.sqrt(squares[0] / squares[1]), rel=1e-5)
+    np.savez("again.npz", **written)
+    assert cli.main(["certify", "again.npz"]) == 0
+
+
+def test_a_descent_is_told_in_words(run, monkeypatch):
+    monkeypatch.setattr(descent_cost, "LARGE", 1)
+    code, text, said = run(far_away(), "--rho", "0", "--descend", "out.npz")
+    assert code == 0
+    given, reached = text.split("the point that the descent leads to:")
+    assert "the point given:" in given
+    assert "not_converged" in given
+    assert "global_minimum" in reached
+    for words in ("out.npz: ", " steps, ", "of the norm of all weights away", " before, ", " after"):
+        assert words in reached
+    assert "advice" not in text
+    assert said.startswith("descent: N = 24, d0 d1 = 30: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_descent_that_proves_nothing_says_why(run):
+    """Three points in a plane on which the neuron is zero, as above."""
+    X = np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 0]])
+    arrays = {"W": np.eye(3)[2:], "z": np.ones(1), "X": X, "y": np.ones(3), "rho": 0.0}
+    assert "--descend OUT.npz" in run(arrays)[1].splitlines()[-1]
+    told = json.loads(run(arrays, "--descend", "out.npz", "--json")[1])
+    proven = told["certificate"]["verdict"] in ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
+    assert proven == (told["descended"]["reason"] == "")
+    text = run(arrays, "--descend", "out.npz")[1]
+    assert ("no proven minimum" in text) != proven
+
+
 def without(name):
     return {key: values for key, values in network().items() if key != name}
 
@@ -129,6 +188,8 @@ def without(name):
         (network() | {"y": np.array(["a"] * N)}, ["--rho", "0"], "y holds entries that are not real numbers"),
         (network(), ["--rho", "1"], "rho: 1"),
         (network(), ["--rho", "0", "--polish", "no/such/out.npz"], "no/such/out.npz: cannot be written"),
+        (network(), ["--rho", "0", "--descend", "no/such/out.npz"], "no/such/out.npz: cannot be written"),
+        (network(), ["--rho", "0", "--descend", "a.npz", "--polish", "b.npz"], "not allowed with argument --descend"),
     ],
 )
 def test_wrong_files_are_one_line_and_exit_code_2(run, arrays, arguments, words):

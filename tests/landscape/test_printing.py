@@ -78,6 +78,11 @@ def test_a_certificate_begins_with_its_verdict_and_says_what_to_do_about_it():
     assert lines[6].startswith("margin           ")
     assert lines[9].startswith("advice           ")
     assert "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`" in lines[9]
+    assert "mnnjax.landscape.descend, or `mnnjax certify FILE.npz --descend OUT.npz`" in lines[10]
     assert max(map(len, lines)) <= 120
+    for verdict in ("saddle", "undecided"):
+        last = str(dataclasses.replace(bad, verdict=verdict)).splitlines()[-1]
+        assert "--descend OUT.npz" in last
+        assert "polish" not in last
     assert "scale" in str(certify(1e60 * W, z, X, y, 0.0)).splitlines()[-1]
     assert repr(bad).startswith("Certificate(verdict='not_converged', ")

@@ -22,6 +22,7 @@ Verdict = Literal["global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle
 NEAR, NEAR_LOSS = 1e-4, 1e-8
 # Neural inputs of at most so many times their rounding error are taken to be zero, one after the other.
 AT_KINK = (1, 64)
+DOWN = "mnnjax.landscape.descend, or `mnnjax certify FILE.npz --descend OUT.npz`"
 SMALLEST = 1e-50  # arrays whose largest entry is smaller than this, or larger than its inverse, get no verdict
 
 
@@ -79,7 +80,10 @@ class Certificate(EqualWithNan):
         elif self.verdict == "not_converged":
             way = "mnnjax.training.polish, or `mnnjax certify FILE.npz --polish OUT.npz`"
             parts["advice"] = f"trained in float32? polish first: {way}"
+            parts["or"] = f"go down to a proven minimum: {DOWN}"
             parts[""] = "not the MSE that you trained to? check rho, biases and the layout of W"
+        elif self.verdict in ("saddle", "undecided"):
+            parts["advice"] = f"go down to a proven minimum: {DOWN}"
         return aligned(parts)
 
 

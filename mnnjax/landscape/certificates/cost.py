@@ -41,7 +41,7 @@ def omission(N: int, d0: int, d1: int) -> str | None:
 
 def announcement(N: int, d0: int, d1: int) -> str:
     """One line before a large certificate: its memory and about its time, by a factorization that is timed now."""
-    least = certificate_work(N, d0, d1) / (TIMED_SIZE**3 / 6) * _timed_factorization()
+    least = certificate_work(N, d0, d1) * seconds_per_multiplication() / cores()
     memory = [size(certificate_bytes(N, d0, d1, squares)) for squares in (1, SQUARES)]
     free = "" if (known := free_memory()) is None else f" ({size(known)} are free)"
     longer = f"{memory[1]} and {duration(LONGER * least)} if z has to move too"
@@ -49,9 +49,9 @@ def announcement(N: int, d0: int, d1: int) -> str:
     return f"certificate: {sizes}: {memory[0]} of memory{free} and about {duration(least)}; {longer}"
 
 
-def _timed_factorization() -> float:
-    """Seconds of a factorization of TIMED_SIZE, if the cores share it: in one thread, the least of several, since other
-    processes make some longer, and so small a one by many threads most of all."""
+def seconds_per_multiplication() -> float:
+    """Of one core, in a factorization of TIMED_SIZE: the least of several, since other processes make some longer, and
+    so small a one by many threads most of all."""
     square, times = new_square(TIMED_SIZE), list[float]()
     with threadpool_limits(limits=1, user_api="blas"):
         while len(times) < 3 or sum(times) < TIMED_SECONDS:
@@ -60,7 +60,7 @@ def _timed_factorization() -> float:
             began = time.monotonic()
             factorize(square)
             times.append(time.monotonic() - began)
-    return min(times) / cores()
+    return min(times) / (TIMED_SIZE**3 / 6)
 
 
 def certificate_work(N: int, d0: int, d1: int) -> float:

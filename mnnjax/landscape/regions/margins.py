@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
+from mnnjax.landscape.telling import Tell, Told
+
 MARGIN = 1e-9  # margins above this count as positive, relative to points of norm 1 and to the largest output
 ROUNDING_OF_THETA = 1e-10  # above it, relative to |theta|, they survive rounding of theta unless M is badly conditioned
 ENOUGH = 0.01  # no larger margin is looked for: in thin cells that would need weights so large that HiGHS gives up
@@ -58,6 +60,7 @@ def largest_margin(
 def search_signs(
     start: Float[np.ndarray, "N d1"], slopes: Float[np.ndarray, "N d1 k"], possible: Int[np.ndarray, "choices d1"],
     fits: Callable[[Float[np.ndarray, " k"]], bool], moved: Float[np.ndarray, "N d1 r"], start_moved: float,
+    tell: Tell | None = None,
 ) -> tuple[Float[np.ndarray, " k"] | None, bool]:  # fmt: skip
     """A c (k,) that fits, or None and whether it is proven that there is none.
 
@@ -65,7 +68,8 @@ def search_signs(
     one of the possible (choices, d1) vectors of signs. The search is depth first, one neuron per level.
 
     moved (N, d1, r): rounding has moved slopes @ c by moved @ v with some |v| <= |c|, and start by up to start_moved
-    times as much at |c| = 1."""
+    times as much at |c| = 1. tell: is told now and then which share of the choices is decided."""
+    told = Told(tell, len(possible), "choices of signs of z")
     neurons = slopes.shape[1]
     scale = max(1.0, float(np.abs(start).max()))
     proven = True
@@ -80,11 +84,14 @@ def search_signs(
                 rounding = np.linalg.norm(found.multipliers @ decided_moved)
                 low = found.bound + start_moved * rounding <= MARGIN / scale
                 proven = bool(proven and low and found.lean + rounding <= ROUNDING_OF_THETA)
+                told.decided(len(left))
                 return None
+            told.decided(0)
             if fits(c := scale * found.c):
                 return c
             if len(signs) == neurons:
                 proven = False  # rounding spoils the solution
+                told.decided()
                 return None
         for sign in (1, -1):
             below = left[left[:, len(signs)] == sign]

@@ -14,6 +14,7 @@ open cell (z_i > 0), or -theta_i does (z_i < 0). Few of the 3^d1 choices reach a
 Whether rounding can have changed an answer is decided too: a theta is checked against the rounding that the condition
 of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality)."""
 
+import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,13 +26,18 @@ from mnnjax.config import UserError
 from mnnjax.jax_setup import require_x64
 from mnnjax.landscape._check import check_lengths, check_region, check_scale
 from mnnjax.landscape.regions.exact_rank import exact_rank
+from mnnjax.landscape.regions.interior import Start, search_inside
 from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, khatri_rao_rank
-from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, largest_margin, search_signs
+from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, Margin, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
+from mnnjax.landscape.telling import Tell, Told
 
+_log = logging.getLogger(__name__)
 ROUNDING = 1e-15  # of theta relative to its norm, for M of condition number 1
 ZERO = 1e-12  # outputs that count as zero, relative to the largest
 IN_RANGE = 1e-9  # vectors within this fraction of their norm from a range lie in it
+# Neurons with unknown signs from which on linear programs take longer than a search for one solution, at any size.
+MANY_NEURONS = 9
 MOST_NEURONS, MOST_SETS = 20, 20_000  # neurons whose signs are searched, sets of those with z_i = 0: seconds per region
 HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
@@ -48,27 +54,36 @@ class Answer(NamedTuple):
 
 class _Neurons(NamedTuple):
     """One neuron per pattern: its block M_i of A o X, the signs of its outputs in {-1, 0, 1} for z_i > 0, sigma in
-    {-1, 1}, whether theta_i is free, since several neurons have the pattern, and the sign of z_i if given, else 0."""
+    {-1, 1}, whether theta_i is free, since several neurons have the pattern, the sign of z_i if given, else 0, and its
+    slopes."""
 
     blocks: list[Float[np.ndarray, "N d0"]]
     outputs: Int[np.ndarray, "N k"]
     sigma: Float[np.ndarray, "N k"]
     free: Bool[np.ndarray, " k"]
     given: Int[np.ndarray, " k"]
+    slopes: Float[np.ndarray, "N k"]
 
 
-def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], rho: float) -> bool:
+def region_holds_dlm(
+    A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], rho: float, *,
+    progress: Tell | None = _log.warning,
+) -> bool:  # fmt: skip
     """Whether the region D_A(X) holds a differentiable local minimum, global or not (section 2); false if it is empty.
 
     Which of the two kinds it is, region_residual says: it is zero at global minima. For points of norm 1 and outputs of
     at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and outputs of at most 1e-9 |y| as zero.
 
     A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A. It runs on the host, not
-    under jit: milliseconds for a few neurons, at worst 2^d1 linear programs (as many for zeros of z again), minutes.
+    under jit: milliseconds for a few neurons. From 9 neurons on it first searches for one minimum: below a second at
+    N = 60, d0 = 12, d1 = 20. If it finds none, up to 2^d1 linear programs follow, and as many for zeros of z: minutes,
+    or days.
+    progress: called with a line every ten seconds: which share is decided, and how long the rest takes at most. The
+      default logs it as a warning; None says nothing.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
-        signs or zeros of z than can be tried (beyond 20 different neurons, unless weights are unique), points that
+        signs or zeros of z than can be tried (beyond 20 different neurons, unless the search finds one), points that
         differ in length by more than 1e5 where the rank is below N, traced arrays, or jax_enable_x64 switched off.
       ArithmeticError: rounding may have changed the answer, as where points are parallel to 1e-6 and yet do not agree.
 
@@ -95,7 +110,7 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
         rank = int(khatri_rao_rank(A, X))
         if rank < len(y):
             check_lengths(X)
-        answer = holds_minimum(A, X, y, np.asarray(region_residual(A, X, y)), rho)
+        answer = holds_minimum(A, X, y, np.asarray(region_residual(A, X, y)), rho, progress=progress)
         rank_is_sure = rank == min(len(X), A.shape[1] * X.shape[1]) or rank == exact_rank(A, X)
         answer = Answer(answer.holds, answer.sure and rank_is_sure and all(cell.sure for cell in cells))
     if not answer.sure:
@@ -107,10 +122,11 @@ def region_holds_dlm(A: Real[AnyArray, "N d1"], X: Real[AnyArray, "N d0"], y: Re
 
 def holds_minimum(
     A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], y: Float[np.ndarray, " N"], e: Float[np.ndarray, " N"],
-    rho: float, signs: Int[np.ndarray, " d1"] | None = None,
+    rho: float, signs: Int[np.ndarray, " d1"] | None = None, progress: Tell | None = None,
 ) -> Answer:  # fmt: skip
     """Whether a region that is not empty, with residual e (N,), holds a DLM; its output there is P y = y - e (Lemma 2).
-    signs (d1,): of z, each -1 or 1; None: any, also 0. Raises as region_holds_dlm, for too many signs or zeros of z."""
+    signs (d1,): of z, each -1 or 1; None: any, also 0. Raises as region_holds_dlm, for too many signs or zeros of z.
+    progress: as region_holds_dlm's."""
     target = y if is_zero(e, y) else y - e
     if np.linalg.norm(target) <= ZERO_TO_ROUNDING * np.linalg.norm(y):
         target = np.zeros_like(y)
@@ -125,8 +141,8 @@ def holds_minimum(
     target = target / (np.max(np.abs(target)) or 1.0)
     neurons = _distinct_neurons(A, unit_X, rho, signs)
     sure = True
-    for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target):
-        if (answer := _holds_on(neurons, chosen, unit_X, target)).holds:
+    for chosen in [tuple(range(len(neurons.free)))] if signs is not None else _sets(neurons, target, progress):
+        if (answer := _holds_on(neurons, chosen, unit_X, target, progress)).holds:
             return answer
         sure = sure and answer.sure
     return Answer(False, sure)
@@ -138,10 +154,15 @@ def _cell_exists(sigma: Float[np.ndarray, " N"], X: Float[np.ndarray, "N d0"]) -
     if (lengths == 0).any():
         return Answer(False, True)
     slopes, size = sigma[:, None] * X / lengths, X.shape[1] ** 0.5
-    found = largest_margin(np.zeros(len(X)), slopes, most=1.0, box=1.0)
+    found = _middle(slopes)
     if found.margin > MARGIN:
         return Answer(True, bool((slopes @ found.c > ROUNDING * size).all()))
     return Answer(False, found.lean <= 10 * ROUNDING)
+
+
+def _middle(slopes: Float[np.ndarray, "N d0"]) -> Margin:
+    """The w of a cell slopes @ w > 0, with |w_j| <= 1, that is farthest from its borders."""
+    return largest_margin(np.zeros(len(slopes)), slopes, most=1.0, box=1.0)
 
 
 def _distinct_neurons(A, X, rho: float, signs) -> _Neurons:
@@ -155,7 +176,7 @@ def _distinct_neurons(A, X, rho: float, signs) -> _Neurons:
         given = np.array([int(values[0]) for values in asked])
     slopes, sigma = np.where(patterns, 1.0, rho), np.where(patterns, 1.0, -1.0)
     blocks = [slopes[:, i : i + 1] * X for i in range(k)]
-    return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given)
+    return _Neurons(blocks, np.sign(sigma * slopes).astype(int), sigma, free, given, slopes)
 
 
 def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
@@ -163,13 +184,14 @@ def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
     return bool(np.linalg.norm(vectors - basis @ (basis.T @ vectors)) <= IN_RANGE * np.linalg.norm(vectors))
 
 
-def _sets(neurons: _Neurons, target) -> Iterator[tuple[int, ...]]:
+def _sets(neurons: _Neurons, target, progress: Tell | None) -> Iterator[tuple[int, ...]]:
     """The sets of neurons with z_i not zero that must be tried, the largest first."""
     everyone = tuple(range(len(neurons.free)))
-    seen, level = {everyone}, [everyone]
+    seen, level, told = {everyone}, [everyone], Told(progress, MOST_SETS, "sets of neurons with z_i = 0, at most,")
     while level:
         below: list[tuple[int, ...]] = []
         for chosen in level:
+            told.decided()
             basis = column_space(np.hstack([neurons.blocks[i] for i in chosen]))
             if chosen != everyone and not _within(target, basis):
                 continue
@@ -223,7 +245,7 @@ class _Cells(NamedTuple):
         return bool(np.where(self.given > 0, up, np.where(self.given < 0, down, up | down)).all())
 
 
-def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Answer:
+def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target, progress: Tell | None) -> Answer:
     """Whether a theta with M theta = target is in the chosen neurons' cells, or opposite, unless free; 0 for others."""
     M = np.hstack([neurons.blocks[i] for i in chosen])
     exist, seen, least, null, moved, target_error, theta_error = _solve(M, target)
@@ -237,16 +259,33 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target) -> Ans
         return Answer(True, cells.contain(least, theta_error))
     if not null.size:
         return Answer(False, theta_is_known or not cells.contain(least, -theta_error))
-    if (unknown := int(np.sum(cells.given == 0))) > MOST_NEURONS:
+    unknown = int(np.sum(cells.given == 0))
+    if unknown >= MANY_NEURONS and _search_inside(
+        neurons, chosen, unit_X, target, least, null, cells, max(MARGIN, theta_error)
+    ):
+        return Answer(True, True)
+    if unknown > MOST_NEURONS:
         raise UserError(f"d1: the signs of {unknown} neurons need up to 2^{unknown} linear programs; {HINT}")
     # What rounding left at points that no neuron sees is no output.
     if not (possible := _sign_choices(neurons, chosen, np.where(seen, target, 0.0))).size:
         return Answer(False, bool(target_error <= ZERO or (np.abs(target[seen]) > target_error).all()))
     c, proven = search_signs(
         cells.heights(least)[:, :, 0], cells.heights(null), possible, lambda c: cells.contain(least + null @ c),
-        cells.heights(moved), target_error / ROUNDING,
+        cells.heights(moved), target_error / ROUNDING, progress,
     )  # fmt: skip
     return Answer(c is not None, proven if c is None else cells.contain(least + null @ c, theta_error))
+
+
+def _search_inside(neurons: _Neurons, chosen, unit_X, target, least, null, cells: _Cells, margin: float) -> bool:
+    """Whether a search from the middles of the chosen neurons' cells finds a theta = least + null @ c that lies inside
+    them by the margin, which is larger than rounding."""
+    at, d0 = list(chosen), unit_X.shape[1]
+    sigma, free = neurons.sigma[:, at], neurons.free[at]
+    middles = [
+        np.zeros(d0) if any_w else _middle(s[:, None] * unit_X).c for s, any_w in zip(sigma.T, free, strict=True)
+    ]
+    start = Start(neurons.slopes[:, at], unit_X, sigma, np.array(middles), free, neurons.given[at])
+    return search_inside(start, target, lambda theta: cells.contain(least + null @ (null.T @ theta), margin))
 
 
 def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.ndarray, "choices s"]:

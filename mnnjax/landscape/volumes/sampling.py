@@ -23,6 +23,7 @@ from mnnjax.landscape._check import check_eps, check_key, check_spread, threshol
 from mnnjax.landscape.regions.khatri_rao import gram, khatri_rao_rank
 from mnnjax.landscape.regions.membership import holds_minimum
 from mnnjax.landscape.regions.minima import is_bad, is_zero, region_residual
+from mnnjax.landscape.telling import Tell, Told
 from mnnjax.landscape.volumes.intervals import Counts, Volumes, looks_at, narrow, volumes_from_counts
 
 DEFICIENT, FULL, DOUBTFUL = 0, 1, 2  # what the screening says of rank(A o X)
@@ -171,6 +172,7 @@ def estimate_volumes(
     key: PRNGKeyArray, X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1: int, rho: float, eps: float = 0.0,
     samples: int = 1000, *, suboptimal_samples: int | None = None, global_samples: int | None = None,
     relative_width: float | None = None, threshold: float | None = None, output_signs: Literal["any", "random"] = "any",
+    progress: Tell | None = None,
 ) -> Volumes:  # fmt: skip
     """Angular volumes of L_eps, of G and of the rank-deficient regions from `samples` draws of W (d1, d0).
 
@@ -192,6 +194,8 @@ def estimate_volumes(
       times its estimate; the intervals hold at all possible looks together (Bonferroni).
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_signs: of the second layer of a global minimum: "any" (Definition 4), or "random": drawn with W.
+    progress: called with a line every ten seconds, such as print: how many draws are decided, and how long the others
+      take at most.
     Raises ValueError for shapes that do not match, a point at the origin, points that differ in length by more than
     1e5, NaN or infinite entries, rho = 1, eps outside [0, 1), counts that are no whole numbers of at least 1, no JAX
     key, jax_enable_x64 switched off; at a draw with more signs of z than can be tried (see region_holds_dlm).
@@ -204,13 +208,14 @@ def estimate_volumes(
     X, y = check_points(X, y)
     check_spread(X)
     sizes = (*X.shape, d1, samples, suboptimal_samples, global_samples)
-    return _estimate(key, None, X, y, rho, eps, sizes, relative_width, threshold_of(threshold, y), output_signs)
+    limit = threshold_of(threshold, y)
+    return _estimate(key, None, X, y, rho, eps, sizes, relative_width, limit, output_signs, progress)
 
 
 def estimate_expected_volumes(
     key: PRNGKeyArray, draw: Callable, N: int, d0: int, d1: int, rho: float, eps: float = 0.0, samples: int = 1000, *,
     threshold: float, suboptimal_samples: int | None = None, global_samples: int | None = None,
-    relative_width: float | None = None, output_signs: Literal["any", "random"] = "any",
+    relative_width: float | None = None, output_signs: Literal["any", "random"] = "any", progress: Tell | None = None,
 ) -> Volumes:  # fmt: skip
     """The expectation over X and y of the volumes (E_X of Theorem 6): as estimate_volumes, with new points per W.
 
@@ -234,7 +239,7 @@ def estimate_expected_volumes(
     if not isinstance(found, (tuple, list)) or tuple(found) != ((N, d0), (N,)):
         raise UserError(f"draw: draw(key, N) gives arrays of shapes {found}, not X {(N, d0)} and y {(N,)}; fix either")
     sizes = (N, d0, d1, samples, suboptimal_samples, global_samples)
-    return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs)
+    return _estimate(key, draw, None, None, rho, eps, sizes, relative_width, threshold, output_signs, progress)
 
 
 @functools.lru_cache(maxsize=16)
@@ -245,7 +250,9 @@ def _compiled_screen(rows: int, d0: int, units: int, rho: float, count: int, dra
     return jax.jit(make_screen(rows, d0, units, rho, count, of_all_rows))
 
 
-def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, output_signs) -> Volumes:
+def _estimate(
+    key, draw, X, y, rho, eps, sizes, relative_width, threshold, output_signs, progress: Tell | None
+) -> Volumes:
     require_x64()
     check_key(key)
     check_rho(rho)
@@ -263,17 +270,30 @@ def _estimate(key, draw, X, y, rho, eps, sizes, relative_width, threshold, outpu
     screened_by = _compiled_screen(N, d0, d1, float(rho), batch, draw)
     looks = looks_at(samples, batch) if relative_width else [samples]
     total = Counts(np.zeros(3, int), np.zeros(3, int))
+    questions = sum(samples if part is None else min(part, samples) for part in parts)
+    told = Told(progress, questions, "questions whether a draw's region holds a minimum")
     with blas_threads() as each, on_cpu():
         for first in range(0, samples, batch):
             left = min(batch, samples - first)
             asked = [left if part is None else min(max(part - first, 0), left) for part in parts]
             screened = jax.device_get(jax.tree.map(lambda a, n=left: a[:n], screened_by(key, first // BLOCK, X, N, d1)))
-            found = decide(screened, X, y, N, d1, rho, eps, threshold, asked, output_signs, each)
+            found = decide(screened, X, y, N, d1, rho, eps, threshold, asked, output_signs, counted(each, told))
             total = Counts(*(a + b for a, b in zip(total, found, strict=True)))
             volumes = volumes_from_counts(total, len(looks))
             if relative_width and first + left in looks and narrow(volumes, relative_width):
                 break
     return volumes
+
+
+def counted(each: Callable, told: Told) -> Callable:
+    """A map for `decide` that tells how many of its answers are there."""
+
+    def map_and_tell(function: Callable, items: Sequence) -> Iterator:
+        for answer in each(function, items):
+            told.decided()
+            yield answer
+
+    return map_and_tell
 
 
 @contextlib.contextmanager

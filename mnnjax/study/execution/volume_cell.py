@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mnnjax import landscape
 from mnnjax.config import Study
 from mnnjax.jax_setup import on_cpu
+from mnnjax.landscape.telling import Told
 from mnnjax.landscape.volumes import sampling
 from mnnjax.landscape.volumes.intervals import Counts, volumes_from_counts
 from mnnjax.problems import make_problem
@@ -34,7 +35,8 @@ def run_volume_cell(cell: Cell, context: Context) -> None:
     state saved, where a stop was requested."""
     began = time.monotonic()
     with context.checkpoints(cell) as checkpoints, on_cpu():
-        measurement = Measurement(cell, context.sources, context.stop_requested)
+        tell = functools.partial(_tell_within_step, cell, context)
+        measurement = Measurement(cell, context.sources, context.stop_requested, tell)
         state = run_chunks(cell, measurement, context, checkpoints, began)
         if count := uneven(state):
             why = f"{count} of its splitting estimates come from runs that spread by more than their mean"
@@ -47,15 +49,22 @@ def run_volume_cell(cell: Cell, context: Context) -> None:
     context.progress.cell_finished(cell, summary(rows))
 
 
+def _tell_within_step(cell: Cell, context: Context, done: int, line: str) -> None:
+    context.progress.chunk(cell, done, f"{Measurement.unit} {done + 1} of {cell.steps}: {line}")
+
+
 class Measurement(Work):
     """The steps of a cell, each a function of the state before it and of its number alone; sources: None where points
-    are drawn."""
+    are drawn. tell: gets the number of steps done and a line, now and then within a long one."""
 
     unit: ClassVar[str] = "step"
 
-    def __init__(self, cell: Cell, sources: Sources | None, stop_requested: Callable[[], object]):
+    def __init__(
+        self, cell: Cell, sources: Sources | None, stop_requested: Callable[[], object],
+        tell: Callable[[int, str], object],
+    ):  # fmt: skip
         self._cell, self._part, self._volume = cell, cell.part, cell.part.measurement
-        self._stop_requested = stop_requested
+        self._stop_requested, self._tell = stop_requested, tell
         self._X: Any = None  # None: drawn anew for every draw
         self._y: Any = None
         if not self._volume.redraw:
@@ -113,6 +122,7 @@ class Measurement(Work):
         X = np.zeros((len(self._keys), 1)) if self._X is None else np.pad(self._X, ((0, 0), padding, (0, 0)))
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
+        told = Told(functools.partial(self._tell, number), len(active) * sum(asked), "questions of this batch")
         with sampling.blas_threads() as each:
 
             def heeding_stops(function: Callable, items: Sequence):
@@ -129,7 +139,7 @@ class Measurement(Work):
                 y_k = None if self._y is None else np.pad(self._y[k], padding)
                 counts = sampling.decide(
                     draws_k, X_k, y_k, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
-                    volume.output_signs, heeding_stops,
+                    volume.output_signs, sampling.counted(heeding_stops, told),
                 )  # fmt: skip
                 hits[k] += counts.hits
                 draws[k] += counts.draws

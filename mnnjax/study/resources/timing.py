@@ -82,7 +82,7 @@ def time_steps(cell: Cell) -> Timed:
         with on_cpu() if is_volume else contextlib.nullcontext(), threadpool_limits(limits=1, user_api="blas"):
             began = time.monotonic()
             if is_volume:
-                work = Measurement(small, None, lambda: time.monotonic() > deadline)
+                work = Measurement(small, None, lambda: time.monotonic() > deadline, lambda done, line: None)
             else:
                 work = training_of(small, None)
                 work.evaluate(work.saved(work.start().params))

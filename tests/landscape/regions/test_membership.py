@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnnjax.config import UserError
-from mnnjax.landscape import activation_pattern, certify, khatri_rao, region_residual
+from mnnjax.landscape import activation_pattern, certify, descend, khatri_rao, region_residual, telling
 from mnnjax.landscape.regions import membership
 from mnnjax.landscape.regions.membership import holds_minimum, region_holds_dlm
 from mnnjax.landscape.volumes.arrangement import cells
@@ -160,6 +160,8 @@ def test_bad_input_is_a_one_line_error():
 def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypatch):
     X = np.asarray(jax.random.normal(jax.random.key(0), (30, 8)))
     W = jax.random.normal(jax.random.key(1), (25, 8))
+    assert region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
+    monkeypatch.setattr(membership, "search_inside", lambda *_: False)
     with pytest.raises(UserError, match="output_signs"):
         region_holds_dlm(activation_pattern(W, X, 0.0), X, np.arange(30) % 2, 0.0)
     rng = np.random.default_rng(3)
@@ -176,7 +178,7 @@ def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
     k, target = 16, np.array([0.0, 1.0, -1.0])
     outputs = rng.integers(-1, 2, (3, k))
     given = np.where(np.arange(k) % 8 == 3, -1, 0)
-    neurons = membership._Neurons([], outputs, np.ones((3, k)), np.zeros(k, bool), given)
+    neurons = membership._Neurons([], outputs, np.ones((3, k)), np.zeros(k, bool), given, np.ones((3, k)))
     tracemalloc.start()
     found = membership._sign_choices(neurons, tuple(range(k)), target)
     peak = tracemalloc.get_traced_memory()[1]
@@ -188,3 +190,57 @@ def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
     np.testing.assert_array_equal(found, every[allowed])
     assert found.dtype == np.int8
     assert peak < 6 * every.size
+
+
+@pytest.mark.slow
+def test_the_search_inside_a_region_agrees_with_the_linear_programs(monkeypatch):
+    """On 200 random regions, some with neurons of one pattern: the search alone, and the linear programs alone."""
+    rng, answers, found = np.random.default_rng(6), [], 0
+    search = membership.search_inside
+
+    def counting(*arguments):
+        nonlocal found
+        found += (accepted := search(*arguments))
+        return accepted
+
+    monkeypatch.setattr(membership, "search_inside", counting)
+    for _ in range(200):
+        N, d0, d1 = rng.choice([(4, 2, 2), (6, 2, 3), (6, 3, 2), (8, 4, 3)])  # few shapes, since each is compiled
+        rho, X = float(rng.choice(RHOS)), rng.normal(size=(N, d0))
+        y = rng.integers(0, 2, N).astype(float) if rng.random() < 0.5 else rng.normal(size=N)
+        W = rng.normal(size=(d1, d0))
+        W[-1] = W[0] if rng.random() < 0.2 else W[-1]
+        A = np.asarray(activation_pattern(W, X, rho))
+        signs, e = rng.choice([-1, 1], d1), np.asarray(region_residual(A, X, y))
+        pair = []
+        for neurons in (0, 100):
+            monkeypatch.setattr(membership, "MANY_NEURONS", neurons)
+            pair.append((region_holds_dlm(A, X, y, rho), holds_minimum(A, X, y, e, rho, signs).holds))
+        assert pair[0] == pair[1], (A, X, y, rho)
+        answers.append(pair[0])
+    assert found > 20
+    assert len(set(answers)) == 3  # given signs are fewer than any
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_minimum_among_a_million_signs_is_found_without_linear_programs(trained, monkeypatch):
+    """Twenty neurons: of a region that training came to, and of a random one. 2^20 choices of signs of z."""
+    rng = np.random.default_rng(0)
+    X, y, W, z = rng.normal(size=(60, 12)), rng.choice([-1.0, 1.0], 60), rng.normal(size=(20, 12)), rng.normal(size=20)
+    if trained:
+        end = descend(W, z, X, y, 0.0)
+        assert end.certificate.verdict == "global_minimum"
+        W = end.W
+    monkeypatch.setattr(membership, "search_signs", None)
+    assert region_holds_dlm(activation_pattern(W, X, 0.0), X, y, 0.0)
+
+
+def test_a_long_search_says_how_far_it_is(monkeypatch):
+    rng, lines = np.random.default_rng(1), []
+    monkeypatch.setattr(telling, "SECONDS_BETWEEN_LINES", 0.0)
+    X, y, W = rng.normal(size=(12, 4)), rng.normal(size=12), rng.normal(size=(4, 4))
+    A = activation_pattern(W, X, 0.1)
+    held = region_holds_dlm(A, X, y, 0.1, progress=lines.append)
+    assert held == region_holds_dlm(A, X, y, 0.1, progress=None)
+    assert any(" choices of signs of z decided in " in line for line in lines)
+    assert any(line.endswith("left at this rate") for line in lines)
