@@ -109,12 +109,18 @@ def exact_global_minimum(X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"], d1:
     return GlobalMinimum(mse, W, z, cells, sets, solved)
 
 
-def _check_sets(N: int, d0: int, d1: int) -> None:
-    """The sets of d1 signed cells of N points in general position, who have the most, are not too many."""
+def count_sets(N: int, d0: int, d1: int) -> int:
+    """The sets of d1 signed cells of N points in general position, which have the most."""
     signed = 4 * sum(math.comb(N - 1, k) for k in range(d0))
-    if (sets := math.comb(signed, min(d1, signed))) > MOST_SETS:
-        feasible = [k for k in range(1, d1) if math.comb(signed, k) <= MOST_SETS]
-        fewer = f"d1 up to {feasible[-1]} is feasible for this X" if feasible else "take fewer points"
+    return math.comb(signed, min(d1, signed))
+
+
+def check_sets(N: int, d0: int, d1: int) -> None:
+    """Raise UserError where so many points and neurons have too many sets for exact_global_minimum."""
+    signed = 4 * sum(math.comb(N - 1, k) for k in range(d0))
+    if (sets := count_sets(N, d0, d1)) > MOST_SETS:
+        feasible = [k for k in range(1, d1) if count_sets(N, d0, k) <= MOST_SETS]
+        fewer = f"d1 up to {feasible[-1]} is feasible for N = {N}" if feasible else "take fewer points"
         few = f"{sets}" if sets < 10**9 else "10^" + f"{len(str(sets)) - 1}"
         raise UserError(
             f"d1: {d1} neurons in {signed // 2} cells, with either sign, make {few} sets of signed cells, more than "
@@ -127,7 +133,7 @@ class _Search:
     numbered, first with the sign 1 and then, in the same order, with -1; so are rays."""
 
     def __init__(self, X, y, d1: int, rho: float):
-        _check_sets(len(X), X.shape[1], d1)
+        check_sets(len(X), X.shape[1], d1)
         self.rays, cells = closed_cells(X)
         self.cells = [*cells, *(cell + len(self.rays) for cell in cells)]
         U = X @ self.rays.T

@@ -47,8 +47,17 @@ class Row:
     first_order_residual: float
     held_out_mce: float
     held_out_N: int | None
+    minimum_verdict: str
+    """Empty where no descent followed."""
+    minimum_mse: float
+    minimum_mce: float
+    minimum_kinks: int | None
+    minimum_distance: float
+    descent_steps: int | None
     method: str
     eps: float
+    global_minimum_mse: float
+    """Of exact volumes."""
     measured: Mapping[str, Estimate]
     """By quantity, those that were measured; an estimate of nan where only the interval is known."""
     seconds: float = math.nan

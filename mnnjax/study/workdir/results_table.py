@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -40,6 +41,9 @@ UNCERTIFIED = "empty: no certificate"
 OVERFLOWED = f"nan or inf: training overflowed; {VOLUMES}"
 ESTIMATE = "empty: not measured, or only its interval is known"
 NO_REGION = f"nan: in no region, or the rank is in doubt; {UNCERTIFIED}"
+
+NO_DESCENT = "empty: `train.finish` is `none`, volume studies"
+NOT_FINISHED = f"{NO_DESCENT}; or training overflowed, or the problem is too large"
 
 # fmt: off
 COLUMNS = (
@@ -102,6 +106,18 @@ COLUMNS = (
 AT_THE_POINT = ("distance", "kinks", "idle_neurons", "escapes")
 """Of a certificate; files of earlier versions lack them."""
 
+MINIMUM_COLUMNS = (
+    Column("minimum_verdict", str, "what kind of point the descent after training ended at, as `verdict`",
+           missing=NO_DESCENT),
+    Column("minimum_mse", float, "MSE there", missing=NOT_FINISHED),
+    Column("minimum_mce", float, "MCE there", FRACTION, NOT_FINISHED),
+    Column("minimum_kinks", int, "`kinks` there", missing=NOT_FINISHED),
+    Column("minimum_distance", float, "distance from the end of training in W, z and biases, over the norm of those",
+           missing=NOT_FINISHED),
+    Column("descent_steps", int, "steps of the descent", "steps", NOT_FINISHED),
+)
+"""What studies have beside COLUMNS where `train.finish` is `minimum`, of the last two layers."""
+
 _QUANTITIES = (
     Column("suboptimal", float, "V(L_eps): regions with a sub-optimal local minimum of MCE > eps", FRACTION, ESTIMATE),
     Column("candidates", float, "regions whose minima, if they hold any, are such: at least V(L_eps); of `splitting`",
@@ -124,6 +140,8 @@ _ENDS = (
 _METHOD = (
     Column("method", str, "how volumes were measured: `sampling`, `splitting` or `exact`", missing=TRAINING),
     Column("eps", float, "MCE above which a minimum counts as bad (Definition 4)", FRACTION, TRAINING),
+    Column("global_minimum_mse", float, "MSE of the true global minimum, over all W and z, on the same points",
+           missing="empty: `volume.global_minimum` is off, or rounding hides it; training"),
 )
 # fmt: on
 VOLUME_COLUMNS = _METHOD + tuple(
@@ -132,6 +150,9 @@ VOLUME_COLUMNS = _METHOD + tuple(
     for column in (quantity, *_ENDS)
 )
 """What volume studies have beside COLUMNS, of which they leave empty what belongs to training."""
+
+OPTIONAL = (MINIMUM_COLUMNS, VOLUME_COLUMNS)
+"""Of some studies: a table has those of a group whose first column is filled in some row."""
 
 
 def cell_columns(cell: Cell) -> dict:
@@ -146,7 +167,8 @@ def cell_columns(cell: Cell) -> dict:
 
 def _to_csv(rows: Sequence[dict]) -> str:
     out = io.StringIO()
-    columns = (*COLUMNS, *VOLUME_COLUMNS) if any(row.get("method") for row in rows) else COLUMNS
+    groups = (group for group in OPTIONAL if any(row.get(group[0].name) for row in rows))
+    columns = itertools.chain(COLUMNS, *groups)
     writer = csv.DictWriter(out, [column.name for column in columns], lineterminator="\n")
     writer.writeheader()
     # repr of a float reads back as the same float.
@@ -168,13 +190,13 @@ def read_csv(path: AnyPath) -> list[dict]:
 
 def typed(row: Mapping[str, str]) -> dict[str, Value]:
     """A row of results.csv with values of its columns' types. An empty field is nan in a column of floats, '' in one of
-    text, otherwise None; likewise the columns of volumes in a file without them.
+    text, otherwise None; likewise the columns of OPTIONAL in a file without them.
 
     Raises:
       KeyError, TypeError, ValueError: a column or a value is missing, or not of its type.
     """
     values = {column.name: _value(column, _text(row, column.name)) for column in COLUMNS}
-    return values | {column.name: _value(column, row.get(column.name, "")) for column in VOLUME_COLUMNS}
+    return values | {column.name: _value(column, row.get(column.name, "")) for column in itertools.chain(*OPTIONAL)}
 
 
 def _text(row: Mapping[str, str], name: str) -> str:

@@ -160,7 +160,7 @@ def test_small_cases_in_closed_form():
     ("shape", "d1", "words"),
     [
         ((5, 4), 2, "d0 = 4; the exact global minimum is for d0 up to 3"),
-        ((12, 3), 5, r"134 cells, with either sign, make 10\^10 sets .* d1 up to 2 is feasible"),
+        ((12, 3), 5, r"134 cells, with either sign, make 10\^10 sets .* d1 up to 2 is feasible for N = 12"),
         ((6, 2), 0, "d1: 0 is too small"),
     ],
 )
