@@ -122,14 +122,15 @@ def join(study: Study, part: Study, rows: Sequence[Row]) -> tuple[list[Outcome],
     for data_set, on_set in runs.items():
         measured = exact[data_set].measured if data_set in exact else {}
         if {"suboptimal", "global_minima"} <= measured.keys():
-            volumes = (measured[name].estimate for name in ("suboptimal", "global_minima"))
+            suboptimal, global_minima = (measured[name].estimate for name in ("suboptimal", "global_minima"))
             # A minimum whose MCE is not known counts as one with errors.
             ends = (NO_ERROR if r.verdict == "suboptimal_dlm" and r.region_mce == 0 else r.verdict for r in on_set)
             least = exact[data_set].global_minimum_mse
             trained = _ends([(r.verdict, r.mse) for r in on_set], least)
             descents = _ends([(r.minimum_verdict, r.minimum_mse) for r in on_set if r.minimum_verdict], least)
-            found = Outcome(*data_set[1:], collections.Counter(ends), *volumes)
-            outcomes.append(dataclasses.replace(found, least=least, training=trained, descents=descents))
+            _, d0, d1, N, data_seed = data_set
+            counted = collections.Counter(ends)
+            outcomes.append(Outcome(d0, d1, N, data_seed, counted, suboptimal, global_minima, least, trained, descents))
     return sorted(outcomes, key=lambda outcome: outcome.shape), len(runs) - len(outcomes)
 
 
