@@ -181,8 +181,9 @@ class _Search:
 def _non_negative_least_squares(M: Float[np.ndarray, "N k"], y: Float[np.ndarray, " N"]) -> Float[np.ndarray, " k"]:
     """x >= 0 that minimizes |y - M x|, for columns of norm 1 or 0, by Lawson and Hanson's active set method.
 
-    Not scipy.optimize.nnls: where columns depend on each other, as always where k > N, that of SciPy 1.17 reads memory
-    that is not its own, and lsq_linear may end far from the minimum. The caller checks the prices of what is found."""
+    Not scipy.optimize.nnls, which in SciPy 1.17.1 crashed (segmentation fault) on columns that depend on each other, as
+    they do where k > N. Nor lsq_linear, which ended far from a minimum. The caller checks the prices of what is found.
+    Raises ArithmeticError where rounding leaves it without an end."""
     x, positive, refused = np.zeros(M.shape[1]), np.zeros(M.shape[1], bool), np.zeros(M.shape[1], bool)
     for _ in range(10 * M.shape[1]):
         r = y - M @ x
