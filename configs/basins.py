@@ -3,7 +3,8 @@
 Command:    mnnjax run configs/basins.py [--small]
 Reproduces: no figure of the paper, but a question of its section 6. Gradient descent with a small rate starts from
             standard normal weights, 25 runs on each of 20 data sets. V(L_0) and V(G) come from an enumeration of all
-            regions. The rate decays to 1e-15 of its start, so that runs that end at a kink come to rest on it.
+            regions, the true global minimum from one of all cells and signs. The rate decays to 1e-15 of its start, so
+            that runs that end at a kink come to rest on it.
 Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0. Their
             share, 0.304, is twice V(L_0) = 0.144. The rank correlation of frequency and volume is 0.46 over 80 data
             sets (p = 2e-5). 242 end in a sub-optimal minimum without an error, 4 in a global minimum, 938 at a point
@@ -28,7 +29,7 @@ SHORT = Train(
 
 
 def pair(suffix: str, d0: int, N: tuple[int, ...], d1: tuple[int, ...], rho: float, sets: int, runs: int, train: Train):
-    """Runs from random weights, and the exact volumes of the same problems."""
+    """Runs from random weights, and the exact volumes and global minima of the same problems."""
     problem = Problem(d0=(d0,), N=N, data_sets=sets)
     return (
         Study(
@@ -36,8 +37,8 @@ def pair(suffix: str, d0: int, N: tuple[int, ...], d1: tuple[int, ...], rho: flo
             repeats=sets * runs, figure="basins",
         ),
         Study(
-            name=f"volumes_{suffix}", problem=problem, network=Network(d1=d1, rho=rho), volume=Volume(method="exact"),
-            repeats=sets,
+            name=f"volumes_{suffix}", problem=problem, network=Network(d1=d1, rho=rho),
+            volume=Volume(method="exact", global_minimum=True), repeats=sets,
         ),
     )  # fmt: skip
 

@@ -152,6 +152,8 @@ class Volume:
     max_linear_programs: int = 50
     """For splitting: the most final particles per run that linear programs test for a minimum; with 0 only an upper
     bound of V(L_eps) is found."""
+    global_minimum: bool = False
+    """For exact: also find the smallest MSE that any W and z have (landscape.exact_global_minimum)."""
 
     def __post_init__(self):
         require_types("volume.", self)
@@ -165,6 +167,10 @@ class Volume:
         require(width is None or 0 < width < math.inf, f"volume.relative_width: {width} is not positive; try 0.2")
         drawn = self.method == "sampling" or not self.redraw
         require(drawn, f"volume.redraw: method {self.method!r} needs one data set; use 'sampling'")
+        require(
+            self.method == "exact" or not self.global_minimum,
+            f"volume.global_minimum: method {self.method!r} cannot find it; use 'exact', or leave it out",
+        )
         free = self.method != "exact" or self.output_signs == "any"
         require(free, "volume.output_signs: method 'exact' allows any z (Definition 4); leave it at 'any'")
 

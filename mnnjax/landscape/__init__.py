@@ -5,6 +5,7 @@ slope for negative neural inputs, 0 for the ReLU. Arrays may be NumPy's, JAX's, 
 
 Is my network at a minimum, and of which kind?            certify; certifiable: is it small enough?
 Where is the next local minimum, downhill from here?      descend
+What is the smallest loss that any W and z have?          exact_global_minimum (d0 <= 3)
 Which region does W lie in?                               activation_pattern; neural_inputs
 What are the minima of a region, before anyone trains?    region_errors (MSE, MCE), region_residual
 Does a region hold a minimum at all?                      region_holds_dlm
@@ -17,15 +18,16 @@ The product A o X itself, or without forming it           khatri_rao; khatri_rao
 Splitting run by run, and intervals                       fit_importance, run_splitting, combine; clopper_pearson
 
 khatri_rao*, activation_pattern, neural_inputs, region_residual and region_errors work under jit and vmap; the others
-run on the host. Print what they return: Certificate, Volumes, ExactVolumes, Estimate, SplitEstimate.
+run on the host. Print what they return: Certificate, Volumes, ExactVolumes, Estimate, SplitEstimate, GlobalMinimum.
 
-Where it is: regions/ before training; certificates/ verdicts; descent/ ways down; construction/ Theorem 8; volumes/
-exact, sampled, split.
+Where it is: regions/ before training; certificates/ verdicts; descent/ ways down, and the lowest point; construction/
+Theorem 8; volumes/ exact, sampled, split.
 """
 
 from mnnjax.landscape.certificates.certificate import Certificate, certifiable, certify
 from mnnjax.landscape.construction.theorem8 import construction_error, global_minimum
 from mnnjax.landscape.descent.descent import Descent, descend
+from mnnjax.landscape.descent.exhaustive import GlobalMinimum, exact_global_minimum
 from mnnjax.landscape.regions.khatri_rao import (
     khatri_rao,
     khatri_rao_gram,
@@ -42,9 +44,10 @@ from mnnjax.landscape.volumes.sampling import estimate_expected_volumes, estimat
 from mnnjax.landscape.volumes.splitting import SplitEstimate, combine, fit_importance, run_splitting, split_volume
 
 __all__ = [
-    "Certificate", "Descent", "Estimate", "ExactVolumes", "SplitEstimate", "Volumes", "activation_pattern",
-    "certifiable", "certify", "clopper_pearson", "combine", "construction_error", "descend",
-    "estimate_expected_volumes", "estimate_volumes", "exact_rank_deficient", "exact_volumes", "fit_importance",
-    "global_minimum", "khatri_rao", "khatri_rao_gram", "khatri_rao_matvec", "khatri_rao_rank", "khatri_rao_rmatvec",
-    "neural_inputs", "region_errors", "region_holds_dlm", "region_residual", "run_splitting", "split_volume",
+    "Certificate", "Descent", "Estimate", "ExactVolumes", "GlobalMinimum", "SplitEstimate", "Volumes",
+    "activation_pattern", "certifiable", "certify", "clopper_pearson", "combine", "construction_error", "descend",
+    "estimate_expected_volumes", "estimate_volumes", "exact_global_minimum", "exact_rank_deficient", "exact_volumes",
+    "fit_importance", "global_minimum", "khatri_rao", "khatri_rao_gram", "khatri_rao_matvec", "khatri_rao_rank",
+    "khatri_rao_rmatvec", "neural_inputs", "region_errors", "region_holds_dlm", "region_residual", "run_splitting",
+    "split_volume",
 ]  # fmt: skip

@@ -93,6 +93,7 @@ IMPOSSIBLE = [
     ("volume.max_linear_programs", lambda: Volume(max_linear_programs=-1)),
     ("volume.relative_width", lambda: Volume(relative_width=0.0)),
     ("volume.redraw", lambda: Volume("exact", redraw=True)),
+    ("volume.global_minimum", lambda: Volume("sampling", global_minimum=True)),
     ("volume.output_signs", lambda: Volume("exact", output_signs="random")),
     ("volume.suboptimal_samples", lambda: Volume("splitting", suboptimal_samples=5)),
     ("volume", lambda: measured(train=Train())),

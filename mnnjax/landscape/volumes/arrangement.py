@@ -34,6 +34,24 @@ def cells(X: Real[AnyArray, "N d0"]) -> tuple[Bool[np.ndarray, "C N"], Float[np.
     return np.array(patterns, bool).reshape(len(patterns), len(X)), volumes
 
 
+def closed_cells(X: Float[np.ndarray, "N d0"]) -> tuple[Float[np.ndarray, "R d0"], list[Int[np.ndarray, " k"]]]:
+    """The extreme rays (R, d0) of the closed cells, as unit vectors, and those of each cell as row numbers (k,). A cell
+    is the set of their non-negative combinations. X (N, d0): points, none zero, that span R^d0, d0 up to 3. No cell
+    then holds a line. Cells that `cells` leaves out are left out here too."""
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    if X.shape[1] == 1:
+        return np.array([[1.0], [-1.0]]), [np.array([0]), np.array([1])]
+    if X.shape[1] == 2:
+        lines = np.array(_lines(X))
+        angles = np.concatenate([lines, lines + np.pi])
+        rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return rays, [np.array([ray, (ray + 1) % len(rays)]) for ray in range(len(rays))]
+    corners, sides = zip(*_corners(_merged(X)), strict=True)
+    sides = np.array(sides)
+    patterns = np.where(np.array(sorted(_polygons(X), reverse=True)), 1, -1)
+    return np.array(corners), [np.flatnonzero(sides @ pattern == np.abs(sides).sum(axis=1)) for pattern in patterns]
+
+
 def _halves(X) -> dict[tuple[bool, ...], float]:
     """The two cells of parallel points."""
     up = tuple((X @ X[0] > 0).tolist())
@@ -42,10 +60,7 @@ def _halves(X) -> dict[tuple[bool, ...], float]:
 
 def _arcs(X) -> dict[tuple[bool, ...], float]:
     """The arcs between the lines orthogonal to the points, by sign pattern."""
-    angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
-    distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
-    if len(distinct) > 1 and distinct[0] + np.pi - distinct[-1] <= SAME:
-        distinct.pop()  # angles at both ends of [0, pi) may be one line
+    distinct = _lines(X)
     found = {}
     for start, end in itertools.pairwise([*distinct, distinct[0] + np.pi]):
         middle = (start + end) / 2
@@ -54,13 +69,18 @@ def _arcs(X) -> dict[tuple[bool, ...], float]:
     return found
 
 
+def _lines(X) -> list[float]:
+    """The angles of the lines orthogonal to the points (N, 2), each once, in rising order."""
+    angles = np.sort((np.arctan2(X[:, 1], X[:, 0]) + np.pi / 2) % np.pi)
+    distinct = [angles[0]] + [b for a, b in itertools.pairwise(angles) if b - a > SAME]
+    if len(distinct) > 1 and distinct[0] + np.pi - distinct[-1] <= SAME:
+        distinct.pop()  # angles at both ends of [0, pi) may be one line
+    return distinct
+
+
 def _polygons(X) -> dict[tuple[bool, ...], float]:
     """Angle sums: around each corner, the planes through it cut its tangent plane into the interior angles."""
-    planes = X.copy()
-    for n in range(1, len(X)):  # rows that are equal or opposite to rounding become exactly so
-        same = np.flatnonzero(np.linalg.norm(np.cross(planes[:n], X[n]), axis=1) <= SAME)
-        if same.size:
-            planes[n] = np.copysign(1.0, planes[same[0]] @ X[n]) * planes[same[0]]
+    planes = _merged(X)
     angles: dict[tuple[bool, ...], list[float]] = collections.defaultdict(list)
     for corner, sides in _corners(planes):
         through = sides == 0
@@ -73,6 +93,16 @@ def _polygons(X) -> dict[tuple[bool, ...], float]:
         return _halves(X)
     volumes = {key: (sum(corners) - (len(corners) - 2) * np.pi) / (4 * np.pi) for key, corners in angles.items()}
     return {key: volume for key, volume in volumes.items() if volume > THIN}
+
+
+def _merged(X: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """X with rows that are equal or opposite to rounding made exactly so."""
+    planes = X.copy()
+    for n in range(1, len(X)):
+        same = np.flatnonzero(np.linalg.norm(np.cross(planes[:n], X[n]), axis=1) <= SAME)
+        if same.size:
+            planes[n] = np.copysign(1.0, planes[same[0]] @ X[n]) * planes[same[0]]
+    return planes
 
 
 def _corners(X: Float[np.ndarray, "N 3"]) -> Iterator[tuple[Float[np.ndarray, "3"], Int[np.ndarray, " N"]]]:

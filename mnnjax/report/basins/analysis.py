@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 from typing import cast
 
@@ -19,6 +20,32 @@ LEAST_SETS = 5
 FEW = 8
 # A sub-optimal minimum that classifies all points right: Definition 4 has it neither in L_0 nor in G.
 NO_ERROR = "suboptimal_without_error"
+# An MSE within this of the true global minimum is equal to it. A verdict on a minimum allows 1e-8 mean(y^2) between the
+# point and the minimum, and labels are at most 1.
+SAME_MSE = 1e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Runs on one data set by their verdict: those whose MSE equals its true global minimum, and the others."""
+
+    there: collections.Counter[str]
+    elsewhere: collections.Counter[str]
+
+    @property
+    def runs(self) -> int:
+        """Their number."""
+        return self.there.total() + self.elsewhere.total()
+
+    @property
+    def share(self) -> float:
+        """Of the runs that end at the global minimum."""
+        return self.there.total() / self.runs
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of that share: Clopper and Pearson's, 95 %."""
+        return clopper_pearson(self.there.total(), self.runs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +60,17 @@ class Outcome:
     """Runs by their verdict; suboptimal_dlm are those with MCE > 0, the others are NO_ERROR."""
     suboptimal: float
     global_minima: float
+    least: float = math.nan
+    """MSE of the true global minimum; nan where it is not known."""
+    training: Ends | None = None
+    """Of all runs where training ended; None where the global minimum is not known."""
+    descents: Ends | None = None
+    """Of the runs that went on to a minimum, where that lies; None where none did."""
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the true global minimum is above zero, so that no network fits the labels."""
+        return self.least > SAME_MSE
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,11 +122,24 @@ def join(study: Study, part: Study, rows: Sequence[Row]) -> tuple[list[Outcome],
     for data_set, on_set in runs.items():
         measured = exact[data_set].measured if data_set in exact else {}
         if {"suboptimal", "global_minima"} <= measured.keys():
-            volumes = (measured[name].estimate for name in ("suboptimal", "global_minima"))
+            suboptimal, global_minima = (measured[name].estimate for name in ("suboptimal", "global_minima"))
             # A minimum whose MCE is not known counts as one with errors.
             ends = (NO_ERROR if r.verdict == "suboptimal_dlm" and r.region_mce == 0 else r.verdict for r in on_set)
-            outcomes.append(Outcome(*data_set[1:], collections.Counter(ends), *volumes))
+            least = exact[data_set].global_minimum_mse
+            trained = _ends([(r.verdict, r.mse) for r in on_set], least)
+            descents = _ends([(r.minimum_verdict, r.minimum_mse) for r in on_set if r.minimum_verdict], least)
+            _, d0, d1, N, data_seed = data_set
+            counted = collections.Counter(ends)
+            outcomes.append(Outcome(d0, d1, N, data_seed, counted, suboptimal, global_minima, least, trained, descents))
     return sorted(outcomes, key=lambda outcome: outcome.shape), len(runs) - len(outcomes)
+
+
+def _ends(runs: Sequence[tuple[str, float]], least: float) -> Ends | None:
+    """Of runs (verdict, MSE); None where there is none, or the global minimum is not known."""
+    if not runs or math.isnan(least):
+        return None
+    there = collections.Counter(verdict for verdict, mse in runs if mse <= least + SAME_MSE)
+    return Ends(there, collections.Counter(verdict for verdict, _ in runs) - there)
 
 
 def _draw(part: Study) -> tuple:
@@ -118,6 +169,18 @@ def rank_correlation(outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
         found = scipy.stats.pearsonr(*map(scipy.stats.rankdata, (x, y)), method=every_order)
     statistic, p_value = cast(tuple[float, float], found)
     return float(statistic), float(p_value)
+
+
+def mean_share(ends: Sequence[Ends]) -> tuple[float, float, float] | None:
+    """The mean over data sets of the share of runs that end at the global minimum, and its 95 % interval as of
+    mean_ratio; None where there are few of them."""
+    if len(ends) < LEAST_SETS:
+        return None
+    shares = [of_set.share for of_set in ends]
+    if len(set(shares)) == 1:
+        return shares[0], shares[0], shares[0]
+    low, high = scipy.stats.bootstrap((shares,), np.mean, method="percentile", rng=0).confidence_interval
+    return statistics.fmean(shares), float(low), float(high)
 
 
 def mean_ratio(outcomes: Sequence[Outcome]) -> tuple[float, float, float] | None:

@@ -1,9 +1,20 @@
 """Section 6's question against what was measured."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
-from mnnjax.report.basins.analysis import LEAST_SETS, NO_ERROR, Outcome, mean_ratio, rank_correlation, shape_label
+from mnnjax.report.basins.analysis import (
+    LEAST_SETS,
+    NO_ERROR,
+    SAME_MSE,
+    Ends,
+    Outcome,
+    mean_ratio,
+    mean_share,
+    rank_correlation,
+    shape_label,
+)
 from mnnjax.report.common.findings import Finding, Status
 from mnnjax.report.common.rows import grouped
 from mnnjax.wording import integer, of, percent, plural, significant
@@ -33,6 +44,7 @@ def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
         ratio, low, high = map(significant, found)
         interval = f"95 %, by bootstrap over data sets: {low} to {high}"
         measured.append(f"The mean frequency is {ratio} times the mean V(L_0) ({interval}).")
+    measured += _global_minima(outcomes)
     if without_volume:
         measured.append(f"Left out: {plural(without_volume, 'data set')} without an exact volume.")
     status, why = _status(outcomes, held, unresolved, runs)
@@ -49,6 +61,46 @@ def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
         because=(why,),
         whose="Question",
     )
+
+
+def _global_minima(outcomes: Sequence[Outcome]) -> list[str]:
+    """How often training, and the descents after it, end at the true global minimum."""
+    known = [o for o in outcomes if o.training]
+    if not known:
+        return []
+    positive = [o for o in known if o.is_positive]
+    return [
+        f"The true global minimum over all networks is above zero in {of(len(positive), len(known), 'data set')}. "
+        "There a verdict suboptimal says only that the MSE is not zero: the run may be at the global minimum. "
+        f"An MSE within {SAME_MSE:g} of it counts as equal.",
+        *_reached("Training", [(o, o.training) for o in known if o.training]),
+        *_reached("The descent after training", [(o, o.descents) for o in known if o.descents]),
+    ]
+
+
+def _reached(what: str, sets: Sequence[tuple[Outcome, Ends]]) -> list[str]:
+    """Of the data sets with a known global minimum, each with the ends of its runs."""
+    if not sets:
+        return []
+    there, runs = sum(e.there.total() for _, e in sets), sum(e.runs for _, e in sets)
+    sentence = f"{what} ends at the true global minimum in {of(there, runs, 'run')}"
+    if found := mean_share([e for _, e in sets]):
+        share, low, high = map(percent, found)
+        sentence += f"; mean over data sets {share} (95 %, by bootstrap over data sets: {low} to {high})"
+    sentences = [f"{sentence}."]
+    if positive := [e for o, e in sets if o.is_positive]:
+        there, runs = sum(e.there.total() for e in positive), sum(e.runs for e in positive)
+        kinds = _kinds(e.there for e in positive)
+        sentences.append(f"{what}, where it is above zero: {of(there, runs, 'run')}{f', as {kinds}' if kinds else ''}.")
+    if kinds := _kinds(e.elsewhere for _, e in sets):
+        sentences.append(f"{what}, above the global minimum: {kinds}.")
+    return sentences
+
+
+def _kinds(counts: Iterable[Counter[str]]) -> str:
+    """Verdicts and how many runs have them, the most frequent first."""
+    total = sum(counts, Counter())
+    return ", ".join(f"{verdict} {integer(count)}" for verdict, count in total.most_common())
 
 
 def _status(outcomes: Sequence[Outcome], held: int, unresolved: int, runs: int) -> tuple[Status, str]:

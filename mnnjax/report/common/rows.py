@@ -56,6 +56,8 @@ class Row:
     descent_steps: int | None
     method: str
     eps: float
+    global_minimum_mse: float
+    """Of exact volumes."""
     measured: Mapping[str, Estimate]
     """By quantity, those that were measured; an estimate of nan where only the interval is known."""
     seconds: float = math.nan

@@ -1,5 +1,6 @@
 """Measures the volumes of a cell: counts batches of draws, splitting runs or exact volumes, and saves between them."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -80,7 +81,8 @@ class Measurement(Work):
     def template(self) -> State:
         repeats = self._part.repeats
         if self._volume.method == "exact":
-            return {"exact": np.full((repeats, 3), np.nan)}
+            least = {"global_minimum": np.full(repeats, np.nan)} if self._volume.global_minimum else {}
+            return {"exact": np.full((repeats, 3), np.nan)} | least
         counts = {name: np.zeros((repeats, 3), np.int64) for name in ("hits", "draws")}
         runs = {"splitting": np.full((repeats, 3, self._volume.runs), np.nan)}
         return counts | (runs if self._volume.method == "splitting" else {})
@@ -105,7 +107,14 @@ class Measurement(Work):
         found = landscape.exact_volumes(*network, threshold=self._part.problem.threshold)
         exact = state["exact"].copy()
         exact[k] = found.suboptimal, found.global_minima, found.rank_deficient
-        return {"exact": exact}
+        state = state | {"exact": exact}
+        if self._volume.global_minimum:
+            least = state["global_minimum"].copy()
+            # The field stays empty where rounding hides the minimum.
+            with contextlib.suppress(ArithmeticError):
+                least[k] = landscape.exact_global_minimum(*network[:4]).mse
+            state = state | {"global_minimum": least}
+        return state
 
     def _batch(self, state: State, number: int) -> State:
         cell, volume, problem = self._cell, self._volume, self._part.problem

@@ -12,7 +12,7 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import QUANTITIES, cell_columns
 
 # What is measured so far: hits and draws (repeats, 3); per splitting run the volumes of both targets and of the first
-# target's candidates (repeats, 3, runs); exact volumes (repeats, 3).
+# target's candidates (repeats, 3, runs); exact volumes (repeats, 3); global minima (repeats,).
 State = dict[str, np.ndarray]
 
 
@@ -24,6 +24,8 @@ def rows_of(cell: Cell, state: State) -> list[dict]:
             "bias": cell.part.problem.constant_input, "seed": seed, "data_seed": data_seed,
             "method": volume.method, "eps": volume.eps,
         }  # fmt: skip
+        if volume.global_minimum and not math.isnan(least := float(state["global_minimum"][k])):
+            row["global_minimum_mse"] = least
         for name, found in _volumes(cell, state, k).items():
             known = not math.isnan(found.estimate)
             if known or found.low > 0:

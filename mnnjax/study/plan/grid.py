@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 
 from mnnjax.config import Problem, Study, UserError
+from mnnjax.landscape.descent.exhaustive import check_sets, count_sets
 from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
@@ -137,7 +138,9 @@ class Cell:
             return epoch * repeats * self.part.training.total_epochs
         # From here on as measured.
         if volume.method == "exact":
-            return 2e5 * 1.5**self.d1 * self.multisets(self.d1) * repeats
+            inputs = self.d0 + self.part.problem.constant_input
+            searched = 2e3 * count_sets(self.N, inputs, self.d1) if volume.global_minimum else 0
+            return (2e5 * 1.5**self.d1 * self.multisets(self.d1) + searched) * repeats
         splits = volume.method == "splitting"
         # At N = 8 to 96 the N^3 of a factorization is not seen yet beside what surrounds it.
         draws = volume.samples + (2 * volume.particles * (volume.runs + PILOTS) * self.d1 if splits else 0)
@@ -190,7 +193,8 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
 
 def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     """The cells of a study that can run, as far as is known before its data are read; arguments as of `cells`. Raises
-    UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, or basins without volumes."""
+    UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, global minima of too many
+    points or units, or basins without volumes."""
     planned = cells(study, image_shape)
     measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
     slopes = {part.network.rho for part in measured}
@@ -204,6 +208,8 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
             counted = ", the constant one included" if cell.part.problem.constant_input else ""
             why = f"'exact' is for d0 up to {MOST_EXACT_INPUTS}, not {inputs}{counted} ({cell.id})"
             raise UserError(f"volume.method: {why}; take 'sampling'")
+        if cell.part.volume is not None and cell.part.volume.global_minimum:
+            check_sets(cell.N, inputs, cell.d1)
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)

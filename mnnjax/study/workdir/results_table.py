@@ -140,6 +140,8 @@ _ENDS = (
 _METHOD = (
     Column("method", str, "how volumes were measured: `sampling`, `splitting` or `exact`", missing=TRAINING),
     Column("eps", float, "MCE above which a minimum counts as bad (Definition 4)", FRACTION, TRAINING),
+    Column("global_minimum_mse", float, "MSE of the true global minimum, over all W and z, on the same points",
+           missing="empty: `volume.global_minimum` is off, or rounding hides it; training"),
 )
 # fmt: on
 VOLUME_COLUMNS = _METHOD + tuple(

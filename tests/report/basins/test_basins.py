@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import scipy.stats
 from mnnjax.config import Volume
 from mnnjax.report.basins import analysis, claims
 from mnnjax.report.basins.figures import basin_panels
+from mnnjax.report.basins.tables import data_sets
 from tests.report.volumes_by_hand import BASINS, POINTS, VOLUMES, basin_rows, drawn, parsed, run_row
 
 
@@ -100,6 +102,61 @@ def test_basins_status(tmp_path, frequency, unresolved, count, status):
             row["verdict"] = "not_converged"
     outcomes, without_volume = joined(tmp_path / "w", BASINS, rows)
     assert claims.finding(outcomes, without_volume).status == status
+
+
+def test_how_many_runs_end_at_the_true_global_minimum(tmp_path):
+    """Six data sets with 10 runs each; in three the global minimum is 0.2, which verdicts call sub-optimal."""
+    rows = basin_rows(lambda V: 0.3, VOLUMES)
+    for row in rows:
+        least = 0.2 * (row["data_seed"] < 3)
+        if row["study"] == "exact":
+            row["global_minimum_mse"] = least
+            continue
+        # Three of the runs are sub-optimal; in the first three data sets two of these are at the global minimum.
+        if row["verdict"] == "suboptimal_dlm":
+            row["mse"] = least + (0.5 if row["seed"] >= 12 or not least else 5e-8)
+        else:
+            row["mse"] = 1e-9 if not least else 0.7
+        row |= {"minimum_verdict": "suboptimal_kink", "minimum_mse": least + 0.1 * (row["seed"] >= 30)}
+    outcomes, _ = joined(tmp_path / "w", BASINS, rows)
+    assert [o.is_positive for o in outcomes] == [True] * 3 + [False] * 3
+    assert [o.training.there for o in outcomes] == [{"suboptimal_dlm": 2}] * 3 + [{"global_minimum": 7}] * 3
+    assert outcomes[0].training.elsewhere == {"suboptimal_dlm": 1, "global_minimum": 7}
+    assert [o.descents.share for o in outcomes] == [0.5] * 6
+    low, high = outcomes[0].training.interval
+    exact = scipy.stats.binomtest(2, 10).proportion_ci(0.95, method="exact")
+    assert (low, high) == pytest.approx((exact.low, exact.high))
+
+    measured = claims.finding(outcomes, 0).measured
+    assert any("above zero in 3 of 6 data sets" in sentence for sentence in measured)
+    (training,) = (s for s in measured if s.startswith("Training ends at the true global minimum"))
+    assert "27 of 60 runs; mean over data sets 45 %" in training
+    (descents,) = (s for s in measured if s.startswith("The descent after training ends"))
+    assert "30 of 60 runs; mean over data sets 50 % (95 %, by bootstrap over data sets: 50 % to 50 %)" in descents
+    assert "Training, where it is above zero: 6 of 30 runs, as suboptimal_dlm 6." in measured
+    assert "Training, above the global minimum: global_minimum 21, suboptimal_dlm 12." in measured
+
+    table = data_sets(outcomes)
+    values = dict(zip((column.key for column in table.columns), table.rows[0], strict=True))
+    assert (values["global_minimum_mse"], values["training_at_global"], values["descent_at_global"]) == (0.2, 0.2, 0.5)
+
+
+def test_the_mean_share_has_the_interval_of_independent_data_sets():
+    rng = np.random.default_rng(0)
+    shares = rng.integers(0, 11, 300)
+    ends = [analysis.Ends(Counter(global_minimum=int(k)), Counter(saddle=int(10 - k))) for k in shares]
+    mean, low, high = analysis.mean_share(ends)
+    assert mean == pytest.approx(shares.mean() / 10)
+    error = 1.96 * shares.std(ddof=1) / 10 / np.sqrt(300)
+    assert (mean - low, high - mean) == pytest.approx((error, error), rel=0.1)
+    assert analysis.mean_share(ends[:4]) is None
+
+
+def test_without_global_minima_nothing_is_said_of_them(tmp_path):
+    outcomes, _ = joined(tmp_path / "w", BASINS, basin_rows(lambda V: V, VOLUMES))
+    assert all(o.training is None and o.descents is None for o in outcomes)
+    assert not any("true global minimum" in sentence for sentence in claims.finding(outcomes, 0).measured)
+    assert "global_minimum_mse" not in {column.key for column in data_sets(outcomes).columns}
 
 
 def test_rank_correlation_of_few_data_sets_has_an_exact_p_value(tmp_path):

@@ -219,6 +219,16 @@ def test_a_constant_input_is_a_bias_of_the_hidden_units(tmp_path):
     assert int(row["parameters"]) == 2 * 2 + 2
 
 
+def test_the_global_minimum_of_every_data_set(tmp_path):
+    study = dataclasses.replace(EXACT, volume=Volume(method="exact", global_minimum=True))
+    rows = run(study, tmp_path / "run")
+    (cell,) = plan.cells(study)
+    for k, row in enumerate(rows):
+        _, X, y = repetition(cell, k)
+        assert float(row["global_minimum_mse"]) == landscape.exact_global_minimum(X, y, 2, 0.0).mse
+        assert float(row["rank_deficient"]) == landscape.exact_volumes(X, y, 2, 0.0).rank_deficient
+
+
 @pytest.mark.slow
 def test_splitting_runs_that_spread_too_much_are_told(tmp_path):
     """Two particles a run hit the target or miss it."""

@@ -11,7 +11,7 @@ import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.network import MNN
-from mnnjax.study.plan.grid import MAX_PADDING, cells
+from mnnjax.study.plan.grid import MAX_PADDING, cells, check
 
 
 def study(name="s", network=None, **problem):
@@ -69,6 +69,13 @@ def test_steps_of_volumes_are_batches_runs_and_repetitions():
     assert steps(samples=100, batch=32) == 4
     assert steps(method="splitting", samples=100, batch=32, runs=5) == 4 + 2 * 5 * 3
     assert steps(method="exact") == 3
+
+
+def test_global_minima_of_too_many_sets_are_refused_before_anything_runs():
+    volume = Volume(method="exact", global_minimum=True)
+    with pytest.raises(UserError, match=r"d1: 7 neurons .* d1 up to 6 is feasible for N = 8"):
+        check(Study("s", Problem(d0=(2,), N=(6, 8)), Network(d1=(6, 7)), volume=volume))
+    assert check(Study("s", Problem(d0=(2,), N=(6, 8)), Network(d1=(6,)), volume=volume))
 
 
 @pytest.mark.parametrize("ratio", ["5", "0.1", "2.5", "0.3", "1", "7"])

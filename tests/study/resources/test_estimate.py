@@ -204,7 +204,7 @@ VOLUMES = {
     "sampling": Volume(samples=64, batch=32),
     "limited": Volume(samples=64, batch=32, suboptimal_samples=0, global_samples=16, redraw=True),
     "splitting": Volume(method="splitting", samples=32, batch=32, particles=80, runs=3, max_linear_programs=4),
-    "exact": Volume(method="exact"),
+    "exact": Volume(method="exact", global_minimum=True),
 }
 
 

@@ -62,5 +62,6 @@ def test_the_table_in_markdown():
     assert {line.count("|") for line in lines} == {5}
     names = [line.split("`")[1] for line in lines[2:]]
     ends = [f"*_{end}" for end in ("low", "high", "hits", "draws")]
-    assert names == [*(column.name for column in (*COLUMNS, *OF_SOME)), "method", "eps", *QUANTITIES, *ends]
+    of_volumes = ("method", "eps", "global_minimum_mse", *QUANTITIES, *ends)
+    assert names == [*(column.name for column in (*COLUMNS, *OF_SOME)), *of_volumes]
     assert markdown() in (ROOT / "configs/results/README.md").read_text()
