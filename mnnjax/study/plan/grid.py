@@ -7,9 +7,11 @@ import zlib
 from collections.abc import Callable
 
 from mnnjax.config import Problem, Study, UserError
+from mnnjax.landscape.regions.spectrum import SPECTRUM_ENTRIES
 from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
+from mnnjax.wording import integer
 
 # The fraction of the computed rows that may be padding, over all cells of one width. The second is for steps whose cost
 # grows with the cube of N.
@@ -190,7 +192,8 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
 
 def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     """The cells of a study that can run, as far as is known before its data are read; arguments as of `cells`. Raises
-    UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, or basins without volumes."""
+    UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, a spectrum of too many points
+    and weights, or basins without volumes."""
     planned = cells(study, image_shape)
     measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
     slopes = {part.network.rho for part in measured}
@@ -204,6 +207,10 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
             counted = ", the constant one included" if cell.part.problem.constant_input else ""
             why = f"'exact' is for d0 up to {MOST_EXACT_INPUTS}, not {inputs}{counted} ({cell.id})"
             raise UserError(f"volume.method: {why}; take 'sampling'")
+        entries = cell.N * math.prod(cell.last_layer)
+        if cell.part.train is not None and cell.part.train.spectrum and entries > SPECTRUM_ENTRIES:
+            why = f"{cell.id} has N d0 d1 = {integer(entries)}, more than {integer(SPECTRUM_ENTRIES)}"
+            raise UserError(f"train.spectrum: {why}; leave that cell or the spectrum out")
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)
