@@ -140,6 +140,7 @@ def test_shards_give_the_same_bits(tmp_path, undisturbed):
     assert workdir.results.read_bytes() == (undisturbed / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_without_epochs_the_row_measures_the_initialization(tmp_path):
     run_study(study(epochs=0), tmp_path)
     trained = load_trained(tmp_path, "downhill.h1.d4x4.N20")
