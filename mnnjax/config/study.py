@@ -203,11 +203,11 @@ class Study:
         if self.volume is None:
             train = self.train or Train()
             object.__setattr__(self, "train", train)
+            single = not train.spectrum or self.network.hidden_layers == (1,)
+            require(single, "train.spectrum: only for one hidden layer; give network.hidden_layers 1")
             require(not self.problem.constant_input, "problem.constant_input: only with volume; use network.bias")
             same = self.figure != "basins" or train.precision == "float64"
             require(same, "train.precision: basins and volumes need the same points; use 'float64'")
-            single = not train.spectrum or self.network.hidden_layers == (1,)
-            require(single, "train.spectrum: only for one hidden layer; give network.hidden_layers 1")
             shallow = self.figure != "capacity" or self.network.hidden_layers == (1,)
             require(shallow, "network.hidden_layers: capacity needs one, where global minima are proven; give 1")
             equal = train.parallel == "replicas" or self.problem.data_sets == 1
