@@ -20,11 +20,11 @@ from mnnjax.config import Network, Problem, Study, Train, Volume
 
 DESCENT = Train(
     optimizer="sgd", learning_rate=0.02, epochs=500_000, decay_epochs=300_000, decay_to=1e-15, precision="float64",
-    chunk_epochs=20_000, checkpoint_chunks=10,
+    chunk_epochs=20_000, checkpoint_chunks=10, finish="minimum",
 )  # fmt: skip
 SHORT = Train(
     optimizer="sgd", learning_rate=0.02, epochs=10_000, decay_epochs=10_000, decay_to=1e-15, precision="float64",
-    chunk_epochs=5_000,
+    chunk_epochs=5_000, finish="minimum",
 )  # fmt: skip
 
 

@@ -96,6 +96,9 @@ class Train:
     finish: Literal["none", "minimum"] = "none"
     """What follows training. minimum: the last two layers of every repetition go down to a local minimum, in float64 on
     the CPU (landscape.descend); columns such as minimum_mse describe it. Then epochs and decay_epochs may both be 0."""
+    spectrum: bool = False
+    """Further columns, at initialization and at the end, for one hidden layer. sigma_min: the smallest singular value
+    of A o X. lambda_min: the smallest eigenvalue of J J^T, J the Jacobian of the outputs in all weights."""
 
     def __post_init__(self):
         require_types("train.", self)
@@ -208,6 +211,8 @@ class Study:
         if self.volume is None:
             train = self.train or Train()
             object.__setattr__(self, "train", train)
+            single = not train.spectrum or self.network.hidden_layers == (1,)
+            require(single, "train.spectrum: only for one hidden layer; give network.hidden_layers 1")
             require(not self.problem.constant_input, "problem.constant_input: only with volume; use network.bias")
             same = self.figure != "basins" or train.precision == "float64"
             require(same, "train.precision: basins and volumes need the same points; use 'float64'")

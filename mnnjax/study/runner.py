@@ -30,7 +30,7 @@ from mnnjax.study.resources.memory_check import require_fit
 from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
-from mnnjax.wording import plural
+from mnnjax.wording import of, plural
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -92,6 +92,8 @@ def run_study(
         with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
             workers = stack.enter_context(Workers())
             _run_cells(cells, done, Context(workdir, sources, shown, stop_requested, workers))
+        if processes.is_writer() and (hint := _hint(cells, done, workdir)):
+            tell(hint)
         workdir.log("end")
     return len(cells)
 
@@ -144,6 +146,18 @@ def _first_line(study: Study, cells: Sequence[Cell], finished: int, workdir: Wor
     if cells and finished == len(cells):
         return f"{line}; all finished, nothing to train"
     return f"{line}; {finished} finished" if finished else line
+
+
+def _hint(cells: Sequence[Cell], done: Collection[str], workdir: Workdir) -> str:
+    """What to do where most repetitions of the cells that were trained now are at no minimum yet; '' where they are, or
+    go down to one anyway."""
+    trained = [c for c in cells if c.id not in done and c.part.train is not None and not c.descents]
+    verdicts = [row["verdict"] for row in workdir.rows(trained)]
+    count = verdicts.count("not_converged")
+    if count <= len(verdicts) / 2:
+        return ""
+    told = f"{of(count, len(verdicts), 'repetition')} ended at no minimum yet"
+    return f"{told}: --train.finish minimum, with another --workdir, goes on down to one"
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ chunks.py                          the loop of both: a chunk, a checkpoint, a lo
 seed_parallel.py, data_parallel.py two ways of training: devices share the repetitions, or the points
 volume_results.py                  the rows of a volume cell
 certify_cell.py                    certificates of a cell's networks
+spectra.py                         smallest singular values and eigenvalues before and after training
 descents.py, descent_workers.py    from where training ended down to a minimum, in processes of their own
 images.py                          images and their whitening
 progress.py                        a bar or lines for people

@@ -18,6 +18,7 @@ from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.descents import Descents, columns_of, weights_of
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
+from mnnjax.study.execution.spectra import spectra
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import AT_THE_POINT, NON_FINITE, TOO_LARGE, cell_columns
 from mnnjax.study.workdir.weights import to_bytes
@@ -46,18 +47,22 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         held_out = _held_out(cell, context.sources, params)
         # The same on all processes, which share the certificates.
         omitted = next(filter(None, processes.gathered(cost.omission(*sizes))), "")
-        certificates = None
-        if not omitted:
-            try:
+        certificates, failed = None, training.saved(state.non_finite_epoch)
+        try:
+            if not omitted:
                 certificates = training.certify(params, context.stop_requested)
-            except Interrupted as error:
-                stop = context.stop()
-                workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
-                raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
-        rows = _rows(cell, evaluation, training.saved(state.non_finite_epoch), certificates, omitted, held_out)
+            rows = _rows(cell, evaluation, failed, certificates, omitted, held_out)
+            finite = [row["verdict"] != NON_FINITE for row in rows]
+            if cell.part.training.spectrum:
+                initial = training.saved(training.start().params)
+                found = spectra(cell, initial, params, training.points(), finite, context.stop_requested)
+                rows = [row | columns for row, columns in zip(rows, found, strict=True)]
+        except Interrupted as error:
+            stop = context.stop()
+            workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
+            raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
         weights = [params]
         if cell.descents and not without_descents:
-            finite = [row["verdict"] != NON_FINITE for row in rows]
             descents = Descents(cell, params, training.points(), finite, context.workers, context.stop_requested)
             ended = run_chunks(cell, descents, context, of_descents, began)
             weights.append(weights_of(ended, params, cell.hidden_layers))
@@ -70,8 +75,8 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         processes.from_writer(of_descents.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    ends = _ends([row.get("minimum_verdict", row["verdict"]) for row in rows])
-    context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{ends}{_diverged(cell, rows)}")
+    verdicts = ends([row.get("minimum_verdict", row["verdict"]) for row in rows])
+    context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{verdicts}{_diverged(cell, rows)}")
     if stop := context.stop():
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
@@ -84,16 +89,17 @@ def _descents_omitted(cell: Cell) -> str:
     return next(filter(None, processes.gathered(why)), "")
 
 
-def _ends(verdicts: Sequence[str]) -> str:
-    """'; 28 of 30 at a local minimum: 12 global, 16 kinks; 2 not converged', but for what overflowed."""
+def ends(verdicts: Sequence[str]) -> str:
+    """'; 28 of 30 at a local minimum: 12 global, 16 kinks; 2 not converged', without those that overflowed; '' where
+    there are no others."""
     counts = collections.Counter(verdicts)
     parts = [f"{counts[name]} {word}" for name, word in MINIMA.items() if counts[name]]
-    at_minimum = f"; {sum(map(counts.__getitem__, MINIMA))} of {len(verdicts)} at a local minimum"
-    others = (name for name in sorted(counts) if name not in (*MINIMA, NON_FINITE))
-    return (
-        at_minimum + (f": {', '.join(parts)}" if parts else "")
-        + "".join(f"; {counts[name]} {name.replace('_', ' ')}" for name in others)
-    )  # fmt: skip
+    others = [name for name in sorted(counts) if name not in (*MINIMA, NON_FINITE)]
+    text = "".join(f"; {counts[name]} {name.replace('_', ' ')}" for name in others)
+    if not parts and set(others) <= {TOO_LARGE}:
+        return text
+    count = sum(counts[name] for name in MINIMA)
+    return f"; {count} of {len(verdicts)} at a local minimum{': ' if parts else ''}{', '.join(parts)}{text}"
 
 
 def training_of(cell: Cell, sources: Sources | None) -> CellTraining:

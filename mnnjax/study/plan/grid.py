@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from mnnjax.config import Problem, Study, UserError
 from mnnjax.landscape.descent.exhaustive import check_sets, count_sets
+from mnnjax.landscape.regions.spectrum import SPECTRUM_ENTRIES
 from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
 from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
+from mnnjax.wording import integer
 
 # The fraction of the computed rows that may be padding, over all cells of one width. The second is for steps whose cost
 # grows with the cube of N.
@@ -194,7 +196,7 @@ def cells(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
 def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     """The cells of a study that can run, as far as is known before its data are read; arguments as of `cells`. Raises
     UserError as `cells`, and for an unknown optimizer, exact volumes of too many inputs, global minima of too many
-    points or units, or basins without volumes."""
+    points or units, a spectrum of too many points and weights, or basins without volumes."""
     planned = cells(study, image_shape)
     measured = (p for p in study.parts if p.volume is not None and p.volume.method == "exact" and p.volume.eps == 0)
     slopes = {part.network.rho for part in measured}
@@ -210,6 +212,10 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
             raise UserError(f"volume.method: {why}; take 'sampling'")
         if cell.part.volume is not None and cell.part.volume.global_minimum:
             check_sets(cell.N, inputs, cell.d1)
+        entries = cell.N * math.prod(cell.last_layer)
+        if cell.part.train is not None and cell.part.train.spectrum and entries > SPECTRUM_ENTRIES:
+            why = f"{cell.id} has N d0 d1 = {integer(entries)}, more than {integer(SPECTRUM_ENTRIES)}"
+            raise UserError(f"train.spectrum: {why}; leave that cell or the spectrum out")
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)

@@ -29,6 +29,8 @@ ACTIVATIONS = 3
 STEP_SQUARES = 5
 # Sums of an evaluation that are alive at once: one per level of the tree of blocks, and those in work.
 EVALUATION_SUMS = ROW_BLOCKS.bit_length() + 3
+# Copies of A o X, or of J, while its singular values are computed.
+SPECTRUM_COPIES = 3
 # Copies of A o X where its rank is in doubt: elimination and singular value decompositions.
 EXACT_COPIES = 15
 
@@ -102,6 +104,10 @@ def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: 
         points = repeats * N * (cell.d0 + 1) * cell.itemsize
         evaluation = 2 * points + 8 * N * (2 * cell.d0 + 4 * cell.d1 * cell.hidden_layers)
     sizes = cell.N, inputs, d1
+    if cell.part.training.spectrum:
+        points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
+        spectra = points + 8 * SPECTRUM_COPIES * certificates_at_once(cell) * cell.N * inputs * d1
+        evaluation = max(evaluation, spectra)
     if landscape.certifiable(*sizes) and (large_certificates or not cost.is_large(*sizes)):
         points = (1 if cell.data_parallel else repeats) * cell.N * (cell.d0 + 1) * cell.itemsize
         each = certificate_bytes(*sizes, cell.part.problem.is_image)

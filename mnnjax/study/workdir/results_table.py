@@ -42,6 +42,8 @@ OVERFLOWED = f"nan or inf: training overflowed; {VOLUMES}"
 ESTIMATE = "empty: not measured, or only its interval is known"
 NO_REGION = f"nan: in no region, or the rank is in doubt; {UNCERTIFIED}"
 
+NO_SPECTRUM = "empty: `train.spectrum` is `False`, volume studies"
+NO_SPECTRUM_AT_END = f"{NO_SPECTRUM}; nan: training overflowed"
 NO_DESCENT = "empty: `train.finish` is `none`, volume studies"
 NOT_FINISHED = f"{NO_DESCENT}; or training overflowed, or the problem is too large"
 
@@ -106,6 +108,18 @@ COLUMNS = (
 AT_THE_POINT = ("distance", "kinks", "idle_neurons", "escapes")
 """Of a certificate; files of earlier versions lack them."""
 
+SPECTRUM_COLUMNS = (
+    Column("sigma_min_start", float,
+           "the min(N, d0 d1)-th singular value of A o X with its rows scaled to norm 1, at initialization",
+           missing=NO_SPECTRUM),
+    Column("sigma_min", float, "the same at the end of training", missing=NO_SPECTRUM_AT_END),
+    Column("lambda_min_start", float,
+           "the smallest of the N eigenvalues of J J^T, J the Jacobian of the outputs in W, z and biases, at "
+           "initialization; not normalized, 0 where parameters < N", missing=NO_SPECTRUM),
+    Column("lambda_min", float, "the same at the end of training", missing=NO_SPECTRUM_AT_END),
+)
+"""What studies have beside COLUMNS where `train.spectrum` is `True`."""
+
 MINIMUM_COLUMNS = (
     Column("minimum_verdict", str, "what kind of point the descent after training ended at, as `verdict`",
            missing=NO_DESCENT),
@@ -151,7 +165,7 @@ VOLUME_COLUMNS = _METHOD + tuple(
 )
 """What volume studies have beside COLUMNS, of which they leave empty what belongs to training."""
 
-OPTIONAL = (MINIMUM_COLUMNS, VOLUME_COLUMNS)
+OPTIONAL = (SPECTRUM_COLUMNS, MINIMUM_COLUMNS, VOLUME_COLUMNS)
 """Of some studies: a table has those of a group whose first column is filled in some row."""
 
 
@@ -167,7 +181,8 @@ def cell_columns(cell: Cell) -> dict:
 
 def _to_csv(rows: Sequence[dict]) -> str:
     out = io.StringIO()
-    groups = (group for group in OPTIONAL if any(row.get(group[0].name) for row in rows))
+    # A zero is a value.
+    groups = (group for group in OPTIONAL if any(row.get(group[0].name) not in ("", None) for row in rows))
     columns = itertools.chain(COLUMNS, *groups)
     writer = csv.DictWriter(out, [column.name for column in columns], lineterminator="\n")
     writer.writeheader()

@@ -35,6 +35,9 @@ seeds = Study(
     train=Train(epochs={epochs}, decay_epochs=10, chunk_epochs={chunk}, checkpoint_chunks=1),
     repeats=3,
 )
+minima = replace(
+    seeds, name="minima", network=Network(), train=replace(seeds.train, finish="minimum", spectrum=True),
+)
 images = Study(
     name="images",
     problem=Problem("digits", "classes", N=(40,)),
@@ -114,7 +117,7 @@ def numbers(workdir: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("study", ["rows", "seeds", "images"])
+@pytest.mark.parametrize("study", ["rows", "seeds", "minima", "images"])
 def test_several_processes_train_as_one_does(tmp_path, study):
     config = write_config(tmp_path, study, **SHORT)
     finish(config, tmp_path / "one")

@@ -14,6 +14,7 @@ from mnnjax.landscape.descent import cost
 from mnnjax.study import load_trained
 from mnnjax.study.execution import descents as descents_module
 from mnnjax.study.execution.descent_workers import Start, Workers, go_down
+from mnnjax.study.execution.train_cell import ends
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import Stopped, run_study
@@ -26,10 +27,10 @@ from tests.study.stops import stop_after
 MINIMA = ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
 
 
-def study(layers=1, bias=False, epochs=20, **train) -> Study:
+def study(layers=1, bias=False, epochs=20) -> Study:
     return Study(
         "downhill", Problem(d0=(4,), N=(20, 30)), Network(hidden_layers=(layers,), bias=bias, rho=0.1),
-        Train(epochs=epochs, decay_epochs=0, finish="minimum", **train), repeats=4,
+        Train(epochs=epochs, decay_epochs=0, finish="minimum"), repeats=4,
     )  # fmt: skip
 
 
@@ -139,6 +140,7 @@ def test_shards_give_the_same_bits(tmp_path, undisturbed):
     assert workdir.results.read_bytes() == (undisturbed / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_without_epochs_the_row_measures_the_initialization(tmp_path):
     run_study(study(epochs=0), tmp_path)
     trained = load_trained(tmp_path, "downhill.h1.d4x4.N20")
@@ -152,9 +154,15 @@ def test_without_epochs_the_row_measures_the_initialization(tmp_path):
     assert np.var(trained.params["W1"]) == pytest.approx(2 / (1.01 * 4), rel=0.5)
 
 
-def test_without_finish_the_table_has_no_such_columns(tmp_path):
+def test_without_finish_the_table_has_no_such_columns_and_the_run_names_the_option(tmp_path, capsys):
     plain = Study("plain", Problem(d0=(4,), N=(20,)), train=Train(epochs=5, decay_epochs=0), repeats=2)
     run_study(plain, tmp_path)
+    cell, hint = capsys.readouterr().out.splitlines()[-2:]
+    assert cell.endswith(" %; 0 of 2 at a local minimum; 2 not converged")
+    assert hint.startswith("2 of 2 repetitions ended at no minimum yet: --train.finish minimum, with another --workdir")
+    # Of what this run trained.
+    run_study(plain, tmp_path)
+    assert "train.finish" not in capsys.readouterr().out
     (header, *_) = (tmp_path / "results.csv").read_text().splitlines()
     assert header.split(",") == [column.name for column in COLUMNS]
     assert load_trained(tmp_path, "plain.h1.d4x4.N20").minimum is None
@@ -174,6 +182,22 @@ def test_where_memory_is_short_the_study_says_so_and_omits_descents(tmp_path, mo
     assert f"downhill.h1.d4x4.N20: no descents: {why}" in capsys.readouterr().out
     assert {row["minimum_verdict"] for row in read_csv(tmp_path / "results.csv")} == {"not_certified"}
     assert load_trained(tmp_path, "downhill.h1.d4x4.N20").minimum is None
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "text"),
+    [
+        (["global_minimum"] * 2 + ["suboptimal_kink"] * 3, "; 5 of 5 at a local minimum: 2 global, 3 kinks"),
+        (
+            ["suboptimal_dlm", "saddle", "saddle", "non_finite"],
+            "; 1 of 4 at a local minimum: 1 differentiable; 2 saddle",
+        ),
+        (["not_certified"] * 2, "; 2 not certified"),
+        (["non_finite"], ""),
+    ],
+)
+def test_the_verdicts_of_a_cell_in_a_few_words(verdicts, text):
+    assert ends(verdicts) == text
 
 
 def test_memory_decides_how_many_descents_run_side_by_side(monkeypatch):

@@ -6,11 +6,11 @@ import math
 import pytest
 
 from mnnjax.study.workdir import results_table
-from mnnjax.study.workdir.results_table import COLUMNS, MINIMUM_COLUMNS, OPTIONAL, QUANTITIES, _from_csv, _to_csv, typed
+from mnnjax.study.workdir.results_table import COLUMNS, OPTIONAL, QUANTITIES, _from_csv, _to_csv, typed
 from tests.project import ROOT
 
 # Groups that some studies have, but for volumes, whose columns are listed in short.
-OF_SOME = MINIMUM_COLUMNS
+OF_SOME = (*results_table.SPECTRUM_COLUMNS, *results_table.MINIMUM_COLUMNS)
 EXAMPLES = {str: "text", int: 7, float: 0.1, bool: True}
 
 
@@ -19,6 +19,15 @@ def test_a_row_comes_back_with_its_types():
     (text,) = _from_csv(_to_csv([row]).encode())
     assert list(text) == list(row)
     assert typed(text) == row
+
+
+def test_columns_of_some_studies_are_there_where_the_first_is_filled_also_by_zero():
+    row = {column.name: EXAMPLES[column.type] for column in COLUMNS}
+    for value, there in ((0.0, True), (math.nan, True), (None, False)):
+        (text,) = _from_csv(_to_csv([row | {"sigma_min_start": value}] if there else [row]).encode())
+        assert ("lambda_min" in text) == there
+        # What is written again, from its text, keeps them.
+        assert _from_csv(_to_csv([text]).encode()) == [text]
 
 
 def test_what_a_row_may_lack():
