@@ -298,24 +298,31 @@ def falling_turn(
 
     X (N, d0). r (N,): outputs less labels, to the Euclidean distance `error`. rho: slope for negative neural inputs.
     at_zero (N,): at which points the neuron is zero; default: at all. slopes (N,): its slopes at the others. Tried are
-    both sides of every point, of r X, and of the neuron's gradient. Source: ours."""
+    both sides of every point, of r X, and of the neuron's gradient; then the extreme rays of psi's cells, if they are
+    few. Source: ours."""
     at_zero = np.ones(len(X), bool) if at_zero is None else at_zero
     a = np.zeros(len(X)) if slopes is None else np.where(at_zero, 0.0, slopes)
     lengths = row_norms(X)
-    candidates = np.vstack([(a * r) @ X, r @ X, X[at_zero & (lengths > 0)]])
-    candidates = candidates[candidates.any(axis=1)]
-    if not len(candidates):
-        return None
-    candidates = np.vstack([candidates, -candidates]) / np.tile(row_norms(candidates), 2)[:, None]
-    U = X @ candidates.T
-    psi = r @ np.where(at_zero[:, None], leaky_relu(U, rho), a[:, None] * U)
     rounding = (len(r) + X.shape[1] + 4) * EPS * float(np.abs(r) @ lengths)
     bound = max(1.0, abs(rho)) * (error * float(np.linalg.norm(lengths)) + rounding)
-    falls = (np.abs(psi) > bound) & (sign * psi <= 0)
-    if not falls.any():
-        return None
-    best = int(np.argmax(np.where(falls, np.abs(psi), 0.0)))
-    return Turn(candidates[best], float(psi[best]), bound)
+
+    def steepest(axes: Float[np.ndarray, "q d0"]) -> Turn | None:
+        directions = np.vstack([axes, -axes]) / np.tile(row_norms(axes), 2)[:, None]
+        U = X @ directions.T
+        psi = r @ np.where(at_zero[:, None], leaky_relu(U, rho), a[:, None] * U)
+        sizes = np.where((np.abs(psi) > bound) & (sign * psi <= 0), np.abs(psi), 0.0)
+        best = int(sizes.argmax())
+        return Turn(directions[best], float(psi[best]), bound) if sizes[best] else None
+
+    points = np.flatnonzero(at_zero & (lengths > 0))
+    tried = np.vstack([(a * r) @ X, r @ X, X[points]])
+    tried = tried[tried.any(axis=1)]
+    found = steepest(tried) if len(tried) else None
+    if found is None and len(points):
+        firsts = np.unique(lines(X, points)[1], return_index=True)[1]
+        rays = extreme_rays(X[points], firsts)
+        found = steepest(np.stack([ray.direction for ray in rays])) if rays else None
+    return found
 
 
 def _saddle(problem: RegionProblem, start: Point, found: KinkFinding, directions, reason: str) -> KinkFinding:
