@@ -187,7 +187,7 @@ def _decide(problem: RegionProblem, point: Point) -> dict:
         if found is not None and not held.any():
             continue
         other = _kinked(problem, point, held)
-        if found is None or other["verdict"] in ("global_minimum", "suboptimal_kink", "saddle"):
+        if found is None or other["verdict"] != "not_converged":
             found = other
         if found["verdict"] not in ("not_converged", "undecided"):
             break

@@ -31,7 +31,7 @@ EXACT_ENTRIES = 2_000_000  # of a matrix whose exact rank takes seconds
 class Held(NamedTuple):
     """What holds one neuron: points of B_k that are independent and span all of them (rows of X); whether these are the
     first points of all lines through the origin on which points of B_k lie (independent); for each point of B_k its
-    line and its exact multiple of the line's first point (factors); a basis (d0, d0 - m) of their null space, to the
+    line and its multiple of the line's first point, rounded (factors); a basis (d0, d0 - m) of their null space, to the
     distance basis_error (spectral norm) from an exact one; and a positive lower bound sigma on the smallest singular
     value of the spanning points."""
 
@@ -81,7 +81,7 @@ def _spanning(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " m"]) -> In
 
 def lines(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]):
     """The first of the points on each line through the origin; and of each point its line, and its multiple of the
-    first point there. Only exact multiples by a floating-point number are on one line."""
+    first point there, rounded. Points are on one line only where they are so exactly."""
     firsts, line, factors = list[int](), list[int](), list[float]()
     units = X[points] / np.abs(X[points]).max(axis=1, keepdims=True, initial=0.0)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
@@ -101,11 +101,20 @@ def lines(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]):
 
 
 def _multiple(x: Float[np.ndarray, " d0"], first: Float[np.ndarray, " d0"]) -> float | None:
-    """c with x = c first exactly, where c is a floating-point number; else None."""
+    """c, rounded, where x = c first exactly, for some rational c; else None."""
     j = int(np.abs(first).argmax())
-    c = float(x[j] / first[j])
-    same = c != 0 and all(Fraction(float(a)) == Fraction(c) * Fraction(float(b)) for a, b in zip(x, first, strict=True))
-    return c if same else None
+    c = Fraction(float(x[j])) / Fraction(float(first[j]))
+    same = c != 0 and all(Fraction(float(a)) == c * Fraction(float(b)) for a, b in zip(x, first, strict=True))
+    return float(c) if same else None
+
+
+def exact_multiples(
+    X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"], firsts: Int[np.ndarray, " b"]
+) -> Int[np.ndarray, " b"]:
+    """Modulo the prime, which multiple each point is of a first point on the same line."""
+    j = np.abs(X[firsts]).argmax(axis=1)
+    inverse = [pow(int(v), -1, PRIME) for v in residues(X[firsts, j])]
+    return residues(X[points, j]) * np.array(inverse, np.int64) % PRIME
 
 
 class Face(NamedTuple):
@@ -123,8 +132,8 @@ class Face(NamedTuple):
 
     @property
     def live(self) -> Bool[np.ndarray, " N"]:
-        """Points whose output some weight moves."""
-        return np.asarray(self.M.any(axis=1))
+        """Points whose output some weight moves. At the others it is zero on the whole face."""
+        return np.asarray((self.A[:, self.group >= 0] != 0).any(axis=1) & self.X.any(axis=1) | self.has_bias)
 
     @property
     def constraints(self) -> int:

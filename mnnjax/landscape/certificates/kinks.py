@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mnnjax.landscape.certificates.cones import extreme_rays, has_multipliers
-from mnnjax.landscape.certificates.faces import Face, FaceSystem, Held, hold, lines, make_face
+from mnnjax.landscape.certificates.faces import Face, FaceSystem, Held, exact_multiples, hold, lines, make_face
 from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, margin_of
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 from mnnjax.landscape.regions.exact_rank import PRIME, multiply_modulo_prime, residues
@@ -87,9 +87,11 @@ def at_kinks(problem: RegionProblem, point: Point, B: Bool[np.ndarray, "N d1"]) 
     margin, reason = margin_of(problem, moved, missing, ~(B | resting_B), "face")
     if reason:
         return KinkFinding("not_converged", reason, kinks=kinks)
-    e = system.region_residual(moved.e)
+    e = np.where(system.live, system.region_residual(moved.e), problem.y)
+    if (np.abs(e) <= np.where(system.live, 0.0, point.e_error)).all():
+        e[:] = 0.0  # of labels that no weight reaches, rounding of the outputs explains what there is
     if not system.zero:
-        e_distance += float(np.linalg.norm(e - moved.e))
+        e_distance += float(np.linalg.norm((e - moved.e)[system.live]))
     size, at_most = float(np.linalg.norm(e)), ZERO_TO_ROUNDING * float(np.linalg.norm(problem.y))
     zero = not (e.any() or e_distance) or not problem.y.any() or (size <= e_distance <= at_most)
     found = KinkFinding("minimum", "", moved, e, e_distance, zero, margin, kinks=kinks)
@@ -200,7 +202,7 @@ def _of_multipliers(problem: RegionProblem, face: Face, k: int, z: float, h: Hel
             slopes = active * factors
             sizes = float(np.abs(slopes) @ np.abs(r[points])) + abs(float(multiplier))
             top = np.zeros(len(X), np.int64)
-            top[points] = residues(active) * residues(factors) % PRIME
+            top[points] = residues(active) * exact_multiples(X, points, np.full(len(points), h.spanning[j])) % PRIME
             value = np.sign(z) * side * float(slopes @ r[points] - multiplier)
             bound = off + float(np.linalg.norm(slopes)) * error + (len(points) + 4) * EPS * sizes
             slacks.append(_Slack(value, bound, k, side * rays[j], top, row + j))
@@ -276,7 +278,9 @@ def _of_zero_z(X, rho: float, k: int, at_zero, slopes) -> list[_Slack]:
     firsts, line, factors = lines(X, points)
     for j in range(len(firsts)):
         top = np.zeros(len(X), np.int64)
-        top[points[line == j]] = residues(np.abs(factors[line == j]))
+        some = points[line == j]
+        signs = np.where(factors[line == j] > 0, 1, -1)
+        top[some] = signs * exact_multiples(X, some, np.full(len(some), firsts[j])) % PRIME
         needed.append(top)
     return [_Slack(0.0, np.inf, k, X[0], top, -1) for top in needed]
 
