@@ -28,7 +28,7 @@ from tests.landscape.certificates.test_exact import small_problem, total
 from tests.landscape.certificates.test_kinks import integers, null_space
 from tests.landscape.oracles import exact_kind, rays_of_cells
 
-AT_ZERO = 2e-14  # neural inputs below this fraction of |w| |x| are zero; up to 1e-6 it is unclear
+AT_ZERO = 2e-14  # neural inputs below this fraction of their terms are zero; up to 1e-6 of |w| |x| it is unclear
 CHUNK = 200
 
 
@@ -126,12 +126,12 @@ def truth(W, z, X, y, rho, c) -> tuple[str, str]:
     """What the point is, decided anew: a verdict, "moving" where no minimum can be near, or "unclear"; and why that."""
     lengths = np.linalg.norm(X, axis=1)
     U, sizes = X @ W.T, lengths[:, None] * np.linalg.norm(W, axis=1)
-    B, real = np.abs(U) <= AT_ZERO * sizes, X.any(axis=1)
-    near = (np.abs(U) > AT_ZERO * sizes) & (np.abs(U) < np.maximum(1e-6 * sizes, 1e-10 * sizes.max()))
+    B, real = np.abs(U) <= AT_ZERO * (np.abs(X) @ np.abs(W).T), X.any(axis=1)
+    near = ~B & (np.abs(U) < np.maximum(1e-6 * sizes, 1e-10 * sizes.max()))
     U = np.where(B, 0.0, U)
     A = np.where(B, 0.0, np.where(U > 0, 1.0, rho))
     r = (A * U) @ z + (c or 0.0) - y
-    scale = np.linalg.norm(np.abs(y) + np.abs(A * U) @ np.abs(z) + abs(c or 0.0))
+    scale = np.linalg.norm(np.abs(y) + sizes @ np.abs(z) + abs(c or 0.0))
     if not scale:
         return "global_minimum", "outputs and labels are zero"
     left, clear = span(columns(X, A, B, W, z, c))
@@ -139,6 +139,8 @@ def truth(W, z, X, y, rho, c) -> tuple[str, str]:
     least_r -= left @ (left.T @ least_r)
     if not clear or near.any():
         return "unclear", "rank" if not clear else "near kinks"
+    if not y.any() and r.any() and r @ r < 1e-26 * scale**2:
+        return "unclear", "labels of zero, and outputs of rounding"
     gap = r @ r - least_r @ least_r
     if gap > 2e-8 * (y @ y) and gap > 1e-26 * scale**2:
         return "moving", f"the loss is above the face's by {gap:.1e}"

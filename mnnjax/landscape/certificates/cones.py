@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 from jaxtyping import Float, Int
 
 from mnnjax.landscape.numerics import EPS, row_norms
@@ -119,7 +120,7 @@ def has_multipliers(
     width = high - low
     A = np.hstack([X.T, (X.T @ width)[:, None]])
     # lambda_n = low_n + share_n + t width_n with 0 <= share_n <= (1 - 2 t) width_n, for the largest t.
-    limits = np.hstack([np.eye(len(X)), 2 * width[:, None]])
+    limits = scipy.sparse.hstack([scipy.sparse.eye_array(len(X)), 2 * width[:, None]])
     found = scipy.optimize.linprog(
         np.append(np.zeros(len(X)), -1.0), A_ub=limits, b_ub=width, A_eq=A, b_eq=-g - X.T @ low,
         bounds=[(0, None)] * (len(X) + 1),

@@ -27,13 +27,23 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mnnjax.landscape.certificates.cones import extreme_rays, has_multipliers
-from mnnjax.landscape.certificates.faces import Face, FaceSystem, Held, exact_multiples, hold, lines, make_face
+from mnnjax.landscape.certificates.faces import (
+    EXACT_ENTRIES,
+    Face,
+    FaceSystem,
+    Held,
+    exact_multiples,
+    hold,
+    lines,
+    make_face,
+)
 from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, margin_of
 from mnnjax.landscape.numerics import EPS, TINY, leaky_relu, row_norms
 from mnnjax.landscape.regions.exact_rank import PRIME, multiply_modulo_prime, residues
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING
 
 STEPS = 3  # of moves to the face's minimum, each of which corrects the rounding of the one before
+MOST_TURNS = 1000  # points to which an idle neuron is turned
 HALF = pow(2, -1, PRIME)
 TRIED = [2.0**-k for k in range(1, 60)]  # steps along a direction of descent
 
@@ -136,11 +146,13 @@ def _decide(problem: RegionProblem, start: Point, face: Face, found: KinkFinding
             )
         if (turn := falling_turn(problem.X, r, error, problem.rho, at_zero=at_zero, slopes=slopes)) is not None:
             turns.append((int(k), turn.slope, turn.direction))
-        slacks += _of_zero_z(problem.X, problem.rho, int(k), at_zero, slopes)
-    row = 0
+        if (needed := _of_zero_z(problem.X, problem.rho, int(k), at_zero, slopes)) is None:
+            doubt = f"whether the loss falls where neuron {k} turns, of which z is zero, is open at so many points"
+        slacks += needed or []
+    row, at_all = 0, None
     for k, held in enumerate(face.held):
         if not moving[k] and start.z[k]:
-            held = _held_at_all(problem.X)
+            held = at_all = at_all or _held_at_all(problem.X)
         if not len(held.points):
             continue
         if held.independent and moving[k]:
@@ -251,6 +263,8 @@ def _of_convexity(problem: RegionProblem, face: Face, k: int, z, moving, h: Held
     if (convex < -error).any():
         return None
     zero = points[convex <= error]
+    if len(zero) * len(X) > EXACT_ENTRIES:
+        return None
     slacks = [_Slack(0.0, np.inf, k, X[n], (np.arange(len(X)) == n).astype(np.int64), -1) for n in zero]
     # Another neuron's multipliers, r_n a_nj off its kinks, are ones of this neuron.
     others = [j for j in np.flatnonzero(moving) if not len(face.held[j].points) or z[j] * z[k] > 0]
@@ -268,13 +282,15 @@ def _of_convexity(problem: RegionProblem, face: Face, k: int, z, moving, h: Held
     return slacks if proven else None
 
 
-def _of_zero_z(X, rho: float, k: int, at_zero, slopes) -> list[_Slack]:
-    """What must be zero for psi_k to be, for a neuron with z_k = 0."""
+def _of_zero_z(X, rho: float, k: int, at_zero, slopes) -> list[_Slack] | None:
+    """What must be zero for psi_k to be, for a neuron with z_k = 0; None where that is too much."""
     # f(t) = (1 + rho) / 2 t + (1 - rho) / 2 |t|, and the moduli of different lines are independent functions.
     halves = (residues(np.ones(1)) + residues(np.array([rho]))) * HALF % PRIME
     linear = np.where(at_zero, halves, residues(slopes))
     needed = list((linear[:, None] * residues(X) % PRIME).T)
     points = np.flatnonzero(at_zero & X.any(axis=1))
+    if len(points) * len(X) > EXACT_ENTRIES:
+        return None
     firsts, line, factors = lines(X, points)
     for j in range(len(firsts)):
         top = np.zeros(len(X), np.int64)
@@ -302,8 +318,8 @@ def falling_turn(
 
     X (N, d0). r (N,): outputs less labels, to the Euclidean distance `error`. rho: slope for negative neural inputs.
     at_zero (N,): at which points the neuron is zero; default: at all. slopes (N,): its slopes at the others. Tried are
-    both sides of every point, of r X, and of the neuron's gradient; then the extreme rays of psi's cells, if they are
-    few. Source: ours."""
+    both sides of the first 1000 points, of r X, and of the neuron's gradient; then the extreme rays of psi's cells, if
+    they are few. Source: ours."""
     at_zero = np.ones(len(X), bool) if at_zero is None else at_zero
     a = np.zeros(len(X)) if slopes is None else np.where(at_zero, 0.0, slopes)
     lengths = row_norms(X)
@@ -319,7 +335,7 @@ def falling_turn(
         return Turn(directions[best], float(psi[best]), bound) if sizes[best] else None
 
     points = np.flatnonzero(at_zero & (lengths > 0))
-    tried = np.vstack([(a * r) @ X, r @ X, X[points]])
+    tried = np.vstack([(a * r) @ X, r @ X, X[points[:MOST_TURNS]]])
     tried = tried[tried.any(axis=1)]
     found = steepest(tried) if len(tried) else None
     if found is None and len(points):
