@@ -7,7 +7,7 @@ Decides:  each point anew: the pairs (neuron, point) at zero, the face's residua
           arithmetic, and random moves away from a proven minimum must not lower the loss. A point is `unclear` where
           these decisions are too near to rounding; then only the descent and the moves are checked.
 Prints:   per kind of point how often each verdict met which truth, the share of undecided, and every wrong verdict with
-          the arguments that draw it again. The exit code is 1 where one is wrong.
+          the arguments that draw it again; Ctrl-C ends early. The exit code is 1 where one is wrong.
 """
 
 import argparse
@@ -239,13 +239,16 @@ def main() -> None:
     counts, wrong = collections.Counter(), list[str]()
     # JAX, which certify imports, has threads.
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for done, (more, mistakes) in enumerate(pool.imap_unordered(some, tasks), 1):
-            counts += more
-            wrong += mistakes
-            for line in mistakes:
-                print("WRONG", line, flush=True)
-            if done % 50 == 0:
-                print(f"{done * CHUNK} points, {time.monotonic() - began:.0f} s, {len(wrong)} wrong", flush=True)
+        try:
+            for done, (more, mistakes) in enumerate(pool.imap_unordered(some, tasks), 1):
+                counts += more
+                wrong += mistakes
+                for line in mistakes:
+                    print("WRONG", line, flush=True)
+                if done % 50 == 0:
+                    print(f"{done * CHUNK} points, {time.monotonic() - began:.0f} s, {len(wrong)} wrong", flush=True)
+        except KeyboardInterrupt:
+            print("stopped; what was done until then:")
     print(f"\n{'kind':<14} {'points':>8} {'undecided':>10} {'unclear':>8}  verdicts (where the truth was clear)")
     for kind in KINDS:
         own = {key[1:]: count for key, count in counts.items() if key[0] == kind}
@@ -259,7 +262,7 @@ def main() -> None:
         print(f"{kind:<14} {sum(own.values()):>8} {undecided:>10.2%} {unclear:>8.1%}  {listed}")
     clear = sum(count for (_, _, real), count in counts.items() if real != "unclear")
     print(
-        f"\n{arguments.points} points, {clear} of them with a clear truth, {len(wrong)} wrong, "
+        f"\n{sum(counts.values())} points, {clear} of them with a clear truth, {len(wrong)} wrong, "
         f"{time.monotonic() - began:.0f} s"
     )
     sys.exit(1 if wrong else 0)

@@ -37,7 +37,8 @@ class Certificate(EqualWithNan):
       "saddle": the point is next to the minimum of its face (kinks.py), or of its region, and no local minimum; the
         loss falls along `descent`.
       "not_converged": there is no such minimum next to the point, and `reason` says why.
-      "undecided": rounding, or points that depend on each other, leave it open; `reason` says what.
+      "undecided": rounding leaves it open, or too many directions of a neuron that is zero at points which depend on
+        each other; `reason` says what.
       "Next to": at most 1e-4 of the norm of W, of z and of c away, with an MSE that differs by at most 1e-8 mean(y^2).
     reason: one line. mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
     region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors), or

@@ -91,12 +91,12 @@ def integers(seed):
 def test_small_integers_agree_with_rational_arithmetic(block):
     """Nothing is undecided where a slack is either zero or far from it."""
     found = dict.fromkeys(("global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle", "not_converged"), 0)
-    for seed in range(300):
+    for seed in range(100):
         W, z, X, y, rho, c = integers([block, seed])
         certificate = certify(W, z, X, y, rho, output_bias=c)
         assert certificate.verdict == exact_kind(W, z, X, y, rho, c), (block, seed, certificate)
         found[certificate.verdict] += 1
-    assert min(found.values()) >= 5, found
+    assert min(found.values()) >= 1, found
 
 
 def null_space(rows):
@@ -176,3 +176,32 @@ def test_random_moves_do_not_lower_the_loss_of_a_minimum_at_kinks(rho):
                 if np.abs(X @ dW.T).max() < margin and np.abs(dz / z).max() < 1:
                     assert loss(W + dW, z + dz, X, y, rho) >= here * (1 - 1e-14)
     assert tried > 3
+
+
+@pytest.mark.parametrize("N", [12, 80])
+@pytest.mark.parametrize("rho", RHOS)
+def test_zero_weights_are_a_minimum_where_psi_falls_nowhere(rho, N):
+    """W = 0, by rays (d0 = 2) and by a linear program (d0 = 6): where outputs of the labels' sign cannot begin."""
+    d0 = 2 if N == 12 else 6
+    rng = np.random.default_rng(N)
+    X, y, W = rng.standard_normal((N, d0)), rng.uniform(0.5, 1.5, N), np.zeros((2, d0))
+    if rho < 0:
+        X = np.vstack([X, -X])  # a mean of the points between -rho y and y times them
+        y = np.tile(y, 2)
+    found = set()
+    for sign in (-1.0, 1.0):
+        z = sign * np.array([1.0, 0.5])
+        certificate = certify(W, z, X, y, rho)
+        found.add(certificate.verdict)
+        assert certificate.idle_neurons == 2
+        if certificate.verdict == "saddle":
+            dW, dz = certificate.descent
+            assert loss(dW, z + dz, X, y, rho) < loss(W, z, X, y, rho)
+        else:
+            moves = [loss(1e-3 * rng.standard_normal(W.shape), z, X, y, rho) for _ in range(400)]
+            assert certificate.verdict == "suboptimal_kink"
+            assert min(moves) >= loss(W, z, X, y, rho)
+            # z_k passes zero at constant loss.
+            assert certificate.escapes
+            assert min(loss(1e-3 * rng.standard_normal(W.shape), -z, X, y, rho) for _ in range(400)) < y @ y
+    assert found == ({"saddle", "suboptimal_kink"} if rho < 2 or N == 12 else {"saddle"})
