@@ -134,6 +134,8 @@ def truth(W, z, X, y, rho, c) -> tuple[str, str]:
     scale = np.linalg.norm(np.abs(y) + sizes @ np.abs(z) + abs(c or 0.0))
     if not scale:
         return "global_minimum", "outputs and labels are zero"
+    if 0 < sizes.max() * np.abs(z).max() < 1e-9 * np.linalg.norm(y):
+        return "unclear", "weights so small that the way to a minimum may be long beside them"
     left, clear = span(columns(X, A, B, W, z, c))
     least_r = r - left @ (left.T @ r)
     least_r -= left @ (left.T @ least_r)
