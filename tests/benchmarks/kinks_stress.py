@@ -14,6 +14,7 @@ import argparse
 import collections
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -240,7 +241,8 @@ def main() -> None:
     tasks = [(arguments.seed, i, min(i + CHUNK, end)) for i in range(arguments.first, end, CHUNK)]
     counts, wrong = collections.Counter(), list[str]()
     # JAX, which certify imports, has threads.
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+    ignore = signal.signal, (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process alone
+    with multiprocessing.get_context("spawn").Pool(arguments.processes, *ignore) as pool:
         try:
             for done, (more, mistakes) in enumerate(pool.imap_unordered(some, tasks), 1):
                 counts += more
