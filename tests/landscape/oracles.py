@@ -1,5 +1,6 @@
 """Independent ways to what the landscape says, for its tests: rational arithmetic, cells in the plane, counting."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -47,6 +48,68 @@ def solve(matrix, right):
 def fraction_rank(matrix) -> int:
     """The rank of a matrix as it is stored."""
     return solve(exactly(matrix), [Fraction(0)] * len(matrix))[1]
+
+
+def null_vectors(matrix) -> list[list[Fraction]]:
+    """A basis of the vectors that all rows of a rational matrix are orthogonal to."""
+    columns, chosen, basis = list(zip(*matrix, strict=True)), list[int](), []
+    for j, column in enumerate(columns):
+        # Column j as a combination of the independent ones before it.
+        found = solve([[row[i] for i in chosen] for row in matrix], column)[0] if chosen else None
+        if found is None and any(column):
+            chosen.append(j)
+            continue
+        v = [Fraction(int(i == j)) for i in range(len(columns))]
+        for i, entry in zip(chosen, found or [], strict=False):
+            v[i] = -entry
+        basis.append(v)
+    return basis
+
+
+def rays_of_cells(planes):
+    """Directions, up to sign, that generate all cells of the hyperplanes with these normals (q, d0), d0 <= 3, of rank
+    d0. Floats, or objects in rational arithmetic."""
+    if len(planes[0]) == 1:
+        return [[1]]
+    if len(planes[0]) == 2:
+        return [[-b, a] for a, b in planes]
+    return [[b * f - c * e, c * d - a * f, a * e - b * d] for (a, b, c), (d, e, f) in itertools.combinations(planes, 2)]
+
+
+def exact_kind(W, z, X, y, rho, c=None) -> str:
+    """What (W, z), stationary in its face as it is stored, is by the theorem of certificates/kinks.py, in rational
+    arithmetic for d0 <= 3: "global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle", or "not_converged" where
+    the loss has a gradient. The coordinates' hyperplanes split all cells into pointed ones, whose rays are tried."""
+    W, X, (z, y), rho = exactly(W), exactly(X), (exactly(z)[0], exactly(y)[0]), Fraction(float(rho))
+    U = [[dot(x, w) for x in X] for w in W]
+
+    def slope(u):
+        return Fraction(1) if u > 0 else rho
+
+    outputs = [
+        sum((zk * slope(u[n]) * u[n] for zk, u in zip(z, U, strict=True)), Fraction(float(c or 0)))
+        for n in range(len(y))
+    ]
+    r = [o - label for o, label in zip(outputs, y, strict=True)]
+    if not any(r):
+        return "global_minimum"
+    axes = [[Fraction(int(i == j)) for j in range(len(X[0]))] for i in range(len(X[0]))]
+    least, stationary, kinks = Fraction(0), c is None or sum(r) == 0, 0
+    for zk, u in zip(z, U, strict=True):
+        held = [n for n in range(len(y)) if u[n] == 0 and any(X[n])]
+        kinks += len(held)
+        stationary &= zk != 0 or dot([slope(v) * v for v in u], r) == 0
+        spread = null_vectors([X[n] for n in held]) if held else axes
+        for v in rays_of_cells([X[n] for n in held] + axes):
+            for side in (1, -1):
+                t = [side * dot(x, v) for x in X]
+                psi = dot(r, [slope(t[n] if u[n] == 0 else u[n]) * t[n] for n in range(len(y))])
+                least = min(least, zk * psi if zk else -abs(psi))
+        for v in spread if zk else []:
+            stationary &= dot(r, [slope(u[n]) * dot(X[n], v) for n in range(len(y))]) == 0
+    if not stationary:
+        return "not_converged"
+    return "saddle" if least < 0 else "suboptimal_kink" if kinks else "suboptimal_dlm"
 
 
 def edges(sigma, X):

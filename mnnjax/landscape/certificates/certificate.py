@@ -9,10 +9,10 @@ from jaxtyping import Float, Real
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
-from mnnjax.landscape.certificates.kinks import at_kinks
+from mnnjax.landscape.certificates.kinks import at_kinks, falling_turn
 from mnnjax.landscape.certificates.linear_systems import factor_fits
 from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, nearest_minimum
-from mnnjax.landscape.numerics import EqualWithNan, leaky_relu
+from mnnjax.landscape.numerics import EqualWithNan
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_upper
 from mnnjax.wording import aligned
 
@@ -38,7 +38,8 @@ class Certificate(EqualWithNan):
       "saddle": the point is next to the minimum of its face (kinks.py), or of its region, and no local minimum; the
         loss falls along `descent`.
       "not_converged": there is no such minimum next to the point, and `reason` says why.
-      "undecided": rounding, or points that depend on each other, leave it open; `reason` says what.
+      "undecided": rounding leaves it open, or too many directions of a neuron that is zero at points which depend on
+        each other; `reason` says what.
       "Next to": at most 1e-4 of the norm of W, of z and of c away, with an MSE that differs by at most 1e-8 mean(y^2).
     reason: one line. mse, mce: of the point itself; MCE is the fraction of points misclassified, in [0, 1].
     region_mse, region_mce: of every differentiable local minimum of the point's region (Lemma 2, as region_errors), or
@@ -51,7 +52,7 @@ class Certificate(EqualWithNan):
     distance: approximate Euclidean distance in (W, z) from the point to that minimum, also where it is too far for a
       verdict; nan where none was found.
     kinks: the number of pairs (neuron, point) held at zero.
-    idle_neurons: neurons that move no output: z_k = 0, or no point active (with rho = 0).
+    idle_neurons: neurons that move no output: z_k = 0, w_k = 0, or no point active (with rho = 0).
     escapes: of a sub-optimal minimum, whether an idle neuron can be moved at constant loss to where the loss falls.
     descent: (dW, dz) of a saddle; the loss is below the point's at (W + dW, z + dz)."""
 
@@ -156,9 +157,13 @@ def certify(
     point = evaluate(W, z, c, X, y, rho)
     problem = RegionProblem(X, y, rho, np.where(point.U > 0, 1.0, rho), np.ones(len(z), bool), output_bias is not None)
     found = _decide(problem, point)
-    kinks, idle = found.pop("kinks", 0), (z == 0) | ~(np.where(point.U_error < point.U, 1.0, rho)).any(axis=0)
-    escapes = found["verdict"].startswith("suboptimal") and _escapes(problem, idle, found["e"])
-    if (e := found.pop("e")) is not None:
+    active = (np.abs(point.U) > point.U_error) & (problem.A != 0)
+    kinks, idle = found.pop("kinks", 0), (z == 0) | ~active.any(axis=0)
+    e, e_distance = found.pop("e"), found.pop("e_distance", 0.0)
+    escapes = found["verdict"].startswith("suboptimal") and bool(idle.any())
+    # An idle neuron's z_k can go to 0 and its w_k anywhere at constant loss, and so can the z_k of one with w_k = 0.
+    escapes = escapes and falling_turn(X, -e, e_distance, rho) is not None
+    if e is not None:
         region_mce = np.mean(is_upper(y - e, y, threshold) != (y > threshold))
         found |= {"region_mse": float(np.mean(e**2)), "region_mce": float(region_mce)}
     return Certificate(
@@ -187,7 +192,7 @@ def _decide(problem: RegionProblem, point: Point) -> dict:
         if found is not None and not held.any():
             continue
         other = _kinked(problem, point, held)
-        if found is None or other["verdict"] in ("global_minimum", "suboptimal_kink", "saddle"):
+        if found is None or other["verdict"] != "not_converged":
             found = other
         if found["verdict"] not in ("not_converged", "undecided"):
             break
@@ -228,7 +233,7 @@ def _kinked(problem: RegionProblem, point: Point, held) -> dict:
 def _judged(problem: RegionProblem, point: Point, to: Point, e, e_distance: float, kinks: int, zero=False) -> dict:
     """The verdict on a point next to which the minimum `to` was proven, with residual e to the distance e_distance."""
     squares = ((point.W - to.W) ** 2).sum() + ((point.z - to.z) ** 2).sum() + (point.c - to.c) ** 2
-    found = {"distance": float(np.sqrt(squares))}
+    found = {"distance": float(np.sqrt(squares)), "e_distance": e_distance}
     if not (far := _relative_distance(point, to, problem.y)) <= NEAR:
         reason = f"the nearest minimum that was found lies {far:.2g} of the weights' norm away, more than {NEAR:g}"
         return found | {"verdict": "not_converged", "reason": reason}
@@ -252,17 +257,6 @@ def _judged(problem: RegionProblem, point: Point, to: Point, e, e_distance: floa
         "verdict": verdict,
         "reason": reason + (f"; {kinks} neural inputs are held at zero" if kinks else ""),
     }
-
-
-def _escapes(problem: RegionProblem, idle, e) -> bool:
-    """Whether an idle neuron can go, at constant loss, to where the loss falls: z_k to 0, then w_k to a v with
-    sum r_n f(v . x(n)) not zero."""
-    if not idle.any() or e is None:
-        return False
-    directions = np.vstack([problem.X[problem.X.any(axis=1)], e @ problem.X])
-    directions = np.vstack([directions, -directions])
-    psi = np.abs(e @ leaky_relu(problem.X @ directions.T, problem.rho))
-    return bool((psi > 1e-9 * (np.abs(e) @ np.abs(problem.X @ directions.T))).any())
 
 
 def certifiable(N: int, d0: int, d1: int) -> bool:

@@ -7,14 +7,21 @@ to a point. Source: ours."""
 
 import math
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Bool, Float, Int
 
 from mnnjax.landscape.certificates.cholesky import factor_with_bound, solve
 from mnnjax.landscape.numerics import EPS, TINY, row_norms
-from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
+from mnnjax.landscape.regions.exact_rank import (
+    PRIME,
+    multiply_modulo_prime,
+    rank_modulo_prime,
+    residues,
+    solve_modulo_prime,
+)
 from mnnjax.landscape.regions.khatri_rao import above_rounding, product
 
 MOST_ENTRIES = 100_000_000  # of the columns of a face, which are formed: 0.8 GB
@@ -22,12 +29,14 @@ EXACT_ENTRIES = 2_000_000  # of a matrix whose exact rank takes seconds
 
 
 class Held(NamedTuple):
-    """What holds one neuron: the first point of each line through the origin on which points of B_k lie (rows of X,
-    independent); for each point of B_k its line and its exact multiple of the first point (factors); a basis
-    (d0, d0 - m) of their null space, to the distance basis_error (spectral norm) from an exact one; and a positive
-    lower bound sigma on the smallest singular value of the first points."""
+    """What holds one neuron: points of B_k that are independent and span all of them (rows of X); whether these are the
+    first points of all lines through the origin on which points of B_k lie (independent); for each point of B_k its
+    line and its multiple of the line's first point, rounded (factors); a basis (d0, d0 - m) of their null space, to the
+    distance basis_error (spectral norm) from an exact one; and a positive lower bound sigma on the smallest singular
+    value of the spanning points."""
 
-    firsts: Int[np.ndarray, " m"]
+    spanning: Int[np.ndarray, " m"]
+    independent: bool
     points: Int[np.ndarray, " b"]
     line: Int[np.ndarray, " b"]
     factors: Float[np.ndarray, " b"]
@@ -37,52 +46,75 @@ class Held(NamedTuple):
 
 
 def hold(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]) -> Held | None:
-    """None where points on different lines are dependent, or so nearly that rounding leaves it open."""
+    """None where points on different lines are dependent but for rounding, or so nearly that rounding leaves it
+    open."""
     d0 = X.shape[1]
     firsts, line, factors = lines(X, points)
-    m = len(firsts)
-    if not m:
-        return Held(firsts, points, line, factors, np.eye(d0), 0.0, np.inf)
-    if m > d0:
-        return None
-    rows = X[firsts]
-    size = float(np.linalg.norm(rows))
-    # LAPACK's singular values err by a small multiple of eps times the largest.
-    sigma = float(np.linalg.svd(rows, compute_uv=False)[-1]) - 16 * d0 * EPS * size
-    if not sigma > 0:
-        return None
+    if not len(firsts):
+        return Held(firsts, True, points, line, factors, np.eye(d0), 0.0, np.inf)
+    spanning = firsts
+    if not (sigma := _smallest_singular_value(X[firsts])) > 0:
+        spanning = _spanning(X, firsts)
+        if not (sigma := _smallest_singular_value(X[spanning])) > 0:
+            return None
+    rows, m = X[spanning], len(spanning)
     basis = np.linalg.qr(rows.T, mode="complete")[0][:, m:]
-    off = float(np.linalg.norm(rows @ basis)) + (d0 + 2) * EPS * size * np.sqrt(basis.shape[1])
-    return Held(firsts, points, line, factors, basis, off / sigma, sigma)
+    off = float(np.linalg.norm(rows @ basis)) + (d0 + 2) * EPS * float(np.linalg.norm(rows)) * np.sqrt(basis.shape[1])
+    return Held(spanning, m == len(firsts), points, line, factors, basis, off / sigma, sigma)
+
+
+def _smallest_singular_value(rows: Float[np.ndarray, "m d0"]) -> float:
+    """A lower bound on it; 0 or less where rows depend on each other."""
+    if len(rows) > rows.shape[1]:
+        return 0.0
+    # LAPACK's singular values err by a small multiple of eps times the largest.
+    error = 16 * rows.shape[1] * EPS * float(np.linalg.norm(rows))
+    return float(np.linalg.svd(rows, compute_uv=False)[-1]) - error
+
+
+def _spanning(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " m"]) -> Int[np.ndarray, " k"]:
+    """As many of the points as their exact rank, chosen to be far from dependent."""
+    directions = X[points] / row_norms(X[points])[:, None]
+    _, order = cast(tuple, scipy.linalg.qr(directions.T, mode="r", pivoting=True))
+    return points[np.sort(order[: rank_modulo_prime(residues(X[points]))])]
 
 
 def lines(X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"]):
     """The first of the points on each line through the origin; and of each point its line, and its multiple of the
-    first point there. Only exact multiples by a floating-point number are on one line."""
+    first point there, rounded. Points are on one line only where they are so exactly."""
     firsts, line, factors = list[int](), list[int](), list[float]()
-    directions: list[np.ndarray] = []
-    for n in points:
-        unit = X[n] / np.abs(X[n]).max()
-        unit = unit / np.linalg.norm(unit)
-        for k, first in enumerate(firsts):
-            if abs(abs(directions[k] @ unit) - 1) < 1e-12 and (factor := _multiple(X[n], X[first])) is not None:
-                line.append(k)
+    units = X[points] / np.abs(X[points]).max(axis=1, keepdims=True, initial=0.0)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    directions = np.empty_like(units)
+    for n, unit in zip(points, units, strict=True):
+        for k in np.flatnonzero(np.abs(np.abs(directions[: len(firsts)] @ unit) - 1) < 1e-12):
+            if (factor := _multiple(X[n], X[firsts[k]])) is not None:
+                line.append(int(k))
                 factors.append(factor)
                 break
         else:
+            directions[len(firsts)] = unit
             line.append(len(firsts))
             factors.append(1.0)
             firsts.append(int(n))
-            directions.append(unit)
     return np.array(firsts, int), np.array(line, int), np.array(factors)
 
 
 def _multiple(x: Float[np.ndarray, " d0"], first: Float[np.ndarray, " d0"]) -> float | None:
-    """c with x = c first exactly, where c is a floating-point number; else None."""
+    """c, rounded, where x = c first exactly, for some rational c; else None."""
     j = int(np.abs(first).argmax())
-    c = float(x[j] / first[j])
-    same = c != 0 and all(Fraction(float(a)) == Fraction(c) * Fraction(float(b)) for a, b in zip(x, first, strict=True))
-    return c if same else None
+    c = Fraction(float(x[j])) / Fraction(float(first[j]))
+    same = c != 0 and all(Fraction(float(a)) == c * Fraction(float(b)) for a, b in zip(x, first, strict=True))
+    return float(c) if same else None
+
+
+def exact_multiples(
+    X: Float[np.ndarray, "N d0"], points: Int[np.ndarray, " b"], firsts: Int[np.ndarray, " b"]
+) -> Int[np.ndarray, " b"]:
+    """Modulo the prime, which multiple each point is of a first point on the same line."""
+    j = np.abs(X[firsts]).argmax(axis=1)
+    inverse = [pow(int(v), -1, PRIME) for v in residues(X[firsts, j])]
+    return residues(X[points, j]) * np.array(inverse, np.int64) % PRIME
 
 
 class Face(NamedTuple):
@@ -100,35 +132,53 @@ class Face(NamedTuple):
 
     @property
     def live(self) -> Bool[np.ndarray, " N"]:
-        """Points whose output some weight moves."""
-        return np.asarray(self.M.any(axis=1))
+        """Points whose output some weight moves. At the others it is zero on the whole face."""
+        return np.asarray((self.A[:, self.group >= 0] != 0).any(axis=1) & self.X.any(axis=1) | self.has_bias)
 
     @property
-    def lines(self) -> int:
-        """The number of lines at which neurons are held, counted once per neuron."""
-        return sum(len(h.firsts) for h in self.held)
+    def constraints(self) -> int:
+        """The number of independent points at which neurons are held, counted once per neuron."""
+        return sum(len(h.spanning) for h in self.held)
 
     @property
     def exact_shape(self) -> tuple[int, int]:
         """The shape of `exact` without the constant's column."""
-        return len(self.X) + self.lines, self.A.shape[1] * self.X.shape[1]
+        return len(self.X) + self.constraints, self.A.shape[1] * self.X.shape[1]
 
     def exact(self) -> Int[np.ndarray, "rows columns"]:
-        """[[A o X, 1], [C, 0]] modulo a prime, with one row x(n) of C for every line that a neuron is held at: the rank
-        of the face's columns is the rank of this less the number of those rows. A vector v is in their span when (v, 0)
-        is in that of this; and the multipliers of the rows of C are those of the held pairs."""
+        """[[A o X, 1], [C, 0]] modulo a prime, with one row x(n) of C for every independent point that a neuron is held
+        at: the rank of the face's columns is the rank of this less the number of those rows. The multipliers of the
+        rows of C are those of the held points."""
         d1, d0 = self.A.shape[1], self.X.shape[1]
         top = product(residues(self.A), residues(self.X)) % PRIME
-        bottom = np.zeros((self.lines, d1 * d0), np.int64)
+        bottom = np.zeros((self.constraints, d1 * d0), np.int64)
         row = 0
         for k, h in enumerate(self.held):
-            for n in h.firsts:
+            for n in h.spanning:
                 bottom[row, k * d0 : (k + 1) * d0] = residues(self.X[n])
                 row += 1
         S = np.vstack([top, bottom])
         if self.has_bias:
             S = np.hstack([S, (np.arange(len(S)) < len(top)).astype(np.int64)[:, None]])
         return S
+
+    def exact_minimum(self, y: Float[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " c"]] | None:
+        """Modulo a prime, what is -e and the multiplier of each row of C at all minima of the face for labels y. None
+        where the face is too large, or has no solution modulo the prime."""
+        rows, columns = self.exact_shape
+        size = columns + self.has_bias + self.constraints
+        if max(rows * columns, size**2) > EXACT_ENTRIES:
+            return None
+        S, labels, N = self.exact(), residues(y), len(y)
+        top, C = S[:N], S[N:]
+        # Stationary in theta with multipliers: top^T (top theta - y) + C^T multipliers = 0, C theta = 0.
+        zeros = np.zeros((len(C), len(C)), np.int64)
+        system = np.block([[multiply_modulo_prime(top.T, top), C.T], [C, zeros]])
+        right = np.append(multiply_modulo_prime(top.T, labels[:, None])[:, 0], np.zeros(len(C), np.int64))
+        if (found := solve_modulo_prime(system, right)) is None:
+            return None
+        theta = found[: top.shape[1]]
+        return (multiply_modulo_prime(top, theta[:, None])[:, 0] - labels) % PRIME, found[top.shape[1] :]
 
 
 def make_face(
@@ -146,7 +196,7 @@ def make_face(
             continue
         known[key] = k
         if (h := hold(X, np.flatnonzero(B[:, k]))) is None:
-            return f"neuron {k} is zero at {int(B[:, k].sum())} points that depend on each other, or nearly"
+            return f"neuron {k} is zero at {int(B[:, k].sum())} points that nearly depend on each other"
         held.append(h)
         moduli = np.abs(A[:, k]) * lengths
         if not moduli.any() or not h.basis.shape[1]:
@@ -217,7 +267,7 @@ class FaceSystem:
         face = self.face
         if math.prod(face.exact_shape) > EXACT_ENTRIES:
             return "the rank of the face's columns is too large to be decided exactly"
-        exact = rank_modulo_prime(face.exact()) - face.lines
+        exact = rank_modulo_prime(face.exact()) - face.constraints
         basis, values, _ = np.linalg.svd(self.M, full_matrices=False)
         left, singular, _ = np.linalg.svd(self.B, full_matrices=False)
         if exact != np.sum(above_rounding(values, self.M.shape)):
@@ -270,7 +320,8 @@ class FaceSystem:
         if self.kind == "empty":
             return np.zeros(len(self.z)), 0.0
         if self.kind == "rows" or self.zero:
-            missing = (float(np.linalg.norm(e)) + off) / self.sigma
+            # Exact bases are orthonormal but for the rounding of the computed ones, here as below.
+            missing = 1.01 * (float(np.linalg.norm(e)) + off) / self.sigma
             return np.where(moves, missing, 0.0), 0.0
         if self.kind == "columns":
             adjoint = self.M.T @ e
@@ -278,7 +329,6 @@ class FaceSystem:
             seen = float(np.linalg.norm(adjoint)) + rounding + self.face.error * float(np.linalg.norm(e))
             distance = seen / self.sigma + off
             weights = np.append(self.weights, 1.0)[self.face.group]
-            # Exact bases are orthonormal but for their errors.
             return np.where(moves, 1.01 * np.abs(self.z) / weights * distance / self.sigma, 0.0), distance
         seen = float(np.linalg.norm(self.basis.T @ e)) + self.turn * float(np.linalg.norm(e))
         distance = seen + off

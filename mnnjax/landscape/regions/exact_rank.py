@@ -31,6 +31,33 @@ def rank_modulo_prime(matrix: Int[np.ndarray, "m n"]) -> int:
     return rank
 
 
+def multiply_modulo_prime(P: Int[np.ndarray, "m k"], Q: Int[np.ndarray, "k n"]) -> Int[np.ndarray, "m n"]:
+    """P Q of integer matrices with entries in [0, PRIME), modulo PRIME; k is at most 2^15."""
+    high, low = P >> 16, P & 0xFFFF  # so that sums of k products fit in 63 bits
+    return ((high @ Q % PRIME << 16) + low @ Q) % PRIME
+
+
+def solve_modulo_prime(matrix: Int[np.ndarray, "m n"], right: Int[np.ndarray, " m"]) -> Int[np.ndarray, " n"] | None:
+    """One solution of a linear system with entries in [0, PRIME), modulo PRIME; None where there is none. O(m n rank)
+    operations."""
+    rows, pivots, n = np.hstack([matrix, right[:, None]]), list[int](), matrix.shape[1]
+    for column in range(n):
+        top = len(pivots)
+        if (found := np.flatnonzero(rows[top:, column])).size:
+            rows[[top, top + found[0]]] = rows[[top + found[0], top]]
+            rows[top] = rows[top] * pow(int(rows[top, column]), -1, PRIME) % PRIME
+            below = top + 1 + np.flatnonzero(rows[top + 1 :, column])
+            rows[below] = (rows[below] - rows[below, column][:, None] * rows[top]) % PRIME
+            pivots.append(column)
+    if rows[len(pivots) :, -1].any():
+        return None
+    solution = np.zeros(n, np.int64)
+    for top, column in reversed(list(enumerate(pivots))):
+        known = int((rows[top, column + 1 : n] * solution[column + 1 :] % PRIME).sum())
+        solution[column] = (int(rows[top, -1]) - known) % PRIME
+    return solution
+
+
 def exact_rank(A: Float[np.ndarray, "N d1"], X: Float[np.ndarray, "N d0"], constant: bool = False) -> int:
     """rank(A o X) of the matrices as stored, without rounding; constant: with a column of ones added to the product.
     Slow for N above about a thousand. Floating-point numbers are integers times powers of two, so A, X and their

@@ -1,12 +1,14 @@
 """Certificates of points at kinks, against a linear program for every cone of directions, and against evaluation."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
 from mnnjax.landscape import certify
+from tests.landscape.oracles import dot, exact_kind, exactly, null_vectors
 
 RHOS = [0.0, 0.1, -1.0, 2.0]
 
@@ -46,6 +48,55 @@ def kinked(seed, N, d0, d1, rho, kinks, twins=False, bias=False):
         r -= left @ (left.T @ r)
     c = 0.25 if bias else None
     return W, z, X, (A * U) @ z + (c or 0.0) - r, c, B
+
+
+def integers(seed):
+    """A point of small integers with zeros, equal, parallel and zero points, at the minimum of its face: W, z, X, y,
+    rho, c. Labels are integers, too, so all of it is exact. Some neurons with z_k = 0 have a gradient."""
+    rng = np.random.default_rng(seed)
+    N, d0, d1 = int(rng.integers(1, 8)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    rho, c = float(rng.choice([0.0, 0.5, -1.0, 2.0])), [None, None, 1.0][rng.integers(3)]
+    X, W = rng.integers(-2, 3, (N, d0)) * 1.0, rng.integers(-2, 3, (d1, d0)) * 1.0
+    z = rng.integers(-2, 3, d1) * 1.0
+    if rng.random() < 0.3:
+        X[-1] = X[0] * rng.choice([1, 2, -1])
+    if rng.random() < 0.2:
+        X[:, -1] = 1.0
+    if rng.random() < 0.3:
+        W[0] = 0.0
+    if rng.random() < 0.3:
+        W[-1] = W[0] * rng.choice([1, 2, -1])
+    x, w, slope = exactly(X), exactly(W), [Fraction(rho), Fraction(1)]
+    orthogonal = [] if c is None else [[Fraction(1)] * N]
+    for k in range(d1):
+        U = [dot(a, w[k]) for a in x]
+        A = [slope[u > 0] if u else Fraction(0) for u in U]
+        held = [a for a, u in zip(x, U, strict=True) if u == 0 and any(a)]
+        basis = null_vectors(held) if held else exactly(np.eye(d0))
+        if z[k] and any(w[k]):
+            orthogonal += [[s * dot(a, v) for s, a in zip(A, x, strict=True)] for v in basis]
+        elif not z[k] and rng.random() < 0.7:
+            orthogonal.append([s * u for s, u in zip(A, U, strict=True)])
+            if rng.random() < 0.5:  # and psi_k is zero where no neural input is
+                orthogonal += [[s * v for s, v in zip(A, column, strict=True)] for column in zip(*x, strict=True)]
+    r = np.zeros(N)
+    for v in null_vectors(orthogonal) if orthogonal else exactly(np.eye(N)):
+        r += float(rng.integers(-2, 3)) * np.array([float(e * np.lcm.reduce([f.denominator for f in v])) for e in v])
+    U = X @ W.T
+    return W, z, X, np.where(U > 0, U, rho * U) @ z + (c or 0.0) - r, rho, c
+
+
+@pytest.mark.quick_cases(1)
+@pytest.mark.parametrize("block", range(6))
+def test_small_integers_agree_with_rational_arithmetic(block):
+    """Nothing is undecided where a slack is either zero or far from it."""
+    found = dict.fromkeys(("global_minimum", "suboptimal_dlm", "suboptimal_kink", "saddle", "not_converged"), 0)
+    for seed in range(100):
+        W, z, X, y, rho, c = integers([block, seed])
+        certificate = certify(W, z, X, y, rho, output_bias=c)
+        assert certificate.verdict == exact_kind(W, z, X, y, rho, c), (block, seed, certificate)
+        found[certificate.verdict] += 1
+    assert min(found.values()) >= 1, found
 
 
 def null_space(rows):
@@ -125,3 +176,32 @@ def test_random_moves_do_not_lower_the_loss_of_a_minimum_at_kinks(rho):
                 if np.abs(X @ dW.T).max() < margin and np.abs(dz / z).max() < 1:
                     assert loss(W + dW, z + dz, X, y, rho) >= here * (1 - 1e-14)
     assert tried > 3
+
+
+@pytest.mark.parametrize("N", [12, 80])
+@pytest.mark.parametrize("rho", RHOS)
+def test_zero_weights_are_a_minimum_where_psi_falls_nowhere(rho, N):
+    """W = 0, by rays (d0 = 2) and by a linear program (d0 = 6): where outputs of the labels' sign cannot begin."""
+    d0 = 2 if N == 12 else 6
+    rng = np.random.default_rng(N)
+    X, y, W = rng.standard_normal((N, d0)), rng.uniform(0.5, 1.5, N), np.zeros((2, d0))
+    if rho < 0:
+        X = np.vstack([X, -X])  # a mean of the points between -rho y and y times them
+        y = np.tile(y, 2)
+    found = set()
+    for sign in (-1.0, 1.0):
+        z = sign * np.array([1.0, 0.5])
+        certificate = certify(W, z, X, y, rho)
+        found.add(certificate.verdict)
+        assert certificate.idle_neurons == 2
+        if certificate.verdict == "saddle":
+            dW, dz = certificate.descent
+            assert loss(dW, z + dz, X, y, rho) < loss(W, z, X, y, rho)
+        else:
+            moves = [loss(1e-3 * rng.standard_normal(W.shape), z, X, y, rho) for _ in range(400)]
+            assert certificate.verdict == "suboptimal_kink"
+            assert min(moves) >= loss(W, z, X, y, rho)
+            # z_k passes zero at constant loss.
+            assert certificate.escapes
+            assert min(loss(1e-3 * rng.standard_normal(W.shape), -z, X, y, rho) for _ in range(400)) < y @ y
+    assert found == ({"saddle", "suboptimal_kink"} if rho < 2 or N == 12 else {"saddle"})

@@ -5,7 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mnnjax.landscape.regions.exact_rank import PRIME, rank_modulo_prime, residues
+from mnnjax.landscape.regions.exact_rank import (
+    PRIME,
+    multiply_modulo_prime,
+    rank_modulo_prime,
+    residues,
+    solve_modulo_prime,
+)
 from tests.landscape.oracles import fraction_rank
 
 
@@ -24,3 +30,17 @@ def test_rank_modulo_prime_sees_what_rounding_hides(seed):
     assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 3
     dependent[3, 0] = np.nextafter(dependent[3, 0], np.inf)
     assert rank_modulo_prime(residues(dependent)) == fraction_rank(dependent) == 4
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 5)])
+def test_solutions_modulo_prime_solve_the_system_or_there_are_none(shape):
+    rng = np.random.default_rng(shape[0])
+    matrix, wanted = rng.integers(PRIME, size=shape), rng.integers(PRIME, size=(shape[1], 1))
+    right = multiply_modulo_prime(matrix, wanted)
+    exact = [sum(int(a) * int(b) for a, b in zip(row, wanted[:, 0], strict=True)) % PRIME for row in matrix]
+    assert right[:, 0].tolist() == exact
+    found = solve_modulo_prime(matrix, right[:, 0])
+    assert (multiply_modulo_prime(matrix, found[:, None]) == right).all()
+    twice = np.vstack([matrix, matrix[:1]])
+    assert solve_modulo_prime(twice, np.append(right[:, 0], right[0, 0])) is not None
+    assert solve_modulo_prime(twice, np.append(right[:, 0], (right[0, 0] + 1) % PRIME)) is None
