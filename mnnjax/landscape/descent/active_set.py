@@ -266,7 +266,7 @@ def _turn_around(X, state: State, rays, V) -> None:
 
 def steepest(
     X: Float[np.ndarray, "N d0"], r: Float[np.ndarray, " N"], slopes: Float[np.ndarray, "N d1"], state: State,
-    rho: float, useless: set[tuple[int, int, int]] = frozenset(),
+    rho: float, useless: set[tuple[int, int, int]],
 ) -> list[Release]:  # fmt: skip
     """Per neuron, the held pair and its side at which the loss falls most steeply per length of the step, steepest
     neuron first. Other pairs at zero, such as those of parallel points, move as the direction takes them."""

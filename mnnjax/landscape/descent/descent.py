@@ -10,12 +10,16 @@ from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape.certificates.certificate import Certificate, certify
+from mnnjax.landscape.certificates.kinks import falling_turn
 from mnnjax.landscape.descent.active_set import AT_ZERO, State, at_points, descend_exactly, loss_of, residual
 from mnnjax.landscape.descent.line_search import first_minimum
 from mnnjax.landscape.descent.smoothing import smoothed_descent
+from mnnjax.landscape.numerics import leaky_relu
 
 # First widths that are tried, as fractions of the median neural input, until one leads to a proven minimum.
 WIDTHS = (0.03, 0.1, 0.003, 1.0)
+ENOUGH = 1e-28  # of |y|^2: no neuron need turn
+TURNS = 1e-9  # errors of the residual that count where a neuron turns, as a fraction of its norm
 NEARLY_ZERO = 1e-6  # of |y|^2: the loss is on its way to zero
 MINIMA = ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
 
@@ -71,7 +75,7 @@ def descend(
     theta, own_c = np.abs(z)[:, None] * W, None if output_bias is None else c
     sizes = np.linalg.norm(X, axis=1)[:, None] * np.linalg.norm(theta, axis=1)
     start = at_points(X, theta, c, np.sign(z), (np.abs(X @ theta.T) <= AT_ZERO * sizes) & (sizes > 0))
-    r = _outputs(X, W, z, rho) + c - y
+    r = leaky_relu(X @ W.T, rho) @ z + c - y
     before = float(r @ r)
     if not _falls_by_z(X, W, z, r, y, rho, output_bias is not None):
         certificate = certify(W, z, X, y, rho, output_bias=own_c)
@@ -99,16 +103,10 @@ def descend(
 
 def _falls_by_z(X, W, z, r, y, rho: float, has_bias: bool) -> bool:
     """Whether other z (and c) alone lower the loss by far more than a minimum's verdict allows."""
-    H = np.maximum(X @ W.T, rho * (X @ W.T)) if rho < 1 else np.minimum(X @ W.T, rho * (X @ W.T))
+    H = leaky_relu(X @ W.T, rho)
     H = np.hstack([H, np.ones((len(X), 1))]) if has_bias else H
     change = H @ np.linalg.lstsq(H, -r, rcond=None)[0]
     return float(change @ change) > 1e-6 * float(y @ y)
-
-
-def _outputs(X, W, z, rho: float):
-    """F without the output bias."""
-    U = X @ W.T
-    return np.where(U > 0, U, rho * U) @ z
 
 
 def _once(
@@ -129,31 +127,24 @@ def _once(
 
 
 def _wake(X, y, rho: float, state: State, leave_plateaus: bool) -> State | None:
-    """The state with one neuron that has no weights turned to where the loss falls most steeply; None where there is
-    none. leave_plateaus: also a neuron that is inactive at all points, and one for which z must pass zero first."""
+    """The state with one neuron that has no weights turned to where the loss falls; None where there is none.
+    leave_plateaus: also a neuron that is inactive at all points, and one for which z must pass zero first."""
     slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
-    idle = ~state.theta.any(axis=1) if not leave_plateaus else (state.signs == 0) | ~slopes.any(axis=0)
+    idle = (state.signs == 0) | ~slopes.any(axis=0) if leave_plateaus else ~state.theta.any(axis=1)
     r = residual(state, y, rho)
-    if not idle.any() or float(r @ r) <= 1e-28 * float(y @ y):
+    if not idle.any() or float(r @ r) <= ENOUGH * float(y @ y):
         return None
-    directions = np.vstack([X, r @ X])
-    directions = directions[directions.any(axis=1)]
-    directions = np.vstack([directions, -directions]) / np.tile(np.linalg.norm(directions, axis=1), 2)[:, None]
-    V = X @ directions.T
-    psi = r @ np.where(V > 0, V, rho * V)
-    psi[np.abs(psi) <= 1e-9 * np.abs(r) @ np.abs(V)] = 0.0
     for k in np.flatnonzero(idle):
-        falling = psi if leave_plateaus or not state.signs[k] else np.where(state.signs[k] * psi < 0, psi, 0.0)
-        steepest = int(np.abs(falling).argmax())
-        if not falling[steepest]:
+        sign = 0.0 if leave_plateaus else float(state.signs[k])
+        turn = falling_turn(X, r, TURNS * float(np.linalg.norm(r)), rho, sign=sign)
+        if turn is None:
             continue
-        theta, signs, change = state.theta.copy(), state.signs.copy(), np.zeros_like(state.U)
-        theta[k], signs[k], change[:, k] = 0.0, -np.sign(psi[steepest]), V[:, steepest]
-        U, held = state.U.copy(), state.held.copy()
-        U[:, k], held[:, k] = 0.0, False
+        theta, signs, U, held = state.theta.copy(), state.signs.copy(), state.U.copy(), state.held.copy()
+        signs[k], U[:, k], held[:, k] = -np.sign(turn.slope), 0.0, False
+        change = np.where(np.arange(len(signs)) == k, (X @ turn.direction)[:, None], 0.0)
         stop = first_minimum(U, change, r, 0.0, signs, rho, (U != 0) & X.any(axis=1)[:, None])
         if 0 < stop.t < np.inf:
-            theta[k] = stop.t * directions[steepest]
+            theta[k] = stop.t * turn.direction
             return at_points(X, theta, state.c, signs, held)
     return None
 
