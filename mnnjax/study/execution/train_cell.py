@@ -75,7 +75,7 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         processes.from_writer(of_descents.delete)
     mean_mce = finite_mean(evaluation.mce)
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
-    verdicts = ends([row.get("minimum_verdict", row["verdict"]) for row in rows])
+    verdicts = ends([str(row.get("minimum_verdict", row["verdict"])) for row in rows])
     context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{verdicts}{_diverged(cell, rows)}")
     if stop := context.stop():
         workdir.log("stop", cell=cell.id, reason=stop)
