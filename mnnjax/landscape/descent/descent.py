@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape.certificates.certificate import Certificate, certify
 from mnnjax.landscape.certificates.kinks import falling_turn
-from mnnjax.landscape.descent.active_set import AT_ZERO, State, at_points, descend_exactly, loss_of, residual
+from mnnjax.landscape.descent.active_set import AT_ZERO, SEEN, State, at_points, descend_exactly, loss_of, residual
 from mnnjax.landscape.descent.line_search import first_minimum
 from mnnjax.landscape.descent.smoothing import smoothed_descent
 from mnnjax.landscape.numerics import leaky_relu
@@ -19,6 +19,7 @@ from mnnjax.landscape.numerics import leaky_relu
 # First widths that are tried, as fractions of the median neural input, until one leads to a proven minimum.
 WIDTHS = (0.03, 0.1, 0.003, 1.0)
 ENOUGH = 1e-28  # of |y|^2: no neuron need turn
+REMNANT = 1e-7  # of the largest label: the output of a neuron that shrinks to nothing
 TURNS = 1e-9  # errors of the residual that count where a neuron turns, as a fraction of its norm
 NEARLY_ZERO = 1e-6  # of |y|^2: the loss is on its way to zero
 MINIMA = ("global_minimum", "suboptimal_dlm", "suboptimal_kink")
@@ -123,7 +124,20 @@ def _once(
         if loss_of(state, y, rho) <= NEARLY_ZERO * float(y @ y):  # then no pair is held by the loss
             state = at_points(X, smooth.theta, smooth.c, start.signs, np.zeros_like(zone))
     state, steps, reason = descend_exactly(X, y, rho, state, has_bias, max_steps)
-    return state, before + steps, reason
+    return _without_remnants(X, y, rho, state), before + steps, reason
+
+
+def _without_remnants(X, y, rho: float, state: State) -> State:
+    """The state with neurons at zero that shrank to almost nothing, where the loss is no higher for it."""
+    for k in np.flatnonzero(
+        (np.abs(state.U).max(axis=0, initial=0) <= REMNANT * float(np.abs(y).max())) & state.theta.any(axis=1)
+    ):
+        theta, held = state.theta.copy(), state.held.copy()
+        theta[k], held[:, k] = 0.0, False
+        without = State(theta, state.c, state.signs, np.where(np.arange(len(theta)) == k, 0.0, state.U), held)
+        if loss_of(without, y, rho) <= loss_of(state, y, rho) + SEEN * float(y @ y):
+            state = without
+    return state
 
 
 def _wake(X, y, rho: float, state: State, leave_plateaus: bool) -> State | None:

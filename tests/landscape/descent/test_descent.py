@@ -138,6 +138,17 @@ def test_degenerate_starts_end_at_proven_minima():
         assert found.certificate.mse <= found.mse_before
 
 
+def test_neurons_that_shrink_to_nothing_end_at_zero():
+    """With labels 0 and 1 and two neurons, one often has nothing left to do."""
+    kinds = set()
+    for seed in range(40):
+        W, z, X, y = draw(seed, 6, 2, 2)
+        found = descend(W, z, X, (y + 1) / 2, 0.0)
+        assert found.certificate.verdict in MINIMA, (seed, found.reason)
+        kinds.add((found.certificate.verdict, bool(found.certificate.idle_neurons)))
+    assert ("suboptimal_kink", True) in kinds
+
+
 @pytest.mark.parametrize("which", ["w", "z"])
 def test_a_neuron_without_weights_turns_to_where_the_loss_falls(which):
     rng = np.random.default_rng(0)
