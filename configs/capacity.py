@@ -18,7 +18,7 @@ RATIOS = (0.8, 0.9, 1.0, 1.02, 1.05, 1.08, 1.1, 1.13, 1.16, 1.2, 1.25, 1.3, 1.4,
 LEVENBERG_MARQUARDT = Train(
     optimizer="levenberg_marquardt", epochs=400, decay_epochs=0, precision="float64", chunk_epochs=20
 )
-ADAM = Train(learning_rate=1e-2, epochs=1000, decay_epochs=1000, precision="float64")
+ADAM = Train(learning_rate=1e-2, epochs=1000, decay_epochs=1000, precision="float64", finish="minimum")
 
 
 def pair(marquardt: Train, adam: Train, d: tuple[int, ...], ratios: tuple[float, ...], repeats: int) -> Study:

@@ -9,7 +9,7 @@ Time:       2.3 minutes and 805 MiB on two cores of an AMD EPYC, including compi
 
 from mnnjax.config import Network, Problem, Study, Train
 
-SCHEDULE = Train(learning_rate=1e-2, epochs=1000, decay_epochs=1000)
+SCHEDULE = Train(learning_rate=1e-2, epochs=1000, decay_epochs=1000, finish="minimum")
 
 study = Study(
     name="quickstart",
