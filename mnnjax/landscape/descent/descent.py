@@ -64,7 +64,7 @@ def descend(
     for negative neural inputs. output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
     max_steps: of the exact descent.
     leave_plateaus: at a sub-optimal minimum with an idle neuron, turn that neuron to where the loss falls, and go on.
-    Raises ValueError as certify, and for max_steps below 1. Source: ours.
+    Raises ValueError as certify, and for max_steps below 1; ArithmeticError where numbers overflow. Source: ours.
 
     Example:
       found = descend(W, z, X, y, rho=0.0)

@@ -6,6 +6,7 @@ Gauss-Newton, M^T M, plus s_k r_n f''(u_nk) x(n) x(n)^T per neuron and pair in t
 so that it stays positive. They hold a pair in its zone where the loss rises on both sides. In the end the pairs in the
 zone are the minimum's kinks. Source: ours."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ STEPS = 60  # of Newton's method at one width, at most
 DONE = 1e-3  # a full step that lowers the smoothed loss by a smaller fraction ends a level
 ENOUGH = 1e-28  # of |y|^2: the loss is zero
 RIDGE = 1e-10  # of the mean diagonal entry of the Hessian
+LEAST_RIDGE = 1e-300  # where all neurons are inactive
 LEAST_STEP = 2.0**-20
 
 
@@ -74,7 +76,16 @@ def _newton(X, r, U, slopes, signs, rho: float, width: float, has_bias: bool):
     for k in np.flatnonzero(bend.any(axis=0)):
         there, block = bend[:, k] > 0, slice(k * d0, (k + 1) * d0)
         H[block, block] += (X[there] * bend[there, k, None]).T @ X[there]
-    H[np.diag_indices_from(H)] += RIDGE * float(np.trace(H)) / len(H) + 1e-300
-    step = -scipy.linalg.cho_solve(scipy.linalg.cho_factor(H, overwrite_a=True, check_finite=False), gradient)
+    step = -_solve(H, gradient)
     dtheta = step[: d1 * d0].reshape(d1, d0)
     return dtheta, float(step[-1]) if has_bias else 0.0, float(gradient @ step)
+
+
+def _solve(H: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    """H^-1 b by Cholesky's factorization, with the least ridge of some for which rounding leaves H positive."""
+    ridge = RIDGE * float(np.trace(H)) / len(H) + LEAST_RIDGE
+    for factor in (1, 1e3, 1e6, 1e9):
+        H[np.diag_indices_from(H)] += factor * ridge
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return scipy.linalg.cho_solve(scipy.linalg.cho_factor(H, check_finite=False), b, check_finite=False)
+    raise ArithmeticError("the smoothed loss overflows; scale X, y or the weights down")
