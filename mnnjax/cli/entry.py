@@ -31,7 +31,7 @@ a study: networks trained by the thousand, or volumes measured
       real images: download them, import files, or list what is stored
 
 one network
-  mnnjax certify FILE.npz [--rho RHO] [--polish OUT.npz | --descend OUT.npz] [--json]
+  mnnjax certify FILE.npz [--rho RHO] [--polish OUT.npz | --descend OUT.npz] ...
       decide what kind of point your own network is at
   mnnjax construct --output FILE.npz [--input FILE.npz] [--rho RHO] [--json]
       construct a global minimum by Theorem 8
