@@ -4,7 +4,8 @@ In a zone |u| < width the leaky ReLU is replaced by the parabola that joins its 
 between rho and 1, plays the part of a held pair's multiplier over r_n. The Hessian in theta = |z| w is that of
 Gauss-Newton, M^T M, plus s_k r_n f''(u_nk) x(n) x(n)^T per neuron and pair in the zone. Only positive terms are taken,
 so that it stays positive. They hold a pair in its zone where the loss rises on both sides. In the end the pairs in the
-zone are the minimum's kinks. Source: ours."""
+zone are the minimum's kinks. From one width to the next the minimum moves by - H^-1 (d gradient / d width): one such
+step, and each pair in the zone keeps its slope. Source: ours."""
 
 import contextlib
 from typing import NamedTuple
@@ -16,11 +17,13 @@ from jaxtyping import Float
 SHRINK = 0.3  # of the width, from one level to the next
 LEVELS = 5
 STEPS = 60  # of Newton's method at one width, at most
-DONE = 1e-3  # a full step that lowers the smoothed loss by a smaller fraction ends a level
+DONE = 2e-4  # a full step that lowers the smoothed loss by a smaller fraction ends a level
+LAST_DONE = 1e-6  # the same of the last level
 ENOUGH = 1e-28  # of |y|^2: the loss is zero
 RIDGE = 1e-10  # of the mean diagonal entry of the Hessian
 LEAST_RIDGE = 1e-300  # where all neurons are inactive
 LEAST_STEP = 2.0**-20
+FOLLOWED = (1.0, 0.5, 0.25)  # parts of the step to the next width that are tried
 
 
 class Smoothed(NamedTuple):
@@ -38,45 +41,69 @@ def smoothed_descent(
 ) -> Smoothed:  # fmt: skip
     """From theta (d1, d0), c, with the signs of z (d1,) fixed; width: of the first zone."""
     enough, steps = ENOUGH * (float(y @ y) or 1.0), 0
-    for _ in range(LEVELS):
+    for level in range(LEVELS):
+        last = level == LEVELS - 1
         for _ in range(STEPS):
             U = X @ theta.T
-            r, slopes = _outputs(U, width, rho) @ signs + c - y, rho + (1 - rho) * np.clip((U / width + 1) / 2, 0, 1)
+            r = _residual(U, c, y, signs, width, rho)
             loss = float(r @ r) / 2
             if loss <= enough:
                 break
-            dtheta, dc, slope = _newton(X, r, U, slopes, signs, rho, width, has_bias)
+            dtheta, dc, slope = _newton(X, r, U, signs, rho, width, has_bias)
             t, V = 1.0, X @ dtheta.T
             while t > LEAST_STEP:
-                moved = _outputs(U + t * V, width, rho) @ signs + (c + t * dc) - y
+                moved = _residual(U + t * V, c + t * dc, y, signs, width, rho)
                 if float(moved @ moved) / 2 <= loss + 1e-4 * t * slope:
                     break
                 t /= 2
             theta, c, steps = theta + t * dtheta, c + t * dc, steps + 1
-            if t <= LEAST_STEP or (t == 1.0 and -slope <= DONE * loss):
+            if t <= LEAST_STEP or (t == 1.0 and -slope <= (LAST_DONE if last else DONE) * loss):
                 break
-        width *= SHRINK
-    return Smoothed(theta, c, width / SHRINK, steps)
+        if not last:
+            theta, c = _followed(X, y, rho, theta, c, signs, has_bias, width)
+            width, steps = SHRINK * width, steps + 1
+    return Smoothed(theta, c, width, steps)
 
 
-def _outputs(U: Float[np.ndarray, "N d1"], width: float, rho: float) -> Float[np.ndarray, "N d1"]:
-    """The smoothed leaky ReLU."""
+def _followed(X, y, rho: float, theta, c: float, signs, has_bias: bool, width: float):
+    """theta and c moved to where the minimum of the next width is expected, as far as its loss falls there."""
+    U = X @ theta.T
+    r = _residual(U, c, y, signs, width, rho)
+    dtheta, dc, _ = _newton(X, r, U, signs, rho, width, has_bias, (SHRINK - 1) * width)
+    V, tried = X @ dtheta.T, []
+    for t in (0.0, *FOLLOWED):
+        moved = _residual(U + t * V, c + t * dc, y, signs, SHRINK * width, rho)
+        tried.append((float(moved @ moved), t))
+    t = min(tried)[1]
+    return theta + t * dtheta, c + t * dc
+
+
+def _residual(U, c: float, y, signs, width: float, rho: float) -> Float[np.ndarray, " N"]:
+    """F - y of the smoothed network."""
     joined = np.where(np.abs(U) < width, (U + width) ** 2 / (4 * width), np.maximum(U, 0))
-    return rho * U + (1 - rho) * joined
+    return (rho * U + (1 - rho) * joined) @ signs + c - y
 
 
-def _newton(X, r, U, slopes, signs, rho: float, width: float, has_bias: bool):
-    """The step in theta (d1, d0) and c, and the slope of the loss along it."""
+def _newton(X, r, U, signs, rho: float, width: float, has_bias: bool, widening: float = 0.0):
+    """The step in theta (d1, d0) and c, to where the width changes by `widening`; the slope of the loss along it."""
     (N, d0), d1 = X.shape, len(signs)
+    slopes = rho + (1 - rho) * np.clip((U / width + 1) / 2, 0, 1)
     M = ((slopes * signs)[:, :, None] * X[:, None, :]).reshape(N, d1 * d0)
     if has_bias:
         M = np.hstack([M, np.ones((N, 1))])
     H, gradient = M.T @ M, M.T @ r
-    bend = np.where(np.abs(U) < width, np.maximum(r[:, None] * signs * (1 - rho), 0) / (2 * width), 0.0)
+    zone, pull = np.abs(U) < width, (1 - rho) * r[:, None] * signs
+    bend = np.where(zone, np.maximum(pull, 0) / (2 * width), 0.0)
     for k in np.flatnonzero(bend.any(axis=0)):
         there, block = bend[:, k] > 0, slice(k * d0, (k + 1) * d0)
         H[block, block] += (X[there] * bend[there, k, None]).T @ X[there]
-    step = -_solve(H, gradient)
+    target = gradient
+    if widening:
+        # Derivatives in the width: of the outputs, and of the slopes of pairs that the Hessian has.
+        outputs = np.where(zone, (1 - rho) * (width**2 - U**2) / (4 * width**2), 0.0) @ signs
+        target = gradient + widening * (M.T @ outputs)
+        target[: d1 * d0] -= widening * ((bend * U / width).T @ X).ravel()
+    step = -_solve(H, target)
     dtheta = step[: d1 * d0].reshape(d1, d0)
     return dtheta, float(step[-1]) if has_bias else 0.0, float(gradient @ step)
 
