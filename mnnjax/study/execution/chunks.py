@@ -146,7 +146,7 @@ def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckp
     workdir.log("cell_start", cell=cell.id, epoch=before + done)
     context.progress.cell_started(cell, before + done)
     state = work.start(saved)
-    chunks, saved_at = 0, began
+    chunks, saved_at, on_disk = 0, began, done
     while done < count:
         with contextlib.suppress(Interrupted):
             state, done, losses = work.chunk(state, done)
@@ -156,8 +156,9 @@ def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckp
             mce = f", MCE {100 * losses['mce']:.2f} %" if losses else ""
             context.progress.chunk(cell, before + done, f"{work.unit} {done} of {count}{mce}")
         stop = context.stop()
-        if done and (stop or work.checkpoint_due(done, chunks, time.monotonic() - saved_at)):
-            chunks, saved_at = 0, time.monotonic()
+        # A chunk that was given up leaves what has been saved already.
+        if done > on_disk and (stop or work.checkpoint_due(done, chunks, time.monotonic() - saved_at)):
+            chunks, saved_at, on_disk = 0, time.monotonic(), done
             whole = work.saved(state)
             processes.from_writer(lambda done=done, whole=whole: checkpoints.save(done, whole))
             workdir.log("checkpoint", cell=cell.id, epoch=before + done)

@@ -12,6 +12,7 @@ from mnnjax.config import Network, Problem, Study, Train
 from mnnjax.landscape import certify, descend
 from mnnjax.landscape.descent import cost
 from mnnjax.study import load_trained
+from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution import descents as descents_module
 from mnnjax.study.execution.descent_workers import Start, Workers, go_down
 from mnnjax.study.execution.train_cell import ends
@@ -112,13 +113,32 @@ def test_stopped_between_descents_it_goes_on_to_the_same_bits(tmp_path, monkeypa
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
 
 
+def test_a_stop_while_a_descent_runs_keeps_those_that_are_saved(tmp_path, monkeypatch, undisturbed):
+    plain, calls = descents_module.Descents.chunk, []
+
+    def given_up(self, state, done):
+        calls.append(done)
+        if len(calls) < 3:
+            return plain(self, state, done)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(descents_module, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+        patch.setattr(descents_module.Descents, "chunk", given_up)
+        with pytest.raises(Stopped, match="at descent 2 of 4"):
+            run_study(study(), tmp_path / "run")
+    run_study(study(), tmp_path / "run")
+    assert (tmp_path / "run/results.csv").read_bytes() == (undisturbed / "results.csv").read_bytes()
+
+
 @pytest.mark.slow
 def test_a_stop_request_does_not_wait_for_descents(tmp_path):
     """Each of which takes minutes."""
     config = tmp_path / "config.py"
     config.write_text(
         "from mnnjax.config import *\n"
-        "study = Study('long', Problem(d0=(30,), N=(900,)), train=Train(epochs=0, decay_epochs=0, finish='minimum'))\n"
+        "study = Study('long', Problem(d0=(40,), N=(1600,)), train=Train(epochs=0, decay_epochs=0, finish='minimum'))\n"
     )
     process = start_process(config, tmp_path / "run")
     log = Workdir(tmp_path / "run")
@@ -128,7 +148,7 @@ def test_a_stop_request_does_not_wait_for_descents(tmp_path):
         time.sleep(0.2)
     time.sleep(3)
     os.kill(process.pid, signal.SIGTERM)
-    assert "SIGTERM: saved long.h1.d30x30.N900 at descent 0 of 30" in finish_process(process, 75)
+    assert "SIGTERM: saved long.h1.d40x40.N1600 at descent 0 of 30" in finish_process(process, 75)
 
 
 @pytest.mark.slow
