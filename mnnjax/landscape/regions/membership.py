@@ -44,7 +44,7 @@ MANY_NEURONS = 9
 # of 120 regions with d1 = 20 the first start misses 7, the first five none; of 10 with d1 = 16, 60 starts miss 5.
 MOST_STARTS = 100
 MOST_NEURONS, MOST_SETS = 20, 20_000  # neurons whose signs are searched, sets of those with z_i = 0: seconds per region
-# Linear programs for signs: ten minutes at N = 60, d0 = 12, d1 = 16, where hours would be needed.
+# Linear programs for signs: some ten minutes at N = 60, d0 = 12, d1 = 16 (about 0.13 s each); all would take hours.
 MOST_PROGRAMS = 5_000
 HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
