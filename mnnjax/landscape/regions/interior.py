@@ -26,18 +26,34 @@ class Start(NamedTuple):
 
 
 def search_inside(
-    start: Start, target: Float[np.ndarray, " N"], accepts: Callable[[Float[np.ndarray, " d1*d0"]], bool]
+    start: Start,
+    target: Float[np.ndarray, " N"],
+    accepts: Callable[[Float[np.ndarray, " d1*d0"]], bool],
+    starts: int = 1,
 ) -> bool:
     """Whether the search comes to a theta = z w that is accepted: it ends there.
 
     Gauss-Newton steps in (W, z) towards the output (A o X) theta = target (N,), each the shortest in a metric that
     measures dw_k by sum_n (dw_k . x(n) / w_k . x(n))^2 and dz_k by (dz_k / z_k)^2. The unit ball of dw_k lies inside
-    the cell of neuron k, so steps bend away from near borders. z_k may change its sign unless it is given. Source: the
-    metric is that of affine scaling (I. I. Dikin, Soviet Math. Doklady 8, 1967); its use for signs of z is ours."""
+    the cell of neuron k, so steps bend away from near borders. z_k may change its sign unless it is given. The first
+    of the starts has the z that fits best, the others have random signs, always the same ones. Source: the metric is
+    that of affine scaling (I. I. Dikin, Soviet Math. Doklady 8, 1967); its use for signs of z is ours."""
+    A, X, _, W, free, given = start
+    F, rng = A * (X @ np.where(free[:, None], 0.0, W).T), np.random.default_rng(0)
+    if _search_from(start, _second_layer(F, target, given), target, accepts):
+        return True
+    typical = float(np.linalg.norm(target) / (np.linalg.norm(F.sum(axis=1)) or 1.0))
+    return any(
+        _search_from(start, typical * np.where(given == 0, rng.choice([-1.0, 1.0], len(W)), given), target, accepts)
+        for _ in range(starts - 1)
+    )
+
+
+def _search_from(start: Start, z: Float[np.ndarray, " d1"], target, accepts) -> bool:
+    """search_inside from one z."""
     A, X, sigma, W, free, given = start
     B = A[:, :, None] * X[:, None, :]
-    W = np.where(free[:, None], 0.0, W)
-    z = np.where(free, 1.0, _second_layer(A * (X @ W.T), target, given))
+    W, z = np.where(free[:, None], 0.0, W), np.where(free, 1.0, z)
     for _ in range(STEPS):
         if accepts((z[:, None] * W).ravel()):
             return True

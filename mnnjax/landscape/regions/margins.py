@@ -60,7 +60,7 @@ def largest_margin(
 def search_signs(
     start: Float[np.ndarray, "N d1"], slopes: Float[np.ndarray, "N d1 k"], possible: Int[np.ndarray, "choices d1"],
     fits: Callable[[Float[np.ndarray, " k"]], bool], moved: Float[np.ndarray, "N d1 r"], start_moved: float,
-    tell: Tell | None = None,
+    before_program: Callable[[], None], tell: Tell | None = None,
 ) -> tuple[Float[np.ndarray, " k"] | None, bool]:  # fmt: skip
     """A c (k,) that fits, or None and whether it is proven that there is none.
 
@@ -68,7 +68,8 @@ def search_signs(
     one of the possible (choices, d1) vectors of signs. The search is depth first, one neuron per level.
 
     moved (N, d1, r): rounding has moved slopes @ c by moved @ v with some |v| <= |c|, and start by up to start_moved
-    times as much at |c| = 1. tell: is told now and then which share of the choices is decided."""
+    times as much at |c| = 1. before_program: called before each linear program; it may raise an error. tell: is told
+    now and then which share of the choices is decided."""
     told = Told(tell, len(possible), "choices of signs of z")
     neurons = slopes.shape[1]
     scale = max(1.0, float(np.abs(start).max()))
@@ -77,6 +78,7 @@ def search_signs(
     def descend(signs: tuple[int, ...], left) -> Float[np.ndarray, " k"] | None:
         nonlocal proven
         if signs and (len(signs) == neurons or len(left) > 2):
+            before_program()
             taken = np.array(signs)[:, None]  # the neurons decided so far
             decided, decided_moved = ((taken * a[:, : len(signs)]).reshape(-1, a.shape[2]) for a in (slopes, moved))
             found = largest_margin((taken[:, 0] * start[:, : len(signs)] / scale).ravel(), decided, ENOUGH)

@@ -14,8 +14,9 @@ open cell (z_i > 0), or -theta_i does (z_i < 0). Few of the 3^d1 choices reach a
 Whether rounding can have changed an answer is decided too: a theta is checked against the rounding that the condition
 of M allows, and its absence by the multipliers of the linear programs, which bound every margin (duality)."""
 
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from mnnjax.landscape.regions.khatri_rao import above_rounding, column_space, kh
 from mnnjax.landscape.regions.margins import MARGIN, ROUNDING_OF_THETA, Margin, largest_margin, search_signs
 from mnnjax.landscape.regions.minima import ZERO_TO_ROUNDING, is_zero, region_residual
 from mnnjax.landscape.telling import Tell, Told
+from mnnjax.wording import integer
 
 _log = logging.getLogger(__name__)
 ROUNDING = 1e-15  # of theta relative to its norm, for M of condition number 1
@@ -38,7 +40,12 @@ ZERO = 1e-12  # outputs that count as zero, relative to the largest
 IN_RANGE = 1e-9  # vectors within this fraction of their norm from a range lie in it
 # Neurons with unknown signs from which on linear programs take longer than a search for one solution, at any size.
 MANY_NEURONS = 9
+# With twice as many choices of signs, twice as many starts of the search, up to this many. Measured at N = 60, d0 = 12:
+# of 120 regions with d1 = 20 the first start misses 7, the first five none; of 10 with d1 = 16, 60 starts miss 5.
+MOST_STARTS = 100
 MOST_NEURONS, MOST_SETS = 20, 20_000  # neurons whose signs are searched, sets of those with z_i = 0: seconds per region
+# Linear programs for signs: some ten minutes at N = 60, d0 = 12, d1 = 16 (about 0.13 s each); all would take hours.
+MOST_PROGRAMS = 5_000
 HINT = (
     "leave minima out (global_samples=0, suboptimal_samples=0; in a study global_samples, suboptimal_samples or "
     "linear_programs 0), or ask for V(G) with output_signs='random'"
@@ -75,16 +82,17 @@ def region_holds_dlm(
     at most 1, margins below 1e-9 + 1e-10 |theta| count as none, and outputs of at most 1e-9 |y| as zero.
 
     A (N, d1) as activation_pattern gives it; X (N, d0); y (N,) real; rho the other entry of A. It runs on the host, not
-    under jit: milliseconds for a few neurons. From 9 neurons on it first searches for one minimum: below a second at
-    N = 60, d0 = 12, d1 = 20. If it finds none, up to 2^d1 linear programs follow, and as many for zeros of z: minutes,
-    or days.
+    under jit: milliseconds for a few neurons. From 9 neurons on it first searches for one minimum: 0.1 s to 1 s at
+    N = 60, d0 = 12, d1 = 20. If it finds none, up to 2^d1 linear programs follow, and as many for zeros of z:
+    seconds with 10 neurons at those N and d0. After 5000, about ten minutes there with 16 neurons, it is an error.
     progress: called with a line every ten seconds: which share is decided, and how long the rest takes at most. The
       default logs it as a warning; None says nothing.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite entries, entries of A other than rho and 1, rho = 1, more
-        signs or zeros of z than can be tried (beyond 20 different neurons, unless the search finds one), points that
-        differ in length by more than 1e5 where the rank is below N, traced arrays, or jax_enable_x64 switched off.
+        signs or zeros of z than can be tried (over 20 different neurons or too many linear programs, unless the search
+        finds a minimum), points that differ in length by more than 1e5 where the rank is below N, traced arrays, or
+        jax_enable_x64 switched off.
       ArithmeticError: rounding may have changed the answer, as where points are parallel to 1e-6 and yet do not agree.
 
     Example:
@@ -187,7 +195,9 @@ def _within(vectors: np.ndarray, basis: np.ndarray) -> bool:
 def _sets(neurons: _Neurons, target, progress: Tell | None) -> Iterator[tuple[int, ...]]:
     """The sets of neurons with z_i not zero that must be tried, the largest first."""
     everyone = tuple(range(len(neurons.free)))
-    seen, level, told = {everyone}, [everyone], Told(progress, MOST_SETS, "sets of neurons with z_i = 0, at most,")
+    yield everyone
+    most = min(2 ** int(np.sum(~neurons.free)), MOST_SETS)
+    seen, level, told = {everyone}, [everyone], Told(progress, most, "sets of neurons with z_i = 0, at most,")
     while level:
         below: list[tuple[int, ...]] = []
         for chosen in level:
@@ -196,7 +206,7 @@ def _sets(neurons: _Neurons, target, progress: Tell | None) -> Iterator[tuple[in
             if chosen != everyone and not _within(target, basis):
                 continue
             others = [neurons.blocks[i] for i in everyone if i not in chosen]
-            if not others or not (basis.shape[1] == len(target) or any(_within(block, basis) for block in others)):
+            if others and not (basis.shape[1] == len(target) or any(_within(block, basis) for block in others)):
                 yield chosen
             for i in chosen:  # free neurons are in every set
                 smaller = tuple(j for j in chosen if j != i)
@@ -271,7 +281,7 @@ def _holds_on(neurons: _Neurons, chosen: tuple[int, ...], unit_X, target, progre
         return Answer(False, bool(target_error <= ZERO or (np.abs(target[seen]) > target_error).all()))
     c, proven = search_signs(
         cells.heights(least)[:, :, 0], cells.heights(null), possible, lambda c: cells.contain(least + null @ c),
-        cells.heights(moved), target_error / ROUNDING, progress,
+        cells.heights(moved), target_error / ROUNDING, _limit(unknown), progress,
     )  # fmt: skip
     return Answer(c is not None, proven if c is None else cells.contain(least + null @ c, theta_error))
 
@@ -285,7 +295,23 @@ def _search_inside(neurons: _Neurons, chosen, unit_X, target, least, null, cells
         np.zeros(d0) if any_w else _middle(s[:, None] * unit_X).c for s, any_w in zip(sigma.T, free, strict=True)
     ]
     start = Start(neurons.slopes[:, at], unit_X, sigma, np.array(middles), free, neurons.given[at])
-    return search_inside(start, target, lambda theta: cells.contain(least + null @ (null.T @ theta), margin))
+    starts = 2 ** max(0, int(np.sum(cells.given == 0)) - MANY_NEURONS)
+    return search_inside(
+        start, target, lambda theta: cells.contain(least + null @ (null.T @ theta), margin), min(starts, MOST_STARTS)
+    )
+
+
+def _limit(unknown: int) -> Callable[[], None]:
+    """Raises an error at the call after MOST_PROGRAMS calls."""
+    calls = itertools.count()
+
+    def count() -> None:
+        if next(calls) == MOST_PROGRAMS:
+            raise UserError(
+                f"d1: {integer(MOST_PROGRAMS)} linear programs leave signs of {unknown} neurons open; {HINT}"
+            )
+
+    return count
 
 
 def _sign_choices(neurons: _Neurons, chosen: tuple[int, ...], target) -> Int[np.ndarray, "choices s"]:

@@ -131,7 +131,8 @@ class Measurement(Work):
         X = np.zeros((len(self._keys), 1)) if self._X is None else np.pad(self._X, ((0, 0), padding, (0, 0)))
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
         hits, draws = state["hits"].copy(), state["draws"].copy()
-        told = Told(functools.partial(self._tell, number), len(active) * sum(asked), "questions of this batch")
+        tell = functools.partial(self._tell, number)
+        told = Told(tell, len(active) * sum(asked), "questions of this batch")
         with sampling.blas_threads() as each:
 
             def heeding_stops(function: Callable, items: Sequence):
@@ -148,7 +149,7 @@ class Measurement(Work):
                 y_k = None if self._y is None else np.pad(self._y[k], padding)
                 counts = sampling.decide(
                     draws_k, X_k, y_k, cell.N, cell.d1, self._part.network.rho, volume.eps, problem.threshold, asked,
-                    volume.output_signs, sampling.counted(heeding_stops, told),
+                    volume.output_signs, sampling.counted(heeding_stops, told), tell,
                 )  # fmt: skip
                 hits[k] += counts.hits
                 draws[k] += counts.draws

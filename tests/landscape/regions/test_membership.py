@@ -173,6 +173,16 @@ def test_more_signs_and_zeros_than_can_be_tried_are_an_error_not_a_wait(monkeypa
         region_holds_dlm(A, X, y, 0.0)
 
 
+def test_more_linear_programs_than_the_limit_are_an_error(monkeypatch):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(12, 4)), rng.normal(size=12)
+    A = activation_pattern(rng.normal(size=(4, 4)), X, 0.1)
+    assert not region_holds_dlm(A, X, y, 0.1)
+    monkeypatch.setattr(membership, "MOST_PROGRAMS", 0)
+    with pytest.raises(UserError, match="0 linear programs leave signs of 4 neurons open"):
+        region_holds_dlm(A, X, y, 0.1)
+
+
 def test_sign_choices_are_all_that_no_point_forbids_and_take_a_byte_a_sign():
     rng = np.random.default_rng(0)
     k, target = 16, np.array([0.0, 1.0, -1.0])
