@@ -152,7 +152,7 @@ def _by_width(starts: Sequence[Start], start: Start) -> list[list[Cell]]:
 def _panels(starts: Sequence[Start], lines: int, height: float) -> tuple[Figure, np.ndarray]:
     """One column of panels per width, which share the axis of d0 d1 / N."""
     labels = _widths(starts)
-    figure = Figure(figsize=(max(7.5, 3.1 * len(labels) + 0.8), height * lines + 1.1))
+    figure = Figure(figsize=(max(11.2, 3.1 * len(labels) + 0.8), height * lines + 1.1))
     panels = figure.subplots(lines, len(labels), sharex=True, sharey="row", squeeze=False)
     stacks = (cells for start in starts for cells in _by_width(starts, start) if cells)
     edges = [edge for cells in stacks for edge in _edges(sorted(_x(cell) for cell in cells))]
