@@ -197,7 +197,8 @@ def _words(certificate: dict, before: dict[str, object], after: dict[str, object
     from mnnjax.landscape import Certificate
     from mnnjax.landscape.certificates.certificate import summary
 
-    return textwrap.indent(aligned(before | summary(Certificate(**certificate)) | (after or {})), "  ")
+    own = summary(Certificate(**certificate | {"descent": None}))
+    return textwrap.indent(aligned(before | own | (after or {})), "  ")
 
 
 def _advice(verdict: str, polished: dict | None, descended: dict | None) -> dict[str, object]:

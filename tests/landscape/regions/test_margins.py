@@ -43,10 +43,10 @@ def test_a_search_over_signs_finds_what_trying_all_finds():
             heights = start + slopes @ c
             return bool(((heights > 0).all(axis=0) | (heights < 0).all(axis=0)).all())
 
-        c, proven = search_signs(start, slopes, possible, fits, np.zeros((3, 3, 1)), 1.0)
+        c, proven = search_signs(start, slopes, possible, fits, np.zeros((3, 3, 1)), 1.0, lambda: None)
         assert (c is not None) == expected
         assert fits(c) if expected else proven
         # With rounding as large as the heights nothing is proven.
-        assert expected or not search_signs(start, slopes, possible, fits, np.ones((3, 3, 1)), 1.0)[1]
+        assert expected or not search_signs(start, slopes, possible, fits, np.ones((3, 3, 1)), 1.0, lambda: None)[1]
         answers.add(expected)
     assert answers == {True, False}
