@@ -5,13 +5,15 @@ Reproduces: no figure of the paper, but a question of its section 6. Gradient de
             standard normal weights, 25 runs on each of 20 data sets. V(L_0) and V(G) come from an enumeration of all
             regions, the true global minimum from one of all cells and signs. The rate decays to 1e-15 of its start, so
             that runs that end at a kink come to rest on it.
-Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 609 end in a sub-optimal minimum with MCE > 0. Their
-            share, 0.304, is twice V(L_0) = 0.144. The rank correlation of frequency and volume is 0.46 over 80 data
-            sets (p = 2e-5). 242 end in a sub-optimal minimum without an error, 4 in a global minimum, 938 at a point
-            that is not differentiable, and 207 are unresolved. basins_leaky is similar: 0.332 against 0.131, rank
-            correlation 0.55. basins_relu_3d: 0.274 against 0.199, rank correlation 0.19 over 10 data sets (p = 0.6).
-            (results/basins)
-Time:       16 minutes on two cores of an AMD EPYC. --small: 5 seconds.
+Expect:     Volume predicts basins in part. basins_relu, 2000 runs: 605 end in a sub-optimal differentiable minimum with
+            MCE > 0. Their share, 0.302, is twice V(L_0) = 0.144. The rank correlation of frequency and volume is 0.45
+            over 80 data sets (p = 2e-5). 241 end in a sub-optimal differentiable minimum without an error, 887 in one
+            at kinks, 17 in a global minimum, and 250 are not converged. The exact descent after training ends at a
+            proven minimum in 4500 of 4500 runs of all studies. No network has MSE 0 in 57 of the 80 data sets;
+            training ends at the true global minimum in 100 of 2000 runs, the descent in 142. basins_leaky is similar:
+            0.325 against 0.131, rank correlation 0.52; basins_relu_3d: 0.274 against 0.199, rank correlation 0.19 over
+            10 data sets (p = 0.6). (results/basins)
+Time:       41 minutes on two cores of an AMD EPYC, beside other work. --small: 14 seconds.
 """
 
 import dataclasses
