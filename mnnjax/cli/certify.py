@@ -5,7 +5,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -197,8 +197,8 @@ def _words(certificate: dict, before: dict[str, object], after: dict[str, object
     from mnnjax.landscape import Certificate
     from mnnjax.landscape.certificates.certificate import summary
 
-    own = summary(Certificate(**certificate | {"descent": None}))
-    return textwrap.indent(aligned(before | own | (after or {})), "  ")
+    fields: dict[str, Any] = certificate | {"descent": None}
+    return textwrap.indent(aligned(before | summary(Certificate(**fields)) | (after or {})), "  ")
 
 
 def _advice(verdict: str, polished: dict | None, descended: dict | None) -> dict[str, object]:
