@@ -57,8 +57,8 @@ def descend(
     holds others (active_set.py). Where that ends above the start, or at no proven minimum, other first widths are
     tried. One core is used: run several descents side by side.
 
-    Time on one core: half a second for d0 d1 = N = 400, 2 minutes for 2500; it grows as (d0 d1)^2 N. Memory: three arrays
-    of (d0 d1)^2.
+    Time on one core: half a second for d0 d1 = N = 400, 2 minutes for 2500; it grows as (d0 d1)^2 N. Memory: three
+    arrays of (d0 d1)^2.
 
     W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here. y: (N,). rho: slope
     for negative neural inputs. output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
