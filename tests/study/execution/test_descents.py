@@ -60,7 +60,7 @@ def test_every_repetition_ends_below_where_training_did(undisturbed):
     assert {row["verdict"] for row in rows} == {"not_converged"}
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("layers", [2, 1])
 def test_rows_and_weights_are_those_of_a_descent(tmp_path, layers, bias):
@@ -93,9 +93,8 @@ def test_rows_and_weights_are_those_of_a_descent(tmp_path, layers, bias):
         assert certify(new_W, after["z"], X, y, 0.1, output_bias=bias_after).verdict == row["minimum_verdict"]
 
 
-@pytest.mark.parametrize(
-    "chunks", [2, pytest.param(7, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("chunks", [2, 7, 1])
 def test_stopped_between_descents_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, undisturbed, chunks):
     """A cell has one chunk of epochs and four descents."""
     with monkeypatch.context() as patch:
@@ -235,6 +234,7 @@ def starts(count: int) -> list[Start]:
     return [Start(W, z, None, X, np.sign(y), 0.0, 0.0) for W, z, X, y in drawn]
 
 
+@pytest.mark.slow
 def test_workers_give_what_this_process_gives_and_pass_errors_on():
     given = starts(5)
     with Workers() as workers:

@@ -19,7 +19,7 @@ def study(bias=False, train: Train = TRAIN) -> Study:
     return Study("spectrum", Problem(d0=(4,), N=(15,)), Network(rho=0.1, bias=bias), train, repeats=3)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [True, False])
 def test_columns_are_those_of_the_weights_before_and_after(tmp_path, bias):
     run_study(study(bias), tmp_path / "run")
