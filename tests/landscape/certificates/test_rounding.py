@@ -85,6 +85,7 @@ def exact_answer(A, X, y):
     return True
 
 
+@pytest.mark.slow
 def test_verdicts_on_nearly_parallel_points_are_exact_or_none():
     rng, found = np.random.default_rng(15), collections.Counter()
     for trial in range(300):

@@ -100,6 +100,7 @@ def test_a_large_certificate_is_alone_with_all_threads(monkeypatch):
     assert blas_threads(6_001) == {min(2, cores())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free", [10**9, 10**3])
 def test_a_study_says_what_large_certificates_take_and_omits_those_without_memory(tmp_path, monkeypatch, capsys, free):
     monkeypatch.setattr(cost, "LARGE", 11)

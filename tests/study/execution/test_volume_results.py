@@ -37,6 +37,7 @@ def ends_of_V_G(ends):
     return {end: (high / row["ratio_high"], low / row["ratio_low"]) for end, row in zip(ends, rows, strict=True)}
 
 
+@pytest.mark.slow
 def test_the_ratio_holds_wherever_counting_may_end():
     ends = [(hits, draws) for draws in LOOKS for hits in range(1, draws + 1) if is_end(hits, draws)]
     intervals = ends_of_V_G(ends)
