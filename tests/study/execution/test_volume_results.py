@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from scipy.stats import beta, binom
 
 from mnnjax import landscape
