@@ -116,7 +116,7 @@ def descend_exactly(
         slopes = np.where(state.U > 0, 1.0, np.where(state.U < 0, rho, 0.0))
         if arrived and not releases:
             releases = steepest(X, r, slopes, state, rho, useless)[:most]
-            _let_go(X, state, bases, releases)
+            _set_held(X, state, bases, releases, False)
         for _, k, _, v in releases:
             there = state.U[:, k] == 0
             slopes[there, k] = np.where(X[there] @ v > 0, 1.0, rho)
@@ -124,15 +124,17 @@ def descend_exactly(
         M = _columns(X, state.signs, slopes, bases, has_bias)
         change = shortest(M, -r)
         if not releases and (quiet >= QUIET or float(np.sum((M @ change) ** 2)) <= AT_REST * scale):
-            if arrived or not steepest(X, r, slopes, state, rho, useless):
+            releases = [] if arrived else steepest(X, r, slopes, state, rho, useless)[:most]
+            if not releases:
                 return state, step, ""
+            _set_held(X, state, bases, releases, False)
             arrived = True
             continue
         dtheta, dc = _as_weights(change, bases, has_bias, state.theta.shape)
         V = X @ dtheta.T
         wrong = [one for one in releases if V[one.n, one.k] * one.side <= 0]
         if wrong and len(releases) > 1:
-            _hold(X, state, bases, wrong if len(wrong) < len(releases) else releases[1:])
+            _set_held(X, state, bases, wrong if len(wrong) < len(releases) else releases[1:], True)
             releases = [one for one in releases if state.held[one.n, one.k] == 0]
             continue
         if wrong:
@@ -159,7 +161,7 @@ def descend_exactly(
         after = loss_of(moved, y, rho)
         falls, rises = after < now - SEEN * scale, after > now + SEEN * scale
         if releases and not falls:
-            _hold(X, state, bases, releases)
+            _set_held(X, state, bases, releases, True)
             if len(releases) == 1:
                 useless.add(releases[0][:3])
             most = 1
@@ -177,15 +179,10 @@ def descend_exactly(
     return state, max_steps, f"{max_steps} steps were not enough"
 
 
-def _let_go(X, state: State, bases, releases: list[Release]) -> None:
+def _set_held(X, state: State, bases, releases: list[Release], held: bool) -> None:
+    """Hold the pairs of releases, or let them go."""
     for n, k, *_ in releases:
-        state.held[n, k] = False
-        bases[k] = null_space(X, state.held[:, k])
-
-
-def _hold(X, state: State, bases, releases: list[Release]) -> None:
-    for n, k, *_ in releases:
-        state.held[n, k] = True
+        state.held[n, k] = held
         bases[k] = null_space(X, state.held[:, k])
 
 

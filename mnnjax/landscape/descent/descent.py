@@ -13,12 +13,11 @@ from mnnjax.landscape.certificates.certificate import Certificate, certify
 from mnnjax.landscape.certificates.kinks import falling_turn
 from mnnjax.landscape.descent.active_set import AT_ZERO, SEEN, State, at_points, descend_exactly, loss_of, residual
 from mnnjax.landscape.descent.line_search import first_minimum
-from mnnjax.landscape.descent.smoothing import smoothed_descent
+from mnnjax.landscape.descent.smoothing import ENOUGH, smoothed_descent
 from mnnjax.landscape.numerics import leaky_relu
 
 # First widths that are tried, as fractions of the median neural input, until one leads to a proven minimum.
 WIDTHS = (0.03, 0.1, 0.003, 1.0)
-ENOUGH = 1e-28  # of |y|^2: no neuron need turn
 REMNANT = 1e-7  # of the largest label: the output of a neuron that shrinks to nothing
 TURNS = 1e-9  # errors of the residual that count where a neuron turns, as a fraction of its norm
 NEARLY_ZERO = 1e-6  # of |y|^2: the loss is on its way to zero
