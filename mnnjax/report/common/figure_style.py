@@ -97,6 +97,6 @@ def log_ticks(axis: Axis) -> None:
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
     """A legend above the panels, read line by line, with about as many columns as fit."""
     longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = min(len(handles), max(1, int(72 * figure.get_figwidth() / (6.5 * longest + 50))))
+    columns = min(len(handles), max(1, int(72 * figure.get_figwidth() / (7 * longest + 50))))
     by_column = [handle for first in range(columns) for handle in handles[first::columns]]
     figure.legend(handles=by_column, loc="outside upper center", ncols=columns, frameon=False, columnspacing=1.6)
