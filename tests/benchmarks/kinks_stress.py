@@ -29,7 +29,8 @@ from tests.landscape.certificates.test_exact import small_problem, total
 from tests.landscape.certificates.test_kinks import integers, null_space
 from tests.landscape.oracles import exact_kind, rays_of_cells
 
-AT_ZERO = 2e-14  # neural inputs below this fraction of their terms are zero; up to 1e-6 of |w| |x| it is unclear
+AT_ZERO = 2e-14  # pairs below this fraction of their terms count as held where a point is built
+ROUNDING = 2.0**-53
 CHUNK = 200
 
 
@@ -127,7 +128,8 @@ def truth(W, z, X, y, rho, c) -> tuple[str, str]:
     """What the point is, decided anew: a verdict, "moving" where no minimum can be near, or "unclear"; and why that."""
     lengths = np.linalg.norm(X, axis=1)
     U, sizes = X @ W.T, lengths[:, None] * np.linalg.norm(W, axis=1)
-    B, real = np.abs(U) <= AT_ZERO * (np.abs(X) @ np.abs(W).T), X.any(axis=1)
+    # Zero is what storing W and summing d0 terms can round to; beyond it, up to 1e-6 of |w| |x|, it is unclear.
+    B, real = np.abs(U) <= (X.shape[1] + 1) * ROUNDING * (np.abs(X) @ np.abs(W).T), X.any(axis=1)
     near = ~B & (np.abs(U) < np.maximum(1e-6 * sizes, 1e-10 * sizes.max()))
     U = np.where(B, 0.0, U)
     A = np.where(B, 0.0, np.where(U > 0, 1.0, rho))

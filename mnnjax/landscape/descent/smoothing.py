@@ -20,8 +20,8 @@ STEPS = 60  # of Newton's method at one width, at most
 DONE = 2e-4  # a full step that lowers the smoothed loss by a smaller fraction ends a level
 LAST_DONE = 1e-6  # the same of the last level
 ENOUGH = 1e-28  # of |y|^2: the loss is zero
-RIDGE = 1e-10  # of the mean diagonal entry of the Hessian
-LEAST_RIDGE = 1e-300  # where all neurons are inactive
+RIDGE = 1e-6  # of the mean diagonal entry of the Hessian
+LEAST_RIDGE = 1e-30  # where all neurons are inactive
 LEAST_STEP = 2.0**-20
 FOLLOWED = (1.0, 0.5, 0.25)  # parts of the step to the next width that are tried
 
@@ -85,34 +85,48 @@ def _residual(U, c: float, y, signs, width: float, rho: float) -> Float[np.ndarr
 
 
 def _newton(X, r, U, signs, rho: float, width: float, has_bias: bool, widening: float = 0.0):
-    """The step in theta (d1, d0) and c, to where the width changes by `widening`; the slope of the loss along it."""
+    """The step in theta (d1, d0) and c, to where the width changes by `widening`; the slope of the loss along it. The
+    gradient is in float64. The Hessian is in float32, of columns of X with entries of at most 1: half the time."""
     (N, d0), d1 = X.shape, len(signs)
-    slopes = rho + (1 - rho) * np.clip((U / width + 1) / 2, 0, 1)
-    M = ((slopes * signs)[:, :, None] * X[:, None, :]).reshape(N, d1 * d0)
+    sizes = np.abs(X).max(axis=0)
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    X = X / sizes
+    slopes = signs * (rho + (1 - rho) * np.clip((U / width + 1) / 2, 0, 1))
+    columns = X.astype(np.float32)
+    M = (slopes.astype(np.float32)[:, :, None] * columns[:, None, :]).reshape(N, d1 * d0)
     if has_bias:
-        M = np.hstack([M, np.ones((N, 1))])
-    H, gradient = M.T @ M, M.T @ r
+        M = np.hstack([M, np.ones((N, 1), np.float32)])
+    H = M.T @ M
     zone, pull = np.abs(U) < width, (1 - rho) * r[:, None] * signs
     bend = np.where(zone, np.maximum(pull, 0) / (2 * width), 0.0)
     for k in np.flatnonzero(bend.any(axis=0)):
         there, block = bend[:, k] > 0, slice(k * d0, (k + 1) * d0)
-        H[block, block] += (X[there] * bend[there, k, None]).T @ X[there]
+        H[block, block] += (columns[there] * bend[there, k, None].astype(np.float32)).T @ columns[there]
+    gradient = _pulled_back(X, slopes, r, has_bias)
     target = gradient
     if widening:
         # Derivatives in the width: of the outputs, and of the slopes of pairs that the Hessian has.
         outputs = np.where(zone, (1 - rho) * (width**2 - U**2) / (4 * width**2), 0.0) @ signs
-        target = gradient + widening * (M.T @ outputs)
+        target = gradient + widening * _pulled_back(X, slopes, outputs, has_bias)
         target[: d1 * d0] -= widening * ((bend * U / width).T @ X).ravel()
     step = -_solve(H, target)
-    dtheta = step[: d1 * d0].reshape(d1, d0)
+    dtheta = step[: d1 * d0].reshape(d1, d0) / sizes
     return dtheta, float(step[-1]) if has_bias else 0.0, float(gradient @ step)
+
+
+def _pulled_back(X, slopes, r, has_bias: bool) -> Float[np.ndarray, " p"]:
+    """M^T r of the columns of all neurons, and of the constant."""
+    at_weights = ((slopes * r[:, None]).T @ X).ravel()
+    return np.append(at_weights, r.sum()) if has_bias else at_weights
 
 
 def _solve(H: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
     """H^-1 b by Cholesky's factorization, with the least ridge of some for which rounding leaves H positive."""
-    ridge = RIDGE * float(np.trace(H)) / len(H) + LEAST_RIDGE
-    for factor in (1, 1e3, 1e6, 1e9):
+    ridge, size = RIDGE * float(np.trace(H)) / len(H) + LEAST_RIDGE, float(np.abs(b).max()) or 1.0
+    scaled = (b / size).astype(H.dtype)
+    for factor in (1, 10, 1e2, 1e4, 1e6):
         H[np.diag_indices_from(H)] += factor * ridge
         with contextlib.suppress(np.linalg.LinAlgError):
-            return scipy.linalg.cho_solve(scipy.linalg.cho_factor(H, check_finite=False), b, check_finite=False)
+            factors = scipy.linalg.cho_factor(H, check_finite=False)
+            return size * scipy.linalg.cho_solve(factors, scaled, check_finite=False).astype(float)
     raise ArithmeticError("the smoothed loss overflows; scale X, y or the weights down")
