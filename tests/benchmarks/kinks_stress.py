@@ -154,7 +154,7 @@ def truth(W, z, X, y, rho, c) -> tuple[str, str]:
     r = least_r
     if np.linalg.norm(r) < 1e-13 * scale:
         # A label that rounds to zero, and that no weight reaches, may be one or not.
-        reached = (left.any(axis=1) | (y == 0)).all() and np.linalg.norm(r) < 1e-15 * scale
+        reached = ((np.abs(left).max(axis=1, initial=0) > 1e-10) | (y == 0)).all() and np.linalg.norm(r) < 1e-15 * scale
         return ("global_minimum" if reached else "unclear"), "r is zero"
     if np.linalg.norm(r) < 1e-6 * scale:
         return "unclear", "a small residual"
