@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import jinja2
+from matplotlib.figure import Figure
 
 from mnnjax.config import UserError
 from mnnjax.report import provenance
@@ -77,6 +78,25 @@ def write_report(
     page = _template().render(title=title, folders=folders, sections=sections, runs=RUNS, invocations=invocations)
     storage.write_atomically(html, page)
     return html
+
+
+def figure(workdir: storage.AnyPath | str, name: str | None = None) -> Figure:
+    """The picture of a work folder's study as a Matplotlib figure, in the style of the report.
+
+    Args:
+      workdir: a folder that `mnnjax run` made; its study may still be running.
+      name: of the picture, as its files are named in the folder report, without their ending; by default the first.
+
+    Raises:
+      UserError: the folder holds no study, or no picture (of this name) yet.
+    """
+    (folder,) = _with_stems([_folder(storage.open_path(workdir), None)])
+    pictures = {f"{section.stem}{p.suffix}": p for section in folder.sections for p in section.pictures}
+    if not pictures:
+        raise UserError(f"{workdir}: no picture yet, since no cell has finished, or the study has tables alone")
+    if name is not None and name not in pictures:
+        raise UserError(f"{workdir}: no picture {name!r}; there are: {', '.join(pictures)}")
+    return pictures[name or next(iter(pictures))].figure()
 
 
 def _template() -> jinja2.Template:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.report import write_report
+from mnnjax.report import figure, write_report
 from mnnjax.report.common.tables import Column, Table
 from mnnjax.study.workdir.results_table import read_csv
 from mnnjax.wording import integer, percent, unbroken
@@ -227,3 +227,14 @@ def test_groups_and_counts_of_a_table():
     assert table.shown == [["7", "50 % (3)", "2 of 7"], ["-", "50 %", "-"]]
     assert table.to_csv() == "a,b,hidden,c\n7,0.5,3,2\n,0.5,,\n"
     assert Table(columns[:1], ((7,),)).groups == []
+
+
+def test_the_figure_of_a_study_from_python(tmp_path, everything):
+    path = make_workdir(tmp_path / "w", *everything)
+    first = figure(path)
+    assert [panel.get_title() for panel in first.axes] == ["1 hidden layer", "2 hidden layers"]
+    assert figure(str(path), "dots").axes[1].get_ylabel() == "final MSE"
+    with pytest.raises(UserError, match=r"no picture 'dot'; there are: curves, curves_scaled, .*dots"):
+        figure(path, "dot")
+    with pytest.raises(UserError, match="no picture yet"):
+        figure(make_workdir(tmp_path / "early", Study("early", GAUSSIAN, figure="fig5_2"), None))

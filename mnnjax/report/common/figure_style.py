@@ -1,6 +1,7 @@
 """What all pictures share: colours, axes, and PNG and SVG: same results, same bytes, whatever matplotlibrc says."""
 
 import dataclasses
+import functools
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -35,19 +36,38 @@ class Picture:
     alt: str
     caption: str
     suffix: str
-    png: bytes
-    svg: bytes
+    make: Callable[[], Figure]
+
+    def figure(self) -> Figure:
+        """The figure, drawn anew, in the style of the report."""
+        with matplotlib.style.context(["default", _STYLE]):
+            return self.make()
+
+    @functools.cached_property
+    def saved(self) -> tuple[bytes, bytes, Figure]:
+        """PNG, SVG, and the figure that was saved."""
+        # Style settings are read when drawing as well as when saving.
+        with matplotlib.style.context(["default", _STYLE]):
+            figure = self.make()
+            png, svg = io.BytesIO(), io.BytesIO()
+            figure.savefig(png, format="png", dpi=160)
+            figure.savefig(svg, format="svg", metadata={"Date": None})
+        return png.getvalue(), svg.getvalue(), figure
+
+    @property
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        return self.saved[0]
+
+    @property
+    def svg(self) -> bytes:
+        """The picture as an SVG file."""
+        return self.saved[1]
 
 
 def draw(make: Callable[[], Figure], alt: str = "", caption: str = "", suffix: str = "") -> Picture:
-    """The figure that `make` returns."""
-    # Style settings are read when drawing as well as when saving.
-    with matplotlib.style.context(["default", _STYLE]):
-        figure = make()
-        png, svg = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=160)
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-    return Picture(alt, caption, suffix, png.getvalue(), svg.getvalue())
+    """The picture of the figure that `make` returns; drawn when it is asked for."""
+    return Picture(alt, caption, suffix, make)
 
 
 def grid_of_panels(count: int, width: float, height: float, above: float, shared: bool = False) -> tuple[Figure, list]:
