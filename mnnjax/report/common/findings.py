@@ -24,6 +24,10 @@ class Finding:
     criterion: str
     status: Status
     because: tuple[str, ...]
+    question: str = ""
+    """What the study asks, in one sentence."""
+    answer: str = ""
+    """The answer in one sentence, with its number."""
     whose: str = "Paper's claim"
     """What stands beside the claim."""
 
