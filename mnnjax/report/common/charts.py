@@ -201,7 +201,8 @@ def _area(points: Any, color: Any, artist: Artist) -> dict[str, Any]:
     rgba = matplotlib.colors.to_rgba(color)
     return {
         "type": "scatter", "mode": "lines", **_xy(np.asarray(points)), "name": str(artist.get_label()),
-        "showlegend": False, "fill": "toself", "fillcolor": _hex(color), "line": {"width": 0}, "opacity": rgba[3], "hoverinfo": "skip",
+        "showlegend": False, "fill": "toself", "fillcolor": _hex(color), "line": {"width": 0}, "opacity": rgba[3],
+        "hoverinfo": "skip",
     }  # fmt: skip
 
 
@@ -222,7 +223,7 @@ def _mesh(mesh: QuadMesh) -> dict[str, Any]:
 
 
 def _boxes(
-    boxes: Iterable[tuple[float, ...]],
+    boxes: Iterable[tuple],
     upright: bool,
     name: str,
     colors: Sequence[str],
@@ -253,8 +254,12 @@ def _hover(line: Line2D, panel: Axes) -> dict[str, Any]:
 
 
 def _entries(legend: Legend) -> Iterator[dict[str, Any]]:
-    """Traces without points, for the legend alone."""
-    for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+    """Traces without points, for the legend alone; line by line, while Matplotlib fills columns."""
+    entries = list(zip(legend.legend_handles, legend.get_texts(), strict=True))
+    columns = min(getattr(legend, "_ncols", 1), len(entries))
+    # The places (line, column) that the columns fill, one after the other.
+    places = sorted(((k // columns, k % columns) for k in range(len(entries))), key=lambda place: place[::-1])
+    for _, (handle, text) in sorted(zip(places, entries, strict=True), key=lambda pair: pair[0]):
         name, looks = plain(text.get_text()), {}
         if isinstance(handle, Line2D):
             looks = _look(handle)
