@@ -3,12 +3,13 @@
 import collections
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mnnjax.config import Study, to_dict
 from mnnjax.report.common.figure_style import DOTTED, Picture, draw, legend_above, line, tell, told
@@ -42,20 +43,25 @@ def labels(names: Sequence[str], studies: Sequence[Study]) -> list[str]:
 
 def _differing(studies: Sequence[Study]) -> dict[str, list[tuple[str, str]]]:
     """Field -> (field, value as text) per study; only those that differ."""
-    flat = [dict(_flat(to_dict(study))) for study in studies]
+    parts = [{part.name for part in study.parts[1:]} for study in studies]
+    flat = [dict(_flat(to_dict(study), shared=set.intersection(*parts))) for study in studies]
     names = dict.fromkeys(itertools.chain.from_iterable(flat))
     found = {name: [(name, fields.get(name, EMPTY)) for fields in flat] for name in names}
     return {name: values for name, values in found.items() if len({text for _, text in values}) > 1}
 
 
-def _flat(fields: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """('train.epochs', '4000') of nested fields; those of a study in `also` begin with its name."""
+def _flat(fields: Mapping[str, Any], before: str = "", shared: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """('train.epochs', '4000') of nested fields. Those of a study in `also` begin with its name, and are told where all
+    folders have such a study."""
     for key, value in fields.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key}.")
         elif key == "also":
             for part in value:
-                yield from _flat(part, f"{part['name']}: ")
+                if part["name"] in shared:
+                    yield from _flat(part, f"{part['name']}: ")
+                else:
+                    yield f"study {part['name']}", "there"
         else:
             yield f"{before}{key}", value if isinstance(value, str) else json.dumps(value)
 
@@ -89,7 +95,8 @@ def _pictures(labels: Sequence[str], sections: Sequence[Sequence[Section]]) -> I
             yield draw(
                 lambda pictures=pictures: overlay({label: picture.figure() for label, picture in pictures.items()}),
                 alt=f"{same[0][2].alt}; all folders in one picture",
-                caption=f"Filled and solid: {next(iter(pictures))}. Open and dotted: {', '.join(list(pictures)[1:])}.",
+                caption=f"As in its own picture below: {next(iter(pictures))}. Dotted, with open marks: "
+                f"{', '.join(list(pictures)[1:])}. Bands, and lines from edge to edge, are of the first.",
                 suffix=f"_{figure}{'' if number == 1 else f'_{number}'}{suffix}",
             )
 
@@ -103,6 +110,7 @@ def overlay(figures: Mapping[str, Figure]) -> Figure:
     """The first figure, with the lines of the others, open and dotted, in the panels that have the same axes."""
     (first_label, first), *others = figures.items()
     handles = [handle for legend in first.legends for handle in legend.legend_handles if handle is not None]
+    colors = {str(handle.get_label()): handle.get_color() for handle in handles if isinstance(handle, Line2D)}
     handles.append(line(first_label, "black", "o"))
     for number, (label, other) in enumerate(others):
         marker = "osD^v"[number % 5]
@@ -110,7 +118,7 @@ def overlay(figures: Mapping[str, Figure]) -> Figure:
         panels = {_axes_of(panel): panel for panel in first.axes}
         for panel in other.axes:
             if mate := panels.get(_axes_of(panel)):
-                _copy(panel, mate, label, marker)
+                _copy(panel, mate, label, marker, colors)
     for legend in list(first.legends):
         legend.remove()
     legend_above(first, handles)
@@ -122,10 +130,12 @@ def _axes_of(panel: Axes) -> tuple:
     return (panel.get_title(), panel.get_xlabel(), panel.get_ylabel(), place and place.colspan.start)
 
 
-def _copy(source: Axes, target: Axes, label: str, marker: str) -> None:
+def _copy(source: Axes, target: Axes, label: str, marker: str, colors: Mapping[str, Any]) -> None:
+    """colors: of the names in the first figure's legend, which may be others in the figure that is copied from."""
     for collection in source.collections:
         if isinstance(collection, LineCollection):
-            style = {"colors": collection.get_colors(), "linewidths": 1.2, "linestyles": ":", "label": label}
+            color = colors.get(str(collection.get_label()), collection.get_colors())
+            style = {"colors": color, "alpha": 0.5, "linewidths": 1.2, "linestyles": ":", "label": label}
             target.add_collection(LineCollection(collection.get_segments(), **style))
     for old in source.lines:
         # Lines from edge to edge belong to the panel.
@@ -135,7 +145,13 @@ def _copy(source: Axes, target: Axes, label: str, marker: str) -> None:
         has_line, has_marker = old.get_linestyle() != "None", old.get_marker() not in ("", "None", None)
         style = {**DOTTED, "linewidth": 1.4} if has_line else {"linestyle": "none"}
         (new,) = target.plot(
-            x, y, color=old.get_color(), marker=marker if has_marker else "", fillstyle="none", label=label, **style
+            x,
+            y,
+            color=colors.get(str(old.get_label()), old.get_color()),
+            marker=marker if has_marker else "",
+            fillstyle="none",
+            label=label,
+            **style,
         )
         plain = old.get_label() if not str(old.get_label()).startswith("_") else ""
         texts = told(old) or [f"{plain}<br>{a:.4g}: {b:.4g}" for a, b in zip(x, y, strict=True)]

@@ -94,6 +94,6 @@ def _frequencies(panel: Axes, group: Sequence[Outcome], side: int, first: bool) 
     right, top = (1.05 * max(*values, 0.02) for values in ([*x, 0], [*high, *at_most]))
     panel.plot([0, right], [0, right], color=GREY, zorder=1, label=_SAME, **DASHED, gid="diagonal")
     panel.set(xlim=(-0.03 * right, right), ylim=(-0.03 * top, top), xlabel=f"exact volume {symbol}")
-    panel.locator_params(nbins=5)
+    panel.locator_params(axis="x", nbins=3)
     if first:
         panel.set_ylabel(f"share of runs:\n{name}", fontsize=13)

@@ -90,7 +90,8 @@ def _panel(panel: Axes, panels: Sequence[Axes], figure: Figure) -> dict[str, Any
         "title": plain(panel.get_title()),
         "whole_title": ", ".join(filter(None, [plain(above[0].get_title()) if above else "", *side[:1]])),
         "side": next((t.get_text() for t in panel.texts if t.get_transform() == panel.transAxes), ""),
-        "columns": [columns[place.colspan.start], columns[place.colspan.stop]],
+        # A panel that is alone in its row has all of it.
+        "columns": [0, 1] if len(same_row) == 1 else [columns[place.colspan.start], columns[place.colspan.stop]],
         "rows": [rows[place.rowspan.start], rows[place.rowspan.stop]],
         "x": _axis(panel.xaxis, figure.get_supxlabel(), panels, "x"),
         "y": _axis(panel.yaxis, figure.get_supylabel(), panels, "y"),

@@ -18,8 +18,8 @@ ABOVE = 1.5
 # The share of cases that a claim about nearly all of them needs.
 NEARLY_ALL = 0.9
 SHARE_CRITERION = (
-    f"Agrees where all meet this, or the 95 % interval of their share lies above {100 * NEARLY_ALL:g} %. Does not "
-    "agree where the share lies below one half with its interval, even if all undecided ones counted. Cannot be judged where "
+    f"Agrees where all meet this, or the 95 % interval of their share is above {100 * NEARLY_ALL:g} %. Does not agree "
+    "where the share is below one half with its interval, even if all undecided ones counted. Cannot be judged where "
     "more than half are undecided. Otherwise agrees in part."
 )
 
