@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
@@ -141,9 +142,9 @@ def _copy(source: Axes, target: Axes, label: str, marker: str, colors: Mapping[s
         # Lines from edge to edge belong to the panel.
         if old.get_transform() != source.transData:
             continue
-        x, y = old.get_data()
+        x, y = np.asarray(old.get_xydata(), float).T
         has_line, has_marker = old.get_linestyle() != "None", old.get_marker() not in ("", "None", None)
-        style = {**DOTTED, "linewidth": 1.4} if has_line else {"linestyle": "none"}
+        style: dict[str, Any] = {**DOTTED, "linewidth": 1.4} if has_line else {"linestyle": "none"}
         (new,) = target.plot(
             x,
             y,

@@ -37,8 +37,8 @@ _HERE = pathlib.Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A work folder as the page shows it. label: its name beside other folders; parts: the names of its study's parts,
-    the first is that of the study; time: total run time of its invocations."""
+    """A work folder as the page shows it. label: its name beside other folders; time: total run time of its
+    invocations."""
 
     name: str
     label: str
@@ -52,6 +52,7 @@ class Folder:
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """The names of its study's parts, the first is that of the study."""
         return tuple(part.name for part in self.study.parts)
 
 

@@ -42,6 +42,7 @@ def test_a_joint_report_leaves_the_folders_own_pages(folders):
     }
 
 
+@pytest.mark.slow
 def test_a_joint_report_goes_where_it_is_asked_for(folders, tmp_path, capsys):
     first, second = map(str, folders)
     assert cli.main(["report", first, second, "--output", str(tmp_path / "both")]) == 0

@@ -88,6 +88,7 @@ def test_page_needs_no_other_file(tmp_path, everything):
     assert not re.search(r"@import|url\(|<script[^>]* src|https?://(?!arxiv.org/abs)", own)
 
 
+@pytest.mark.slow
 def test_files_beside_the_page(tmp_path, everything):
     write_report([make_workdir(tmp_path / "w", *everything)])
     stems = ("curves", "curves_scaled", "curves_shares", "dots", "dots_shares", "other_shares")
@@ -279,6 +280,7 @@ def test_a_table_has_its_numbers_for_sorting():
     assert [number for _, number in table.fields[2]] == ["Infinity", None]
 
 
+@pytest.mark.slow
 def test_nothing_agrees_where_no_repetition_has_converged(tmp_path):
     study, rows = figure_5_1(as_claimed, widths=(10,))
     found = [row | {"verdict": "not_converged"} for row in rows]

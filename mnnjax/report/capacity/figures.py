@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -122,6 +123,7 @@ def _interval(panel: Axes, x: float, group: Group, color: str, marker: str) -> N
     value: Estimate = group.rise.threshold
     text = f"{group.name}, {group.curve.label}<br>threshold {value.estimate:.4g} ({value.low:.4g} to {value.high:.4g})"
     low, high = (math.isfinite(end) and end > 0 for end in (value.low, value.high))
+    style: dict[str, Any]
     if math.isfinite(value.estimate):
         style = {"marker": marker, "markeredgecolor": "white", "zorder": 3, "gid": "estimate"}
         (drawn,) = panel.plot([x], [value.estimate], color=color, label=group.name, **style)

@@ -104,7 +104,7 @@ def _note(text: Text) -> dict[str, Any]:
     return {"x": x, "y": y, "text": text.get_text(), "color": _hex(text.get_color())}
 
 
-def _shares(ratios: Sequence[float]) -> list[float]:
+def _shares(ratios: Any) -> list[float]:
     return [0.0, *(float(end) for end in np.cumsum(ratios) / np.sum(ratios))]
 
 
@@ -123,7 +123,7 @@ def _axis(axis: Axis, of_all: str, panels: Sequence[Axes], name: str) -> dict[st
     }
     if isinstance(axis.get_major_locator(), FixedLocator) and not isinstance(formatter, ScalarFormatter):
         places = axis.get_majorticklocs()
-        settings |= {"tickvals": _numbers(places), "ticktext": formatter.format_ticks(places)}
+        settings |= {"tickvals": _numbers(places), "ticktext": formatter.format_ticks(places.tolist())}
     return settings
 
 
@@ -190,7 +190,8 @@ def _segments(panel: Axes, lines: LineCollection) -> dict[str, Any]:
     gap = np.full((1, 2), np.nan)
     segments = _in_data(panel, lines, lines.get_segments())
     points = np.concatenate([*itertools.chain.from_iterable((segment, gap) for segment in segments), gap])
-    color, (width, *_) = lines.get_colors()[0], lines.get_linewidths()
+    colors: Any = lines.get_colors()
+    color, width = colors[0], np.atleast_1d(lines.get_linewidth())[0]
     return {
         "type": "scatter", "mode": "lines", **_xy(points), "name": str(lines.get_label()), "showlegend": False,
         "line": {"color": _hex(color), "width": round(float(width), 2)}, "opacity": float(color[3]),
@@ -216,7 +217,7 @@ def _bars(container: BarContainer) -> dict[str, Any]:
 
 
 def _mesh(mesh: QuadMesh) -> dict[str, Any]:
-    corners, values = mesh.get_coordinates(), np.ma.asarray(mesh.get_array()).filled(np.nan)
+    corners, values = np.asarray(mesh.get_coordinates()), np.ma.asarray(mesh.get_array()).filled(np.nan)
     places = [(i, j) for i, j in np.ndindex(values.shape) if math.isfinite(values[i, j])]
     boxes = [(x, corners[i, j + 1, 0] - x, y, corners[i + 1, j, 1] - y) for i, j in places for x, y in [corners[i, j]]]
     colors = [_hex(mesh.to_rgba(values[i, j])) for i, j in places]

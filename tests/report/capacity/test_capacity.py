@@ -128,6 +128,7 @@ def test_other_points_or_starts_are_not_paired(tmp_path, few_resamples, other):
     assert any("cannot be compared in pairs" in sentence for sentence in capacity_claims.finding(groups).measured)
 
 
+@pytest.mark.slow
 def test_page(tmp_path, few_resamples):
     path = make_workdir(tmp_path / "w", STUDY, usual_rows())
     page = text_of(write_report([path]))
@@ -206,6 +207,7 @@ def test_config():
         dataclasses.replace(part("capacity", "adam"), train=None, volume=Volume())
 
 
+@pytest.mark.slow
 def test_descents_are_counted(tmp_path, few_resamples):
     study = part("capacity", "adam")
     rows = cell(

@@ -1,6 +1,8 @@
 """Figures 5.1 and 5.2 on the page, against numbers computed here from the same rows."""
 
+import csv
 import dataclasses
+import io
 import math
 import statistics
 
@@ -10,7 +12,7 @@ from mnnjax.config import Study
 from mnnjax.report import write_report
 from mnnjax.report.common.rows import _row, cells, network_curves
 from mnnjax.report.paper_figures import claims
-from mnnjax.study.workdir.results_table import read_csv, typed
+from mnnjax.study.workdir.results_table import _to_csv, read_csv, typed
 from tests.report.by_hand import (
     GAUSSIAN,
     as_claimed,
@@ -141,7 +143,7 @@ def sampled(means, above=0.0, below=0.2):
 
 
 def parsed_rows(rows):
-    return [_row(typed({key: str(value) for key, value in row.items()})) for row in rows]
+    return [_row(typed(text)) for text in csv.DictReader(io.StringIO(_to_csv(rows)))]
 
 
 def test_figure_5_1_takes_sampling_error_into_account():
