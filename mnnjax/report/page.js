@@ -23,7 +23,8 @@ function onPage(color) {
 function coloured(part) {
   const copy = { ...part };
   for (const key of ["color", "fillcolor"]) {
-    if (key in copy) copy[key] = Array.isArray(copy[key]) ? copy[key].map(onPage) : onPage(copy[key]);
+    // Many colours are a scale, which the colour bar explains.
+    if (key in copy) copy[key] = onPage(copy[key]);
   }
   for (const key of ["line", "marker"]) if (key in copy) copy[key] = coloured(copy[key]);
   return copy;
@@ -36,7 +37,7 @@ function decimals(low, high) {
   return values;
 }
 
-function axis(settings, domain, anchor, side, shown, pixels) {
+function axis(settings, domain, anchor, side, shown, pixels, narrow) {
   const made = {
     type: settings.type, range: settings.range, domain, anchor, title: { text: shown ? settings.title : "", standoff: 6 },
     showgrid: settings.grid, gridcolor: ink("--line"), linecolor: ink("--quiet"), showline: true, zeroline: false,
@@ -44,7 +45,11 @@ function axis(settings, domain, anchor, side, shown, pixels) {
     nticks: Math.max(3, Math.round((domain[1] - domain[0]) * pixels / 60)),
   };
   if (settings.matches) made.matches = side + (settings.matches > 1 ? settings.matches : "");
-  if (settings.tickvals) Object.assign(made, { tickmode: "array", tickvals: settings.tickvals, ticktext: settings.ticktext });
+  if (settings.tickvals) {
+    // Long names take several lines where there is little room.
+    const texts = settings.ticktext.map((text) => (narrow && side === "y" ? text.replaceAll(", ", "<br>") : text));
+    Object.assign(made, { tickmode: "array", tickvals: settings.tickvals, ticktext: texts });
+  }
   if (settings.type === "log") {
     const [low, high] = settings.range;
     if (high - low > 0.6 && high - low < 2.6 && low > -4) {
@@ -80,8 +85,8 @@ function layoutOf(chart, width) {
     const y = place(narrow ? [index / count, number / count] : panel.rows, narrow ? 84 / height : gaps[1], true);
     // Plotly's first axis has no number.
     const name = number > 1 ? number : "";
-    layout[`xaxis${name}`] = axis(panel.x, x, `y${name}`, "x", narrow || !chart.panels.some(below), width);
-    layout[`yaxis${name}`] = axis(panel.y, y, `x${name}`, "y", narrow || !chart.panels.some(left), height);
+    layout[`xaxis${name}`] = axis(panel.x, x, `y${name}`, "x", narrow || !chart.panels.some(below), width, narrow);
+    layout[`yaxis${name}`] = axis(panel.y, y, `x${name}`, "y", narrow || !chart.panels.some(left), height, narrow);
     const title = narrow ? panel.whole_title : panel.title;
     const fixed = { showarrow: false, xref: "paper", yref: "paper" };
     if (title) layout.annotations.push({ ...fixed, text: title, x: (x[0] + x[1]) / 2, y: y[1], xanchor: "center", yanchor: "bottom", font: { size: 14 } });

@@ -1,5 +1,6 @@
 """The page as a reader has it: alive in a browser, narrow, dark, and on paper."""
 
+import dataclasses
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from mnnjax.report import write_report
 from tests.report.by_hand import as_claimed, figure_5_1, make_workdir
 from tests.report.chromium import look, needs_chromium, start
+from tests.report.volumes_by_hand import BASINS, LINEAR, RANKS, VOLUMES, basin_rows, linear_rows, rank_rows
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -26,6 +28,21 @@ def test_charts_are_drawn_without_an_error(page, tmp_path):
     found, problems = look(page, tmp_path, script)
     assert problems == []
     assert found == {"charts": True, "live": 3, "figures": 3, "stills": 0}
+
+
+def test_every_kind_of_chart_is_drawn(tmp_path):
+    """Bars, heat maps, volumes, basins: each with marks, and with a legend or a colour bar."""
+    rows = basin_rows(lambda V: V, VOLUMES) + linear_rows(0.3) + rank_rows()
+    study = dataclasses.replace(BASINS, also=(*BASINS.also, LINEAR, RANKS))
+    page = write_report([make_workdir(tmp_path / "w", study, rows)])
+    script = """return [...document.querySelectorAll(".chart")].map((chart) => ({
+      marks: chart.querySelectorAll(".scatterlayer path, .barlayer path").length,
+      keys: chart.querySelectorAll(".legend .traces, .colorbar").length }));"""
+    for width in (390, 1280):
+        found, problems = look(page, tmp_path, script, width=width)
+        assert problems == []
+        assert len(found) == 4
+        assert all(chart["marks"] > 1 and chart["keys"] for chart in found), found
 
 
 def test_a_point_tells_its_value(page, tmp_path):
@@ -134,7 +151,7 @@ def test_on_paper_no_column_is_cut(page, tmp_path):
     """
 
     def as_paper(text):
-        return text.replace("@media print", "@media all").replace("@media screen", "@media not all")
+        return text.replace("@media print", "@media all").replace("@media screen", "@media speech")
 
     found, _ = look(page, tmp_path, script, width=width, change=as_paper)
     assert found["page"][0] <= found["page"][1]

@@ -52,7 +52,7 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
     for row, line_of in enumerate(lines):
         for column, (side, shape) in enumerate(line_of):
             panel = figure.add_subplot(grid[row, column])
-            _frequencies(panel, groups[shape], side, first=column == 0 or len(groups) == 1)
+            _frequencies(panel, groups[shape], side, first=column == 0 or len(groups) == 1, narrow=len(groups) > 1)
             if len(groups) > 1 and row == 0:
                 panel.set_title(shape_label(shape), fontsize=13)
     panel, left = figure.add_subplot(grid[-1, :]), [0.0] * len(groups)
@@ -75,8 +75,9 @@ def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
     return figure
 
 
-def _frequencies(panel: Axes, group: Sequence[Outcome], side: int, first: bool) -> None:
-    """The share of runs against the volume, one point per data set; `first` has the label of the axis."""
+def _frequencies(panel: Axes, group: Sequence[Outcome], side: int, first: bool, narrow: bool) -> None:
+    """The share of runs against the volume, one point per data set; `first` has the label of the axis, and a
+    `narrow` panel few ticks."""
     verdict, volume, symbol, name, color = _SIDES[side]
     x = [getattr(o, volume) for o in group]
     ends, opened = [o.interval(verdict) for o in group], [o.open_interval(verdict) for o in group]
@@ -94,6 +95,6 @@ def _frequencies(panel: Axes, group: Sequence[Outcome], side: int, first: bool) 
     right, top = (1.05 * max(*values, 0.02) for values in ([*x, 0], [*high, *at_most]))
     panel.plot([0, right], [0, right], color=GREY, zorder=1, label=_SAME, **DASHED, gid="diagonal")
     panel.set(xlim=(-0.03 * right, right), ylim=(-0.03 * top, top), xlabel=f"exact volume {symbol}")
-    panel.locator_params(axis="x", nbins=3)
+    panel.locator_params(axis="x", nbins=3 if narrow else 6)
     if first:
         panel.set_ylabel(f"share of runs:\n{name}", fontsize=13)
