@@ -135,6 +135,11 @@ class Cell:
         return statistics.stdev(self.mce) if len(self.mce) > 1 else math.nan
 
     @property
+    def standard_error(self) -> float:
+        """Of the mean MCE, a fraction; 0 with fewer than two finite repetitions, which tell none."""
+        return self.std_mce / math.sqrt(len(self.mce)) if len(self.mce) > 1 else 0.0
+
+    @property
     def best_mce(self) -> float:
         """The smallest, a fraction; nan where no repetition is finite."""
         return min(self.mce, default=math.nan)
