@@ -10,7 +10,8 @@
 #
 # Symbols: points $X$ ($N \times d_0$) and labels $y$; weights $W$ ($d_1 \times d_0$) and $z$; the output
 # $f(X W^\top) z$ with $f$ a ReLU; the residual $e = y - f(X W^\top) z$; the activation pattern $A = f'(X W^\top)$. MSE
-# is $|e|^2 / N$. MCE is the fraction of points on the wrong side of the threshold. DLM: differentiable local minimum.
+# is $\lvert e \rvert^2 / N$. MCE is the fraction of points on the wrong side of the threshold. DLM: differentiable
+# local minimum.
 
 # %%
 """A tour of the paper, from Definition 1 to Theorem 10 and on to kinks, on one problem that can be drawn completely.
@@ -40,6 +41,7 @@ import argparse
 import builtins
 import functools
 import html
+import importlib.resources
 import itertools
 import json
 import re
@@ -124,18 +126,10 @@ def show_estimates(panel, x, estimates, **look) -> None:
     panel.errorbar(x, value, (value - low, high - value), capsize=5, **look)
 
 
-# %% [markdown]
-# ## 1. Definition 1: weight space falls into regions
-#
-# $D_A(X) = \{W : f'(X W^\top) = A\}$ holds all $W$ with the activation pattern $A$. In this region each neuron is
-# active at the same points everywhere, so the loss is smooth.
-#
-# One neuron's $w$ is in one of the cells into which the lines $w \cdot x^{(n)} = 0$ cut the plane. There are $2N$
-# cells; in general $2 \sum_{k < d_0} \binom{N - 1}{k}$. Each neuron is in one of them. That makes $(2N)^{d_1}$ regions,
-# far fewer than the $2^{d_1 N}$ patterns that can be written down.
+def listing(values, form=".2g") -> str:
+    return ", ".join(format(value, form) for value in values)
 
 
-# %%
 def show_points(panel, X, y) -> None:
     """The data: numbered, one colour per class."""
     for label, colour, marker in ((0, BLUE, "o"), (1, RED, "s")):
@@ -159,6 +153,18 @@ def once_around(X) -> tuple[np.ndarray, np.ndarray]:
     return borders, np.asarray(landscape.activation_pattern(W, X, RHO)).T
 
 
+# %% [markdown]
+# ## 1. Definition 1: weight space falls into regions
+#
+# $D_A(X) = \{W : f'(X W^\top) = A\}$ holds all $W$ with the activation pattern $A$. In this region each neuron is
+# active at the same points everywhere, so the loss is smooth.
+#
+# One neuron's $w$ is in one of the cells into which the lines $w \cdot x^{(n)} = 0$ cut the plane. There are $2N$
+# cells; in general $2 \sum_{k < d_0} \binom{N - 1}{k}$. Each neuron is in one of them. That makes $(2N)^{d_1}$ regions,
+# far fewer than the $2^{d_1 N}$ patterns that can be written down.
+
+
+# %%
 @step
 def definition_1(X, y) -> Step:
     """Draw the cells of one neuron, and count the regions of up to four."""
@@ -194,7 +200,8 @@ def definition_1(X, y) -> Step:
 # ## 2. Section 2: in a region the loss is smooth, at its borders it has kinks
 #
 # In a region the output is $(A \circ X)\, \theta$, linear in $\theta_i = z_i w_i$. Row $n$ of the Khatri-Rao product
-# $A \circ X$ is $a^{(n)} \otimes x^{(n)}$. So $\mathrm{MSE} = |e|^2 / N$ (2.3) is quadratic in $W$, and its gradient is
+# $A \circ X$ is $a^{(n)} \otimes x^{(n)}$. So
+# $\mathrm{MSE} = \lvert e \rvert^2 / N$ (2.3) is quadratic in $W$, and its gradient is
 # $-\frac{2}{N}\, \mathrm{diag}(z)\, [(A \circ X)\, e]$.
 #
 # Where a neural input $w_i \cdot x^{(n)}$ changes sign, $A$ changes, and the slope jumps.
@@ -431,10 +438,6 @@ def definition_3(X, y) -> Step:
 
 
 # %%
-def listing(values, form=".2g") -> str:
-    return ", ".join(format(value, form) for value in values)
-
-
 @step
 def definition_4(X, y) -> Step:
     """Measure the volumes of both unions for each width."""
@@ -551,7 +554,7 @@ def theorem_8(X, y) -> Step:
 # ## 9. Theorem 9: how much of weight space is good
 #
 # With probability $1 - \delta$ over $X$,
-# $V(G) \mathrel{\dot\ge} \exp(-d_1^* d_0 \log N) \mathrel{\dot\ge} \exp(-2 N \log N)$.
+# $V(G) \mathrel{\dot\ge} \exp(-d_1^* d_0 \log N)$ $\mathrel{\dot\ge} \exp(-2 N \log N)$.
 #
 # The idea: of many neurons, $d_1^* = 2N / d_0$ (or a teacher's) that fall into the cells of a global minimum are
 # enough.
@@ -623,8 +626,8 @@ def theorem_10(X, y) -> Step:
 # Theorem (ours; see also Wu, Simsek and Ged, [arXiv 2402.05626](https://arxiv.org/abs/2402.05626)): let $z_k \neq 0$,
 # let the points of each $B_k$ be independent, and let the loss be least for all moves that keep them at zero. The
 # point is a local minimum if and only if $z_k \rho r_n \le z_k \lambda_n \le z_k r_n$ for all $n$ in $B_k$. Across the
-# fold the loss $|r|^2 / 2$ rises with the slope $z_k (r_n - \lambda_n)$ on one side, and $z_k (\lambda_n - \rho r_n)$
-# on the other.
+# fold the loss $\lvert r \rvert^2 / 2$ rises with the slope $z_k (r_n - \lambda_n)$ on one side,
+# and $z_k (\lambda_n - \rho r_n)$ on the other.
 
 # %%
 OTHER_LABELS = np.array([1.0, 0, 1, 1, 0, 1])  # with these, all kinds of minima are frequent
@@ -752,32 +755,19 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>A tour of the paper</title>
 <style>
-:root { color-scheme: light dark; --text: #1c1c1c; --quiet: #595959; --line: #ddd; --page: #fff; --code: #f6f6f6;
-  --link: #0059a0; }
-body { max-width: 1000px; margin: 2.5rem auto 4rem; padding: 0 1.25rem; background: var(--page); color: var(--text);
-  font: 16px/1.55 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; }
-h2 { font-size: 1.35rem; line-height: 1.3; margin: 2.8rem 0 .5rem; padding-top: 1.2rem;
-  border-top: 1px solid var(--line); }
-p { margin: .6rem 0; }
-a { color: var(--link); }
-math { font-size: 1.08em; }
-figure { margin: 1.4rem 0; }
-figure img { display: block; width: 800px; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-figcaption { color: var(--quiet); font-size: .95rem; margin-top: .4rem; }
-summary { cursor: pointer; font-weight: 600; }
-code { font-size: .9em; overflow-wrap: anywhere; }
-pre { overflow-x: auto; background: var(--code); padding: .8rem 1rem; border-radius: 4px; font-size: .8rem;
-  line-height: 1.45; }
+{{ css }}
+figure img { max-width: 800px; }
+@media (min-width: 600px) { math { font-size: 1.08em; } }
+.whole { white-space: nowrap; }
+pre { overflow: auto; max-height: 26rem; background: var(--faint); padding: .8rem 1rem; border-radius: 4px;
+  font-size: .8rem; line-height: 1.45; }
+p code { overflow-wrap: anywhere; }
 {{ colours }}
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e4e4e4; --quiet: #a8a8a8; --line: #3c3c3c; --page: #17191c; --code: #20242a; --link: #7fbdf0; }
-  {{ dark_colours }}
+@media screen and (prefers-color-scheme: dark) {
+{{ dark_colours }}
 }
 @media print {
-  body { max-width: none; margin: 0; font-size: 11pt; }
-  figure { break-inside: avoid; }
-  pre { white-space: pre-wrap; }
+  pre { max-height: none; white-space: pre-wrap; }
 }
 </style>
 </head>
@@ -790,7 +780,7 @@ pre { overflow-x: auto; background: var(--code); padding: .8rem 1rem; border-rad
 <img src="{{ step.picture }}" alt="{{ step.title }}">
 <figcaption>{{ step.sentences }}</figcaption>
 </figure>
-<details>
+<details open>
 <summary>The code of this step</summary>
 <pre>{{ step.code }}</pre>
 </details>
@@ -816,14 +806,14 @@ def as_html(markdown: str, formulas: dict[str, str]) -> str:
     """The little Markdown that is used here, without badges; formulas: MathML by formula."""
     paragraphs = []
     for text in re.sub(r"^\[!.*", "", markdown, flags=re.MULTILINE).strip().split("\n\n"):
-        # Formulas first: what is between dollars is no Markdown.
-        parts = re.split(r"\$([^$]+)\$", " ".join(text.splitlines()))
+        # What is between dollars is no Markdown, and keeps its brackets and commas.
+        parts = re.split(r"(\(?\$[^$]+\$[),.;:]*)", " ".join(text.splitlines()))
         for i, part in enumerate(parts):
             if i % 2:
-                parts[i] = formulas[part]
+                before, formula, after = part.split("$")
+                parts[i] = f'<span class="whole">{before}{formulas[formula]}{after}</span>'
                 continue
-            part = html.escape(part)
-            part = re.sub(r"\[([^\]]+)\]\((\S+?)\)", r'<a href="\2">\1</a>', part)
+            part = re.sub(r"\[([^\]]+)\]\((\S+?)\)", r'<a href="\2">\1</a>', html.escape(part))
             parts[i] = re.sub(r"`([^`]+)`", r"<code>\1</code>", part)
         line = "".join(parts)
         level = len(line) - len(line.lstrip("#"))
@@ -831,8 +821,13 @@ def as_html(markdown: str, formulas: dict[str, str]) -> str:
     return "\n".join(paragraphs)
 
 
+def code_colours(style: str) -> str:
+    """Of code in a style of Pygments, on the page's own background."""
+    return re.sub(r"^pre \{ background.*\n", "", HtmlFormatter(style=style).get_style_defs("pre"), flags=re.MULTILINE)
+
+
 def write_page(output: Path, introduction: str, steps: list[dict]) -> None:
-    """index.html, for a browser that shows MathML, which all have done since 2023."""
+    """index.html in the report's style; all browsers have shown MathML since 2023."""
     # From a table, so that no converter is needed to run the tour.
     formulas = json.loads((Path(__file__).parent / "results/tour/formulas.json").read_text())
     for step in steps:
@@ -842,8 +837,9 @@ def write_page(output: Path, introduction: str, steps: list[dict]) -> None:
     page = jinja2.Template(PAGE).render(
         introduction=as_html(introduction, formulas),
         steps=steps,
-        colours=HtmlFormatter(style="default").get_style_defs("pre"),
-        dark_colours=HtmlFormatter(style="github-dark").get_style_defs("pre"),
+        css=(importlib.resources.files("mnnjax.report") / "page.css").read_text(),
+        colours=code_colours("default"),
+        dark_colours=code_colours("github-dark"),
     )
     (output / "index.html").write_text(page + "\n")
 
