@@ -625,9 +625,10 @@ def theorem_10(X, y) -> Step:
 #
 # Theorem (ours; see also Wu, Simsek and Ged, [arXiv 2402.05626](https://arxiv.org/abs/2402.05626)): let $z_k \neq 0$,
 # let the points of each $B_k$ be independent, and let the loss be least for all moves that keep them at zero. The
-# point is a local minimum if and only if $z_k \rho r_n \le z_k \lambda_n \le z_k r_n$ for all $n$ in $B_k$. Across the
-# fold the loss $\lvert r \rvert^2 / 2$ rises with the slope $z_k (r_n - \lambda_n)$ on one side,
-# and $z_k (\lambda_n - \rho r_n)$ on the other.
+# point is a local minimum if and only if $z_k \rho r_n \le z_k \lambda_n \le z_k r_n$ for all $n$ in $B_k$.
+#
+# At a point $n$ the loss $\lvert r \rvert^2 / 2$ rises on both sides of its fold. Per unit of $w_k \cdot x^{(n)}$ it is
+# $z_k (r_n - \lambda_n)$ on the active side, and $z_k (\lambda_n - \rho r_n)$ on the other.
 
 # %%
 OTHER_LABELS = np.array([1.0, 0, 1, 1, 0, 1])  # with these, all kinds of minima are frequent
@@ -730,11 +731,12 @@ def kinks(X, y) -> Step:
     sentences = [
         "`landscape.descend` goes down from 200 random points, and `landscape.certify` proves what each end is: "
         f"{count['global_minimum']} global minima, {count['suboptimal_dlm']} sub-optimal DLMs, and "
-        f"{count['suboptimal_kink'] + count['zero_neuron']} sub-optimal minima at kinks.",
+        f"{count['suboptimal_kink'] + count['zero_neuron']} sub-optimal minima at kinks "
+        f"({count['zero_neuron']} with a neuron at zero).",
         f"The one that is drawn: neuron {k + 1} is zero at point {n + 1}, r = {r:.4f} and lambda = {multiplier:.4f}. "
         "On each side of the fold the loss would fall across it, by the formula that holds on that side only.",
-        f"Points 1, 3, 4 and 6 have y = 1 here. With the labels of step 1, {len(before)} of 200 end at sub-optimal "
-        f"kinks. Their |r_n| are at most {largest:.0e}: the loss has no fold there.",
+        "The labels are chosen so that all kinds are frequent: points 1, 3, 4 and 6 have y = 1. With the labels of "
+        f"step 1, {len(before)} of 200 end at sub-optimal kinks. Their |r_n| are at most {largest:.0e}: without a fold.",
         "`configs/kinks.py` counts the kinks of larger problems, where training and descent end.",
     ]
     numbers = {"y": y.tolist(), "count": count, "pairs": pairs, "drawn": [chosen, k, n], "before": len(before)}
