@@ -736,7 +736,7 @@ def kinks(X, y) -> Step:
         f"The one that is drawn: neuron {k + 1} is zero at point {n + 1}, r = {r:.4f} and lambda = {multiplier:.4f}. "
         "On each side of the fold the loss would fall across it, by the formula that holds on that side only.",
         "The labels are chosen so that all kinds are frequent: points 1, 3, 4 and 6 have y = 1. With the labels of "
-        f"step 1, {len(before)} of 200 end at sub-optimal kinks. Their |r_n| are at most {largest:.0e}: without a fold.",
+        f"step 1, {len(before)} of 200 end at sub-optimal kinks. Their |r_n| are at most {largest:.0e}: no fold.",
         "`configs/kinks.py` counts the kinks of larger problems, where training and descent end.",
     ]
     numbers = {"y": y.tolist(), "count": count, "pairs": pairs, "drawn": [chosen, k, n], "before": len(before)}
