@@ -768,8 +768,11 @@ p code { overflow-wrap: anywhere; }
 @media screen and (prefers-color-scheme: dark) {
 {{ dark_colours }}
 }
+@page { size: A4 portrait; margin: 14mm; }
 @media print {
   pre { max-height: none; white-space: pre-wrap; }
+  figure { break-inside: auto; }
+  figure img { break-inside: avoid; max-height: 115mm; }
 }
 </style>
 </head>
