@@ -27,6 +27,7 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
+from mnnjax.study.result import Result
 from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
@@ -41,7 +42,7 @@ COLLECT_SECONDS = 5.0
 def run_study(
     study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = "",
     data: tuple[Any, Any] | None = None,
-) -> int:  # fmt: skip
+) -> Result:  # fmt: skip
     """Train all cells of the study that `path` does not hold yet, and write results.csv there.
 
     Args:
@@ -54,7 +55,7 @@ def run_study(
         without a path. The folder keeps their checksum, and not the data: give them again to resume.
 
     Returns:
-      The number of cells of the study or of the shard.
+      What the folder holds then: the study's rows, networks and figure; of a shard, its own.
 
     Raises:
       UserError: the folder belongs to another study or other data, another process is at work in it, data are missing
@@ -95,7 +96,7 @@ def run_study(
         if processes.is_writer() and (hint := _hint(cells, done, workdir)):
             tell(hint)
         workdir.log("end")
-    return len(cells)
+    return Result(workdir.path, data_dir, data)
 
 
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:

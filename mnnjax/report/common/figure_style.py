@@ -30,13 +30,15 @@ _STYLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """One picture; `suffix` sets it apart from the others of its section in file names."""
+    """One picture; `suffix` sets it apart from the others of its section in file names. figure: that PNG and SVG are
+    of, for people who call from Python."""
 
     alt: str
     caption: str
     suffix: str
     png: bytes
     svg: bytes
+    figure: Figure = dataclasses.field(compare=False, repr=False)
 
 
 def draw(make: Callable[[], Figure], alt: str = "", caption: str = "", suffix: str = "") -> Picture:
@@ -47,7 +49,7 @@ def draw(make: Callable[[], Figure], alt: str = "", caption: str = "", suffix: s
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=160)
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    return Picture(alt, caption, suffix, png.getvalue(), svg.getvalue())
+    return Picture(alt, caption, suffix, png.getvalue(), svg.getvalue(), figure)
 
 
 def grid_of_panels(count: int, width: float, height: float, above: float, shared: bool = False) -> tuple[Figure, list]:
