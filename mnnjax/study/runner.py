@@ -18,7 +18,7 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
 from mnnjax.study.execution.chunks import Context
-from mnnjax.study.execution.descent_workers import Workers
+from mnnjax.study.execution.descent_workers import go_down
 from mnnjax.study.execution.images import Sources, recorded_cells, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
@@ -32,6 +32,7 @@ from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
 from mnnjax.wording import of, plural
+from mnnjax.workers import Workers
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -91,7 +92,7 @@ def run_study(
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
         with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
-            workers = stack.enter_context(Workers())
+            workers = stack.enter_context(Workers(go_down))
             _run_cells(cells, done, Context(workdir, sources, shown, stop_requested, workers))
         if processes.is_writer() and (hint := _hint(cells, done, workdir)):
             tell(hint)

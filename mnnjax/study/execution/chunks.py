@@ -16,12 +16,13 @@ from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.certify_cell import certify_seeds
-from mnnjax.study.execution.descent_workers import Workers
+from mnnjax.study.execution.descent_workers import End, Start
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.progress import LineProgress
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.checkpoint import CellCheckpoints
 from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
+from mnnjax.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Context:
     sources: Sources
     progress: LineProgress
     stop_requested: Callable[[], str | None]
-    workers: Workers
+    workers: Workers[Start, End]
 
     def stop(self) -> str | None:
         """The name of the signal that any of the processes received; the same on all of them."""
