@@ -1,8 +1,11 @@
 """Batches of networks, for certify and descend: one after the other while that is quick, then one process per core."""
 
+import collections
 import itertools
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,7 +26,7 @@ Points = Real[AnyArray, "*sets N d0"] | Sequence[Real[AnyArray, "N d0"]]
 Labels = Real[AnyArray, "*labels N"] | Sequence[Real[AnyArray, " N"]]
 Biases = float | Sequence[float] | Real[AnyArray, " networks"] | None
 
-# A worker takes longer than this to start.
+# Of a batch that takes no longer, no process is started: that takes about as long.
 START_SECONDS = 1.0
 # What is raised of an error in one network of a batch; any other kind becomes a RuntimeError.
 KINDS = (UserError, ValueError, ArithmeticError, MemoryError)
@@ -58,15 +61,42 @@ def each_network(
     found, began = [], time.monotonic()
     while len(found) < len(tasks) and time.monotonic() - began < START_SECONDS:
         found.append(_compute(tasks[len(found)]))
-    left = tasks[len(found) :]
+    left = collections.deque(tasks[len(found) :])
     (d1, d0), N = tasks[0].arguments[0].shape, len(tasks[0].arguments[3])
     free, each = free_memory(), WORKER_BYTES + bytes_of(N, d0, d1)
-    count = min(cores(), len(left), cores() if free is None else free // each)
-    if count < 2:
+    count = min(cores() - 1, len(left) - 1, cores() if free is None else free // each)
+    if count < 1:
         return [*found, *map(_compute, left)]
-    with Workers(_compute) as workers:
-        ended = dict(filter(None, workers.each(((task.number, task) for task in left), count)))
-    return [*found, *(ended[task.number] for task in left)]
+    ended: dict[int, Found] = {}
+    stop = threading.Event()
+
+    def in_workers() -> None:
+        with Workers(_compute) as workers:
+            ended.update(filter(None, workers.each(_numbered(left), count, stop.is_set)))
+
+    # This process computes too, and so does not wait while the others start.
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(in_workers)
+        try:
+            for number, task in _numbered(left):
+                ended[number] = _compute(task)
+                if others.done():
+                    others.result()  # raises its error
+        except BaseException:
+            stop.set()
+            raise
+        others.result()
+    return [*found, *(ended[number] for number in range(len(found), len(tasks)))]
+
+
+def _numbered(left: "collections.deque[_Task]") -> Iterator[tuple[int, _Task]]:
+    """The tasks, each to one of those who ask for the next."""
+    while True:
+        try:
+            task = left.popleft()
+        except IndexError:
+            return
+        yield task.number, task
 
 
 def _tasks(function, W, z, X, y, rho, output_bias, options):
