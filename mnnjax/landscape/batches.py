@@ -106,9 +106,9 @@ def _tasks(function, W, z, X, y, rho, output_bias, options):
     z = _of_each("z", z, 2, count, required=True)
     X, y = _of_each("X", X, 3, count), _of_each("y", y, 2, count)
     biases = itertools.repeat(None) if output_bias is None else _of_each("output_bias", output_bias, 1, count)
-    for number, (one, *others, c) in enumerate(zip(W, z, X, y, biases, strict=False)):
+    for number, (one, z_k, X_k, y_k, c) in enumerate(zip(W, z, X, y, biases, strict=False)):
         try:
-            arguments = check_network(np.asarray(one), *others, rho)
+            arguments = check_network(np.asarray(one), z_k, X_k, y_k, rho)
             own = None if c is None else float(on_host("output_bias", c, (), "give one number"))
         except UserError as error:
             raise UserError(f"network {number}: {error}") from error

@@ -65,7 +65,7 @@ def make_init(module: MNN, train: Train, d0: int, optimizer: OwnOptimizer | None
 
 def descend(
     optimizer: optax.GradientTransformationExtraArgs, loss: Callable, params: dict, opt_state: Any
-) -> tuple[dict, Any, Metrics]:
+) -> tuple[Any, Any, Metrics]:
     """One step of an optimizer on loss(params) -> (loss, Metrics): parameters, optimizer state, and Metrics before the
     step."""
     (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params)

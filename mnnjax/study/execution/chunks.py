@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
@@ -98,6 +98,10 @@ class CellTraining(Work):
     @property
     def steps(self) -> range:
         return range(self._cell.steps)
+
+    @abc.abstractmethod
+    def start_at(self, params: Any, non_finite_epoch: Int[np.ndarray, " repeats"]) -> Any:
+        """The state at given parameters, repetitions on the leading axis, with an optimizer that has done no step."""
 
     @abc.abstractmethod
     def run(self, state: Any, epoch: int, epochs: int) -> tuple[Any, Any]:

@@ -199,6 +199,11 @@ def _from_csv(content: bytes) -> list[dict]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
+def as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
+    """The rows as a file would give them back."""
+    return _from_csv(_to_csv(rows).encode())
+
+
 def read_csv(path: AnyPath) -> list[dict]:
     """Rows of a results.csv, or of another table, as dictionaries of strings; raises UserError where it is no table."""
     try:
