@@ -21,6 +21,7 @@ From Python:
     result = mj.load("runs/mine")  # the same, later or elsewhere, also while the study runs
     trained = result.trained("mine.h1.d10x10.N50")
     trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+    trained.resume(epochs=1000).rows  # trained further, from these weights
 
     # Your own points X (N, d0) and labels y (N,):
     study = mj.Study("own", mj.Problem("file", "classes"), mj.Network(d1=(10,)))

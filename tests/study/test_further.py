@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import mnnjax as mj
+from mnnjax.study.plan.grid import cells
 from mnnjax.study.runner import run_study
 
 PLAIN = mj.Train("sgd", (), 0.05, epochs=5, decay_epochs=0, chunk_epochs=2)
 STUDY = mj.Study(
-    "part", mj.Problem(d0=(3, 4), N=(8,)), mj.Network(d1=(5, 6), hidden_layers=(1, 2), rho=0.1, bias=True),
-    PLAIN, repeats=3,
+    "part", mj.Problem(d0=(4,), N=(8,)), mj.Network(d1=(6,), hidden_layers=(2,), rho=0.1, bias=True), PLAIN,
+    repeats=3,
 )  # fmt: skip
 ROWS = mj.Study("part", mj.Problem(d0=(3,), N=(64,), data_sets=1), train=PLAIN, repeats=2)
 
@@ -37,9 +38,14 @@ def trained(tmp_path_factory) -> mj.Trained:
 
 def test_a_cell_knows_what_it_is(trained):
     assert trained.cell == "part.h2.d4x6.N8"
-    assert trained.problem == dataclasses.replace(STUDY.problem, d0=(4,))
-    assert trained.network == dataclasses.replace(STUDY.network, d1=(6,), hidden_layers=(2,))
-    assert trained.train == PLAIN
+    assert (trained.problem, trained.network, trained.train) == (STUDY.problem, STUDY.network, PLAIN)
+    # Of a grid, what belongs to the cell.
+    grid = mj.Study(
+        "grid", mj.Problem(d0=(4, 5), d0_d1_over_N=(0.5,)), mj.Network(hidden_layers=(1, 2)), PLAIN, repeats=3
+    )
+    one = dataclasses.replace(trained, planned=cells(grid)[-1])
+    assert one.problem == mj.Problem(d0=(5,), N=(50,))
+    assert one.network == mj.Network(d1=(5,), hidden_layers=(2,))
 
 
 @pytest.mark.quick_cases(1)
@@ -58,12 +64,11 @@ def test_plain_gradient_descent_in_two_parts_equals_one(tmp_path, study, changes
     whole = cell_of(study, tmp_path / "whole", 9, **changes)
     same(further, whole)
     assert further.train == whole.train
-    # It can go on once more, and be certified.
-    assert further.resume(epochs=1).train.epochs == 10
     assert further.certificate(0).verdict == further.rows[0]["verdict"]
 
 
-def test_an_optimizer_begins_anew(tmp_path, trained):
+@pytest.mark.slow
+def test_an_optimizer_begins_anew(tmp_path):
     momentum = {"optimizer_options": (("momentum", 0.9),)}
     further = cell_of(STUDY, tmp_path / "part", 5, **momentum).resume(epochs=4)
     whole = cell_of(STUDY, tmp_path / "whole", 9, **momentum)
@@ -72,6 +77,8 @@ def test_an_optimizer_begins_anew(tmp_path, trained):
     assert mj.load(tmp_path / "part").rows[0]["epochs"] == 5
     assert {row["epochs"] for row in further.rows} == {"9"}
     np.testing.assert_array_equal(further.X, whole.X)
+    # Twice is once.
+    same(further.resume(epochs=2), cell_of(STUDY, tmp_path / "part", 5, **momentum).resume(epochs=4).resume(epochs=2))
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         processes.from_writer(lambda: workdir.finish_cell(cell, rows, *arrays))
         processes.from_writer(checkpoints.delete)
         processes.from_writer(of_descents.delete)
-    mean_mce = finite_mean(evaluation.mce)
+    mean_mce = finite_mean(np.asarray(evaluation.mce))
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
     verdicts = ends([str(row.get("minimum_verdict", row["verdict"])) for row in rows])
     context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{verdicts}{_diverged(cell, rows)}")
