@@ -168,7 +168,7 @@ def _run_process(request: Request) -> int:
 
     study, shard, path = request.study, request.shard, request.workdir
     try:
-        count = run_study(study, path, request.data_dir, shard, request.command)
+        result = run_study(study, path, request.data_dir, shard, request.command)
     except Stopped as stopped:
         if processes.is_writer():
             print(f"{stopped}; run the same command again to resume", flush=True)
@@ -177,6 +177,7 @@ def _run_process(request: Request) -> int:
         print(f"mnnjax: {error}", file=sys.stderr)
         return EXIT_FAILED
     if shard is not None and processes.is_writer():
+        count = len(result.cells)
         done = f"{count} of {count} cells finished" if count else "has no cells, since there are more shards than cells"
         print(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
     return 0

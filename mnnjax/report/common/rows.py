@@ -200,7 +200,7 @@ def read_rows(path: AnyPath) -> list[Row]:
     rows = []
     for line, text in enumerate(read_csv(path) if path.exists() else (), start=2):
         try:
-            rows.append(_row(typed(text)))
+            rows.append(row_of(typed(text)))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}, line {line}: cannot be read ({type(error).__name__}: {error}); "
@@ -209,7 +209,8 @@ def read_rows(path: AnyPath) -> list[Row]:
     return rows
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def row_of(values: Mapping[str, Any]) -> Row:
+    """The row of values that results_table.typed gives; ValueError where they contradict each other."""
     if min(values["hidden_layers"], values["d0"], values["d1"], values["N"]) < 1:
         raise ValueError("sizes must be positive")
     if values["method"] and math.isnan(values["eps"]):
