@@ -34,8 +34,8 @@ NEEDED = ("W", "z", "X", "y")
 OPTIONAL = ("b", "c", "rho", "threshold")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax certify ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax certify", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("file", type=local_path, metavar="FILE.npz", help="the network and its points")
     rho = "slope for negative neural inputs, 0 for the ReLU; used in place of the file's, if that has one"
@@ -46,7 +46,12 @@ def main(arguments: Sequence[str]) -> int:
     descend = "go down to a local minimum, also to one at kinks, write it to OUT.npz, and certify both points"
     ways.add_argument("--descend", type=local_path, metavar="OUT.npz", help=descend)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax certify ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     result = certify_file(options.file, options.rho, options.polish, options.descend)
     for text in result["warnings"]:
         print(f"mnnjax: warning: {text}", file=sys.stderr, flush=True)

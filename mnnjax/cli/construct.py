@@ -20,8 +20,8 @@ mine.npz from Python: numpy.savez("mine.npz", X=X, y=y)"""
 SIZES = {"N": 100, "d0": 10, "seed": 0}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax construct ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax construct", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--output", type=local_path, required=True, metavar="FILE.npz", help="the file to write")
     points = "points X (N, d0), one row per point, and labels y (N,)"
@@ -31,7 +31,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help=f"the seed they are drawn from; default {SIZES['seed']}")
     parser.add_argument("--rho", type=float, default=0.0, help=RHO_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax construct ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     given = {name: getattr(options, name) for name in SIZES if getattr(options, name) is not None}
     if options.input is not None and given:
         names = ", ".join(f"--{name}" for name in given)

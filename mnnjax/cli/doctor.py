@@ -32,14 +32,19 @@ LITTLE_DISK, LITTLE_MEMORY = 10**9, 10**9
 FLOAT32_ERROR = 1e-5
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax doctor ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax doctor", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print JSON")
     here = "where studies will be written; default: here"
     parser.add_argument("--workdir", type=local_path, metavar="DIR", help=here)
     parser.add_argument("--data-dir", type=local_path, metavar="DIR", help="where `mnnjax data` stores images")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax doctor ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     found = examine(options.data_dir, options.workdir)
     print(json_text(found) if options.json else describe(found))
     return EXIT_FAILED if found["hint"] else 0

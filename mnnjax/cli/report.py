@@ -14,12 +14,17 @@ examples:
   mnnjax report runs/adam runs/sgd              both in runs/adam/report.html"""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax report ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax report", description=DESCRIPTION, epilog=EPILOG)
     text = "work folders, or gs://BUCKET/NAME, shown one after the other; the report is written to the first"
     parser.add_argument("dir", nargs="+", metavar="DIR", type=nonempty, help=text)
-    print(f"report: {report(parser.parse_args(arguments).dir)}")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax report ARGUMENTS`; returns the exit code."""
+    print(f"report: {report(make_parser().parse_args(arguments).dir)}")
     return 0
 
 

@@ -83,7 +83,7 @@ class Request:
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The values of OPTIONS, `config`, and as `fields` the words left over, which set fields of the study."""
     config = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    parser = _parser("CONFIG" if config is None else config)
+    parser = make_parser("CONFIG" if config is None else config)
     options, fields = parser.parse_known_args(parser.spelt(arguments[config is not None :]))
     if config is None and not options.help:
         raise UserError("run: put the config file first: mnnjax run configs/quickstart.py [--small ...]")
@@ -114,7 +114,8 @@ def make_request(options: argparse.Namespace) -> Request:
     return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes)
 
 
-def _parser(config: str, fields: str = "") -> OneLineParser:
+def make_parser(config: str = "CONFIG", fields: str = "") -> OneLineParser:
+    """The parser of the options that are no fields of a study; `fields`: the help of those."""
     # Without argparse's --help: the help needs the study, and so comes later.
     parser = OneLineParser(
         f"mnnjax run {config}", usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
@@ -126,7 +127,7 @@ def _parser(config: str, fields: str = "") -> OneLineParser:
 
 
 def _exit_with_help(config: str, fields: str) -> NoReturn:
-    print(_parser(config, fields).format_help(), end="")
+    print(make_parser(config, fields).format_help(), end="")
     raise SystemExit(0)
 
 

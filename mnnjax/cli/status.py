@@ -14,11 +14,16 @@ examples:
   mnnjax status gs://BUCKET/fig5_1/shard-0-of-4    one shard"""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax status ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax status", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("dir", metavar="DIR", type=nonempty, help="a work folder, or gs://BUCKET/NAME")
-    folder = parser.parse_args(arguments).dir
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax status ARGUMENTS`; returns the exit code."""
+    folder = make_parser().parse_args(arguments).dir
     # After the arguments are checked, as in every command: JAX takes seconds to import.
     from mnnjax.study import status
 
