@@ -1,4 +1,4 @@
-"""The command line: mnnjax run | status | report | data | bounds | construct | certify | doctor."""
+"""The command line: mnnjax run | status | watch | report | data | bounds | construct | certify | doctor."""
 
 import contextlib
 import importlib
@@ -15,7 +15,9 @@ def _main_of(command: str) -> Callable[[Sequence[str]], int]:
     return lambda arguments: importlib.import_module(f"mnnjax.cli.{command}").main(arguments)
 
 
-COMMANDS = {n: _main_of(n) for n in ("run", "status", "report", "data", "bounds", "construct", "certify", "doctor")}
+COMMANDS = {
+    n: _main_of(n) for n in ("run", "status", "watch", "report", "data", "bounds", "construct", "certify", "doctor")
+}
 # These handle Ctrl-C themselves, since they have something to save or to clean up.
 OWN_STOPS = ("run", "data")
 # tyro's name for it.
@@ -26,7 +28,9 @@ a study: networks trained by the thousand, or volumes measured
   mnnjax run CONFIG [--small] [--workdir DIR] [--FIELD.SUBFIELD VALUE ...] ...
       run what is missing of a study, and write its report
   mnnjax status DIR
-      show the progress of a study
+      show the progress of a study, or of all studies below a folder
+  mnnjax watch DIR
+      the same as a live table, until all are done
   mnnjax report DIR [DIR ...]
       write report.html, with figures and tables, from the finished cells
   mnnjax data prepare|import|list
