@@ -21,6 +21,7 @@ from mnnjax.config import Study, UserError
 from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED
 
 if TYPE_CHECKING:
+    from mnnjax.study.mirrors import Logger
     from mnnjax.study.plan.shard import Shard
 
 DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
@@ -56,6 +57,10 @@ OPTIONS = {
                 "in a folder of its own inside the work folder"),
     "--dry-run": (SWITCH, "print the cells, the programs to compile, the memory and an estimate of the time; "
                   "run nothing"),
+    "--tensorboard": (SWITCH, "mirror the log in DIR/tensorboard, which `tensorboard --logdir` shows; needs the extra "
+                      "tensorboard"),
+    "--wandb": (SWITCH, "mirror the log in Weights & Biases, with files in DIR/wandb; offline where you are not "
+                "logged in, or with WANDB_MODE=offline; needs the extra wandb"),
     "--coordinator": ({"metavar": "HOST:PORT"}, "the address of process 0, if several processes, one per machine, run "
                       "the study together; not needed on a Cloud TPU slice or under srun"),
     "--num-processes": ({"type": int, "metavar": "P"}, "the number of processes"),
@@ -78,6 +83,8 @@ class Request:
     coordinator: str | None
     num_processes: int | None
     process_id: int | None
+    loggers: "tuple[Logger, ...]"
+    """What mirrors the log."""
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -111,7 +118,10 @@ def make_request(options: argparse.Namespace) -> Request:
     workdir = options.workdir or f"runs/{study.name}" + "-small" * options.small
     processes = options.coordinator, options.num_processes, options.process_id
     line = shlex.join([*command, *options.fields])
-    return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes)
+    from mnnjax.study.mirrors import PACKAGES
+
+    loggers = tuple(name for name in PACKAGES if getattr(options, name))
+    return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes, loggers)
 
 
 def make_parser(config: str = "CONFIG", fields: str = "") -> OneLineParser:
@@ -169,7 +179,7 @@ def _run_process(request: Request) -> int:
 
     study, shard, path = request.study, request.shard, request.workdir
     try:
-        count = run_study(study, path, request.data_dir, shard, request.command)
+        count = run_study(study, path, request.data_dir, shard, request.command, loggers=request.loggers)
     except Stopped as stopped:
         if processes.is_writer():
             print(f"{stopped}; run the same command again to resume", flush=True)

@@ -154,6 +154,6 @@ def _training(logs: Iterable[Sequence[Mapping]], left: Iterable[Cell]) -> list[s
 def _time(text: object) -> datetime.datetime | None:
     """The time of an entry of a log; None where another version wrote it in another way."""
     try:
-        return datetime.datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S%z")
+        return datetime.datetime.fromisoformat(str(text))
     except ValueError:
         return None
