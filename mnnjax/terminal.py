@@ -8,6 +8,8 @@ from typing import TextIO
 
 # Where the continuation of a line such as "name    value" goes: below its value, if that begins before this column.
 MOST_INDENTED = 34
+# No narrower terminal is wrapped to.
+NARROWEST = 20
 
 
 def wrapped(text: str, width: int) -> str:
@@ -29,7 +31,7 @@ def _wrapped_line(line: str, width: int) -> str:
 
 def show(text: str, file: TextIO | None = None) -> None:
     """Print at once, to standard output or another stream; wrapped to its width where that is a terminal."""
-    file = file or sys.stdout
-    if file.isatty():
-        text = wrapped(text, max(shutil.get_terminal_size().columns, 20))
-    print(text, file=file, flush=True)
+    stream = sys.stdout if file is None else file
+    if stream.isatty():
+        text = wrapped(text, max(shutil.get_terminal_size().columns, NARROWEST))
+    print(text, file=stream, flush=True)

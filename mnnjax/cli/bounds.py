@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mnnjax import theory
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text
+from mnnjax.terminal import show
 
 DESCRIPTION = """Print the paper's expressions (Theorems 6 to 10) and its assumptions at one size.
 They are leading order in the logarithm: none is a bound at a finite N."""
@@ -31,5 +32,5 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax bounds ARGUMENTS`; returns the exit code."""
     options = make_parser().parse_args(arguments)
     table = theory.bounds_table(options.N, options.d0, options.d1, options.eps, options.rho, options.d1_star)
-    print(json_text(table) if options.json else theory.format_bounds(table))
+    print(json_text(table)) if options.json else show(theory.format_bounds(table))
     return 0

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from mnnjax.cli.parser import OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
+from mnnjax.terminal import show
 from mnnjax.wording import aligned, plural
 
 DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds. FILE.npz holds
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
     result = certify_file(options.file, options.rho, options.polish, options.descend)
     for text in result["warnings"]:
-        print(f"mnnjax: warning: {text}", file=sys.stderr, flush=True)
-    print(json_text(result) if options.json else describe(result))
+        show(f"mnnjax: warning: {text}", sys.stderr)
+    print(json_text(result)) if options.json else show(describe(result))
     return 0
 
 
@@ -159,7 +160,7 @@ def _descended(start: Network) -> tuple[Network, dict]:
     from mnnjax.landscape.descent.cost import announcement
 
     if said := announcement(len(start.X), start.X.shape[1], len(start.z)):
-        print(said, file=sys.stderr, flush=True)
+        show(said, sys.stderr)
     found = descend(start.W, start.z, start.X, start.y, start.rho, output_bias=start.c)
     told = {
         "mse_before": found.mse_before, "mse": found.certificate.mse, "distance": found.distance,
@@ -176,7 +177,7 @@ def _certificate(network: Network) -> dict:
     W, z, X, y, rho, c, threshold, _ = network
     sizes = len(X), X.shape[1], len(z)
     if is_large(*sizes):
-        print(announcement(*sizes), file=sys.stderr, flush=True)
+        show(announcement(*sizes), sys.stderr)
     found = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     return dataclasses.asdict(found) | {"descent": found.descent and [change.tolist() for change in found.descent]}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
+from mnnjax.terminal import show
 
 DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points with random labels 0
 and 1, and certify it. The output holds W (d1, d0), z (d1,), X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         names = ", ".join(f"--{name}" for name in given)
         raise UserError(f"construct: --input has its own points, and {names} would draw others; give one or the other")
     result = construct(options.output, options.input, rho=options.rho, **SIZES | given)
-    print(json_text(result) if options.json else describe(result))
+    print(json_text(result)) if options.json else show(describe(result))
     return 0
 
 

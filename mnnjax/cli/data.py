@@ -13,6 +13,7 @@ from mnnjax.data.preparing import import_data, prepare
 from mnnjax.data.sets import SPLITS, default_folder, known_names
 from mnnjax.data.store import list_stored
 from mnnjax.errors import EXIT_STOPPED
+from mnnjax.terminal import show
 from mnnjax.wording import size
 
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
     if options.action == "list":
         rows = list_stored(options.data_dir, verify=not options.no_verify)
-        print(json.dumps(rows, indent=1) if options.json else table(rows))
+        print(json.dumps(rows, indent=1)) if options.json else show(table(rows))
         return 0
     try:
         with _stoppable():

@@ -12,6 +12,7 @@ from typing import Any
 from mnnjax import __version__
 from mnnjax.cli.parser import OneLineParser, json_text, local_path, nearest_existing
 from mnnjax.errors import EXIT_FAILED
+from mnnjax.terminal import show
 from mnnjax.wording import size
 
 DESCRIPTION = """Print what a bug report needs: versions, devices, precision, memory, disk and data;
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     """`mnnjax doctor ARGUMENTS`; returns the exit code."""
     options = make_parser().parse_args(arguments)
     found = examine(options.data_dir, options.workdir)
-    print(json_text(found) if options.json else describe(found))
+    print(json_text(found)) if options.json else show(describe(found))
     return EXIT_FAILED if found["hint"] else 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from mnnjax import __version__, errors
 from mnnjax.cli.stops import ending_on_ctrl_c
+from mnnjax.terminal import show
 
 
 def _main_of(command: str) -> Callable[[Sequence[str]], int]:
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         code = errors.EXIT_FAILED if error.errno in errors.DISK_FULL else errors.EXIT_USAGE
-    print(f"mnnjax: {line}", file=sys.stderr)
+    show(f"mnnjax: {line}", sys.stderr)
     return code
 
 

@@ -19,6 +19,7 @@ from mnnjax.cli.report import report
 from mnnjax.cli.stops import STOPS, end_interrupted, end_resumable
 from mnnjax.config import Study, UserError
 from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED
+from mnnjax.terminal import show
 
 if TYPE_CHECKING:
     from mnnjax.study.mirrors import Logger
@@ -120,7 +121,7 @@ def make_request(options: argparse.Namespace) -> Request:
     line = shlex.join([*command, *options.fields])
     from mnnjax.study.mirrors import PACKAGES
 
-    loggers = tuple(name for name in PACKAGES if getattr(options, name))
+    loggers: tuple[Logger, ...] = tuple(name for name in PACKAGES if getattr(options, name))
     return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes, loggers)
 
 
@@ -168,7 +169,7 @@ def _run(request: Request) -> int:
     group = process_group.find_group(*given, os.environ, process_group.has_tpu())
     code = processes.run_in_group(group, lambda: _run_process(request))
     if code == 0 and request.shard is None and processes.is_writer():
-        print(f"report: {report([request.workdir])}")
+        show(f"report: {report([request.workdir])}")
     return code
 
 
@@ -182,14 +183,14 @@ def _run_process(request: Request) -> int:
         count = run_study(study, path, request.data_dir, shard, request.command, loggers=request.loggers)
     except Stopped as stopped:
         if processes.is_writer():
-            print(f"{stopped}; run the same command again to resume", flush=True)
+            show(f"{stopped}; run the same command again to resume")
         return EXIT_STOPPED
     except StudyError as error:
-        print(f"mnnjax: {error}", file=sys.stderr)
+        show(f"mnnjax: {error}", sys.stderr)
         return EXIT_FAILED
     if shard is not None and processes.is_writer():
         done = f"{count} of {count} cells finished" if count else "has no cells, since there are more shards than cells"
-        print(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
+        show(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
     return 0
 
 
@@ -202,6 +203,6 @@ def _dry_run(request: Request) -> int:
 
     jax_setup.use_all_cores()
     cells = plan.check(request.study, lambda problem: nominal_shape(problem, request.data_dir))
-    print("timing the costliest programs (about half a minute) ...", flush=True)
-    print(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
+    show("timing the costliest programs (about half a minute) ...")
+    show(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
     return 0

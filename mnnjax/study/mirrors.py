@@ -109,7 +109,7 @@ class Client(Protocol):
         """Nothing comes any more."""
 
 
-class TensorBoard:
+class TensorBoard(Client):
     """One event file per cell, in a folder of its name, so that TensorBoard draws cells into one picture. The files are
     made anew of the whole log by every run: none can have a point twice, however the run before has ended."""
 
@@ -138,7 +138,7 @@ class TensorBoard:
         self._writers = {}
 
 
-class WandB:
+class WandB(Client):
     """One run per work folder, with metrics such as CELL/mse over CELL/epoch. What is sent is written down before
     that: a later run of the study goes on in the same run of the service, and sends no point twice."""
 
@@ -171,12 +171,12 @@ class WandB:
         self._file.parent.mkdir(exist_ok=True)
         study = json.loads((self._folder / "config.json").read_text())
         # Without an account it would ask for one.
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
-        if mode == "offline" and "WANDB_MODE" not in os.environ:
+        offline = "WANDB_MODE" not in os.environ and not wandb.api.api_key
+        if offline:
             print(f"wandb: not logged in, so {self._file.parent} is written; `wandb sync` sends it", flush=True)
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "mnnjax"), dir=str(self._folder), id=self._id, name=study["name"],
-            config=study, mode=mode, resume="allow" if mode == "online" else None,
+            config=study, mode="offline" if offline else None, resume="allow",
             settings=wandb.Settings(console="off", silent=True, x_disable_stats=True, disable_git=True),
         )  # fmt: skip
 
