@@ -18,8 +18,8 @@ from tests.project import ROOT
 CONFIG = """
 from mnnjax.config import Network, Problem, Study, Train
 study = Study(
-    "a_study_whose_name_is_as_long_as_people_make_them", Problem(d0=4, N=[20, 30]), Network(hidden_layers=[1, 2]),
-    Train(epochs=300, decay_epochs=300, chunk_epochs=50), repeats=3,
+    "a_study_whose_name_is_as_long_as_people_make_them", Problem(d0=4, N=20), Network(),
+    Train(epochs=1000, decay_epochs=1000, chunk_epochs=20), repeats=3,
 )
 """
 
@@ -103,13 +103,13 @@ def test_a_study_and_what_is_said_of_it_fit(tmp_path):
     told = on_a_terminal("run", "c.py", cwd=tmp_path)
     assert not too_long(told)
     assert "…" not in told
-    # The bar, and lines below it, which are longer.
-    assert "epoch 50 of 600, MCE" in " ".join(told.split())
+    # What is beside the bar, which goes on below it.
+    assert re.search(r"\n +20: epoch \d+ of 2000, MCE", told)
     for command in ("status runs", "status runs/a_study_whose_name_is_as_long_as_people_make_them", "watch runs"):
         told = on_a_terminal(*command.split(), cwd=tmp_path)
         assert not too_long(told)
         assert "…" not in told
-        assert "4 of 4" in told
+        assert "1 of 1" in told
 
 
 @pytest.mark.slow
