@@ -1,9 +1,6 @@
 """Text on a terminal: no line is cut, and lines end between words."""
 
-import re
-import shutil
 import sys
-import textwrap
 from typing import TextIO
 
 # Where the continuation of a line such as "name    value" goes: below its value, if that begins before this column.
@@ -19,6 +16,10 @@ def wrapped(text: str, width: int) -> str:
 
 
 def _wrapped_line(line: str, width: int) -> str:
+    # Imported where they are used: every command waits for the imports above.
+    import re
+    import textwrap
+
     margin = len(line) - len(line.lstrip())
     column = re.match(r"\s*\S+( \S+)*\s{2,}", line)
     indent = column.end() if column and column.end() <= MOST_INDENTED else margin + 2
@@ -33,5 +34,7 @@ def show(text: str, file: TextIO | None = None) -> None:
     """Print at once, to standard output or another stream; wrapped to its width where that is a terminal."""
     stream = sys.stdout if file is None else file
     if stream.isatty():
+        import shutil
+
         text = wrapped(text, max(shutil.get_terminal_size().columns, NARROWEST))
     print(text, file=stream, flush=True)
