@@ -1,4 +1,5 @@
 """How a study runs. runner.py: all cells; status.py: how far it is; load.py: the networks of a finished cell.
+overview.py: all studies below a folder. mirrors.py: the log in TensorBoard and Weights & Biases.
 
 plan/          the cells of a study
 execution/     training or measuring one cell

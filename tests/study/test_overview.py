@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -206,6 +207,18 @@ def test_watch_ends_when_all_are_done(tmp_path, capsys):
 def test_watch_wants_a_time_that_passes(tmp_path, capsys, seconds):
     assert cli.main(["watch", str(tmp_path), "--seconds", seconds]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_watch_with_its_code_and_one_line(tmp_path):
+    begun(tmp_path)
+    command = [sys.executable, "-m", "mnnjax.cli", "watch", str(tmp_path)]
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    watch = subprocess.Popen(command, cwd=ROOT, **both)
+    assert watch.stdout.readline().startswith("study")
+    watch.send_signal(signal.SIGINT)
+    assert watch.communicate()[1] == "mnnjax: interrupted\n"
+    assert watch.returncode == 130
 
 
 @pytest.mark.slow
