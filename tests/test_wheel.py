@@ -92,6 +92,10 @@ def test_the_source_distribution_can_be_built_and_read(dist):
     assert not [name for name in names if name.startswith(("configs/", "launch/", ".venv"))]
 
 
+def test_an_index_would_take_both(dist):
+    run(sys.executable, "-m", "twine", "check", "--strict", *dist.iterdir(), cwd=dist)
+
+
 def test_the_wheel_alone_runs_a_config_of_the_users(program, clean, tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()

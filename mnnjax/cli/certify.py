@@ -21,7 +21,7 @@ W (d1, d0), z (d1,) or (1, d1), X (N, d0), y (N,) or (N, 1); and, if the network
 and c of the output. It may hold rho, and threshold: outputs above it count as the larger label (for the MCE; default 0
 if a label is -1, else 0.5)."""
 EPILOG = """verdicts: global_minimum, suboptimal_dlm, suboptimal_kink, saddle, not_converged, undecided;
-README.md, "What kind of point is it?", says what each one proves
+mnnjax/landscape/README.md says what each one proves
 
 exit codes: 0 for any verdict; 2 wrong input
 

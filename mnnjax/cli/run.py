@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
 defines `study`, such as configs/quickstart.py; it comes first. The same command again resumes from the latest valid
-checkpoint. README.md describes the work folder."""
+checkpoint. configs/README.md describes the work folder."""
 EPILOG = """{fields}
 
 exit codes:

@@ -3,7 +3,7 @@
 Command:  .venv/bin/python tests/benchmarks/run.py --only reproducible
 Compares: processor time of an epoch of `configs/gaussian_large.py --small`, and of Adam on Gaussian points in the
           shape of CIFAR-10 (N = 50 000, d0 = 3072, 16 ReLUs), in mini-batches of 1024 and in full batches.
-Wanted:   nothing is; the README says what the option is for.
+Wanted:   nothing is; launch/README.md says what the option is for.
 """
 
 from harness import alternate, ratio, spread, workers
