@@ -24,8 +24,8 @@ study      how a study runs, on one machine or on many: plan, execution, workdir
 report     pictures, tables and the HTML page of finished studies, with one folder per figure
 
 Below these lie data (real images, stored once), network and objective (the network and its losses), arrays (checks of
-arrays), workers (processes, one per core), errors, wording (numbers as text) and jax_setup; above them cli, with one
-file per command.
+arrays), workers (processes, one per core), errors, wording (numbers as text), terminal and jax_setup; above them cli,
+with one file per command.
 
 Each is imported on first use. Importing any of them but config, theory and study sets, for the whole process,
 jax_enable_x64 = True and jax_default_matmul_precision = "highest": arrays that your own code makes without a dtype

@@ -1,6 +1,7 @@
 """`mnnjax certify`: the certificate of a network in an .npz file, and of where it leads if the user asks."""
 
 import dataclasses
+import math
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from jaxtyping import Float
 
 from mnnjax.cli.parser import OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
+from mnnjax.terminal import show
 from mnnjax.wording import aligned, plural
 
 DESCRIPTION = """Decide what kind of point a network is at, in float64 with proven error bounds. FILE.npz holds
@@ -33,11 +35,11 @@ NEEDED = ("W", "z", "X", "y")
 OPTIONAL = ("b", "c", "rho", "threshold")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax certify ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax certify", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("file", type=local_path, metavar="FILE.npz", help="the network and its points")
-    rho = "slope for negative neural inputs, 0 for the ReLU; default: the file's"
+    rho = "slope for negative neural inputs, 0 for the ReLU; used in place of the file's, if that has one"
     parser.add_argument("--rho", type=float, help=rho)
     ways = parser.add_mutually_exclusive_group()
     polish = "train on by Levenberg-Marquardt in float64, write that network to OUT.npz, and certify it"
@@ -45,9 +47,16 @@ def main(arguments: Sequence[str]) -> int:
     descend = "go down to a local minimum, also to one at kinks, write it to OUT.npz, and certify both points"
     ways.add_argument("--descend", type=local_path, metavar="OUT.npz", help=descend)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax certify ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     result = certify_file(options.file, options.rho, options.polish, options.descend)
-    print(json_text(result) if options.json else describe(result))
+    for text in result["warnings"]:
+        show(f"mnnjax: warning: {text}", sys.stderr)
+    print(json_text(result)) if options.json else show(describe(result))
     return 0
 
 
@@ -70,7 +79,8 @@ def certify_file(
     """The certificate of the network in the .npz (see DESCRIPTION) as JSON values; rho replaces the file's.
 
     With `polished`, the network is polished first and written there; with `minimum`, it descends to a local minimum,
-    which is written there, and "start" is the certificate of the point given. UserError where the file or its arrays do
+    which is written there, and "start" is the certificate of the point given. "warnings" are lines about the file's rho
+    where it is another one, and about labels of more than two values. UserError where the file or its arrays do
     not fit, there is no rho, or the output cannot be written."""
     from mnnjax.cli.npz import read_arrays, refuse_missing_folder
 
@@ -80,7 +90,7 @@ def certify_file(
     result = {
         "file": str(path), "N": len(network.X), "d0": network.X.shape[1] - network.has_bias, "d1": len(network.z),
         "rho": network.rho, "biases": [name for name in ("b", "c") if name in given],
-        "polished": None, "descended": None, "start": None,
+        "polished": None, "descended": None, "start": None, "warnings": _warnings(path, given, network),
     }  # fmt: skip
     if output is not None:
         refuse_missing_folder(output, option)
@@ -122,6 +132,18 @@ def _network(path: Path, given: dict[str, np.ndarray], rho: float | None) -> Net
     return Network(W, z, X, y, rho, c, threshold, "b" in arrays)
 
 
+def _warnings(path: Path, given: dict[str, np.ndarray], network: Network) -> list[str]:
+    """One line about each thing in the file that may not be what its user means."""
+    lines = []
+    # A file in float32 may say 0.3 in other digits.
+    if "rho" in given and not math.isclose(own := float(given["rho"].reshape(())), network.rho, rel_tol=1e-6):
+        lines.append(f"{path} says rho = {own:g}; rho = {network.rho:g} is used, which --rho gives")
+    if (count := len(np.unique(network.y))) > 2:
+        why = "the MCE and the threshold are for labels of two values; the MSE and the verdict hold for any"
+        lines.append(f"{path}: y has {count} values; {why}")
+    return lines
+
+
 def _polished(start: Network) -> tuple[Network, dict]:
     """The network after Levenberg-Marquardt, and by which fraction of their norms W and z moved."""
     from mnnjax.training import polish
@@ -138,7 +160,7 @@ def _descended(start: Network) -> tuple[Network, dict]:
     from mnnjax.landscape.descent.cost import announcement
 
     if said := announcement(len(start.X), start.X.shape[1], len(start.z)):
-        print(said, file=sys.stderr, flush=True)
+        show(said, sys.stderr)
     found = descend(start.W, start.z, start.X, start.y, start.rho, output_bias=start.c)
     told = {
         "mse_before": found.mse_before, "mse": found.certificate.mse, "distance": found.distance,
@@ -155,7 +177,7 @@ def _certificate(network: Network) -> dict:
     W, z, X, y, rho, c, threshold, _ = network
     sizes = len(X), X.shape[1], len(z)
     if is_large(*sizes):
-        print(announcement(*sizes), file=sys.stderr, flush=True)
+        show(announcement(*sizes), sys.stderr)
     found = certify(W, z, X, y, rho, threshold=threshold, output_bias=c)
     return dataclasses.asdict(found) | {"descent": found.descent and [change.tolist() for change in found.descent]}
 

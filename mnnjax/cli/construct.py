@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mnnjax.cli.parser import RHO_HELP, OneLineParser, json_text, local_path
 from mnnjax.errors import UserError, require
+from mnnjax.terminal import show
 
 DESCRIPTION = """Construct a global minimum (Theorem 8) for your own points, or for Gaussian points with random labels 0
 and 1, and certify it. The output holds W (d1, d0), z (d1,), X (N, d0), y (N,) and rho, which `mnnjax certify` reads."""
@@ -20,8 +21,8 @@ mine.npz from Python: numpy.savez("mine.npz", X=X, y=y)"""
 SIZES = {"N": 100, "d0": 10, "seed": 0}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax construct ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax construct", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--output", type=local_path, required=True, metavar="FILE.npz", help="the file to write")
     points = "points X (N, d0), one row per point, and labels y (N,)"
@@ -31,13 +32,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help=f"the seed they are drawn from; default {SIZES['seed']}")
     parser.add_argument("--rho", type=float, default=0.0, help=RHO_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax construct ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     given = {name: getattr(options, name) for name in SIZES if getattr(options, name) is not None}
     if options.input is not None and given:
         names = ", ".join(f"--{name}" for name in given)
         raise UserError(f"construct: --input has its own points, and {names} would draw others; give one or the other")
     result = construct(options.output, options.input, rho=options.rho, **SIZES | given)
-    print(json_text(result) if options.json else describe(result))
+    print(json_text(result)) if options.json else show(describe(result))
     return 0
 
 

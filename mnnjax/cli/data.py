@@ -13,15 +13,16 @@ from mnnjax.data.preparing import import_data, prepare
 from mnnjax.data.sets import SPLITS, default_folder, known_names
 from mnnjax.data.store import list_stored
 from mnnjax.errors import EXIT_STOPPED
+from mnnjax.terminal import show
 from mnnjax.wording import size
 
 
 def main(arguments: Sequence[str]) -> int:
     """`mnnjax data ARGUMENTS`; returns the exit code: 0, or 75 after a stop request."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action == "list":
         rows = list_stored(options.data_dir, verify=not options.no_verify)
-        print(json.dumps(rows, indent=1) if options.json else table(rows))
+        print(json.dumps(rows, indent=1)) if options.json else show(table(rows))
         return 0
     try:
         with _stoppable():
@@ -62,7 +63,8 @@ LIST = """List the data sets: which are stored, where, their sizes, and whether 
 EXITS = "exit codes: 0 done; 75 stopped, run the same command again; 2 wrong input, files or network"
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments, with one for each action."""
     epilog = "`mnnjax data ACTION --help` lists the options of each, and has examples"
     parser = OneLineParser("mnnjax data", description=DESCRIPTION, epilog=epilog)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")

@@ -12,6 +12,7 @@ from typing import Any
 from mnnjax import __version__
 from mnnjax.cli.parser import OneLineParser, json_text, local_path, nearest_existing
 from mnnjax.errors import EXIT_FAILED
+from mnnjax.terminal import show
 from mnnjax.wording import size
 
 DESCRIPTION = """Print what a bug report needs: versions, devices, precision, memory, disk and data;
@@ -32,16 +33,21 @@ LITTLE_DISK, LITTLE_MEMORY = 10**9, 10**9
 FLOAT32_ERROR = 1e-5
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax doctor ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax doctor", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--json", action="store_true", help="print JSON")
     here = "where studies will be written; default: here"
     parser.add_argument("--workdir", type=local_path, metavar="DIR", help=here)
     parser.add_argument("--data-dir", type=local_path, metavar="DIR", help="where `mnnjax data` stores images")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax doctor ARGUMENTS`; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     found = examine(options.data_dir, options.workdir)
-    print(json_text(found) if options.json else describe(found))
+    print(json_text(found)) if options.json else show(describe(found))
     return EXIT_FAILED if found["hint"] else 0
 
 

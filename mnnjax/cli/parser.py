@@ -27,7 +27,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str], namespace: argparse.Namespace | None = None) -> argparse.Namespace:
         """As argparse does, but report an unknown option before a missing one: it may be that one, misspelt."""
-        known = self._known()
+        known = self.known()
         for word in args[: args.index("--") if "--" in args else len(args)]:
             name = word.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(_hyphened(name)) for option in known):
@@ -36,7 +36,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def spelt(self, args: Sequence[str]) -> list[str]:
         """The arguments with hyphens in the names of this parser's options."""
-        known = self._known()
+        known = self.known()
         return [_hyphened(word) if _hyphened(word).partition("=")[0] in known else word for word in args]
 
     def error(self, message: str):
@@ -45,11 +45,11 @@ class OneLineParser(argparse.ArgumentParser):
             message += did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
         raise UserError(f"{self.prog.removeprefix('mnnjax ')}: {message}; see --help")
 
-    def _known(self) -> list[str]:
+    def known(self) -> list[str]:
         """The long options, including those of subcommands."""
         inner = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         options = [option for option in self._option_string_actions if option.startswith("--")]
-        return options + [option for parsers in inner for parser in parsers for option in parser._known()]
+        return options + [option for parsers in inner for parser in parsers for option in parser.known()]
 
 
 def _hyphened(word: str) -> str:

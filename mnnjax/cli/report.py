@@ -11,18 +11,23 @@ EPILOG = """exit codes: 0 report written; 2 a folder holds no study, or cannot b
 
 examples:
   mnnjax report runs/fig5_1
-  mnnjax report runs/adam runs/sgd              both in runs/adam/report/joint/report.html
+  mnnjax report runs/adam runs/sgd                      in runs/adam/report/joint
   mnnjax report runs/adam runs/sgd --output runs/both"""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`mnnjax report ARGUMENTS`; returns the exit code."""
+def make_parser() -> OneLineParser:
+    """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax report", description=DESCRIPTION, epilog=EPILOG)
     text = "work folders, or gs://BUCKET/NAME, compared on one page"
     parser.add_argument("dir", nargs="+", metavar="DIR", type=nonempty, help=text)
     text = "where report.html is written; default: the work folder, of several report/joint in the first"
     parser.add_argument("--output", metavar="DIR", type=nonempty, help=text)
-    asked = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`mnnjax report ARGUMENTS`; returns the exit code."""
+    asked = make_parser().parse_args(arguments)
     print(f"report: {report(asked.dir, asked.output)}")
     return 0
 

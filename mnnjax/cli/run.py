@@ -19,8 +19,10 @@ from mnnjax.cli.report import report
 from mnnjax.cli.stops import STOPS, end_interrupted, end_resumable
 from mnnjax.config import Study, UserError
 from mnnjax.errors import EXIT_FAILED, EXIT_STOPPED
+from mnnjax.terminal import show
 
 if TYPE_CHECKING:
+    from mnnjax.study.mirrors import Logger
     from mnnjax.study.plan.shard import Shard
 
 DESCRIPTION = """Train what is missing of a study, cell by cell, and write its report. CONFIG is a Python file that
@@ -56,6 +58,10 @@ OPTIONS = {
                 "in a folder of its own inside the work folder"),
     "--dry-run": (SWITCH, "print the cells, the programs to compile, the memory and an estimate of the time; "
                   "run nothing"),
+    "--tensorboard": (SWITCH, "mirror the log in DIR/tensorboard, which `tensorboard --logdir` shows; needs the extra "
+                      "tensorboard"),
+    "--wandb": (SWITCH, "mirror the log in Weights & Biases, with files in DIR/wandb; offline where you are not "
+                "logged in, or with WANDB_MODE=offline; needs the extra wandb"),
     "--coordinator": ({"metavar": "HOST:PORT"}, "the address of process 0, if several processes, one per machine, run "
                       "the study together; not needed on a Cloud TPU slice or under srun"),
     "--num-processes": ({"type": int, "metavar": "P"}, "the number of processes"),
@@ -78,12 +84,14 @@ class Request:
     coordinator: str | None
     num_processes: int | None
     process_id: int | None
+    loggers: "tuple[Logger, ...]"
+    """What mirrors the log."""
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The values of OPTIONS, `config`, and as `fields` the words left over, which set fields of the study."""
     config = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    parser = _parser("CONFIG" if config is None else config)
+    parser = make_parser("CONFIG" if config is None else config)
     options, fields = parser.parse_known_args(parser.spelt(arguments[config is not None :]))
     if config is None and not options.help:
         raise UserError("run: put the config file first: mnnjax run configs/quickstart.py [--small ...]")
@@ -111,10 +119,14 @@ def make_request(options: argparse.Namespace) -> Request:
     workdir = options.workdir or f"runs/{study.name}" + "-small" * options.small
     processes = options.coordinator, options.num_processes, options.process_id
     line = shlex.join([*command, *options.fields])
-    return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes)
+    from mnnjax.study.mirrors import PACKAGES
+
+    loggers: tuple[Logger, ...] = tuple(name for name in PACKAGES if getattr(options, name))
+    return Request(study, workdir, shard, line, options.data_dir, options.dry_run, *processes, loggers)
 
 
-def _parser(config: str, fields: str = "") -> OneLineParser:
+def make_parser(config: str = "CONFIG", fields: str = "") -> OneLineParser:
+    """The parser of the options that are no fields of a study; `fields`: the help of those."""
     # Without argparse's --help: the help needs the study, and so comes later.
     parser = OneLineParser(
         f"mnnjax run {config}", usage="mnnjax run CONFIG [OPTION ...] [--FIELD.SUBFIELD VALUE ...]",
@@ -126,7 +138,7 @@ def _parser(config: str, fields: str = "") -> OneLineParser:
 
 
 def _exit_with_help(config: str, fields: str) -> NoReturn:
-    print(_parser(config, fields).format_help(), end="")
+    print(make_parser(config, fields).format_help(), end="")
     raise SystemExit(0)
 
 
@@ -157,7 +169,7 @@ def _run(request: Request) -> int:
     group = process_group.find_group(*given, os.environ, process_group.has_tpu())
     code = processes.run_in_group(group, lambda: _run_process(request))
     if code == 0 and request.shard is None and processes.is_writer():
-        print(f"report: {report([request.workdir])}")
+        show(f"report: {report([request.workdir])}")
     return code
 
 
@@ -168,18 +180,18 @@ def _run_process(request: Request) -> int:
 
     study, shard, path = request.study, request.shard, request.workdir
     try:
-        result = run_study(study, path, request.data_dir, shard, request.command)
+        result = run_study(study, path, request.data_dir, shard, request.command, loggers=request.loggers)
     except Stopped as stopped:
         if processes.is_writer():
-            print(f"{stopped}; run the same command again to resume", flush=True)
+            show(f"{stopped}; run the same command again to resume")
         return EXIT_STOPPED
     except StudyError as error:
-        print(f"mnnjax: {error}", file=sys.stderr)
+        show(f"mnnjax: {error}", sys.stderr)
         return EXIT_FAILED
     if shard is not None and processes.is_writer():
         count = len(result.cells)
         done = f"{count} of {count} cells finished" if count else "has no cells, since there are more shards than cells"
-        print(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
+        show(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
     return 0
 
 
@@ -192,6 +204,6 @@ def _dry_run(request: Request) -> int:
 
     jax_setup.use_all_cores()
     cells = plan.check(request.study, lambda problem: nominal_shape(problem, request.data_dir))
-    print("timing the costliest programs (about half a minute) ...", flush=True)
-    print(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
+    show("timing the costliest programs (about half a minute) ...")
+    show(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
     return 0

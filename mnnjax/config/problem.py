@@ -1,13 +1,21 @@
 """What a problem is: where the points X (N, d0) and the labels y (N,) come from."""
 
-import dataclasses
 import difflib
 import math
 import re
 from pathlib import Path
 from typing import Any, Literal
 
-from mnnjax.config.validation import document_fields, require_at_least, require_grid, require_ratios, require_types
+from mnnjax.config.validation import (
+    config_class,
+    convert_fields,
+    integers,
+    numbers,
+    require_at_least,
+    require_grid,
+    require_ratios,
+    several,
+)
 from mnnjax.errors import did_you_mean, require
 
 DRAWN = ("gaussian", "sphere", "rademacher", "uniform")
@@ -26,8 +34,7 @@ def is_own_name(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name)) and not misspelt
 
 
-@document_fields
-@dataclasses.dataclass(frozen=True)
+@config_class
 class Problem:
     """Where the points X (N, d0) and the labels y (N,) come from."""
 
@@ -47,12 +54,12 @@ class Problem:
     """The two values of y: 0 and 1 (the theory), or -1 and +1 (Figure 5.1)."""
     teacher_units: int = 0
     """d1* of Assumption 5, the teacher's hidden units; only with labels=teacher."""
-    d0: tuple[int, ...] = ()
+    d0: tuple[int, ...] = several(default=(), converter=integers)
     """Input widths; empty for images and your own data, which decide it."""
-    N: tuple[int, ...] = ()
+    N: tuple[int, ...] = several(default=(), converter=integers)
     """Numbers of points. For images and your own data, empty means all, and a number means a random subset for each
     repetition."""
-    d0_d1_over_N: tuple[float, ...] = ()
+    d0_d1_over_N: tuple[float, ...] = several(default=(), converter=numbers)
     """Instead of N: first-layer weights per point, N = floor(d0 d1 / value)."""
     d0_over_N: float | None = None
     """Instead of d0: the input width grows with N, d0 = ceil(value N)."""
@@ -62,9 +69,9 @@ class Problem:
     """Add a coordinate 1 to every input, which gives the hidden units biases; only in volume studies."""
     data_sets: int = 0
     """Number of different data sets (X, y): repetition k has that of seed + k mod value. 0: each has its own."""
-    lower_classes: tuple[int, ...] = ()
+    lower_classes: tuple[int, ...] = several(default=(), converter=integers)
     """Classes with the lower label, with labels=classes; empty: all that are not in upper_classes."""
-    upper_classes: tuple[int, ...] = ()
+    upper_classes: tuple[int, ...] = several(default=(), converter=integers)
     """Classes with the upper label; empty: all that are not in lower_classes. Both empty: the lower half of the classes
     against the upper half. Both given: images of other classes are left out."""
     split: Literal["train", "all"] = "train"
@@ -82,7 +89,7 @@ class Problem:
     study knows its content by its SHA-256."""
 
     def __post_init__(self):
-        require_types("problem.", self)
+        convert_fields("problem.", self)
         require(not (self.N and self.d0_d1_over_N), "problem: N and d0_d1_over_N are both given; keep one of them")
         smallest = 1 if self.constant_input else 2
         require_grid("problem.d0", self.d0, smallest, f"an input needs at least d0 = {smallest} numbers")

@@ -2,12 +2,23 @@
 A study is a grid of cells; a cell is one problem shape (N, d0, d1, hidden layers); a cell is repeated over seeds. Each
 class checks its values when it is made, and raises UserError, a ValueError, with one line about an invalid one."""
 
-import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from mnnjax.config.problem import Problem
-from mnnjax.config.validation import document_fields, require_at_least, require_grid, require_ratios, require_types
+from mnnjax.config.validation import (
+    config_class,
+    convert_fields,
+    integers,
+    numbers,
+    pairs,
+    require_at_least,
+    require_grid,
+    require_ratios,
+    several,
+    tuple_of,
+)
 from mnnjax.errors import did_you_mean, require
 from mnnjax.own_parts import check_name, is_own
 
@@ -19,14 +30,13 @@ INITS = ("he", "he_balanced", "gaussian")
 DECAY = "decay"
 
 
-@document_fields
-@dataclasses.dataclass(frozen=True)
+@config_class
 class Network:
     """The multilayer network of section 2: hidden layers of leaky ReLUs, a linear output."""
 
-    d1: tuple[int, ...] = ()
+    d1: tuple[int, ...] = several(default=(), converter=integers)
     """Hidden widths; empty: as wide as the input (d1 = d0)."""
-    hidden_layers: int | tuple[int, ...] = (1,)
+    hidden_layers: tuple[int, ...] = several(default=(1,), converter=integers)
     """Numbers of hidden layers, all of the same width."""
     rho: float = 0.0
     """Slope for negative neural inputs: 0 is the ReLU; 1 would be linear."""
@@ -36,39 +46,33 @@ class Network:
     """he: variance 2 / ((1 + rho^2) fan-in). he_balanced: the same, but z is one number with alternating signs:
     training seldom turns a sign, and few units of one sign fit fewer points. gaussian: i.i.d. standard normal, the
     measure of Definition 3. Or "module:function" of your own, init(key, shape, dtype) (training/own.py)."""
-    d0_d1_over_N: tuple[float, ...] = ()
+    d0_d1_over_N: tuple[float, ...] = several(default=(), converter=numbers)
     """Instead of d1: first-layer weights per point, d1 = ceil(value N / d0)."""
 
     def __post_init__(self):
-        require_types("network.", self)
+        convert_fields("network.", self)
         known, meant = ", ".join(map(repr, INITS)), did_you_mean(self.init, INITS)
         named = f"network.init: {self.init!r} is not one of {known}{meant}, and no 'module:function'"
         require(self.init in INITS or is_own(self.init), named)
         check_name("network.init", self.init)
-        object.__setattr__(self, "hidden_layers", self.depths)
         require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
         require(not (self.d1 and self.d0_d1_over_N), "network: d1 and d0_d1_over_N are both given; keep one of them")
         require_ratios("network.d0_d1_over_N", self.d0_d1_over_N)
-        require(bool(self.depths), "network.hidden_layers: the grid is empty; give at least one number, such as 1")
-        require_grid("network.hidden_layers", self.depths, 1, "a network needs at least one hidden layer")
+        depths = self.hidden_layers
+        require(bool(depths), "network.hidden_layers: the grid is empty; give at least one number, such as 1")
+        require_grid("network.hidden_layers", depths, 1, "a network needs at least one hidden layer")
         require(math.isfinite(self.rho), f"network.rho: {self.rho} is not finite; give a slope, such as 0 for the ReLU")
         require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
 
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """hidden_layers as a tuple; a config may give one number."""
-        return (self.hidden_layers,) if isinstance(self.hidden_layers, int) else self.hidden_layers
 
-
-@document_fields
-@dataclasses.dataclass(frozen=True)
+@config_class
 class Train:
     """How a network is trained: the mean squared error under an optimizer."""
 
     optimizer: str = "adam"
     """Any optimizer of Optax or optax.contrib with a learning rate, such as adam, sgd or muon; levenberg_marquardt; or
     "module:function" of your own, make_optimizer(learning_rate) -> Optax optimizer (training/own.py)."""
-    optimizer_options: tuple[tuple[str, int | float | bool], ...] = ()
+    optimizer_options: tuple[tuple[str, int | float | bool], ...] = several(default=(), converter=pairs)
     """Further arguments of the optimizer: (("momentum", 0.9),) in a config, momentum 0.9 on the command line."""
     learning_rate: float = 1e-2
     """Learning rate during `epochs`, before it decays."""
@@ -115,7 +119,7 @@ class Train:
     def __post_init__(self):
         named = f"train.optimizer: {self.optimizer!r:.60} is no name; give make_training(..., optimizer=...) an object"
         require(isinstance(self.optimizer, str), f"{named}, or name a function as 'module:function'")
-        require_types("train.", self)
+        convert_fields("train.", self)
         check_name("train.optimizer", self.optimizer)
         known = self.schedule == DECAY or is_own(self.schedule)
         require(known, f"train.schedule: {self.schedule!r} is neither {DECAY!r} nor a 'module:function'")
@@ -143,8 +147,7 @@ class Train:
         return self.epochs + self.decay_epochs
 
 
-@document_fields
-@dataclasses.dataclass(frozen=True)
+@config_class
 class Volume:
     """How angular volumes of regions (Definition 3), their shares of weight space, are measured; nothing is trained."""
 
@@ -179,7 +182,7 @@ class Volume:
     """For exact: also find the smallest MSE that any W and z have (landscape.exact_global_minimum)."""
 
     def __post_init__(self):
-        require_types("volume.", self)
+        convert_fields("volume.", self)
         require(0 <= self.eps < 1, f"volume.eps: {self.eps} is not a fraction in [0, 1)")
         require_at_least("volume.", self, samples=1, suboptimal_samples=0, global_samples=0, batch=16, particles=2)
         require_at_least("volume.", self, runs=2, max_linear_programs=0)
@@ -198,8 +201,12 @@ class Volume:
         require(free, "volume.output_signs: method 'exact' allows any z (Definition 4); leave it at 'any'")
 
 
-@document_fields
-@dataclasses.dataclass(frozen=True)
+def _studies(values: "Study | Iterable[Study]") -> tuple["Study", ...]:
+    """What the constructor of a Study takes for `also`, as a tuple."""
+    return tuple_of(values)
+
+
+@config_class
 class Study:
     """A grid of problem shapes, each repeated over seeds."""
 
@@ -219,11 +226,11 @@ class Study:
     """The figure or table that the report draws from the study."""
     volume: Volume | None = None
     """Instead of train: measure volumes of regions."""
-    also: tuple["Study", ...] = ()
+    also: tuple["Study", ...] = several(default=(), converter=_studies)
     """Studies that run after this one in the same work folder."""
 
     def __post_init__(self):
-        require_types("", self)
+        convert_fields("", self)
         allowed = self.name and all(c.isalnum() or c in "_-" for c in self.name)
         require(bool(allowed), f"name: {self.name!r} must be made of letters, digits, '_' and '-'")
         require_at_least("", self, repeats=1)

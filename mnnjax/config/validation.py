@@ -6,11 +6,14 @@ import math
 import re
 import types
 import typing
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, dataclass_transform
 
-from mnnjax.errors import UserError, did_you_mean, require
+from mnnjax.errors import did_you_mean, require
 
 T = TypeVar("T")
+# The key of a field's converter in its metadata.
+CONVERTER = "converter"
 # Types of values in words.
 WORDS = {int: "a whole number", float: "a number", bool: "True or False"}
 
@@ -40,28 +43,53 @@ def _require_different(name: str, values: tuple) -> None:
     require(len(set(values)) == len(values), f"{name}: {values} has a value twice; give each value once")
 
 
-def require_types(prefix: str, config: object) -> None:
-    """Raise UserError unless every field of a dataclass instance has its annotated type."""
+def integers(values: SupportsIndex | Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """What the constructor takes for a tuple of integers, as that tuple."""
+    return tuple_of(values)
+
+
+def numbers(values: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ...]:
+    """What the constructor takes for a tuple of numbers, as that tuple."""
+    return tuple_of(values)
+
+
+def pairs(values: Mapping[str, Any] | Iterable[Iterable[Any]]) -> tuple[tuple[str, Any], ...]:
+    """What the constructor takes for pairs of a name and a value, as a tuple of them."""
+    return tuple_of(values)
+
+
+def several(*, default: Any, converter: Callable[[Any], tuple]) -> Any:
+    """A field that holds a tuple, made by `converter` from what the constructor is given. Type checkers read from the
+    converter's annotation what that may be, such as one number or a list (typing.dataclass_transform)."""
+    return dataclasses.field(default=default, metadata={CONVERTER: converter})
+
+
+def convert_fields(prefix: str, config: Any) -> None:
+    """Give every field of a dataclass instance its annotated type: lists, ranges and arrays become tuples, one value
+    stands for a tuple of one, and numbers of NumPy become Python's. UserError for a value of another type."""
     hints = typing.get_type_hints(type(config))
-    for name, hint in hints.items():
-        value = getattr(config, name)
+    for field in dataclasses.fields(config):
+        value, hint = getattr(config, field.name), hints[field.name]
         if _fits(value, hint):
             continue
-        shown, ending = repr(value), ""
-        expected = f"of type {hint.__name__ if isinstance(hint, type) else hint}"
-        if typing.get_origin(hint) is Literal:
-            expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
-            ending = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
-        if dataclasses.is_dataclass(value):
-            # Given by position, and so to the wrong field.
-            shown = f"{type(value).__name__}(...)"
-            meant = [other for other, other_hint in hints.items() if _fits(value, other_hint)]
-            ending = f"; name the field: {meant[0]}={shown}" if meant else ""
-        else:
-            plain = _plain_values(value)
-            fitting = [candidate for candidate in (plain, (plain,)) if _fits(candidate, hint)]
-            ending = f"; give {fitting[0]!r}" if fitting else ending
-        raise UserError(f"{prefix}{name}: {shown} is not {expected}{ending}")
+        converted = field.metadata.get(CONVERTER, _plain_values)(value)
+        require(_fits(converted, hint), f"{prefix}{field.name}: {_unfit(value, hint, hints)}")
+        object.__setattr__(config, field.name, converted)
+
+
+def _unfit(value: Any, hint: Any, hints: Mapping[str, Any]) -> str:
+    """Why a value is refused, which does not fit the hint of its field."""
+    shown, ending = repr(value), ""
+    expected = f"of type {hint.__name__ if isinstance(hint, type) else hint}"
+    if typing.get_origin(hint) is Literal:
+        expected = "one of " + ", ".join(map(repr, typing.get_args(hint)))
+        ending = did_you_mean(value, typing.get_args(hint)) if isinstance(value, str) else ""
+    if dataclasses.is_dataclass(value):
+        # Given by position, and so to the wrong field.
+        shown = f"{type(value).__name__}(...)"
+        meant = [other for other, other_hint in hints.items() if _fits(value, other_hint)]
+        ending = f"; name the field: {meant[0]}={shown}" if meant else ""
+    return f"{shown} is not {expected}{ending}"
 
 
 def _plain_values(value):
@@ -71,6 +99,12 @@ def _plain_values(value):
     elif not isinstance(value, type) and hasattr(value, "tolist"):
         value = value.tolist()
     return tuple(map(_plain_values, value)) if isinstance(value, (list, tuple, range)) else value
+
+
+def tuple_of(values: Any) -> tuple:
+    """The plain values as a tuple, also of one."""
+    plain = _plain_values(values)
+    return plain if isinstance(plain, tuple) else (plain,)
 
 
 def _fits(value, hint) -> bool:
@@ -89,8 +123,10 @@ def _fits(value, hint) -> bool:
     return isinstance(value, hint)
 
 
-def document_fields(cls: type[T]) -> type[T]:
-    """A class decorator: help(cls) also shows the strings below the fields, which otherwise only tyro reads."""
+@dataclass_transform(frozen_default=True, field_specifiers=(several,))
+def config_class(cls: type[T]) -> type[T]:
+    """A class decorator: a frozen dataclass. help(cls) also shows the strings below the fields, which otherwise only
+    tyro reads."""
     doc = cls.__doc__
 
     class WithFields:
@@ -103,4 +139,4 @@ def document_fields(cls: type[T]) -> type[T]:
             return "\n  ".join([f"{doc}\n\nAttributes:", *lines])
 
     cls.__doc__ = WithFields()  # pyright: ignore[reportAttributeAccessIssue]  # a property of the class, not a str
-    return cls
+    return dataclasses.dataclass(frozen=True)(cls)

@@ -1,5 +1,6 @@
 """How a study runs. runner.py: all cells; status.py: how far it is; load.py: the networks of a finished cell;
-result.py: what a folder holds, from Python.
+result.py: what a folder holds, from Python; overview.py: all studies below a folder; mirrors.py: the log in TensorBoard
+and Weights & Biases.
 
 plan/          the cells of a study
 execution/     training or measuring one cell

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from mnnjax import jax_setup
 from mnnjax.config import Study, UserError, to_dict
 from mnnjax.errors import DISK_FULL
+from mnnjax.study import mirrors
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
@@ -42,7 +43,7 @@ COLLECT_SECONDS = 5.0
 
 def run_study(
     study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = "",
-    data: tuple[Any, Any] | None = None,
+    data: tuple[Any, Any] | None = None, loggers: Sequence[mirrors.Logger] = (),
 ) -> Result:  # fmt: skip
     """Train all cells of the study that `path` does not hold yet, and write results.csv there.
 
@@ -54,6 +55,7 @@ def run_study(
       command: what the user called, for the log.
       data: X (N, d0), real, or images (N, height, width[, channels]), uint8; and y (N,), for Problem(inputs="file")
         without a path. The folder keeps their checksum, and not the data: give them again to resume.
+      loggers: "tensorboard", "wandb" or both, which mirror metrics.jsonl in the folders of these names.
 
     Returns:
       What the folder holds then: the study's rows, networks and figure; of a shard, its own.
@@ -67,6 +69,7 @@ def run_study(
     jax_setup.use_all_cores()
     processes.require_same(to_dict(study) | {"shard": shard and str(shard)})
     workdir = processes.together(lambda: _open(study, path, shard))
+    processes.together(lambda: mirrors.check(loggers, workdir.path))
     tell = progress.tell if processes.is_writer() else progress.say_nothing
     sources = Sources(workdir, data_dir, tell, data)
     # Before the folder is made: nothing is left in that of a study that cannot run.
@@ -89,6 +92,8 @@ def run_study(
         workdir.collect(cells)
         counts = {"cells": len(cells), "finished": len(done), "processes": jax.process_count()}
         workdir.log("start", **counts, command=command, seed=study.seed, **machine())
+        if processes.is_writer() and isinstance(workdir.path, Path):
+            stack.enter_context(mirrors.mirroring(workdir.path, loggers, tell))
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
         with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:

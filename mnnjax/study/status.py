@@ -1,10 +1,10 @@
 """How far a study has come, read from its folder."""
 
 import collections
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mnnjax.study.execution.images import recorded_cells
+from mnnjax.study.overview import last_steps, percent_done
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
@@ -31,7 +31,7 @@ def status(path: AnyPath | str) -> str:
     begun = {} if workdir.shard else {shard: f for f in workdir.folders if (shard := Shard.of_folder(f.name))}
     log, *logs = storage.each(lambda folder: Workdir(folder).read_log(), [workdir.path, *begun.values()])
     done = {cell.id for cell in workdir.finished(cells)}
-    reached = _reached([log, *logs])
+    reached = last_steps([log, *logs])
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
     lines = [f"{name}: {_progress(cells, done, reached)}"]
     if len(study.parts) > 1:
@@ -56,23 +56,9 @@ def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str
     text = f"{len(cells) - len(left)} of {len(cells)} cells finished"
     if not left:
         return f"{text} (100 %)"
-    missing = sum(
-        cell.work - cell.work_until(min(reached.get(cell.id, 0), cell.steps + cell.descents)) for cell in left
-    )
-    percent = min(math.floor(100 * (1 - missing / sum(cell.work for cell in cells))), 99)
     repetitions = plural(sum(cell.part.repeats for cell in left), "repetition")
-    return f"{text} ({percent} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"
-
-
-def _reached(logs: Iterable[Iterable[Mapping]]) -> dict[str, int]:
-    """The last step that the logs know of each cell; that of the folder where it came furthest."""
-    found: dict[str, int] = {}
-    for log in logs:
-        # A cell that has ended, and is not finished, begins again: its rows were lost.
-        events = (entry for entry in log if entry["event"] in ("cell_start", "chunk", "cell_end") and "cell" in entry)
-        last = {entry["cell"]: entry.get("epoch", 0) for entry in events}
-        found |= {cell: max(step, found.get(cell, 0)) for cell, step in last.items()}
-    return found
+    share = percent_done(cells, done, reached)
+    return f"{text} ({share} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"
 
 
 def _absent(begun: Collection[Shard], cells: list[Cell], done: Collection[str]) -> list[str]:

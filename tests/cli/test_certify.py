@@ -59,6 +59,32 @@ def test_the_certificate_is_that_of_the_library(run):
     assert json.loads(run(arrays | {"rho": 0.1}, "--rho", "0", "--json")[1])["rho"] == 0
 
 
+@pytest.mark.parametrize(
+    ("own", "asked", "told"), [(0.0, "0.3", True), (0.3, "0.3", False), (np.float32(0.3), "0.3", False)]
+)
+def test_a_rho_that_is_not_the_files_is_used_and_told(run, own, asked, told):
+    arrays = far_away() | {"rho": np.asarray(own)}
+    code, text, said = run(arrays, "--rho", asked, "--json")
+    found = json.loads(text)
+    assert (code, found["rho"]) == (0, 0.3)
+    assert found["certificate"]["mse"] == certify(*(arrays[name] for name in "WzXy"), 0.3).mse
+    line = "mine.npz says rho = 0; rho = 0.3 is used, which --rho gives"
+    assert found["warnings"] == [line] * told
+    assert said == f"mnnjax: warning: {line}\n" * told
+
+
+@pytest.mark.parametrize(
+    ("labels", "count"), [(np.arange(N) % 10, 10), (np.linspace(0, 1, N), N), (np.arange(N) % 2, 2), (np.ones(N), 1)]
+)
+def test_labels_that_are_not_two_values_are_told_with_what_still_holds(run, labels, count):
+    code, text, said = run(network() | {"y": labels.astype(float)[:, None], "rho": 0.0})
+    assert code == 0
+    assert "verdict" in text
+    line = f"mnnjax: warning: mine.npz: y has {count} values; the MCE and the threshold are for labels of two values"
+    assert (line in said) == (count > 2)
+    assert said.count("\n") == (count > 2)
+
+
 def test_numbers_that_json_has_not_are_null(run):
     """Two points on which the neuron is zero, dependent but for rounding: nothing is proven, and there is no margin."""
     X = np.array([[1.0, 0, 0], [1, 1e-17, 0]])
@@ -224,4 +250,5 @@ def test_memory_and_time_of_a_large_certificate_are_said_first(run, monkeypatch)
     assert json.loads(text)["certificate"]["verdict"] == "not_converged"
     assert 0 < json.loads(text)["certificate"]["distance"] < 0.1
     assert said.startswith("certificate: N = 24, d0 d1 = 30: ")
-    assert len(said.splitlines()) == 1
+    # The labels are more than two values.
+    assert [line.split(": ")[1] for line in said.splitlines()[1:]] == ["warning"]

@@ -14,6 +14,7 @@ study = Study("first", Problem(d0=(3,), N=(6,)), also=(Study("second", Problem(d
 NAMED = {
     "run": "--small --workdir --data-dir --shard --dry-run --coordinator --num-processes --process-id 75",
     "status": "DIR gs://BUCKET/NAME",
+    "watch": "DIR --seconds gs://BUCKET/fig5_1 130",
     "report": "DIR report.html results.csv",
     "data prepare": "NAME --force --data-dir mnist imagenet64 75",
     "data import": "NAME --from --force --data-dir IDX 75",

@@ -57,7 +57,7 @@ def test_which_name_was_meant(word, names, meant):
     ("arguments", "words"),
     [
         ("rum tiny.py", "unknown command 'rum' (did you mean run?)"),
-        ("help", "(did you mean --help?)"),
+        ("hlep", "(did you mean help?)"),
         ("tiny.py", "to run a config: mnnjax run tiny.py"),
         ("run tinny.py", "config tinny.py: no such file (did you mean tiny.py?)"),
         ("run tiny", "(did you mean tiny.py?)"),

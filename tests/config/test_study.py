@@ -67,9 +67,69 @@ def test_fields_that_json_lacks_take_their_defaults():
     assert from_dict(Study, {"name": "a", "problem": {"d0": [5], "N": [10, 20]}}) == Study("a", PROBLEM)
 
 
-def test_hidden_layers_may_be_one_number():
-    assert Network(hidden_layers=2) == Network(hidden_layers=(2,))
-    assert from_dict(Network, {"hidden_layers": 2}) == from_dict(Network, {"hidden_layers": [2]})
+ALIKE = [
+    # A value as people write it, and as the tuple or number that is kept.
+    (lambda given: Problem(d0=given, N=(9,)), 12, (12,)),
+    (lambda given: Problem(d0=given, N=(9,)), [12, 13], (12, 13)),
+    (lambda given: Problem(d0=given, N=(9,)), range(3, 5), (3, 4)),
+    (lambda given: Problem(d0=given, N=(9,)), np.arange(3, 5), (3, 4)),
+    (lambda given: Problem(d0=given, N=(9,)), np.int64(12), (12,)),
+    (lambda given: Problem(d0=given, N=(9,)), (np.int32(12), 13), (12, 13)),
+    (lambda given: Problem(d0=(4,), N=given), [np.int64(9)], (9,)),
+    (lambda given: Problem(d0=(4,), d0_d1_over_N=given), 2, (2,)),
+    (lambda given: Problem(d0=(4,), d0_d1_over_N=given), np.linspace(0.5, 1.5, 3), (0.5, 1.0, 1.5)),
+    (lambda given: Problem("mnist", "classes", lower_classes=given), 3, (3,)),
+    (lambda given: Network(d1=given), [4, 8], (4, 8)),
+    (lambda given: Network(hidden_layers=given), 2, (2,)),
+    (lambda given: Network(d0_d1_over_N=given), 1.5, (1.5,)),
+    (lambda given: Network(rho=given), np.float32(0.5), 0.5),
+    (lambda given: Network(bias=given), np.True_, True),
+    (lambda given: Train(optimizer_options=given), {"momentum": 0.9}, (("momentum", 0.9),)),
+    (lambda given: Train(optimizer_options=given), [["momentum", 0.9]], (("momentum", 0.9),)),
+    (lambda given: Train(epochs=given), np.int64(7), 7),
+    (lambda given: Study("a", Problem(d0=4, N=9), repeats=given), np.int64(3), 3),
+    (lambda given: Study("a", Problem(d0=4, N=9), also=given), Study("b", Problem(d0=4, N=9)),
+     (Study("b", Problem(d0=(4,), N=(9,))),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "kept"), ALIKE, ids=[f"{k}-{given!r:.20}" for k, (_, given, _) in enumerate(ALIKE)]
+)
+def test_one_value_or_a_list_stands_for_a_tuple(make, given, kept):
+    """In every way that they can be compared, in config.json, and when they are read from it."""
+    asked, same = make(given), make(kept)
+    assert asked == same
+    assert (hash(asked), repr(asked)) == (hash(same), repr(same))
+    assert json.dumps(to_dict(asked)) == json.dumps(to_dict(same))
+    assert digest(asked) == digest(same)
+    assert from_dict(type(same), to_dict(asked)) == same
+
+
+def test_one_number_in_a_file_stands_for_a_list():
+    given, kept = ({"d0": d0, "N": N} for d0, N in ((12, 9), ([12], [9])))
+    assert from_dict(Problem, given) == from_dict(Problem, kept)
+
+
+@pytest.mark.slow
+def test_type_checkers_know_what_a_constructor_takes(tmp_path):
+    """One value, a list and an array; not a text, nor a field that does not exist; and that what is kept is a tuple."""
+    (tmp_path / "study.py").write_text("""
+from typing import assert_type
+import numpy as np
+from mnnjax.config import Network, Problem, Study, Train
+
+problem = Problem(d0=12, N=[9, 10], d0_d1_over_N=np.linspace(0.5, 1, 3))
+assert_type(problem.d0, tuple[int, ...])
+Study("a", problem, Network(d1=range(3), hidden_layers=np.int64(2)), Train(optimizer_options={"momentum": 0.9}))
+Problem(d0="12")  # line 9
+Problem(d0=1.5)  # line 10
+Network(width=3)  # line 11
+problem.d0 = (3,)  # line 12
+""")
+    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--level", "error", "--outputjson"]
+    told = json.loads(subprocess.run([*command, "study.py"], cwd=tmp_path, capture_output=True, text=True).stdout)
+    assert [found["range"]["start"]["line"] + 1 for found in told["generalDiagnostics"]] == [9, 10, 11, 12]
 
 
 def test_thresholds_lie_between_the_two_labels():

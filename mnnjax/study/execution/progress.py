@@ -1,7 +1,6 @@
 """The progress of a running study: a live bar on a terminal, otherwise plain lines now and then."""
 
 import contextlib
-import functools
 import math
 import sys
 import time
@@ -10,16 +9,20 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from mnnjax.study.plan.grid import Cell
+from mnnjax.terminal import show
 from mnnjax.wording import duration
 
 SECONDS_BETWEEN_LINES = 15.0
 # The part of a study's work that is timed before the time left is shown: small cells, which come first, take longer
 # for their work than large ones.
 LEAST_SHARE = 0.01
+# Characters.
+BAR_WIDTH = 20
 # A line for people, at once.
-tell = functools.partial(print, flush=True)
+tell = show
 
 
 def say_nothing(text: str) -> None:
@@ -96,5 +99,7 @@ def make_progress(cells: Sequence[Cell], finished: Sequence[Cell], quiet: bool) 
     if quiet or not sys.stdout.isatty():
         yield LineProgress(cells, finished, say_nothing if quiet else tell)
         return
-    with Progress(BarColumn(), TextColumn("{task.percentage:5.1f} %  {task.description}"), console=Console()) as bar:
+    # What does not fit beside a short bar goes on in a further line.
+    text = TextColumn("{task.percentage:5.1f} %  {task.description}", table_column=Column(ratio=1, overflow="fold"))
+    with Progress(BarColumn(BAR_WIDTH), text, console=Console(), expand=True) as bar:
         yield BarProgress(cells, finished, bar)

@@ -21,13 +21,10 @@ from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.execution.spectra import spectra
 from mnnjax.study.plan.grid import Cell
-from mnnjax.study.workdir.results_table import AT_THE_POINT, NON_FINITE, TOO_LARGE, cell_columns
+from mnnjax.study.workdir.results_table import AT_THE_POINT, MINIMA, NON_FINITE, TOO_LARGE, cell_columns, short
 from mnnjax.study.workdir.weights import to_bytes
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, add_sums, from_sums, make_stream
 from mnnjax.wording import percent
-
-# Verdicts of local minima, as a cell's last line has them.
-MINIMA = {"global_minimum": "global", "suboptimal_dlm": "differentiable", "suboptimal_kink": "kinks"}
 
 
 def run_training_cell(cell: Cell, context: Context) -> None:
@@ -104,7 +101,7 @@ def ends(verdicts: Sequence[str]) -> str:
     counts = collections.Counter(verdicts)
     parts = [f"{counts[name]} {word}" for name, word in MINIMA.items() if counts[name]]
     others = [name for name in sorted(counts) if name not in (*MINIMA, NON_FINITE)]
-    text = "".join(f"; {counts[name]} {name.replace('_', ' ')}" for name in others)
+    text = "".join(f"; {counts[name]} {short(name)}" for name in others)
     if not parts and set(others) <= {TOO_LARGE}:
         return text
     count = sum(counts[name] for name in MINIMA)

@@ -10,6 +10,7 @@ from mnnjax.landscape.volumes import sampling
 from mnnjax.landscape.volumes.intervals import Counts, Estimate, clopper_pearson, quotient, volumes_from_counts
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import QUANTITIES, cell_columns
+from mnnjax.wording import of
 
 # What is measured so far: hits and draws (repeats, 3); per splitting run the volumes of both targets and of the first
 # target's candidates (repeats, 3, runs); exact volumes (repeats, 3); global minima (repeats,).
@@ -72,8 +73,11 @@ def _below_candidates(runs: np.ndarray, candidates: np.ndarray, confidence: floa
 
 
 def summary(rows: Sequence[dict]) -> str:
-    """Means over the repetitions, for people."""
+    """Means over the repetitions, for people, and in how many of them bad minima were seen."""
     names = ("V(L_eps)", "candidates", "V(G)", "rank deficient")
-    known = [[row[name] for row in rows if name in row] for name in QUANTITIES]
+    known = [[row[name] for row in rows if name in row and row[name] != ""] for name in QUANTITIES]
     shown = zip(names, known, strict=False)
-    return ", ".join(f"{name} {sum(values) / len(values):.2g}" for name, values in shown if values)
+    text = ", ".join(f"{name} {sum(values) / len(values):.2g}" for name, values in shown if values)
+    bad = known[QUANTITIES.index("suboptimal")]
+    seen = f"bad minima in {of(sum(value > 0 for value in bad), len(bad), 'repetition')}" if bad else ""
+    return "; ".join(filter(None, (text, seen)))

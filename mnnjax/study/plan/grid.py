@@ -227,7 +227,7 @@ def _part_cells(part: Study, image_shape: ImageShape) -> list[Cell]:
     rows, width = image_shape(part.problem) or (0, 0)
     most = MAX_PADDING_CUBIC if _is_levenberg_marquardt(part) else MAX_PADDING
     result = []
-    for hidden_layers, (d0, d1, sizes) in itertools.product(part.network.depths, _shapes(part, rows, width)):
+    for hidden_layers, (d0, d1, sizes) in itertools.product(part.network.hidden_layers, _shapes(part, rows, width)):
         planned = [Cell(part, hidden_layers, d0, d1, N, N, d1) for N in sizes]
         padded = {} if planned[0].data_parallel else _pad(sizes, most)
         result += [dataclasses.replace(cell, N_padded=padded.get(cell.N, cell.N)) for cell in planned]

@@ -16,6 +16,8 @@ from typing import Any
 from mnnjax.errors import DISK_FULL, UserError, first_line
 
 LOCK = "lock"
+# How often, and after how many seconds, a file lock is asked for again: `is_held` takes it for a moment.
+ATTEMPTS, SECONDS_BETWEEN_ATTEMPTS = 3, 0.05
 
 
 class StudyError(RuntimeError):
@@ -43,15 +45,31 @@ def hold_file(folder: Path) -> Iterator[None]:
             raise
         raise UserError(f"{folder} cannot be used as a work folder ({error.strerror}); choose another") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise _refuse(file.read(), folder) from error
+        for attempt in range(ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if attempt == ATTEMPTS - 1:
+                    file.seek(0)
+                    raise _refuse(file.read(), folder) from error
+                time.sleep(SECONDS_BETWEEN_ATTEMPTS)
         file.truncate(0)
         file.write(_owner() + "\n")
         file.flush()
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds a local folder's lock; nothing is written."""
+    try:
+        with open(folder / LOCK) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # no run has begun here, or the file cannot be read
+        return False
 
 
 @contextlib.contextmanager

@@ -16,6 +16,13 @@ Value = int | float | str | bool | None
 # Verdicts of a repetition that no certificate gives: the loss overflowed or became NaN, or the problem is too large.
 NON_FINITE = "non_finite"
 TOO_LARGE = "not_certified"
+# Verdicts of local minima, and what they are called where little room is.
+MINIMA = {"global_minimum": "global", "suboptimal_dlm": "differentiable", "suboptimal_kink": "kinks"}
+
+
+def short(verdict: str) -> str:
+    """A verdict in a word or two, for lines about many: 'global', 'not converged'."""
+    return MINIMA.get(verdict, verdict.replace("_", " "))
 
 
 class Column(NamedTuple):

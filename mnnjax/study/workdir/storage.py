@@ -165,6 +165,17 @@ def _files(path: AnyPath) -> Iterator[AnyPath]:
         yield path
 
 
+def is_in_use(folder: AnyPath) -> bool:
+    """Whether a process is at work in a folder. In a bucket: its lease was renewed of late, by this machine's clock."""
+    if isinstance(folder, Path):
+        return lock.is_held(folder)
+    try:
+        renewed = (folder / lock.LOCK).stat().mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - renewed < EXPIRE_SECONDS + RENEW_SECONDS
+
+
 class LineLog:
     """A file that lines are added to. On a disk each is written at once. In a bucket the whole object is written anew,
     at most every LOG_SECONDS: a killed process may lose the last lines."""

@@ -57,3 +57,20 @@ def test_the_ratio_holds_wherever_counting_may_end():
                     missed += chance
         # An error of 2.5 % is what is left to V(G).
         assert missed <= 0.025
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (
+            [{"suboptimal": 0.25, "global_minima": 0.5}, {"suboptimal": 0.0, "global_minima": 0.1}],
+            "V(L_eps) 0.12, V(G) 0.3; bad minima in 1 of 2 repetitions",
+        ),
+        ([{"suboptimal": 0.0, "rank_deficient": 1.0}], "V(L_eps) 0, rank deficient 1; bad minima in 0 of 1 repetition"),
+        # Where only an interval is known, and where nothing of it is.
+        ([{"suboptimal": ""}, {"suboptimal": 0.5}], "V(L_eps) 0.5; bad minima in 1 of 1 repetition"),
+        ([{"rank_deficient": 0.75}], "rank deficient 0.75"),
+    ],
+)
+def test_the_last_line_of_a_cell_says_where_bad_minima_are(rows, text):
+    assert volume_cell.summary(rows) == text
