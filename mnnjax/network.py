@@ -1,6 +1,7 @@
 """The multilayer neural network (MNN) of section 2, as a Flax module that is used functionally."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -33,6 +34,7 @@ class MNN(nn.Module):
       widths: d1 of each hidden layer. rho: slope for negative neural inputs. bias: whether every layer has a bias.
       init_weights: "he", variance 2 / ((1 + rho^2) fan-in); "he_balanced", the same, but z is one number with
         alternating signs; or "gaussian", variance 1. Biases start at zero, under "gaussian" at standard normal values.
+        Or a function of (key, shape, dtype) as jax.nn.initializers, which draws W and z.
       dtype: of parameters and arithmetic.
 
     Example:
@@ -44,7 +46,7 @@ class MNN(nn.Module):
     widths: tuple[int, ...]
     rho: float = 0.0
     bias: bool = False
-    init_weights: str = "he"
+    init_weights: str | Callable[..., Any] = "he"
     dtype: Any = jnp.float64
 
     @nn.compact
@@ -78,6 +80,8 @@ class MNN(nn.Module):
         gain = 1.0 if self.init_weights == "gaussian" else he_gain
 
         def draw(key) -> Array:
+            if callable(self.init_weights) and name[0] in "Wz":
+                return jnp.asarray(self.init_weights(key, shape, self.dtype), self.dtype)
             if name == "z" and self.init_weights == "he_balanced":
                 return gain * jnp.where(jnp.arange(shape[0]) % 2, -1, 1).astype(self.dtype)
             return gain * jax.random.normal(key, shape, self.dtype)

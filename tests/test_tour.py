@@ -1,12 +1,16 @@
 """The tour of the paper: what it tells is true, checked by other ways, and the same each time."""
 
+import html
 import itertools
 import json
 import math
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
@@ -15,9 +19,10 @@ import pytest
 from tests.project import ROOT
 
 TOUR = ROOT / "configs/tour.py"
+FORMULAS = ROOT / "configs/results/tour/formulas.json"
 STEPS = (
     "definition_1", "equation_2_3", "lemma_2", "section_3", "definition_3", "definition_4", "theorem_6", "theorem_8",
-    "theorem_9", "theorem_10",
+    "theorem_9", "theorem_10", "kinks",
 )  # fmt: skip
 PICTURES = [f"{number:02}_{step}.png" for number, step in enumerate(STEPS, start=1)]
 slow = pytest.mark.slow
@@ -64,11 +69,99 @@ def test_the_pictures_and_the_page(tours):
         pixels = matplotlib.image.imread(folder / name)[..., :3]
         assert min(pixels.shape[:2]) > 600
         assert pixels.std() > 0.05
-        assert f"src={name}" in page
+        assert f'src="{name}"' in page
         assert f"\n{number}. " in text
         assert f"DIR/{name}" in text
     for title in ("Definition 1", "Lemma 2", "Definition 3", "Definition 4", "Definition 5", "Corollary 7"):
         assert title in text
+    assert "$" not in re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)
+    assert page.count("<math") > 80
+    shown = html.unescape(re.sub(r"<[^>]+>", "", page))
+    for step in STEPS:  # the code, as it is in the file
+        assert re.search(rf"^@step\ndef {step}\(.*?(?=\n\S)", TOUR.read_text(), re.DOTALL | re.MULTILINE)[0] in shown
+
+
+@slow
+def test_a_phone_shows_the_page_without_scrolling_sideways(tours, tmp_path):
+    if (chromium := shutil.which("chromium") or shutil.which("google-chrome")) is None:
+        pytest.skip("needs Chromium")
+    frame = (
+        '<iframe src="{}" style="border:0;width:390px;height:900px"></iframe><script>onload = () => {{ document.title'
+    )
+    frame += ' = document.querySelector("iframe").contentDocument.documentElement.scrollWidth }}</script>'
+    (tmp_path / "frame.html").write_text(frame.format((tours[0][0] / "index.html").as_uri()))
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+    command += ["--virtual-time-budget=5000", (tmp_path / "frame.html").as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert int(re.search(r"<title>(\d+)</title>", run.stdout)[1]) <= 390, run.stdout
+
+
+def percent_cells() -> list[tuple[str, str]]:
+    """Kind and text of the cells of the script, line by line."""
+    cells = []
+    for line in TOUR.read_text().splitlines():
+        if line.startswith("# %%"):
+            cells.append(("markdown" if line.endswith("[markdown]") else "code", []))
+        else:
+            cells[-1][1].append(line.removeprefix("#").removeprefix(" ") if cells[-1][0] == "markdown" else line)
+    return [(kind, "\n".join(lines).strip()) for kind, lines in cells]
+
+
+def test_the_notebook_is_the_script():
+    """Else: python -m tests.tour_files."""
+    notebook = json.loads(TOUR.with_suffix(".ipynb").read_text())
+    cells = [(cell["cell_type"], "".join(cell["source"]).strip()) for cell in notebook["cells"]]
+    assert cells == percent_cells()
+    assert not any(cell.get("outputs") for cell in notebook["cells"])
+    assert cells[0][0] == "markdown"
+    assert cells[1][0] == "code"
+
+
+def test_every_formula_has_its_mathml():
+    """Else: python -m tests.tour_files."""
+    used = {f for kind, text in percent_cells() if kind == "markdown" for f in re.findall(r"\$([^$]+)\$", text)}
+    formulas = json.loads(FORMULAS.read_text())
+    assert set(formulas) == used
+    for tex, mathml in formulas.items():
+        root = ElementTree.fromstring(mathml)
+        assert root.tag == "{http://www.w3.org/1998/Math/MathML}math"
+        # Letters and digits but those of commands, in their order.
+        letters = re.sub(r"\\(?!mathrm|exp|log|diag|rank)[a-z]+", "", tex)
+        shown = "".join(c for c in "".join(root.itertext()) if c.isascii() and c.isalnum())
+        assert sorted(shown) == sorted(re.sub(r"mathrm|[^A-Za-z0-9]", "", letters)), tex
+
+
+def test_the_address_of_the_repository_is_the_same_everywhere():
+    address = re.search(r'^REPOSITORY = "(.+)"', TOUR.read_text(), re.MULTILINE)[1]
+    texts = [path.read_text() for path in (TOUR, TOUR.with_suffix(".ipynb"), ROOT / "README.md")]
+    badges = [badge for text in texts for badge in re.findall(r"colab\.research\.google\.com/github/([^)]+)\)", text)]
+    assert set(badges) == {f"{address}/blob/main/configs/tour.ipynb"}
+
+
+@slow
+def test_cells_run_from_top_to_bottom_show_each_step():
+    """As a notebook runs them, with IPython's display replaced; the first steps are enough."""
+    code = [text for kind, text in percent_cells() if kind == "code"]
+    program = "\n".join([
+        "import builtins, sys, types",
+        "builtins.get_ipython = lambda: None",
+        "shown = []",
+        "display = types.SimpleNamespace(Image=lambda png, width: png, Markdown=str)",
+        "display.display = lambda *what: shown.append(what)",
+        "sys.modules['IPython'], sys.modules['IPython.display'] = types.SimpleNamespace(version_info=(9, 0)), display",
+        f"for cell in {[*code[:5], code[-1]]!r}:",
+        "    exec(cell, globals())",
+        "assert [png[:4] for png, _ in shown] == [b'\\x89PNG'] * 2, shown",
+        "assert 'lists 12 cells' in shown[0][1] and '6 regions are crossed' in shown[1][1]",
+    ])  # fmt: skip
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_importing_runs_nothing(capsys):
+    steps = runpy.run_path(str(TOUR))["STEPS"]
+    assert tuple(steps) == STEPS
+    assert capsys.readouterr() == ("", "")
 
 
 @slow
@@ -183,6 +276,80 @@ def test_the_theorems_beside_what_was_measured(numbers):
     error = np.std(sets, ddof=1) / math.sqrt(len(sets)) + (bad["2"]["high"] - bad["2"]["low"]) / 4
     assert abs(np.mean(sets) - bad["2"]["estimate"]) < 4 * error
     assert [name[0] for name in numbers["theorem_9"]["failed"]] == ["3", "4"]
+
+
+@pytest.fixture(scope="module")
+def kinks(numbers) -> dict:
+    """The last step's numbers; its ends as arrays."""
+    found = dict(numbers["kinks"], X=np.array(numbers["X"]), y=np.array(numbers["kinks"]["y"]))
+    found["ends"] = [(np.array(end["W"]), np.array(end["z"]), end["verdict"]) for end in found["ends"]]
+    return found
+
+
+def relu_loss(X, y, W, z) -> float:
+    return np.mean((np.maximum(X @ W.T, 0) @ z - y) ** 2)
+
+
+@slow
+def test_descents_end_at_minima_of_the_kinds_that_are_told(kinks):
+    X, y, count = kinks["X"], kinks["y"], kinks["count"]
+    assert len(kinks["ends"]) == sum(count.values()) == 200
+    assert min(count["global_minimum"], count["suboptimal_dlm"], count["suboptimal_kink"]) >= 10
+    rng = np.random.default_rng(1)
+    kinds = Counter()
+    for W, z, verdict in kinks["ends"]:
+        loss = relu_loss(X, y, W, z)
+        assert (loss < 1e-15) == (verdict == "global_minimum")
+        U = np.abs(X @ W.T) / (np.linalg.norm(W, axis=1) + 1e-300)
+        dead = ~W.any(axis=1)
+        if verdict != "global_minimum":
+            assert (U.min() < 1e-9) == (verdict == "suboptimal_kink")
+        kinds["zero_neuron" if verdict == "suboptimal_kink" and dead.any() else verdict] += 1
+        for size in (1e-4, 1e-6):
+            for _ in range(50):
+                dW, dz = size * rng.standard_normal(W.shape), size * rng.standard_normal(z.shape)
+                assert relu_loss(X, y, W + dW, z + dz) > loss - 1e-14
+    assert kinds == {kind: number for kind, number in count.items() if number}
+
+
+@slow
+def test_multipliers_lie_in_their_intervals_and_are_slopes_of_the_loss(kinks):
+    X, y = kinks["X"], kinks["y"]
+    assert len(kinks["pairs"]) >= 10
+    for end, k, n, r, multiplier in kinks["pairs"]:
+        W, z, verdict = kinks["ends"][end]
+        assert verdict == "suboptimal_kink"
+        assert abs(X[n] @ W[k]) < 1e-9
+        assert np.maximum(X @ W.T, 0)[n] @ z - y[n] == pytest.approx(r, abs=1e-9)
+        assert min(0, r) - 1e-9 <= multiplier <= max(0, r) + 1e-9
+        # One-sided slopes of N MSE / 2 across the fold, where w_k . x(n) changes by 1 per step.
+        slopes = []
+        for side in (1e-7, -1e-7):
+            moved = W.copy()
+            moved[k] += side * X[n] / (X[n] @ X[n])
+            slopes.append(3 * (relu_loss(X, y, moved, z) - relu_loss(X, y, W, z)) / 1e-7)
+        assert slopes == pytest.approx([z[k] * (r - multiplier), z[k] * multiplier], abs=1e-5)
+
+
+@slow
+def test_the_minimum_that_is_drawn(kinks):
+    """Its loss is that of least squares on its face, and rises on both sides of the fold by more than rounding."""
+    X, y, (end, k, n) = kinks["X"], kinks["y"], kinks["drawn"]
+    W, z, _ = kinks["ends"][end]
+    held = np.abs(X @ W.T) < 1e-9
+    blocks = [X * ((X @ w > 0) & ~b)[:, None] for w, b in zip(W, held.T, strict=True)]
+    free = [np.eye(2) if not b.any() else np.array([[-X[b][0, 1]], [X[b][0, 0]]]) for b in held.T]
+    M = np.hstack([block @ basis for block, basis in zip(blocks, free, strict=True)])
+    residual = M @ np.linalg.lstsq(M, y)[0] - y
+    loss = relu_loss(X, y, W, z)
+    assert loss == pytest.approx(np.mean(residual**2), abs=1e-12)
+    assert loss > 1e-3
+    (pair,) = [pair for pair in kinks["pairs"] if pair[:3] == [end, k, n]]
+    assert 0.1 < pair[4] / pair[3] < 0.9
+    for side in (1e-4, -1e-4):
+        moved = W.copy()
+        moved[k] += side * X[n]
+        assert relu_loss(X, y, moved, z) > loss + 1e-6
 
 
 def test_a_bad_folder_is_one_line(tmp_path, capsys):

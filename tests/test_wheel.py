@@ -76,7 +76,9 @@ def clean(tmp_path) -> dict[str, str]:
 def test_the_wheel_holds_the_package_alone(dist):
     (wheel,) = dist.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "mnnjax").rglob("*") if path.suffix in (".py", ".jinja")}
+    suffixes = (".py", ".jinja", ".css", ".js")
+    wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "mnnjax").rglob("*") if path.suffix in suffixes}
+    wanted |= {f"mnnjax/report/vendor/{name}" for name in ("LICENSE", "README.md")}
     package = {name for name in names if name.startswith("mnnjax/")}
     assert package == wanted | {"mnnjax/py.typed"}
     information = f"mnnjax-{__version__}.dist-info/"
@@ -88,7 +90,14 @@ def test_the_source_distribution_can_be_built_and_read(dist):
     (archive,) = dist.glob("*.tar.gz")
     with tarfile.open(archive) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
-    assert {"LICENSE", "README.md", "pyproject.toml", "mnnjax/py.typed", "mnnjax/report/template.html.jinja"} <= names
+    assert {
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "mnnjax/py.typed",
+        "mnnjax/report/template.html.jinja",
+        "mnnjax/report/page.js",
+    } <= names
     assert not [name for name in names if name.startswith(("configs/", "launch/", ".venv"))]
 
 

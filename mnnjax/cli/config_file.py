@@ -1,7 +1,9 @@
 """Loads a study from a Python file."""
 
 import importlib.util
+import os
 import re
+import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +27,11 @@ def load_config(path: str, small: bool = False) -> Study:
     if spec is None or spec.loader is None:
         raise UserError(f"config {path}: not a Python file; give one whose name ends in .py")
     module = importlib.util.module_from_spec(spec)
+    # Where the config, and an own "module:function", find modules of the user's; behind all others, so that none of
+    # Python's is hidden.
+    sys.path += [
+        folder for folder in dict.fromkeys((str(file.resolve().parent), os.getcwd())) if folder not in sys.path
+    ]
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

@@ -5,32 +5,36 @@ from collections.abc import Sequence
 from mnnjax.cli.parser import OneLineParser, nonempty
 
 DESCRIPTION = """Write report.html, and its figures (PNG, SVG) and tables (CSV) in report/, from the finished cells; the
-study may still be running. For a study in shards, also write the whole results.csv. `mnnjax run` does the same when it
-ends."""
+study may still be running. Of several folders, the page shows which fields of their studies differ, and their figures
+in one picture. For a study in shards, also write the whole results.csv. `mnnjax run` does the same when it ends."""
 EPILOG = """exit codes: 0 report written; 2 a folder holds no study, or cannot be written
 
 examples:
   mnnjax report runs/fig5_1
-  mnnjax report runs/adam runs/sgd              both in runs/adam/report.html"""
+  mnnjax report runs/adam runs/sgd    both, in runs/adam/report/joint
+  mnnjax report runs/adam runs/sgd --output runs/both"""
 
 
 def make_parser() -> OneLineParser:
     """The parser of the command's arguments."""
     parser = OneLineParser("mnnjax report", description=DESCRIPTION, epilog=EPILOG)
-    text = "work folders, or gs://BUCKET/NAME, shown one after the other; the report is written to the first"
+    text = "work folders, or gs://BUCKET/NAME, compared on one page"
     parser.add_argument("dir", nargs="+", metavar="DIR", type=nonempty, help=text)
+    text = "where report.html is written; default: the work folder, of several report/joint in the first"
+    parser.add_argument("--output", metavar="DIR", type=nonempty, help=text)
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
     """`mnnjax report ARGUMENTS`; returns the exit code."""
-    print(f"report: {report(make_parser().parse_args(arguments).dir)}")
+    asked = make_parser().parse_args(arguments)
+    print(f"report: {report(asked.dir, asked.output)}")
     return 0
 
 
-def report(folders: Sequence[str]) -> str:
-    """Write the report of work folders into the first, and results.csv for a study in shards; returns the page's path.
-    UserError where a folder holds no study."""
+def report(folders: Sequence[str], output: str | None = None) -> str:
+    """Write the report of work folders, and results.csv for a study in shards; returns the page's path. output: the
+    page's folder, by default as write_report has it. UserError where a folder holds no study."""
     from mnnjax.report import write_report
     from mnnjax.study.execution.images import recorded_cells
     from mnnjax.study.workdir import storage
@@ -46,4 +50,4 @@ def report(folders: Sequence[str]) -> str:
             workdir.collect(cells)
         for file, why in workdir.damaged(cells).items():
             print(f"warning: {file} is damaged ({why}), and left out; run the study again to train its cell")
-    return str(storage.resolve(write_report(folders, planned)))
+    return str(storage.resolve(write_report(folders, planned, output)))

@@ -180,7 +180,7 @@ def _run_process(request: Request) -> int:
 
     study, shard, path = request.study, request.shard, request.workdir
     try:
-        count = run_study(study, path, request.data_dir, shard, request.command, loggers=request.loggers)
+        result = run_study(study, path, request.data_dir, shard, request.command, loggers=request.loggers)
     except Stopped as stopped:
         if processes.is_writer():
             show(f"{stopped}; run the same command again to resume")
@@ -189,6 +189,7 @@ def _run_process(request: Request) -> int:
         show(f"mnnjax: {error}", sys.stderr)
         return EXIT_FAILED
     if shard is not None and processes.is_writer():
+        count = len(result.cells)
         done = f"{count} of {count} cells finished" if count else "has no cells, since there are more shards than cells"
         show(f"shard {shard} of {study.name}: {done}; mnnjax report {path} shows all shards")
     return 0

@@ -19,11 +19,15 @@ from mnnjax.config.validation import (
     several,
     tuple_of,
 )
-from mnnjax.errors import require
+from mnnjax.errors import did_you_mean, require
+from mnnjax.own_parts import check_name, is_own
 
 # The blocks of rows of X that devices share: no more devices than blocks can share X, and batches are drawn from the
 # blocks, so that they do not depend on the number of devices. A power of two: a sum of blocks is one of halves.
 ROW_BLOCKS = 64
+INITS = ("he", "he_balanced", "gaussian")
+# Our learning rate, as train.schedule has it.
+DECAY = "decay"
 
 
 @config_class
@@ -38,15 +42,19 @@ class Network:
     """Slope for negative neural inputs: 0 is the ReLU; 1 would be linear."""
     bias: bool = False
     """A bias in every layer, including the output; the theory has none."""
-    init: Literal["he", "he_balanced", "gaussian"] = "he"
+    init: Literal["he", "he_balanced", "gaussian"] | str = "he"
     """he: variance 2 / ((1 + rho^2) fan-in). he_balanced: the same, but z is one number with alternating signs:
     training seldom turns a sign, and few units of one sign fit fewer points. gaussian: i.i.d. standard normal, the
-    measure of Definition 3."""
+    measure of Definition 3. Or "module:function" of your own, init(key, shape, dtype) (training/own.py)."""
     d0_d1_over_N: tuple[float, ...] = several(default=(), converter=numbers)
     """Instead of d1: first-layer weights per point, d1 = ceil(value N / d0)."""
 
     def __post_init__(self):
         convert_fields("network.", self)
+        known, meant = ", ".join(map(repr, INITS)), did_you_mean(self.init, INITS)
+        named = f"network.init: {self.init!r} is not one of {known}{meant}, and no 'module:function'"
+        require(self.init in INITS or is_own(self.init), named)
+        check_name("network.init", self.init)
         require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
         require(not (self.d1 and self.d0_d1_over_N), "network: d1 and d0_d1_over_N are both given; keep one of them")
         require_ratios("network.d0_d1_over_N", self.d0_d1_over_N)
@@ -62,7 +70,8 @@ class Train:
     """How a network is trained: the mean squared error under an optimizer."""
 
     optimizer: str = "adam"
-    """Any Optax optimizer with a learning rate, such as adam, sgd or rmsprop; or levenberg_marquardt."""
+    """Any optimizer of Optax or optax.contrib with a learning rate, such as adam, sgd or muon; levenberg_marquardt; or
+    "module:function" of your own, make_optimizer(learning_rate) -> Optax optimizer (training/own.py)."""
     optimizer_options: tuple[tuple[str, int | float | bool], ...] = several(default=(), converter=pairs)
     """Further arguments of the optimizer: (("momentum", 0.9),) in a config, momentum 0.9 on the command line."""
     learning_rate: float = 1e-2
@@ -103,9 +112,20 @@ class Train:
     spectrum: bool = False
     """Further columns, at initialization and at the end, for one hidden layer. sigma_min: the smallest singular value
     of A o X. lambda_min: the smallest eigenvalue of J J^T, J the Jacobian of the outputs in all weights."""
+    schedule: Literal["decay"] | str = DECAY
+    """decay: learning_rate during `epochs`, then an exponential decay. Or "module:function" of your own,
+    schedule(epoch) -> the rate (training/own.py)."""
 
     def __post_init__(self):
+        named = f"train.optimizer: {self.optimizer!r:.60} is no name; give make_training(..., optimizer=...) an object"
+        require(isinstance(self.optimizer, str), f"{named}, or name a function as 'module:function'")
         convert_fields("train.", self)
+        check_name("train.optimizer", self.optimizer)
+        known = self.schedule == DECAY or is_own(self.schedule)
+        require(known, f"train.schedule: {self.schedule!r} is neither {DECAY!r} nor a 'module:function'")
+        check_name("train.schedule", self.schedule)
+        free = self.schedule == DECAY or self.optimizer != "levenberg_marquardt"
+        require(free, f"train.schedule: levenberg_marquardt has no learning rate; leave it at {DECAY!r}")
         rate = self.learning_rate
         require(math.isfinite(rate) and rate > 0, f"train.learning_rate: {rate} is not positive; try 1e-2")
         require(0 <= self.point_weights <= 1, f"train.point_weights: {self.point_weights} is not in [0, 1]; try 0.5")

@@ -20,6 +20,13 @@ Splitting run by run, and intervals                       fit_importance, run_sp
 khatri_rao*, activation_pattern, neural_inputs, region_residual and region_errors work under jit and vmap; the others
 run on the host. Print what they return: Certificate, Volumes, ExactVolumes, Estimate, SplitEstimate, GlobalMinimum.
 
+certify and descend also take a batch of networks, on a leading axis of W and z, and use all cores then (batches.py).
+
+This package alone needs neither Flax, Optax nor Orbax. For certificates on a machine without them:
+
+    pip install --no-deps mnnjax
+    pip install jax jaxlib jaxtyping numpy scipy threadpoolctl
+
 Where it is: regions/ before training; certificates/ verdicts; descent/ ways down, and the lowest point; construction/
 Theorem 8; volumes/ exact, sampled, split.
 """

@@ -85,6 +85,7 @@ def open_images(
         from sklearn.datasets import load_digits
 
         images, classes = load_digits(return_X_y=True)
+        images, classes = np.asarray(images), np.asarray(classes)
         return _chosen(problem, images.astype(np.uint8).__getitem__, classes, images.shape[1], 10, "scikit-learn's")
     if problem.inputs == "file":
         own = own or data.read_own(_path(problem))

@@ -6,6 +6,6 @@ Each figure has a folder here, whose `section(study, part, rows)` returns its cl
 is a new folder, one entry in SECTIONS (sections.py), and its name in Study.figure (mnnjax/config/study.py).
 """
 
-from mnnjax.report.page import write_report
+from mnnjax.report.page import figure, write_report
 
-__all__ = ["write_report"]
+__all__ = ["figure", "write_report"]

@@ -1,5 +1,6 @@
-"""How a study runs. runner.py: all cells; status.py: how far it is; load.py: the networks of a finished cell.
-overview.py: all studies below a folder. mirrors.py: the log in TensorBoard and Weights & Biases.
+"""How a study runs. runner.py: all cells; status.py: how far it is; load.py: the networks of a finished cell;
+result.py: what a folder holds, from Python; overview.py: all studies below a folder; mirrors.py: the log in TensorBoard
+and Weights & Biases.
 
 plan/          the cells of a study
 execution/     training or measuring one cell
@@ -9,22 +10,25 @@ distributed/   several processes, stop requests
 
 From Python:
 
-    from mnnjax.config import Network, Problem, Study
-    from mnnjax.report import write_report
-    from mnnjax.study import load_trained, run_study, status
+    import mnnjax as mj
 
-    study = Study("mine", Problem(d0=(10,), N=(50, 100)), repeats=5)
-    run_study(study, "runs/mine")  # resumes from the latest valid checkpoint, as `mnnjax run` does
-    print(status("runs/mine"))
-    write_report(["runs/mine"])  # runs/mine/report.html
-    # runs/mine/results.csv: study/workdir/results_table.py says what its columns mean
-    trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
+    study = mj.Study("mine", mj.Problem(d0=(10,), N=(50, 100)), repeats=5)
+    result = mj.run_study(study, "runs/mine")  # resumes from the latest valid checkpoint, as `mnnjax run` does
+    result.to_pandas()  # study/workdir/results_table.py says what its columns mean; result.rows without pandas
+    result.plot()  # result.py has all that there is
+    result.report()  # runs/mine/report.html
+    print(result.status())
+
+    result = mj.load("runs/mine")  # the same, later or elsewhere, also while the study runs
+    trained = result.trained("mine.h1.d10x10.N50")
     trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+    trained.resume(epochs=1000).rows  # trained further, from these weights
 
     # Your own points X (N, d0) and labels y (N,):
-    study = Study("own", Problem("file", "classes"), Network(d1=(10,)))
-    run_study(study, "runs/own", data=(X, y))
+    study = mj.Study("own", mj.Problem("file", "classes"), mj.Network(d1=(10,)))
+    mj.run_study(study, "runs/own", data=(X, y))
 
+The names of this package, run_study, load_trained, status, Stopped and StudyError, also stand in mnnjax itself.
 After Ctrl-C or SIGTERM, run_study saves and raises Stopped; the same call resumes. StudyError says why it cannot go on,
 such as on a full disk. If JAX has not started yet, run_study and load_trained set the number of its CPU devices, and
 $NPROC, for the whole process: one device per core (jax_setup.use_all_cores).

@@ -1,4 +1,5 @@
-"""A finished cell, loaded: the weights of every repetition, and the points that they were trained on, drawn again."""
+"""A finished cell, loaded: the weights of every repetition, and the points that they were trained on, drawn again. Its
+training can go on from there."""
 
 import dataclasses
 import io
@@ -10,20 +11,23 @@ import numpy as np
 from jaxtyping import Float
 
 from mnnjax import jax_setup
-from mnnjax.config import Network, UserError
-from mnnjax.errors import first_difference, first_line
+from mnnjax.arrays import check_count
+from mnnjax.config import Network, Problem, Train, UserError
+from mnnjax.config.study import DECAY
+from mnnjax.errors import first_difference, first_line, require
 from mnnjax.landscape import Certificate
 from mnnjax.study.execution.certify_cell import certify_seeds
 from mnnjax.study.execution.images import Sources, recorded_cells
 from mnnjax.study.execution.progress import say_nothing
-from mnnjax.study.execution.train_cell import training_of
+from mnnjax.study.execution.train_cell import measured, training_of
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.resources.memory_check import require_points_fit
 from mnnjax.study.workdir import storage
-from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE
+from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, as_text
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.weights import forms
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
+from mnnjax.training import LEVENBERG_MARQUARDT
 
 # Cells that an error names.
 MOST_NAMED = 20
@@ -47,8 +51,65 @@ class Trained:
     """Outputs above it are classified as the larger label."""
     rows: list[dict[str, str]]
     """The cell's rows of results.csv."""
-    minimum: dict[str, Float[np.ndarray, "repeats ..."]] | None = None
+    minimum: dict[str, Float[np.ndarray, "repeats ..."]] | None
     """The parameters after the descents (train.finish), in float64, named as params; None where there are none."""
+    planned: Cell = dataclasses.field(repr=False)
+    """The cell as the study plans it."""
+    sources: Sources = dataclasses.field(repr=False)
+    """Where its images are read."""
+
+    @property
+    def problem(self) -> Problem:
+        """The study's problem, at this cell's d0 and N; images decide d0."""
+        plain = {"d0": (), "d0_d1_over_N": (), "d0_over_N": None, "d0_over_sqrt_N_log_N": None}
+        problem, N = self.planned.part.problem, (self.planned.N,)
+        if problem.is_image:
+            return dataclasses.replace(problem, N=N)
+        return dataclasses.replace(problem, **plain | {"d0": (self.planned.d0,), "N": N})
+
+    @property
+    def network(self) -> Network:
+        """The study's network, at this cell's d1 and number of hidden layers."""
+        sizes = {"d1": (self.planned.d1,), "hidden_layers": (self.planned.hidden_layers,), "d0_d1_over_N": ()}
+        return dataclasses.replace(self.planned.part.network, **sizes)
+
+    @property
+    def train(self) -> Train:
+        """How the networks were trained."""
+        return self.planned.part.training
+
+    def resume(self, epochs: int, learning_rate: float | None = None) -> "Trained":
+        """Train all repetitions for further epochs, and evaluate and certify them. The work folder stays as it is.
+
+        Weights alone are kept: the optimizer begins anew, with no momentum or moments of Adam. So the result equals
+        that of a longer training where the optimizer has no memory and the rate is constant, as with sgd. Epochs are
+        counted on: mini-batches are those of a longer training, and a schedule of your own is asked for the next
+        epochs. Our rate stays where it ended; learning_rate is another. train.finish and train.spectrum do not follow.
+
+        UserError for epochs below 1, and a learning rate where none is used.
+
+        Example:
+            further = trained.resume(epochs=1000)
+            [row["verdict"] for row in further.rows]
+        """
+        before, done = self.train, self.train.total_epochs
+        epochs = check_count("epochs", epochs)
+        rated = before.schedule == DECAY and before.optimizer != LEVENBERG_MARQUARDT
+        unused = "learning_rate: the cell's training has a schedule of its own, or no learning rate; leave it out"
+        require(learning_rate is None or rated, unused)
+        rate = learning_rate or before.learning_rate * (before.decay_to if before.decay_epochs else 1)
+        changes: dict[str, Any] = {"epochs": done + epochs, "decay_epochs": 0, "finish": "none", "spectrum": False}
+        train = dataclasses.replace(before, learning_rate=rate, **changes)
+        part = dataclasses.replace(self.planned.part, train=train, figure="none", also=())
+        cell = dataclasses.replace(self.planned, part=part)
+        training = training_of(cell, self.sources)
+        failed = np.array([int(row["non_finite_epoch"] or -1) for row in self.rows], np.int32)
+        state = training.start_at(self.params, failed)
+        while done < train.epochs:
+            state, done, _ = training.chunk(state, done)
+        _, rows = measured(cell, training, state, self.sources, lambda: None)
+        params = dict(training.saved(state.params))
+        return dataclasses.replace(self, params=params, rows=as_text(rows), minimum=None, planned=cell)
 
     def points(self, k: int) -> tuple[Float[np.ndarray, "N d0"], Float[np.ndarray, " N"]]:
         """X (N, d0) and y (N,) of repetition k."""
@@ -59,8 +120,7 @@ class Trained:
         another order, may differ from the row's in its last digits."""
         if self.rows[k]["verdict"] in (NON_FINITE, TOO_LARGE):
             return None
-        network = Network(rho=self.rho, bias="c" in self.params)
-        layers = sum(name.startswith("W") for name in self.params)
+        network, layers = self.planned.part.network, self.planned.hidden_layers
         params = {name: leaf[k : k + 1] for name, leaf in self.params.items()}
         X, y = self.points(k)
         return certify_seeds(params, network, layers, [X], [y], self.threshold)[0]
@@ -99,7 +159,8 @@ def load_trained(
     folder = NonWritingWorkdir(file.parent.parent)
     if cell.part.problem.is_image and not storage.names(folder.whitening):
         raise UserError(f"{folder.whitening} is missing, which the cell was trained with; copy the whole work folder")
-    training = training_of(cell, Sources(folder, data_dir, say_nothing, data))
+    sources = Sources(folder, data_dir, say_nothing, data)
+    training = training_of(cell, sources)
     if difference := first_difference(forms(params), forms(training.template.params)):
         raise UserError(f"{file} is damaged ({difference}); restore it, or run the study in another --workdir")
     (X, y), problem = training.points(), cell.part.problem
@@ -109,7 +170,7 @@ def load_trained(
     rows, minimum = workdir.rows([cell]), None
     if cell.descents and rows[0]["minimum_verdict"] != TOO_LARGE:
         minimum = _read_npz(file.with_name(f"{cell.id}.minimum.npz"))
-    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, rows, minimum)
+    return Trained(cell_id, params, X, y, cell.part.network.rho, problem.threshold, rows, minimum, cell, sources)
 
 
 def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:

@@ -19,7 +19,7 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
 from mnnjax.study.execution.chunks import Context
-from mnnjax.study.execution.descent_workers import Workers
+from mnnjax.study.execution.descent_workers import go_down
 from mnnjax.study.execution.images import Sources, recorded_cells, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
@@ -28,10 +28,12 @@ from mnnjax.study.plan.grid import Cell
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
+from mnnjax.study.result import Result
 from mnnjax.study.workdir.lock import StudyError
 from mnnjax.study.workdir.storage import AnyPath
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
 from mnnjax.wording import of, plural
+from mnnjax.workers import Workers
 
 __all__ = ["Stopped", "StudyError", "run_study"]
 
@@ -42,7 +44,7 @@ COLLECT_SECONDS = 5.0
 def run_study(
     study: Study, path: AnyPath | str, data_dir: Path | None = None, shard: Shard | None = None, command: str = "",
     data: tuple[Any, Any] | None = None, loggers: Sequence[mirrors.Logger] = (),
-) -> int:  # fmt: skip
+) -> Result:  # fmt: skip
     """Train all cells of the study that `path` does not hold yet, and write results.csv there.
 
     Args:
@@ -56,7 +58,7 @@ def run_study(
       loggers: "tensorboard", "wandb" or both, which mirror metrics.jsonl in the folders of these names.
 
     Returns:
-      The number of cells of the study or of the shard.
+      What the folder holds then: the study's rows, networks and figure; of a shard, its own.
 
     Raises:
       UserError: the folder belongs to another study or other data, another process is at work in it, data are missing
@@ -95,12 +97,12 @@ def run_study(
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
         with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
-            workers = stack.enter_context(Workers())
+            workers = stack.enter_context(Workers(go_down))
             _run_cells(cells, done, Context(workdir, sources, shown, stop_requested, workers))
         if processes.is_writer() and (hint := _hint(cells, done, workdir)):
             tell(hint)
         workdir.log("end")
-    return len(cells)
+    return Result(workdir.path, data_dir, data)
 
 
 def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:

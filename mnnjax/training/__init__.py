@@ -11,6 +11,7 @@ from mnnjax.training.optimizer import (
     optimizer_names,
     optimizer_options,
 )
+from mnnjax.training.own import check_own
 from mnnjax.training.polish import polish
 from mnnjax.training.rows import RowLayout, from_bits, place_rows, row_devices
 from mnnjax.training.sharded import make_row_training
@@ -18,7 +19,7 @@ from mnnjax.training.state import Metrics, Training, TrainState
 
 __all__ = [
     "LEVENBERG_MARQUARDT", "Evaluation", "LevenbergMarquardtOptions", "Metrics", "RowLayout", "TrainState", "Training",
-    "add_in_halves", "add_sums", "check_optimizer", "from_bits", "from_sums", "learning_rate",
+    "add_in_halves", "add_sums", "check_optimizer", "check_own", "from_bits", "from_sums", "learning_rate",
     "levenberg_marquardt_options", "make_evaluation", "make_optimizer", "make_row_training", "make_stream",
     "make_training", "optimizer_names", "optimizer_options", "place_rows", "polish", "row_devices",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The optimizer that a config names, with its options: one of Optax's, or our own levenberg_marquardt."""
+"""The optimizer that a config names, with its options: one of Optax's, a user's, or our own levenberg_marquardt."""
 
 import dataclasses
 import inspect
@@ -6,14 +6,17 @@ import math
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jaxtyping import Array, Float
 
 import mnnjax.jax_setup  # noqa: F401
+from mnnjax import own_parts
 from mnnjax.config import Train, UserError
 from mnnjax.config.validation import WORDS
 from mnnjax.errors import did_you_mean, first_line, require
@@ -21,12 +24,15 @@ from mnnjax.training.levenberg_marquardt import LevenbergMarquardtOptions
 
 # The one optimizer that is not Optax's.
 LEVENBERG_MARQUARDT = "levenberg_marquardt"
+# An optimizer of Optax's, or what gives one: a function of the learning rate.
+OwnOptimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
 
 def optimizer_names() -> list[str]:
-    """What train.optimizer may be: Optax's optimizers that take a learning rate, and levenberg_marquardt."""
-    of_optax = [name for name in dir(optax) if not name.startswith(("_", "scale_by_")) and _parameters(name)]
-    return sorted([*of_optax, LEVENBERG_MARQUARDT])
+    """What train.optimizer may be: the optimizers of Optax and optax.contrib that take a learning rate and need no
+    other argument, and levenberg_marquardt. A user's own are "module:function"."""
+    names = {name for module in (optax, optax.contrib) for name in dir(module)}
+    return sorted([*filter(_is_optimizer, names), LEVENBERG_MARQUARDT])
 
 
 def optimizer_options(optimizer: str) -> dict[str, type]:
@@ -73,43 +79,105 @@ def levenberg_marquardt_options(train: Train) -> LevenbergMarquardtOptions:
     return options
 
 
-def make_optimizer(train: Train, learning_rate: Float[Array, ""] | float) -> optax.GradientTransformationExtraArgs:
-    """The Optax optimizer that the config names, at this learning rate in place of the config's; UserError where Optax
-    has no such optimizer, or not with these options."""
+def make_optimizer(
+    train: Train, learning_rate: Float[Array, ""] | float, own: OwnOptimizer | None = None
+) -> optax.GradientTransformationExtraArgs:
+    """The Optax optimizer that the config names, at this learning rate in place of the config's; or the user's own.
+    UserError where Optax has no such optimizer, or not with these options, and where the user's cannot be imported or
+    gives no optimizer of Optax's."""
     name, given = train.optimizer, train.optimizer_options
-    if not _parameters(name):
-        unknown = f"Optax has no optimizer {name!r} that takes a learning rate{did_you_mean(name, optimizer_names())}"
-        hint = "take adam, sgd, rmsprop or another of its names, or levenberg_marquardt"
-        raise UserError(f"train.optimizer: {unknown}; {hint}")
-    check_options(name, given)
+    if own is None and not own_parts.is_own(name):
+        if (make := _of_optax(name)) is None:
+            unknown = (
+                f"Optax has no optimizer {name!r} that takes a learning rate{did_you_mean(name, optimizer_names())}"
+            )
+            hint = "take adam, sgd, rmsprop or another of its names, levenberg_marquardt, or your own 'module:function'"
+            raise UserError(f"train.optimizer: {unknown}; {hint}")
+        check_options(name, given)
+        try:
+            return optax.with_extra_args_support(make(learning_rate, **dict(given)))
+        except (TypeError, ValueError) as error:
+            raise _refusal(train, error) from error
+    if isinstance(own, optax.GradientTransformation):
+        return optax.with_extra_args_support(own)
+    where, shown = ("train.optimizer", name) if own is None else ("optimizer", "what is given to make_training")
+    function = own_parts.find(where, name) if own is None else own
+    require(callable(function), f"{where}: {function!r:.40} is no optimizer; give one of Optax's, as optax.adam(1e-3)")
+    rate = {"learning_rate": learning_rate} if "learning_rate" in inspect.signature(function).parameters else {}
     try:
-        return optax.with_extra_args_support(getattr(optax, name)(learning_rate, **dict(given)))
-    except (TypeError, ValueError) as error:
-        raise _refusal(train, error) from error
+        made = function(**rate, **dict(given if own is None else ()))
+    except Exception as error:  # whatever the user's function raises
+        hint = "write make_optimizer(learning_rate), with the options that the study gives"
+        raise UserError(
+            f"{where}: {shown} fails ({type(error).__name__}: {first_line(error)[:200]}); {hint}"
+        ) from error
+    made_what = f"{where}: {shown} gives {made!r:.40}, and no optimizer of Optax's"
+    require(isinstance(made, optax.GradientTransformation), f"{made_what}; return one, as optax.adam(learning_rate)")
+    return optax.with_extra_args_support(made)
 
 
-def check_optimizer(train: Train) -> None:
-    """Raise UserError unless the config's optimizer can be made, and takes a step."""
-    if train.optimizer == LEVENBERG_MARQUARDT:
+def check_optimizer(train: Train, own: OwnOptimizer | None = None) -> None:
+    """Raise UserError unless the config's optimizer, or the user's own in its place, can be made and takes a step."""
+    if own is not None:
+        unused = "only with train.optimizer, and not with the optimizer that is given to make_training"
+        require(not train.optimizer_options, f"train.optimizer_options: {unused}")
+    elif train.optimizer == LEVENBERG_MARQUARDT:
         levenberg_marquardt_options(train)
         return
-    optimizer = make_optimizer(train, train.learning_rate)
+    optimizer = make_optimizer(train, train.learning_rate, own)
+    params = {"W1": jnp.zeros((3, 2)), "z": jnp.zeros(3)}
+
+    def total(params):
+        return jnp.sum(params["W1"]) + jnp.sum(params["z"])
 
     def step(params):
-        more = {"value": jnp.sum(params), "grad": params, "value_fn": jnp.sum}
-        return optimizer.update(params, optimizer.init(params), params, **more)
+        more = extra_arguments(total(params), params, total)
+        updates, _ = optimizer.update(params, optimizer.init(params), params, **more)
+        # Some take gradients per point, which training does not have.
+        require(jax.tree.map(jnp.shape, updates) == jax.tree.map(jnp.shape, params), "updates of other shapes")
+        return updates
 
     try:
-        jax.eval_shape(step, jnp.zeros(1))
+        jax.eval_shape(step, params)
     except Exception as error:  # Optax's asserts, and whatever JAX says of an option's value
+        if own is not None or own_parts.is_own(train.optimizer):
+            why = f"{type(error).__name__}: {first_line(error)[:200]}"
+            raise UserError(f"train.optimizer: your own takes no step ({why}); correct it") from error
         raise _refusal(train, error) from error
+
+
+def extra_arguments(value: Float[Array, ""], gradient: Any, loss: Callable[[Any], Any]) -> dict[str, Any]:
+    """What some optimizers take beside the gradient, and the others ignore: those that search along a line, and those
+    that estimate curvature (obj_fn)."""
+
+    def value_fn(params: Any, obj_fn: Any = None) -> Any:
+        # A line search has all arguments that it does not know taken by this function.
+        return loss(params)
+
+    return {"value": value, "grad": gradient, "value_fn": value_fn, "obj_fn": loss}
+
+
+def _of_optax(name: str) -> Callable[..., optax.GradientTransformation] | None:
+    """The function of that name of Optax or optax.contrib, where it takes a learning rate."""
+    for module in (optax, optax.contrib):
+        # Not getattr: Optax warns of names that it has moved.
+        make = vars(module).get(name)
+        if inspect.isfunction(make) and "learning_rate" in inspect.signature(make).parameters:
+            return make
+    return None
+
+
+def _is_optimizer(name: str) -> bool:
+    """Whether a config can name it."""
+    if name.startswith(("_", "scale_by_")) or not (parameters := _parameters(name)):
+        return False
+    return all(p.default is not p.empty for name, p in parameters.items() if name != "learning_rate")
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
-    """The parameters of Optax's optimizer of that name; {} where there is none that takes a learning rate."""
-    make = getattr(optax, name, None)
-    parameters = dict(inspect.signature(make).parameters) if inspect.isfunction(make) else {}
-    return parameters if "learning_rate" in parameters else {}
+    """The parameters of the optimizer of that name, a user's or Optax's; {} where there is none."""
+    make = own_parts.find("train.optimizer", name) if own_parts.is_own(name) else _of_optax(name)
+    return {} if make is None else dict(inspect.signature(make).parameters)
 
 
 def _kind(parameter: inspect.Parameter) -> type | None:
@@ -117,6 +185,8 @@ def _kind(parameter: inspect.Parameter) -> type | None:
     default, or the annotation's where the default is not a number: annotations differ between releases of Optax and
     JAX."""
     default, named = parameter.default, _types_in(parameter.annotation)
+    if not isinstance(default, (bool, int, float)) and any(typing.get_origin(n) is Mapping for n in named):
+        return None  # a tree of parameters, which a number could stand for
     if isinstance(default, bool) or named == {bool}:
         return bool
     if isinstance(default, float) or float in named or (isinstance(default, int) and int not in named):

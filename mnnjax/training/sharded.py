@@ -18,7 +18,8 @@ from mnnjax.jax_setup import Device
 from mnnjax.network import MNN
 from mnnjax.training.jacobian import point_weights
 from mnnjax.training.loop import descend, learning_rate, make_init
-from mnnjax.training.optimizer import check_optimizer
+from mnnjax.training.optimizer import check_optimizer, make_optimizer
+from mnnjax.training.own import init_of
 from mnnjax.training.rows import AXIS, RowLayout, Rows, from_bits
 from mnnjax.training.state import Metrics, TrainState, first_failure
 
@@ -66,7 +67,7 @@ def make_row_training(
         state, metrics = training.run_epochs(state, jax.random.key(1), rows, first_epoch=0, epochs=100)
     """
     check_optimizer(train)
-    module = MNN((d1,) * hidden_layers, network.rho, network.bias, network.init, jnp.dtype(train.precision))
+    module = MNN((d1,) * hidden_layers, network.rho, network.bias, init_of(network), jnp.dtype(train.precision))
     epochs_on_device = make_device_epochs(module, problem.threshold, train, RowLayout(N, train.batch_size))
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     on_all_devices = map_epochs(epochs_on_device, mesh, train.reproducible)
@@ -127,7 +128,7 @@ def make_device_epochs(module: MNN, threshold: float, train: Train, layout: RowL
             equalizing = point_weights(params, X.T, neural_inputs, module.rho, train.point_weights)
             return jnp.sum(equalizing * squares) / batch_points, metrics
 
-        params, opt_state, metrics = descend(train, _summed(piece_loss, total), params, opt_state, rate)
+        params, opt_state, metrics = descend(make_optimizer(train, rate), _summed(piece_loss, total), params, opt_state)
         share = batch_points / layout.N
         return params, opt_state, jax.tree.map(lambda m: share * m, metrics)
 

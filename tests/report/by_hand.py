@@ -46,8 +46,13 @@ def report(path, study, rows):
 
 def text_of(page):
     """What a reader sees: no tags, no style sheet."""
-    body = page.read_text().partition("<body>")[2]
+    body = re.sub(r"<script.*?</script>", " ", page.read_text().partition("<body>")[2], flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def report_files(path):
+    """The names in a work folder's report, without the record of them."""
+    return {p.name for p in (path / "report").iterdir()} - {".written"}
 
 
 def status_of(page_text):

@@ -2,16 +2,18 @@
 
 import dataclasses
 import html.parser
+import json
 import math
 import re
 
 import pytest
 
-from mnnjax.config import Network, Problem, Study, Train, UserError
-from mnnjax.report import write_report
+from mnnjax.config import Network, Problem, Study, Train, UserError, to_dict
+from mnnjax.report import figure, write_report
 from mnnjax.report.common.tables import Column, Table
 from mnnjax.study.workdir.results_table import read_csv
 from mnnjax.wording import integer, percent, unbroken
+from tests.project import ROOT
 from tests.report.by_hand import (
     GAUSSIAN,
     as_claimed,
@@ -20,9 +22,13 @@ from tests.report.by_hand import (
     make_row,
     make_workdir,
     report,
+    report_files,
+    status_of,
     text_of,
     written,
 )
+
+VENDOR = ROOT / "mnnjax" / "report" / "vendor"
 
 
 class Page(html.parser.HTMLParser):
@@ -33,7 +39,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self.open.append(tag)
         self.ids += [v for k, v in attributes if k == "id"]
         self.references += [v for k, v in attributes if k in ("src", "href", "srcset", "data", "action", "poster")]
@@ -67,22 +73,29 @@ def test_page_needs_no_other_file(tmp_path, everything):
     page = Page(path.read_text())
     assert path == tmp_path / "w" / "report.html"
     assert page.open == []
-    pictures = [r for r in page.references if not r.startswith("#")]
-    assert len(pictures) == 3
+    pictures = [r for r in page.references if r.startswith("data:")]
+    assert len(pictures) == 6  # of three figures, and the verdicts' shares of parts that have no other such table
     assert all(r.startswith("data:image/png;base64,") for r in pictures)
     # The table of contents leads to every section.
     assert page.ids == [r[1:] for r in page.references if r.startswith("#")]
     assert page.ids == ["curves", "dots", "images", "other", "runs"]
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert not re.search(r"@import|url\(|https?://", path.read_text())
+    links = [r for r in page.references if not r.startswith(("data:", "#"))]
+    assert links[0] == "https://arxiv.org/abs/1702.05777"
+    assert all((path.parent / link).is_file() for link in links[1:])
+    assert "report/curves_criterion.csv" in links
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    own = path.read_text().replace((VENDOR / "plotly-basic.min.js").read_text(), "")
+    assert not re.search(r"@import|url\(|<script[^>]* src|https?://(?!arxiv.org/abs)", own)
 
 
+@pytest.mark.slow
 def test_files_beside_the_page(tmp_path, everything):
     write_report([make_workdir(tmp_path / "w", *everything)])
-    pictures = {f"{stem}.{kind}" for stem in ("curves", "curves_scaled", "dots") for kind in ("png", "svg")}
+    stems = ("curves", "curves_scaled", "curves_shares", "dots", "dots_shares", "other_shares")
+    pictures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
     tables = {f"{stem}.csv" for stem in ("curves", "curves_criterion", "dots", "images", "other")}
     tables |= {f"{stem}_verdicts.csv" for stem in ("curves", "dots", "images", "other")}
-    assert {p.name for p in (tmp_path / "w" / "report").iterdir()} == pictures | tables | {"runs.csv"}
+    assert report_files(tmp_path / "w") == pictures | tables | {"runs.csv"}
     for name in pictures:
         start = b"\x89PNG" if name.endswith("png") else b"<?xml"
         assert (tmp_path / "w" / "report" / name).read_bytes().startswith(start)
@@ -136,17 +149,22 @@ def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     second = make_workdir(tmp_path / "two", study, rows[:15])
     third = make_workdir(tmp_path / "x" / "two", Study("alone", GAUSSIAN), [make_row("alone", 4, 10, 0)])
     page = write_report([first, second, third, second])
-    names = {p.name for p in (first / "report").glob("*.csv")}
+    assert page == first / "report" / "joint" / "report.html"
+    joint = page.parent / "report"
+    names = {p.name for p in joint.glob("*.csv")}
     kinds = ("", "_criterion", "_verdicts")
     assert names == {f"{folder}_curves{kind}.csv" for folder in ("one", "two") for kind in kinds} | {
         "alone.csv",
         "alone_verdicts.csv",
+        "joint_fields.csv",
         "runs.csv",
     }
-    assert len(read_csv(first / "report" / "one_curves.csv")) == 10
-    assert len(read_csv(first / "report" / "two_curves.csv")) == 5
+    assert len(read_csv(joint / "one_curves.csv")) == 10
+    assert len(read_csv(joint / "two_curves.csv")) == 5
+    assert not (first / "report.html").exists()
     assert not (second / "report").exists()
-    assert Page(page.read_text()).tags.count("img") == 4
+    # Two figures and the verdicts of two folders, verdicts of the third; both figures once more, together.
+    assert Page(page.read_text()).tags.count("img") == 9
     for heading in ("one, curves: Figure 5.1", "two, curves: Figure 5.1", "two, alone: Results"):
         assert text_of(page).count(heading) == 2  # in the contents, and where it stands
 
@@ -178,7 +196,8 @@ def test_file_names_that_would_meet_are_kept_apart(tmp_path):
 def test_no_study_is_written_over_the_table_of_runs(tmp_path):
     path = make_workdir(tmp_path / "w", Study("Runs", GAUSSIAN), [make_row("Runs", 4, 10, 0)])
     write_report([path])
-    assert {p.name for p in (path / "report").iterdir()} == {"runs.csv", "Runs_2.csv", "Runs_2_verdicts.csv"}
+    tables = {"runs.csv", "Runs_2.csv", "Runs_2_verdicts.csv"}
+    assert report_files(path) == tables | {"Runs_2_shares.png", "Runs_2_shares.svg"}
     assert len(read_csv(path / "report" / "Runs_2.csv")) == 1
 
 
@@ -227,3 +246,72 @@ def test_groups_and_counts_of_a_table():
     assert table.shown == [["7", "50 % (3)", "2 of 7"], ["-", "50 %", "-"]]
     assert table.to_csv() == "a,b,hidden,c\n7,0.5,3,2\n,0.5,,\n"
     assert Table(columns[:1], ((7,),)).groups == []
+
+
+def test_the_figure_of_a_study_from_python(tmp_path, everything):
+    path = make_workdir(tmp_path / "w", *everything)
+    first = figure(path)
+    assert [panel.get_title() for panel in first.axes] == ["1 hidden layer", "2 hidden layers"]
+    assert figure(str(path), "dots").axes[1].get_ylabel() == "final MSE"
+    with pytest.raises(UserError, match=r"no picture 'dot'; there are: curves, curves_scaled, .*dots"):
+        figure(path, "dot")
+    with pytest.raises(UserError, match="no picture yet"):
+        figure(make_workdir(tmp_path / "early", Study("early", GAUSSIAN, figure="fig5_2"), None))
+
+
+def test_a_report_leaves_no_stale_files(tmp_path):
+    """Those that it wrote and does not write again; what others put there stays."""
+    study = Study("plain", GAUSSIAN, repeats=2)
+    path = make_workdir(tmp_path / "w", study, [make_row("plain", 4, 10, 0)])
+    write_report([path])
+    assert {"plain.csv", "plain_shares.png"} <= report_files(path)
+    (path / "report" / "mine.txt").write_text("notes")
+    (path / "config.json").write_text(json.dumps(to_dict(dataclasses.replace(study, name="other"))))
+    (path / "results.csv").write_text((path / "results.csv").read_text().replace("plain", "other"))
+    write_report([path])
+    assert {"other.csv", "other_shares.png", "mine.txt"} <= report_files(path)
+    assert not [name for name in report_files(path) if name.startswith("plain")]
+
+
+def test_a_table_has_its_numbers_for_sorting():
+    table = Table((Column("a", "a", percent), Column("b", "b")), ((0.125, "x"), (math.nan, None), (math.inf, True)))
+    assert table.fields[0] == [("12.5 %", "0.125"), ("x", None)]
+    assert table.fields[1] == [("-", None), ("-", None)]
+    assert [number for _, number in table.fields[2]] == ["Infinity", None]
+
+
+@pytest.mark.slow
+def test_nothing_agrees_where_no_repetition_has_converged(tmp_path):
+    study, rows = figure_5_1(as_claimed, widths=(10,))
+    found = [row | {"verdict": "not_converged"} for row in rows]
+    page = report(tmp_path / "none", study, found)
+    assert status_of(page) == "agrees in part"
+    assert "No repetition has converged, by its certificate (15 of 15 repetitions not_converged)." in page
+    found[0]["verdict"] = "global_minimum"
+    assert status_of(report(tmp_path / "one", study, found)) == "agrees"
+
+
+def test_training_curves_come_from_the_log(tmp_path):
+    study = Study("plain", GAUSSIAN, train=Train(epochs=300, decay_epochs=0))
+    path = make_workdir(tmp_path / "w", study, [make_row("plain", 4, 10, 0)])
+    lines = [("chunk", 100, 0.5, 0.25), ("chunk", 200, 0.2, 0.1), ("chunk", 200, 0.1, 0.125), ("chunk", 301, 9.0, 0.5)]
+    entries = [{"event": "start"}] + [
+        {"event": event, "cell": "plain.h1.d4x4.N10", "epoch": epoch, "mse": mse, "mce": mce}
+        for event, epoch, mse, mce in lines
+    ]
+    stamp = {"time": "2026-11-24T18:51:16+0000"}
+    (path / "metrics.jsonl").write_text("".join(json.dumps(stamp | entry) + "\n" for entry in entries))
+    mse, mce = figure(path, "plain_training").axes
+    assert mse.lines[0].get_xydata().tolist() == [[100, 0.5], [200, 0.1]]  # trained again; no descent afterwards
+    assert mce.lines[0].get_xydata().tolist() == [[100, 25], [200, 12.5]]
+    assert mse.get_yscale() == "log"
+
+
+def test_verdicts_are_a_picture_of_every_cell(tmp_path):
+    given = ["global_minimum", "global_minimum", "suboptimal_dlm", "not_converged"]
+    rows = [make_row("s", 4, N, k, verdict=verdict) for N in (10, 20) for k, verdict in enumerate(given)]
+    rows[-1]["verdict"] = "global_minimum"
+    (panel,) = figure(make_workdir(tmp_path / "w", Study("s", GAUSSIAN), rows)).axes
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in panel.containers}
+    # By rising d0 d1 / N: N = 20 comes first.
+    assert heights == {"global minimum": [0.75, 0.5], "suboptimal dlm": [0.25, 0.25], "not converged": [0, 0.25]}

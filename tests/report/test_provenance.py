@@ -42,8 +42,9 @@ def make_log(path, *lines, study=STUDY):
 
 def written(*paths):
     """The lines of runs.csv, and what the page says under its heading."""
-    page = text_of(write_report(paths))
-    return read_csv(paths[0] / "report" / "runs.csv"), page.rpartition("How this was made ")[2]
+    file = write_report(paths)
+    page = text_of(file)
+    return read_csv(file.parent / "report" / "runs.csv"), page.rpartition("How this was made ")[2]
 
 
 def test_how_every_invocation_ended(tmp_path):
@@ -91,7 +92,7 @@ def test_damaged_logs(tmp_path):
 def test_no_log(tmp_path):
     lines, page = written(make_log(tmp_path / "w"))
     assert lines == []
-    assert page == "Total time: unknown (no metrics.jsonl). File in the folder report : runs.csv"
+    assert page.startswith("Total time: unknown (no metrics.jsonl). MCE: fraction of points")
 
 
 def test_shards_and_several_folders(tmp_path):

@@ -42,7 +42,7 @@ def test_the_example_of_the_docstring(tmp_path, monkeypatch):
         stop_after(patch, 1, signal.SIGINT)
         with pytest.raises(Stopped):
             run_study(study, tmp_path / "mine")
-    assert run_study(study, tmp_path / "mine") == 2
+    assert run_study(study, tmp_path / "mine").cells == [f"mine.h1.d10x10.N{N}" for N in (50, 100)]
     assert write_report([tmp_path / "mine"]) == tmp_path / "mine/report.html"
     assert len(read_csv(tmp_path / "mine/results.csv")) == 10
     trained = load_trained(tmp_path / "mine", "mine.h1.d10x10.N50")

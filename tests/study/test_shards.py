@@ -70,7 +70,7 @@ def trained(path: Path) -> list[str]:
 
 def test_three_shards_give_what_one_run_gives(tmp_path, whole):
     for index in range(3):
-        assert run_study(STUDY, tmp_path, shard=Shard(index, 3)) == (2, 1, 1)[index]
+        assert len(run_study(STUDY, tmp_path, shard=Shard(index, 3)).cells) == (2, 1, 1)[index]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", *(f"shard-{k}-of-3" for k in range(3))]
     results, page = report_of(tmp_path)
     assert results == whole

@@ -14,7 +14,7 @@ import pytest
 
 from mnnjax.config import Network, Problem, Train, UserError
 from mnnjax.training import learning_rate, make_optimizer, make_training
-from mnnjax.training.optimizer import check_optimizer, optimizer_names, optimizer_options
+from mnnjax.training.optimizer import _parameters, check_optimizer, optimizer_names, optimizer_options
 
 EPS = np.finfo(np.float64).eps
 
@@ -43,6 +43,9 @@ def test_learning_rate_is_constant_and_then_a_geometric_sequence(epochs, decay_e
         ("adamw", (("weight_decay", 1e-3),), 1e-2),
         ("lion", (), 1e-3),
         ("lamb", (), 1e-2),
+        ("muon", (), 1e-2),
+        ("prodigy", (), 1.0),
+        ("sophia", (), 1e-2),
         pytest.param("lbfgs", (), 1.0, marks=pytest.mark.slow),
     ],
 )
@@ -87,7 +90,7 @@ def test_an_option_is_known_however_optax_annotates_it(monkeypatch, annotation):
 @pytest.mark.filterwarnings("ignore")  # what Optax deprecates it takes all the same
 @pytest.mark.parametrize("name", [name for name in optimizer_names() if name != "levenberg_marquardt"])
 def test_optax_takes_the_options_that_are_listed(name):
-    defaults = {option: p.default for option, p in inspect.signature(getattr(optax, name)).parameters.items()}
+    defaults = {option: p.default for option, p in _parameters(name).items()}
     # Where the default is no number (None, say: an option that is off), any number. A key is not one.
     given = {
         option: defaults[option] if isinstance(defaults[option], (bool, int, float)) else kind(1)
@@ -95,6 +98,15 @@ def test_optax_takes_the_options_that_are_listed(name):
         if option != "key"
     }
     check_optimizer(Train(name, tuple(given.items())))
+
+
+@pytest.mark.filterwarnings("ignore")  # of deprecated options
+def test_optimizers_of_contrib_have_names():
+    assert {"muon", "sophia", "prodigy", "ademamix", "schedule_free_sgd", "adam", "lbfgs"} <= set(optimizer_names())
+    # It takes a gradient per point.
+    given = (("l2_norm_clip", 1.0), ("noise_multiplier", 1.0), ("seed", 0))
+    with pytest.raises(UserError, match="dpsgd cannot be used with"):
+        check_optimizer(Train("dpsgd", given))
 
 
 @pytest.mark.parametrize("name", ["no_such_optimizer", "", "chain", "linear_schedule", "__name__", "Adam", "losses"])

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 from jaxtyping import Float, Real
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
 from mnnjax.landscape._check import threshold_of
+from mnnjax.landscape.batches import Biases, Labels, Points, Units, Weights, each_network, is_batch
+from mnnjax.landscape.certificates.cost import certificate_bytes
 from mnnjax.landscape.certificates.kinks import at_kinks, falling_turn
 from mnnjax.landscape.certificates.linear_systems import factor_fits
 from mnnjax.landscape.certificates.nearest_minimum import Point, RegionProblem, evaluate, nearest_minimum
@@ -107,10 +110,20 @@ def _number(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{value:.3g}"
 
 
+@overload
 def certify(
     W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"],
     rho: float, *, threshold: float | None = None, output_bias: float | None = None,
-) -> Certificate:  # fmt: skip
+) -> Certificate: ...  # fmt: skip
+@overload
+def certify(
+    W: Sequence[Real[AnyArray, "d1 d0"]], z: Sequence[Real[AnyArray, " d1"]], X: Points, y: Labels, rho: float,
+    *, threshold: float | None = None, output_bias: Biases = None,
+) -> list[Certificate]: ...  # fmt: skip
+def certify(
+    W: Weights, z: Units, X: Points, y: Labels, rho: float,
+    *, threshold: float | None = None, output_bias: Biases = None,
+) -> Certificate | list[Certificate]:  # fmt: skip
     """Decide in float64 what kind of point (W, z) is for the squared loss on (X, y).
 
     The point is moved to an exact stationary point of its own region: first by the smallest change of W with z fixed,
@@ -133,7 +146,11 @@ def certify(
     y: (N,), real. rho: slope for negative neural inputs.
     threshold: of the MCE; None takes 0 where a label is -1 and 0.5 elsewhere.
     output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
-    Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays.
+    A batch: W (networks, d1, d0) and z (networks, d1) give a list, one certificate per network, from all cores
+    (batches.py). X, y and output_bias are then one for all, or have the networks on a leading axis, too. Type checkers
+    see the list where W and z are sequences, such as list(W), list(z).
+    Raises ValueError for shapes that do not match, NaN or infinite entries, rho = 1, and traced arrays; for a batch,
+    with the network's number.
 
     Example:
       W, z = global_minimum(X, y, rho=0.0)
@@ -146,6 +163,8 @@ def certify(
       certify(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # without output_bias if l2 has no bias
       W, z, c = mnnjax.training.polish(W, z, X, y.ravel(), rho=0.0, output_bias=c)  # if that is not_converged
     """
+    if is_batch(W):
+        return each_network(certify, W, z, X, y, rho, output_bias, certificate_bytes, threshold=threshold)
     W, z, X, y = check_network(W, z, X, y, rho)
     threshold = threshold_of(threshold, y)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))

@@ -1,7 +1,8 @@
 """Descent from any point to a local minimum, also to one at kinks, that a certificate proves."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 import scipy.optimize
@@ -9,9 +10,11 @@ from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
 from mnnjax.arrays import AnyArray, check_count, check_network, on_host
+from mnnjax.landscape.batches import Biases, Labels, Points, Units, Weights, each_network, is_batch
 from mnnjax.landscape.certificates.certificate import Certificate, certify
 from mnnjax.landscape.certificates.kinks import falling_turn
 from mnnjax.landscape.descent.active_set import AT_ZERO, SEEN, State, at_points, descend_exactly, loss_of, residual
+from mnnjax.landscape.descent.cost import descent_bytes
 from mnnjax.landscape.descent.line_search import first_minimum
 from mnnjax.landscape.descent.smoothing import ENOUGH, smoothed_descent
 from mnnjax.landscape.numerics import leaky_relu
@@ -43,18 +46,28 @@ class Descent:
     reason: str
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@overload
 def descend(
     W: Real[AnyArray, "d1 d0"], z: Real[AnyArray, " d1"], X: Real[AnyArray, "N d0"], y: Real[AnyArray, " N"],
     rho: float, *, output_bias: float | None = None, max_steps: int = 4000, leave_plateaus: bool = False,
-) -> Descent:  # fmt: skip
+) -> Descent: ...  # fmt: skip
+@overload
+def descend(
+    W: Sequence[Real[AnyArray, "d1 d0"]], z: Sequence[Real[AnyArray, " d1"]], X: Points, y: Labels, rho: float,
+    *, output_bias: Biases = None, max_steps: int = 4000, leave_plateaus: bool = False,
+) -> list[Descent]: ...  # fmt: skip
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def descend(
+    W: Weights, z: Units, X: Points, y: Labels, rho: float,
+    *, output_bias: Biases = None, max_steps: int = 4000, leave_plateaus: bool = False,
+) -> Descent | list[Descent]:  # fmt: skip
     """Go down from (W, z), in float64, to a local minimum of the squared loss on (X, y).
 
     A point that is at a proven minimum stays there. Only theta_k = |z_k| w_k matters for fixed signs of z. Newton's
     method on a smoothed loss, whose width goes to zero, finds the pairs (neuron, point) that end at zero
     (smoothing.py). The exact descent over faces then goes to the minimum, releases pairs at which the loss falls, and
     holds others (active_set.py). Where that ends above the start, or at no proven minimum, other first widths are
-    tried. One core is used: run several descents side by side.
+    tried. One descent takes one core.
 
     Time on one core: half a second for d0 d1 = N = 400, 2 minutes for 2500; it grows as (d0 d1)^2 N. Memory: three
     arrays of (d0 d1)^2.
@@ -63,12 +76,17 @@ def descend(
     for negative neural inputs. output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
     max_steps: of the exact descent.
     leave_plateaus: at a sub-optimal minimum with an idle neuron, turn that neuron to where the loss falls, and go on.
+    A batch: W (networks, d1, d0) and z (networks, d1) give a list, one descent per network, from all cores (certify).
     Raises ValueError as certify, and for max_steps below 1; ArithmeticError where numbers overflow. Source: ours.
 
     Example:
       found = descend(W, z, X, y, rho=0.0)
       print(found.certificate)  # verdict  suboptimal_kink: the face's residual has norm 1.02 ...
     """
+    if is_batch(W):
+        check_count("max_steps", max_steps)
+        options = {"max_steps": max_steps, "leave_plateaus": leave_plateaus}
+        return each_network(descend, W, z, X, y, rho, output_bias, descent_bytes, **options)
     W, z, X, y = check_network(W, z, X, y, rho)
     check_count("max_steps", max_steps)
     c = 0.0 if output_bias is None else float(on_host("output_bias", output_bias, (), "give one number"))

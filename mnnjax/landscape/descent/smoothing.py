@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 SHRINK = 0.3  # of the width, from one level to the next
 LEVELS = 5
-STEPS = 60  # of Newton's method at one width, at most
+STEPS = 300  # of Newton's method at one width, at most; from random weights the first takes up to 200
 DONE = 2e-4  # a full step that lowers the smoothed loss by a smaller fraction ends a level
 LAST_DONE = 1e-6  # the same of the last level
 ENOUGH = 1e-28  # of |y|^2: the loss is zero

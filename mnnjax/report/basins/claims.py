@@ -59,6 +59,11 @@ def finding(outcomes: Sequence[Outcome], without_volume: int) -> Finding:
         f"more than {100 * MOST_UNRESOLVED:g} % of the runs unresolved.",
         status=status,
         because=(why,),
+        question="Does training end in sub-optimal differentiable minima as often as their volume says?",
+        answer=f"Their mean frequency is {significant(found[0])} times the mean volume V(L_0) "
+        f"(95 %: {significant(found[1])} to {significant(found[2])}), over {plural(len(outcomes), 'data set')}."
+        if found
+        else why,
         whose="Question",
     )
 

@@ -6,14 +6,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnnjax.report.basins.analysis import NO_ERROR, Outcome, shape_label
-from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, look
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, tell
 from mnnjax.report.common.rows import grouped
-from mnnjax.wording import plural
+from mnnjax.wording import percent, plural
 
 _SIDES = (
-    ("left", "suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0"),
-    ("right", "global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum"),
+    ("suboptimal_dlm", "suboptimal", r"$V(\mathcal{L}_0)$", "sub-optimal, MCE > 0", PALETTE[1]),
+    ("global_minimum", "global_minima", r"$V(\mathcal{G})$", "global minimum", PALETTE[0]),
 )
+_INTERVAL, _OPEN = "95 % interval", "what unresolved runs leave open"
+_SAME = "frequency = volume"
 _ENDS = (
     ("sub-optimal, MCE > 0", PALETTE[1], lambda o: o.frequency("suboptimal_dlm")),
     ("sub-optimal, MCE 0", "#F2B48C", lambda o: o.frequency(NO_ERROR)),
@@ -32,48 +34,67 @@ def basins(outcomes: Sequence[Outcome], without_volume: int) -> Picture:
         alt="Frequency with which training ends in a sub-optimal minimum against V(L_0), in a global minimum against "
         "V(G), and the shares of all kinds of ends",
         caption="Each point is one data set (X, y): the share of its runs that end in a sub-optimal differentiable "
-        "local minimum with MCE > 0 (left) or in a global minimum (right) against the exact volume of the regions "
-        "that hold one; bars: 95 % intervals. Faint bars: what unresolved runs (not converged, undecided or "
-        "non-finite) leave "
-        "open. Dashed: frequency = volume. Below: how the runs of each shape ended, means over its data sets."
+        "local minimum with MCE > 0 (orange) or in a global minimum (blue) against the exact volume of the regions "
+        "that hold one. Thin bars: 95 % intervals. Faint bars: what unresolved runs (not converged, undecided or "
+        "non-finite) leave open. Below: how the runs of each shape ended, means over its data sets."
         f"{left_out}",
     )
 
 
 def basin_panels(outcomes: Sequence[Outcome]) -> Figure:
-    """Two scatter panels, and below them the shares of all ends."""
+    """Two panels per shape, one below the other where there are several shapes, and the shares of all ends."""
     groups = grouped(outcomes, lambda outcome: outcome.shape)
-    heights = (5.0, 1.6 + 0.45 * len(groups))
+    places = [[(side, shape) for shape in groups] for side in range(len(_SIDES))]
+    lines = places if len(groups) > 1 else [[place for line_of in places for place in line_of]]
+    heights = [*(3.6 if len(groups) > 1 else 5.0 for _ in lines), 1.6 + 0.45 * len(groups)]
     figure = Figure(figsize=(13.2, 0.9 + sum(heights)))
-    panels = figure.subplot_mosaic([["left", "right"], ["ends", "ends"]], height_ratios=heights)
-    for side, verdict, volume, symbol, name in _SIDES:
-        panel = panels[side]
-        for index, group in enumerate(groups.values()):
-            _dots(panel, group, verdict, volume, *look(index))
-        top = 1.05 * max([*panel.dataLim.intervaly, *panel.dataLim.intervalx, 0.02])
-        panel.plot([0, top], [0, top], color=GREY, zorder=1, **DASHED, gid="diagonal")
-        panel.set(xlim=(-0.02 * top, top), xlabel=f"exact volume {symbol}")
-        panel.set(ylim=(-0.02 * top, top), ylabel=f"share of runs: {name}")
-    panel, left = panels["ends"], [0.0] * len(groups)
+    grid = figure.add_gridspec(len(lines) + 1, len(lines[0]), height_ratios=heights)
+    for row, line_of in enumerate(lines):
+        for column, (side, shape) in enumerate(line_of):
+            panel = figure.add_subplot(grid[row, column])
+            _frequencies(panel, groups[shape], side, first=column == 0 or len(groups) == 1, narrow=len(groups) > 1)
+            if len(groups) > 1 and row == 0:
+                panel.set_title(shape_label(shape), fontsize=13)
+    panel, left = figure.add_subplot(grid[-1, :]), [0.0] * len(groups)
     for name, color, share in _ENDS:
         width = [sum(map(share, group)) / len(group) for group in groups.values()]
-        panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
+        bars = panel.barh(range(len(groups)), width, left=left, color=color, height=0.7, label=name)
+        for bar, shape, share_of in zip(bars, groups, width, strict=True):
+            tell(bar, [f"{shape_label(shape)}<br>{name}: {percent(share_of)} of the runs"])
         left = [a + b for a, b in zip(left, width, strict=True)]
     panel.set_yticks(range(len(groups)), map(shape_label, groups))
     panel.invert_yaxis()
     panel.set(xlim=(0, 1), xlabel="share of runs")
     panel.grid(visible=False)
     panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_ENDS), frameon=False, columnspacing=1.4)
-    handles = [line(shape_label(shape), *look(index), linestyle="none") for index, shape in enumerate(groups)]
-    legend_above(figure, [*handles, line("frequency = volume", **DASHED)])
+    legend_above(figure, [
+        line("one data set", GREY, "o", linestyle="none"), line(_INTERVAL, GREY, linewidth=1),
+        line(_OPEN, GREY, alpha=0.25, linewidth=4), line(_SAME, **DASHED),
+    ])  # fmt: skip
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
 
-def _dots(panel: Axes, group: Sequence[Outcome], verdict: str, volume: str, color: str, marker: str) -> None:
+def _frequencies(panel: Axes, group: Sequence[Outcome], side: int, first: bool, narrow: bool) -> None:
+    """The share of runs against the volume, one point per data set; `first` has the label of the axis, and a
+    `narrow` panel few ticks."""
+    verdict, volume, symbol, name, color = _SIDES[side]
     x = [getattr(o, volume) for o in group]
-    low, high = zip(*(o.interval(verdict) for o in group), strict=True)
-    closed, opened = zip(*(o.open_interval(verdict) for o in group), strict=True)
-    panel.vlines(x, closed, opened, color=color, alpha=0.18, linewidth=5, gid="open")
-    panel.vlines(x, low, high, color=color, alpha=0.6, linewidth=1.4, gid="intervals")
-    panel.plot(x, closed, marker, color=color, markeredgecolor="white", zorder=3, gid="point")
+    ends, opened = [o.interval(verdict) for o in group], [o.open_interval(verdict) for o in group]
+    low, high = zip(*ends, strict=True)
+    closed, at_most = zip(*opened, strict=True)
+    panel.vlines(x, closed, at_most, color=color, alpha=0.15, linewidth=4, label=_OPEN, gid="open")
+    panel.vlines(x, low, high, color=color, alpha=0.45, linewidth=0.8, label=_INTERVAL, gid="intervals")
+    dots = {"linestyle": "none", "marker": "o", "markersize": 5.5, "markeredgecolor": "white", "zorder": 3}
+    (drawn,) = panel.plot(x, closed, color=color, gid="point", label="one data set", **dots)
+    tell(drawn, [
+        f"data seed {o.data_seed}: volume {v:.3g}<br>{name}: {a:.3g} of {o.runs} runs ({b:.3g} to {c:.3g})<br>"
+        f"{d:.3g} if all unresolved were"
+        for o, v, a, (b, c), d in zip(group, x, closed, ends, at_most, strict=True)
+    ])  # fmt: skip
+    right, top = (1.05 * max(*values, 0.02) for values in ([*x, 0], [*high, *at_most]))
+    panel.plot([0, right], [0, right], color=GREY, zorder=1, label=_SAME, **DASHED, gid="diagonal")
+    panel.set(xlim=(-0.03 * right, right), ylim=(-0.03 * top, top), xlabel=f"exact volume {symbol}")
+    panel.locator_params(axis="x", nbins=3 if narrow else 6)
+    if first:
+        panel.set_ylabel(f"share of runs:\n{name}", fontsize=13)

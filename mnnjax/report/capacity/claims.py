@@ -41,8 +41,20 @@ def finding(groups: Sequence[Group]) -> Finding:
         "lies above, and cannot be judged otherwise.",
         status=status,
         because=(numbers,),
+        question="From which d0 d1 / N on does training end in a certified global minimum?",
+        answer=_answer(groups),
         whose="Question",
     )
+
+
+def _answer(groups: Sequence[Group]) -> str:
+    parts = []
+    for name, with_name in by_name(groups).items():
+        known = [t.estimate for g in with_name if math.isfinite((t := g.rise.threshold).estimate)]
+        ends = dict.fromkeys(significant(end) for end in (min(known), max(known))) if known else None
+        others = dict.fromkeys(in_words(g.rise.threshold) for g in with_name)
+        parts.append(f"{name} {' to '.join(ends) if ends else '; '.join(others)}")
+    return f"Half of the seeds do at d0 d1 / N of: {', '.join(parts)}."
 
 
 def in_words(interval: Estimate) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +12,22 @@ from scipy.special import expit
 
 from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.capacity.analysis import Group, by_name, per_point, solved
-from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, grid_of_panels, legend_above, line, look
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    WIDTH,
+    Picture,
+    draw,
+    grid_of_panels,
+    legend_above,
+    line,
+    look,
+    tell,
+)
+from mnnjax.wording import of
 
-_DOTTED = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
+_AS_PARAMETERS, _AS_WEIGHTS = "parameters = N", "d0 d1 = N"
 
 
 def capacity(groups: Sequence[Group]) -> tuple[Picture, Picture]:
@@ -45,7 +59,7 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
     figure, panels = grid_of_panels(len(named), 6.5, 5, above=0.6, shared=True)
     for panel, (name, with_name) in zip(panels, named.items(), strict=True):
         panel.set(title=name, ylim=(-0.04, 1.04))
-        panel.axvline(1, color=GREY, zorder=1, **_DOTTED)
+        panel.axvline(1, color=GREY, zorder=1, label=_AS_WEIGHTS, **DOTTED)
         for group in with_name:
             _fractions(panel, group, *looks[group.curve.widths])
     figure.supxlabel("d0 d1 / N", fontsize=15)
@@ -55,38 +69,47 @@ def fraction_panels(groups: Sequence[Group]) -> Figure:
 
 
 def _legend(figure: Figure, handles: Sequence) -> None:
-    legend_above(figure, [*handles, line("parameters = N", **DASHED), line("d0 d1 = N", **_DOTTED)])
+    legend_above(figure, [*handles, line(_AS_PARAMETERS, **DASHED), line(_AS_WEIGHTS, **DOTTED)])
 
 
 def _fractions(panel: Axes, group: Group, color: str, marker: str) -> None:
     cells = group.curve.cells
     x, found = [per_point(cell) for cell in cells], [solved(cell) for cell in cells]
     estimates = [f.estimate for f in found]
-    panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, **DASHED)
-    panel.vlines(x, [f.low for f in found], [f.high for f in found], color=color, alpha=0.5, gid="intervals")
-    panel.plot(x, estimates, marker, color=color, markeredgecolor="white", zorder=3, clip_on=False, gid="fractions")
+    label = group.curve.label
+    panel.axvline(1 / group.parameters_per_weight, color=color, zorder=1, label=_AS_PARAMETERS, **DASHED)
+    low, high = [f.low for f in found], [f.high for f in found]
+    panel.vlines(x, low, high, color=color, alpha=0.5, label=label, gid="intervals")
+    dots = {"linestyle": "none", "markeredgecolor": "white", "zorder": 3, "clip_on": False, "gid": "fractions"}
+    (drawn,) = panel.plot(x, estimates, marker=marker, color=color, label=label, **dots)
+    tell(drawn, [
+        f"{label}, N = {cell.N}, d0 d1 / N = {per_point(cell):.3g}<br>{of(f.hits or 0, f.draws or 0, 'seed')}: "
+        f"{f.estimate:.3g} ({f.low:.3g} to {f.high:.3g})"
+        for cell, f in zip(cells, found, strict=True)
+    ])  # fmt: skip
     if group.rise.kind == "fitted":
         fine = np.linspace(min(x), max(x), 400)
-        panel.plot(fine, expit(group.rise.slope * (fine - group.rise.middle)), color=color, zorder=2, gid="fit")
+        curve = expit(group.rise.slope * (fine - group.rise.middle))
+        panel.plot(fine, curve, color=color, zorder=2, label=label, gid="fit")
     else:
-        panel.plot(x, estimates, color=color, linewidth=0.8, zorder=2, gid="joined")
+        panel.plot(x, estimates, color=color, linewidth=0.8, zorder=2, label=label, gid="joined")
 
 
 def threshold_panel(groups: Sequence[Group]) -> Figure:
     """The threshold against d, one colour per optimizer."""
-    figure = Figure(figsize=(8, 5.6))
+    figure = Figure(figsize=(WIDTH, 5.6))
     panel = figure.subplots()
     scales = {g.size: 1 / g.parameters_per_weight for g in groups}
     sizes = sorted(scales)
-    panel.axhline(1, color=GREY, zorder=1, **_DOTTED)
-    panel.plot(sizes, [scales[size] for size in sizes], color=GREY, zorder=1, **DASHED)
+    panel.axhline(1, color=GREY, zorder=1, label=_AS_WEIGHTS, **DOTTED)
+    panel.plot(sizes, [scales[size] for size in sizes], color=GREY, zorder=1, label=_AS_PARAMETERS, **DASHED)
     named, handles = by_name(groups), []
     for index, (name, with_name) in enumerate(named.items()):
         handles.append(line(name, *look(index), markeredgecolor="white"))
         # Shifted sideways, so that optimizers do not hide each other.
         shift = 1 + 0.03 * (index - (len(named) - 1) / 2)
         for group in with_name:
-            _interval(panel, shift * group.size, group.rise.threshold, *look(index))
+            _interval(panel, shift * group.size, group, *look(index))
     panel.set(xscale="log", xlim=(sizes[0] / 1.2, sizes[-1] * 1.2))
     panel.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
     panel.xaxis.set_minor_locator(NullLocator())
@@ -96,12 +119,21 @@ def threshold_panel(groups: Sequence[Group]) -> Figure:
     return figure
 
 
-def _interval(panel: Axes, x: float, value: Estimate, color: str, marker: str) -> None:
+def _interval(panel: Axes, x: float, group: Group, color: str, marker: str) -> None:
+    value: Estimate = group.rise.threshold
+    text = f"{group.name}, {group.curve.label}<br>threshold {value.estimate:.4g} ({value.low:.4g} to {value.high:.4g})"
     low, high = (math.isfinite(end) and end > 0 for end in (value.low, value.high))
+    style: dict[str, Any]
     if math.isfinite(value.estimate):
-        panel.plot([x], [value.estimate], color=color, marker=marker, markeredgecolor="white", zorder=3, gid="estimate")
+        style = {"marker": marker, "markeredgecolor": "white", "zorder": 3, "gid": "estimate"}
+        (drawn,) = panel.plot([x], [value.estimate], color=color, label=group.name, **style)
+        tell(drawn, [text])
     if low and high:
-        panel.plot([x, x], [value.low, value.high], color=color, alpha=0.6, marker="_", gid="interval")
+        style = {"alpha": 0.6, "marker": "_", "gid": "interval"}
+        (drawn,) = panel.plot([x, x], [value.low, value.high], color=color, label=group.name, **style)
+        tell(drawn, [text, text])
     elif low or high:
         end, pointing = (value.low, "^") if low else (value.high, "v")
-        panel.plot([x], [end], color=color, marker=pointing, fillstyle="none", gid="bound")
+        style = {"marker": pointing, "fillstyle": "none", "gid": "bound"}
+        (drawn,) = panel.plot([x], [end], color=color, label=group.name, **style)
+        tell(drawn, [text])

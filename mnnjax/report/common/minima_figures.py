@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,31 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mnnjax.report.common import minima
-from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, legend_above, line, log_ticks, look
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    PALETTE,
+    Picture,
+    draw,
+    legend_above,
+    line,
+    log_ticks,
+    look,
+    tell,
+)
 from mnnjax.report.common.minima import DLM, GLOBAL, KINDS, KINK, UNPROVEN, Start
-from mnnjax.report.common.rows import Cell, Row, network_curves
+from mnnjax.report.common.rows import Cell, Row, grouped, network_curves
+from mnnjax.wording import of, plural
 
+VERDICT_COLORS = {
+    "global_minimum": PALETTE[0], "suboptimal_dlm": PALETTE[1], "suboptimal_kink": PALETTE[2], "saddle": "#8C8C8C",
+    "not_converged": "#C9C9C9", "undecided": "#E0E0E0", "non_finite": PALETTE[3], "not_certified": "#EFEFEF",
+}  # fmt: skip
+OTHER = PALETTE[4]
 _COLORS = {GLOBAL: PALETTE[0], KINK: PALETTE[2], DLM: PALETTE[1], UNPROVEN: "#D9D9D9"}
 # An MSE below this is drawn at it: the minimum is global, or training is on its way to one.
 _LEAST_MSE = 1e-6
-_LINE = {"linestyle": (0, (1, 1.6)), "linewidth": 1.8}
 
 
 def shares(starts: Sequence[Start], suffix: str) -> Picture:
@@ -45,8 +62,30 @@ def kinks_and_mse(starts: Sequence[Start], suffix: str) -> Picture:
     )
 
 
-def share_panels(starts: Sequence[Start]) -> Figure:
-    """One row of panels per start, one column per width."""
+def verdict_shares(cells: Sequence[Cell]) -> Picture:
+    """The share of each verdict where training ended, one bar per cell."""
+    by_depth = grouped(cells, lambda cell: cell.hidden_layers)
+    starts = [Start(plural(depth, "hidden layer"), True, tuple(group)) for depth, group in by_depth.items()]
+    found = {row.verdict for cell in cells for row in cell.rows}
+    kinds = {name: name.replace("_", " ") for name in VERDICT_COLORS if name in found}
+    kinds |= {name: name.replace("_", " ") for name in sorted(found - kinds.keys())}
+    return draw(
+        lambda: share_panels(starts, kinds, VERDICT_COLORS, lambda row: row.verdict, "share of repetitions"),
+        alt="Share of each verdict where training ended against d0 d1 / N, one bar per cell",
+        caption="Verdicts on where training ended, by certificates; one bar per cell. Dotted: as many weights as "
+        "points.",
+        suffix="_shares",
+    )
+
+
+def share_panels(
+    starts: Sequence[Start],
+    kinds: Mapping[str, str] = KINDS,
+    colors: Mapping[str, str] = _COLORS,
+    kind: Callable[[Row], str] = minima.kind,
+    label: str = "share of descents",
+) -> Figure:
+    """One row of panels per start, one column per width; kinds: of ends, with their names, as `kind` tells them."""
     figure, panels = _panels(starts, len(starts), 2.5)
     for line_of_panels, start in zip(panels, starts, strict=True):
         if len(starts) > 1:
@@ -55,24 +94,29 @@ def share_panels(starts: Sequence[Start]) -> Figure:
         for panel, cells in zip(line_of_panels, _by_width(starts, start), strict=True):
             panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
             panel.grid(visible=False)
-            _stack(panel, cells)
-    figure.supylabel("share of descents", fontsize=15)
-    legend_above(figure, [Patch(color=_COLORS[name], label=label) for name, label in KINDS.items()])
+            _stack(panel, cells, {name: (label, colors.get(name, OTHER)) for name, label in kinds.items()}, kind)
+    figure.supylabel(label, fontsize=15)
+    legend_above(figure, [Patch(color=colors.get(name, OTHER), label=text) for name, text in kinds.items()])
     return figure
 
 
-def _stack(panel: Axes, cells: Sequence[Cell]) -> None:
+def _stack(
+    panel: Axes, cells: Sequence[Cell], kinds: Mapping[str, tuple[str, str]], kind: Callable[[Row], str]
+) -> None:
     rising = sorted(cells, key=_x)
     if not rising:
         return
     x = [_x(cell) for cell in rising]
     edges, bottom = _edges(x), np.zeros(len(x))
-    for name, color in _COLORS.items():
-        height = np.array([minima.share(cell, name).estimate for cell in rising])
-        panel.bar(
+    for name, (label, color) in kinds.items():
+        counts = [sum(kind(row) == name for row in cell.rows) for cell in rising]
+        height = np.array([count / len(cell.rows) for count, cell in zip(counts, rising, strict=True)])
+        bars = panel.bar(
             edges[:-1], height, np.diff(edges), bottom, align="edge", color=color, edgecolor="white", linewidth=0.6,
-            gid=name,
+            gid=name, label=label,
         )  # fmt: skip
+        for bar, cell, count in zip(bars, rising, counts, strict=True):
+            tell(bar, [f"N = {cell.N}, d0 d1 / N = {_x(cell):.3g}<br>{label}: {of(count, len(cell.rows), 'run')}"])
         bottom += height
 
 
@@ -97,10 +141,10 @@ def kink_panels(starts: Sequence[Start]) -> Figure:
         # Shifted sideways, so that starts do not hide each other.
         shift, style = 1.02 ** (index - (len(starts) - 1) / 2), look(index)
         for panel, lower, cells in zip(above, below, _by_width(starts, start), strict=True):
-            _medians(panel, cells, shift, _kinks, *style, gid="kinks")
-            _medians(lower, cells, shift, _minimum_mse, *style, gid="minimum")
+            _medians(panel, cells, start.name, shift, _kinks, *style, gid="kinks")
+            _medians(lower, cells, start.name, shift, _minimum_mse, *style, gid="minimum")
             if start.trained:
-                _medians(lower, cells, shift, _end_mse, *style, gid="end")
+                _medians(lower, cells, start.name, shift, _end_mse, *style, gid="end")
     above[0].set_ylim(bottom=0)
     below[0].set_yscale("log")
     handles = [line(start.name, *look(index), markeredgecolor="white") for index, start in enumerate(starts)]
@@ -124,18 +168,28 @@ def _end_mse(row: Row) -> float:
 
 
 def _medians(
-    panel: Axes, cells: Sequence[Cell], shift: float, value: Callable[[Row], float], color: str, marker: str, gid: str
-) -> None:
+    panel: Axes, cells: Sequence[Cell], name: str, shift: float, value: Callable[[Row], float], color: str, marker: str,
+    gid: str,
+) -> None:  # fmt: skip
     rising = [(_x(cell) * shift, minima.median(map(value, cell.rows))) for cell in sorted(cells, key=_x)]
     points = [(x, f) for x, f in rising if math.isfinite(f.estimate)]
     bars = [(x, f.low, f.high) for x, f in points if math.isfinite(f.low)]
     if bars:
-        panel.vlines(*zip(*bars, strict=True), color=color, alpha=0.6, linewidth=1.4, gid=f"{gid} intervals")
+        style = {"alpha": 0.6, "linewidth": 1.4, "gid": f"{gid} intervals", "label": name}
+        panel.vlines(*zip(*bars, strict=True), color=color, **style)
     style: dict[str, Any] = {"fillstyle": "none", **DASHED} if gid == "end" else {"markeredgecolor": "white"}
-    panel.plot(
+    (drawn,) = panel.plot(
         [x for x, _ in points], [f.estimate for _, f in points], marker=marker, color=color, markersize=6, gid=gid,
-        **style,
+        label=name, **style,
     )  # fmt: skip
+    what = {"kinks": "kinks per weight", "minimum": "MSE of the minimum", "end": "MSE where training ended"}[gid]
+    tell(
+        drawn,
+        [
+            f"{name}<br>d0 d1 / N = {x / shift:.3g}<br>{what} {f.estimate:.3g} ({f.low:.3g} to {f.high:.3g})"
+            for x, f in points
+        ],
+    )
 
 
 def _widths(starts: Sequence[Start]) -> dict[tuple[int, int], str]:
@@ -159,7 +213,7 @@ def _panels(starts: Sequence[Start], lines: int, height: float) -> tuple[Figure,
     for panel, label in zip(panels[0], labels.values(), strict=True):
         panel.set_title(label)
     for panel in panels.flat:
-        panel.axvline(1, color=GREY, zorder=3, **_LINE)
+        panel.axvline(1, color=GREY, zorder=3, **DOTTED)
         panel.label_outer(remove_inner_ticks=True)
     panels[0, 0].set(xscale="log", xlim=(min(*edges, 0.9), max(*edges, 1.1)))
     log_ticks(panels[0, 0].xaxis)

@@ -135,6 +135,11 @@ class Cell:
         return statistics.stdev(self.mce) if len(self.mce) > 1 else math.nan
 
     @property
+    def standard_error(self) -> float:
+        """Of the mean MCE, a fraction; 0 with fewer than two finite repetitions, which tell none."""
+        return self.std_mce / math.sqrt(len(self.mce)) if len(self.mce) > 1 else 0.0
+
+    @property
     def best_mce(self) -> float:
         """The smallest, a fraction; nan where no repetition is finite."""
         return min(self.mce, default=math.nan)
@@ -195,7 +200,7 @@ def read_rows(path: AnyPath) -> list[Row]:
     rows = []
     for line, text in enumerate(read_csv(path) if path.exists() else (), start=2):
         try:
-            rows.append(_row(typed(text)))
+            rows.append(row_of(typed(text)))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}, line {line}: cannot be read ({type(error).__name__}: {error}); "
@@ -204,7 +209,8 @@ def read_rows(path: AnyPath) -> list[Row]:
     return rows
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def row_of(values: Mapping[str, Any]) -> Row:
+    """The row of values that results_table.typed gives; ValueError where they contradict each other."""
     if min(values["hidden_layers"], values["d0"], values["d1"], values["N"]) < 1:
         raise ValueError("sizes must be positive")
     if values["method"] and math.isnan(values["eps"]):

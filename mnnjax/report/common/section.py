@@ -9,8 +9,8 @@ from mnnjax.report.common.tables import Table
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """One study of a work folder on the page. A wing fills in `title` to `counts`; sections.py and page.py add the
-    rest."""
+    """One study of a work folder on the page. A wing fills in `title` to `counts`; sections.py and page.py add
+    the rest."""
 
     title: str
     tables: tuple[tuple[str, str, Table], ...]
@@ -20,6 +20,8 @@ class Section:
     counts: tuple[str, ...] = ()
     """Sentences on what the tables hold, and what they lack."""
     settings: tuple[str, ...] = ()
+    figure: str = ""
+    """Study.figure of its part."""
     stem: str = ""
     """What the names of its files begin with; they go on with the suffix of a picture or table."""
 

@@ -4,6 +4,7 @@ import itertools
 
 from mnnjax.config import Problem, Study, digest
 from mnnjax.config.problem import STORED
+from mnnjax.config.study import DECAY
 from mnnjax.study.execution.images import WHITENED
 from mnnjax.training import LEVENBERG_MARQUARDT
 from mnnjax.wording import integer, plural
@@ -21,13 +22,16 @@ def of_training(part: Study) -> tuple[str, ...]:
     options = "".join(f", {name} {value:g}" for name, value in train.optimizer_options)
     batches = f"batches of {train.batch_size}" if train.batch_size else "full batch"
     decay = f"{integer(train.decay_epochs)} with the rate decaying to {train.decay_to:g} of it"
+    rate = f"learning rate {train.learning_rate:g}"
+    if train.schedule != DECAY:
+        decay, rate = integer(train.decay_epochs), f"learning rate by {train.schedule}"
     if not train.total_epochs:
         how = ("not trained",)
     elif train.optimizer == LEVENBERG_MARQUARDT:
         how = (f"Levenberg-Marquardt{options}", f"up to {plural(train.epochs, 'step')}")
     else:
         how = (
-            f"{train.optimizer}{options}, learning rate {train.learning_rate:g}, {batches}",
+            f"{train.optimizer}{options}, {rate}, {batches}",
             f"{plural(train.epochs, 'epoch')} + {decay}",
         )
     rows = "rows spread over the devices, all repetitions on the same points and batches"

@@ -76,9 +76,21 @@ class Table:
     @property
     def shown(self) -> list[list[str]]:
         """The rows as text, one entry per column of the page."""
+        return [[text for text, _ in row] for row in self.fields]
+
+    @property
+    def fields(self) -> list[list[tuple[str, str | None]]]:
+        """The rows as the page has them: of each column the text, and the number by which the page sorts, if it is
+        one."""
         keys = [column.key for column in self.columns]
         rows = [dict(zip(keys, row, strict=True)) for row in self.rows]
-        return [[_text(column, row) for column in self.page_columns] for row in rows]
+        return [[(_text(column, row), _number(row[column.key])) for column in self.page_columns] for row in rows]
+
+
+def _number(value: Value) -> str | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    # As JavaScript reads it.
+    return f"{value:.9g}".replace("inf", "Infinity") if is_number else None
 
 
 def _text(column: Column, row: Mapping[str, Any]) -> str:

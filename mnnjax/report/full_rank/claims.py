@@ -101,5 +101,7 @@ def finding(cells: Sequence[Cell], judgements: Sequence[Judgement]) -> Finding:
         "exactly 0.",
         status="does not agree" if impossible else status,
         because=tuple(because),
+        question="From how many columns on has a random region's Jacobian A o X rank N?",
+        answer=measured[0],
         whose="Later work's claim",
     )

@@ -11,7 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnnjax.config import Study
-from mnnjax.report.common.figure_style import DASHED, GREY, Picture, draw, legend_above, line, log_ticks, look, thinned
+from mnnjax.report.common.figure_style import (
+    DASHED,
+    GREY,
+    Picture,
+    draw,
+    legend_above,
+    line,
+    log_ticks,
+    look,
+    size_ticks,
+    tell,
+    thinned,
+)
 from mnnjax.report.common.rows import Cell, grouped
 from mnnjax.report.common.settings import signs
 from mnnjax.report.full_rank.claims import full_rank_measure
@@ -20,6 +32,7 @@ from mnnjax.report.full_rank.claims import full_rank_measure
 _FEW = 8
 # Columns / N below this are not drawn: P(rank = N) is 0 for sure.
 _LEFT = 0.4
+_BORDER = "columns = N"
 
 
 def full_rank(part: Study, cells: Sequence[Cell]) -> Picture:
@@ -60,7 +73,7 @@ def rank_panels(part: Study, cells: Sequence[Cell]) -> Figure:
         figure.colorbar(_heat_map(left, group, measure_of, grows=part.problem.grows), ax=left, aspect=30, pad=0.02)
         _against_columns(right, group, measure_of, looks)
     handles = [line(f"N = {N}", *looks[N], markeredgecolor="white", linewidth=1.2) for N in sizes]
-    legend_above(figure, [*thinned(handles), line("columns = N", **DASHED)])
+    legend_above(figure, [*thinned(handles), line(_BORDER, **DASHED)])
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.05)
     return figure
 
@@ -75,6 +88,8 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: b
     panel.grid(visible=False)
     x, y = _edges(sizes), _edges(widths)
     mesh = panel.pcolormesh(x, y, np.ma.masked_invalid(grid), vmin=0, vmax=1, rasterized=True)
+    places = [(i, j) for i, j in np.ndindex(grid.shape) if math.isfinite(grid[i, j])]
+    tell(mesh, [f"N = {sizes[j]}, d1 = {widths[i]}<br>{grid[i, j]:.3g}" for i, j in places])
     if max(grid.shape) <= _FEW:
         for (i, d1), (j, N) in itertools.product(enumerate(widths), enumerate(sizes)):
             if math.isfinite(p := grid[i, j]):
@@ -83,9 +98,17 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], measure_of: Callable, grows: b
     # Where d0 is fixed, the line is straight and goes on to the edges.
     border = [(N, N / inputs.get(int(N), inputs[sizes[0]])) for N in (sizes if grows else (x[0], x[-1]))]
     for width, color in ((4, "black"), (2, "white")):
-        panel.plot(*zip(*border, strict=True), color=color, linestyle=(0, (8 / width, 5 / width)), linewidth=width)
-    panel.set(xlim=(x[0], x[-1]), xticks=thinned(sizes), xlabel="N (training points)")
-    panel.set(ylim=(y[0], y[-1]), yticks=thinned(widths), ylabel="d1 (hidden units)")
+        panel.plot(
+            *zip(*border, strict=True),
+            color=color,
+            linestyle=(0, (8 / width, 5 / width)),
+            linewidth=width,
+            label=_BORDER,
+        )
+    panel.set(xlim=(x[0], x[-1]), xlabel="N (training points)")
+    panel.set(ylim=(y[0], y[-1]), ylabel="d1 (hidden units)")
+    size_ticks(panel.xaxis, sizes)
+    size_ticks(panel.yaxis, widths)
     return mesh
 
 
@@ -102,11 +125,13 @@ def _against_columns(panel: Axes, cells: Sequence[Cell], measure_of: Callable, l
         if not points:
             continue
         x, p, low, high = zip(*points, strict=True)
-        panel.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.4, gid="intervals")
+        label = f"N = {N}"
+        panel.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.4, label=label, gid="intervals")
         style = {"color": color, "marker": marker, "markersize": 5, "linewidth": 1.2}
-        panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, gid="point")
+        (drawn,) = panel.plot(x, p, **style, markeredgecolor="white", markeredgewidth=0.5, label=label, gid="point")
+        tell(drawn, [f"{label}, columns / N = {a:.3g}<br>{b:.3g} ({c:.3g} to {d:.3g})" for a, b, c, d in points])
     ratios = [cell.columns_per_point for cell in cells]
-    panel.axvline(1, color=GREY, zorder=1, **DASHED)
+    panel.axvline(1, color=GREY, zorder=1, label=_BORDER, **DASHED)
     panel.set(xscale="log", xlim=(max(min([*ratios, 1]) / 1.2, _LEFT), max([*ratios, 1]) * 1.2))
     log_ticks(panel.xaxis)
     panel.set(ylim=(-0.03, 1.03), xlabel="columns of A o X / N")

@@ -28,5 +28,4 @@ def section(study: Study, part: Study, rows: Sequence[Row]) -> Section:
             ("_claims", "The claims, for every start", claim_table(claims.cases(starts))),
             ("", "Every cell", minima.table(starts)),
         ),
-        counts=(minima.sentence([row for start in starts for row in start.rows]),),
     )

@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 from mnnjax.landscape.volumes.intervals import Estimate, proportion
 from mnnjax.report.common import minima
-from mnnjax.report.common.findings import Finding, Verdict, overall
+from mnnjax.report.common.findings import NEARLY_ALL, Finding, Verdict, overall
 from mnnjax.report.common.minima import DLM, GLOBAL, KINK, UNPROVEN, Start, kind
 from mnnjax.report.common.rows import Row
 from mnnjax.wording import integer, of, percent, points, ratio, scientific, significant
-
-# The share of descents that a claim needs.
-NEARLY_ALL = 0.9
 
 
 class Claim(NamedTuple):
@@ -98,6 +95,8 @@ def finding(starts: Sequence[Start]) -> Finding:
         "residual is zero, so is the gradient of the loss, at kinks too.",
         status=status,
         because=(f"{numbers} A case is a claim and a start.",),
+        question="Which kind of minimum lies below where training ends, and below random points?",
+        answer=minima.sentence([row for start in starts for row in start.rows]),
         whose="Claims",
     )
 

@@ -26,7 +26,9 @@ def gather(study: Study, rows: Sequence[Row]) -> list[Start]:
 
 def _phrase(part: Study) -> str:
     """'after adam', 'Gaussian weights'."""
-    return f"after {part.training.optimizer}" if part.training.total_epochs else _RANDOM[part.network.init]
+    if part.training.total_epochs:
+        return f"after {part.training.optimizer}"
+    return _RANDOM.get(part.network.init, f"weights by {part.network.init}")
 
 
 def _settings(part: Study) -> tuple:

@@ -10,12 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnnjax.report.common import figure_style
-from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, line
+from mnnjax.report.common.figure_style import DASHED, GREY, PALETTE, Picture, draw, line, tell
 from mnnjax.report.common.rows import Cell, Curve, Row, grouped, network_curves
 from mnnjax.report.paper_figures.claims import MSE_RANGE, NEURAL_INPUT_RANGE, is_plottable
-from mnnjax.wording import of, plural
+from mnnjax.wording import of, percent, plural, ratio
 
 _BAND = "#F0E442"
+_AS_MANY = "parameters = N"
+_OPEN = {"markerfacecolor": "none", "markeredgewidth": 1.6}
+_AT_EDGE = {"linestyle": "none", "marker": "v", "markersize": 8, "color": PALETTE[1]}
 _SIDES = (
     ("left", r"smallest neural input  $|w_i \cdot x^{(n)}|$", lambda row: row.min_abs_neural_input, NEURAL_INPUT_RANGE),
     ("right", "final MSE", lambda row: row.mse, MSE_RANGE),
@@ -67,9 +70,11 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
     for panel, (depth, group) in zip(panels, sorted(by_depth.items()), strict=True):
         panel.set_title(plural(depth, "hidden layer"))
         for curve in group:
-            _error_line(panel, curve, scaled, *looks[curve.widths])
+            # Widths that are all at zero do not hide each other: open marks, the later the smaller.
+            place = [shape for shape, _ in widths].index(curve.widths)
+            _error_line(panel, curve, scaled, *looks[curve.widths], size=6 + 5 * (len(widths) - place) / len(widths))
         if scaled:
-            panel.axvline(1, color=GREY, zorder=1, **DASHED)
+            panel.axvline(1, color=GREY, zorder=1, label=_AS_MANY, **DASHED)
     cells = [cell for curve in all_curves for cell in curve.cells]
     # The dashed lines belong to the picture even where no cell lies beside them.
     x = [1.0, *(c.parameters_per_point for c in cells)] if scaled else [n for c in cells for n in (c.N, c.parameters)]
@@ -79,22 +84,32 @@ def _error_panels(by_depth: dict[int, list[Curve]], scaled: bool) -> Figure:
     panels[0].set_ylim(-0.025 * top, top)
     figure.supxlabel("parameters / N" if scaled else "N (training points)", fontsize=15)
     figure.supylabel("final training MCE (%)", fontsize=15)
-    shown = [line(label, *looks[shape], markeredgecolor="white") for shape, label in widths]
-    figure_style.legend_above(figure, [*shown, line("parameters = N", **DASHED)])
+    shown = [line(label, *looks[shape], **_OPEN) for shape, label in widths]
+    figure_style.legend_above(figure, [*shown, line(_AS_MANY, **DASHED)])
     return figure
 
 
-def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str) -> None:
+def _error_line(panel: Axes, curve: Curve, scaled: bool, color: str, marker: str, size: float) -> None:
     drawn = [c for c in curve.cells if c.finite]
     x = [c.parameters_per_point if scaled else c.N for c in drawn]
     mean = np.array([100 * c.mean_mce for c in drawn])
-    panel.plot(x, mean, color=color, marker=marker, markeredgecolor="white", clip_on=False)
+    (drawn_line,) = panel.plot(
+        x, mean, color=color, marker=marker, markersize=size, clip_on=False, label=curve.label, **_OPEN
+    )
+    tell(drawn_line, [_told(curve.label, cell) for cell in drawn])
     # Against parameters / N the widths lie upon each other, and so would their bands.
     if not scaled:
         std = np.nan_to_num([100 * c.std_mce for c in drawn])
         low, high = np.clip((mean - std, mean + std), 0, 100)
-        panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
-        panel.axvline(curve.cells[0].parameters, color=color, zorder=1, **DASHED)
+        panel.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0, label=curve.label)
+        panel.axvline(curve.cells[0].parameters, color=color, zorder=1, label=_AS_MANY, **DASHED)
+
+
+def _told(label: str, cell: Cell) -> str:
+    return (
+        f"{label}, N = {cell.N}, parameters / N = {ratio(cell.parameters_per_point)}<br>mean MCE "
+        f"{percent(cell.mean_mce)}, std {percent(cell.std_mce)}<br>MCE 0 in {of(cell.zero_mce, len(cell.rows), 'run')}"
+    )
 
 
 def _convergence_panels(cells: Sequence[Cell]) -> Figure:
@@ -108,7 +123,7 @@ def _convergence_panels(cells: Sequence[Cell]) -> Figure:
         count = sum(value(row) == 0 for row in rows)
         zeros += [f"{count} of {len(rows)} ({side})"] if count else []
     if zeros:
-        panels[0].scatter([], [], s=60, marker="v", color=PALETTE[1], label=f"exactly 0: {', '.join(zeros)}")
+        panels[0].plot([], [], **_AT_EDGE, label=f"exactly 0: {', '.join(zeros)}")
     entries = panels[0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside upper center", ncols=3, frameon=False, columnspacing=2)
     return figure
@@ -144,12 +159,18 @@ def _scatter(panel: Axes, points: Sequence[tuple[float, Row]], value: Callable[[
     x, y = np.reshape([(x, value(row)) for x, row in points], (-1, 2)).T
     at_kink = np.array([row.verdict == "suboptimal_kink" for _, row in points], bool)
     plain, hollow, zeros = (y > 0) & ~at_kink, (y > 0) & at_kink, x[y == 0]
-    dots = {"s": 42, "color": PALETTE[0], "alpha": 0.55, "linewidth": 0}
-    panel.scatter(x[plain], y[plain], **dots, label="one repetition", zorder=2)
+    dots = {"linestyle": "none", "marker": "o", "markersize": 6.5}
+    texts = np.array([f"d = {row.d0}, seed {row.seed}<br>{value(row):.3g}<br>{row.verdict}" for _, row in points])
+    (drawn,) = panel.plot(
+        x[plain], y[plain], **dots, color=PALETTE[0], alpha=0.55, markeredgewidth=0, label="one repetition", zorder=2
+    )
+    tell(drawn, texts[plain])
     if at_kink.any():
-        rings = {"s": 42, "facecolor": "none", "edgecolor": PALETTE[1], "linewidth": 1.6}
         label = f"verdict suboptimal_kink: {at_kink.sum()} of {len(points)}"
-        panel.scatter(x[hollow], y[hollow], **rings, label=label, zorder=2.5)
+        rings = {"color": PALETTE[1], "markerfacecolor": "none", "markeredgewidth": 1.6}
+        (drawn,) = panel.plot(x[hollow], y[hollow], **dots, **rings, label=label, zorder=2.5)
+        tell(drawn, texts[hollow])
     # Zero has no place on a logarithmic axis: it is drawn at the bottom edge, and counted in the legend.
     bottom = panel.get_xaxis_transform()
-    panel.scatter(zeros, [0.02] * len(zeros), s=60, marker="v", color=PALETTE[1], transform=bottom, zorder=3)
+    (drawn,) = panel.plot(zeros, [0.02] * len(zeros), **_AT_EDGE, transform=bottom, zorder=3)
+    tell(drawn, texts[y == 0])

@@ -17,11 +17,16 @@ def criterion_5_1(judgements: Sequence[Judgement]) -> Table:
         Column("hidden_layers", "hidden layers", integer, of=lambda j: j.curve.cells[0].hidden_layers),
         Column("d0", "d0", integer, of=lambda j: j.curve.widths[0]),
         Column("d1", "d1", integer, of=lambda j: j.curve.widths[1]),
-        Column("zero_from_parameters_per_point", "(a) MCE stays at 0.5 % or below from parameters / N =", ratio),
+        Column(
+            "zero_from_parameters_per_point",
+            "(a) MCE stays at 0.5 % or below, up to 2 standard errors, from parameters / N =",
+            ratio,
+        ),
         Column("zero_mce_repetitions_above", "(b) with MCE exactly 0 at parameters / N >= 1.5", integer),
         Column("repetitions_above", "of", integer),
         Column("worst_mean_mce_above", "largest mean MCE there", percent),
         Column("smallest_mean_mce_below", "(c) smallest mean MCE at parameters / N <= 0.7", percent),
+        Column("within_error", "wrong by less than 2 standard errors", integer),
         Column("verdict", "claim"),
     )
     return table_of(columns, judgements, "A dash: no cell there, no finite repetition, or (a) no such value.")

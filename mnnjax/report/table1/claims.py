@@ -105,4 +105,7 @@ def finding(problem: Problem, cells: Sequence[Cell]) -> Finding:
         f"paper) and parameters / N <= {AS_MANY}; it cannot be judged when every repetition has, with more parameters.",
         status=status,
         because=(numbers,),
+        question="Does training reach zero error with about as many parameters as points?",
+        answer=f"{of(sum(c.zero_mce for c in cells), total, 'repetition')} have MCE 0, with parameters / N of "
+        f"{' to '.join(dict.fromkeys(per_point))}.",
     )

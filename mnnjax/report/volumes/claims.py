@@ -41,6 +41,8 @@ def finding(fits: Sequence[Fit]) -> Finding:
         "estimate of 0. gamma_eps is leading order: no bound at finite N, and neither is this.",
         status=status,
         because=(numbers, few) if without else (numbers,),
+        question="Do the volumes of sub-optimal regions fall exponentially, as Theorems 6 and 10 say?",
+        answer=measured[0] if fitted else "No exponent could be fitted yet.",
     )
 
 

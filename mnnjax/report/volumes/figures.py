@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from mnnjax import theory
 from mnnjax.landscape.volumes.intervals import Estimate
 from mnnjax.report.common import figure_style
-from mnnjax.report.common.figure_style import DASHED, Picture, draw, grid_of_panels, line, look, thinned
+from mnnjax.report.common.figure_style import DASHED, Picture, draw, grid_of_panels, line, look, tell
 from mnnjax.report.common.rows import NAMES, Curve
 from mnnjax.report.volumes.analysis import THEOREMS, log_lines
-from mnnjax.wording import significant
+from mnnjax.wording import integer, significant
 
 TITLES = {
     "suboptimal": r"$V(\mathcal{L}_\epsilon)$, $\epsilon = $EPS",
@@ -26,6 +26,7 @@ TITLES = {
 }
 # Triangles point to where the value lies.
 _BOUNDS = {"down": "v", "up": "^"}
+_LEADING = "leading order, no bound at finite N"
 _HOLLOW = {"linestyle": "none", "markerfacecolor": "none", "markeredgewidth": 1.4}
 # A bar may reach this factor beyond the marks before the panel cuts it off.
 _REACH = 10
@@ -37,6 +38,7 @@ class Mark:
     is known."""
 
     kind: Literal["point", "down", "up"]
+    N: int
     x: float
     y: float
     measure: Estimate
@@ -88,7 +90,7 @@ def volume_panels(curves: Sequence[Curve]) -> Figure:
     for kind, label in (("down", "no hit: at most this"), ("up", "at least this")):
         handles += [line(label, marker=_BOUNDS[kind], **_HOLLOW)] if kind in kinds else []
     if any(_theorem(curve, quantity) for curve in curves for quantity in marks):
-        handles.append(line("leading order, no bound at finite N", **DASHED))
+        handles.append(line(_LEADING, **DASHED))
     figure_style.legend_above(figure, handles)
     return figure
 
@@ -105,18 +107,25 @@ def _marks(curves: Sequence[Curve], index: int, quantity: str) -> list[Mark]:
         left, width = _slot(curves, index, cell.N)
         for k, row in enumerate(cell.rows):
             if measure := row.measured.get(quantity):
-                mark = _mark(measure, left + width * (k + 0.5) / len(cell.rows))
+                mark = _mark(measure, cell.N, left + width * (k + 0.5) / len(cell.rows))
                 # A logarithmic axis has no other values.
                 marks += [mark] if 0 < mark.y < math.inf else []
     return marks
 
 
-def _mark(measure: Estimate, x: float) -> Mark:
+def _mark(measure: Estimate, N: int, x: float) -> Mark:
     if 0 < measure.estimate < math.inf:
-        return Mark("point", x, measure.estimate, measure)
+        return Mark("point", N, x, measure.estimate, measure)
     if measure.low > 0 and not math.isfinite(measure.estimate):
-        return Mark("up", x, measure.low, measure)
-    return Mark("down", x, measure.high, measure)
+        return Mark("up", N, x, measure.low, measure)
+    return Mark("down", N, x, measure.high, measure)
+
+
+def _told(measure: Estimate) -> str:
+    counted = (
+        "" if measure.draws is None else f"<br>{integer(measure.hits or 0)} hits in {integer(measure.draws)} draws"
+    )
+    return f"{significant(measure.estimate)} ({significant(measure.low)} to {significant(measure.high)}){counted}"
 
 
 def _slot(curves: Sequence[Curve], index: int, N: int) -> tuple[float, float]:
@@ -134,23 +143,28 @@ def _panel(panel: Axes, curves: Sequence[Curve], quantity: str, marks: Sequence[
         # Ends are kept off 0 and infinity, which a logarithmic axis has not.
         ends = np.reshape([(mark.measure.low, mark.measure.high) for mark in points], (-1, 2))
         low, high = np.clip(ends, bottom / 10, top * 10).T
-        panel.vlines([mark.x for mark in points], low, high, color=color, alpha=0.45, linewidth=1.4, gid="intervals")
+        label, x = curve.label, [mark.x for mark in points]
+        panel.vlines(x, low, high, color=color, alpha=0.45, linewidth=1.4, label=label, gid="intervals")
         dots = {"marker": marker, "markersize": 5, "markeredgewidth": 0, "linestyle": "none"}
         for kind, style in {"point": dots, **{k: {"marker": m, **_HOLLOW} for k, m in _BOUNDS.items()}}.items():
-            x, y = [m.x for m in group if m.kind == kind], [m.y for m in group if m.kind == kind]
-            panel.plot(x, y, color=color, alpha=0.75, **style, gid=kind)
+            of_kind = [mark for mark in group if mark.kind == kind]
+            x, y = [mark.x for mark in of_kind], [mark.y for mark in of_kind]
+            (drawn,) = panel.plot(x, y, color=color, alpha=0.75, label=label, **style, gid=kind)
+            tell(drawn, [f"{label}, N = {mark.N}<br>{_told(mark.measure)}" for mark in of_kind])
         slots = [_slot(curves, index, cell.N) for cell in curve.cells]
         means = [cell.mean(quantity) or math.nan for cell in curve.cells]
         dashes = {"marker": "_", "markersize": 13, "markeredgewidth": 2.4}
         middle = [left + width / 2 for left, width in slots]
-        panel.plot(middle, means, color=color, linewidth=1.6, **dashes, gid="means")
+        panel.plot(middle, means, color=color, linewidth=1.6, label=label, **dashes, gid="means")
         theorem = _theorem(curve, quantity)
-        panel.plot([cell.N for cell in curve.cells][: len(theorem)], theorem, color=color, **DASHED, gid="theorem")
+        sizes = [cell.N for cell in curve.cells][: len(theorem)]
+        panel.plot(sizes, theorem, color=color, label=_LEADING, **DASHED, gid="theorem")
     panel.set(yscale="log", ylim=(bottom, top))
     figure_style.log_ticks(panel.yaxis)
     sizes = sorted({cell.N for curve in curves for cell in curve.cells})
     left, right = (1.5 * (N - _slot(curves, 0, N)[0]) for N in (sizes[0], sizes[-1]))
-    panel.set(xlim=(sizes[0] - left, sizes[-1] + right), xticks=thinned(sizes), xlabel="N (training points)")
+    panel.set(xlim=(sizes[0] - left, sizes[-1] + right), xlabel="N (training points)")
+    figure_style.size_ticks(panel.xaxis, sizes)
     panel.grid(axis="x", visible=False)
 
 

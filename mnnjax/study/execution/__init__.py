@@ -6,7 +6,7 @@ seed_parallel.py, data_parallel.py two ways of training: devices share the repet
 volume_results.py                  the rows of a volume cell
 certify_cell.py                    certificates of a cell's networks
 spectra.py                         smallest singular values and eigenvalues before and after training
-descents.py, descent_workers.py    from where training ended down to a minimum, in processes of their own
+descents.py, descent_workers.py    from where training ended down to a minimum, in processes (mnnjax.workers)
 images.py                          images and their whitening
 progress.py                        a bar or lines for people
 """

@@ -10,18 +10,19 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mnnjax.landscape import Certificate
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.certify_cell import certify_seeds
-from mnnjax.study.execution.descent_workers import Workers
+from mnnjax.study.execution.descent_workers import End, Start
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.progress import LineProgress
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.checkpoint import CellCheckpoints
 from mnnjax.study.workdir.workdir import SET_ASIDE, Workdir
+from mnnjax.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Context:
     sources: Sources
     progress: LineProgress
     stop_requested: Callable[[], str | None]
-    workers: Workers
+    workers: Workers[Start, End]
 
     def stop(self) -> str | None:
         """The name of the signal that any of the processes received; the same on all of them."""
@@ -97,6 +98,10 @@ class CellTraining(Work):
     @property
     def steps(self) -> range:
         return range(self._cell.steps)
+
+    @abc.abstractmethod
+    def start_at(self, params: Any, non_finite_epoch: Int[np.ndarray, " repeats"]) -> Any:
+        """The state at given parameters, repetitions on the leading axis, with an optimizer that has done no step."""
 
     @abc.abstractmethod
     def run(self, state: Any, epoch: int, epochs: int) -> tuple[Any, Any]:

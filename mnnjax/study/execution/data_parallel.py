@@ -59,6 +59,9 @@ class DataParallel(CellTraining):
     def start(self, saved=None):
         return self._training.init(self._keys) if saved is None else saved
 
+    def start_at(self, params, non_finite_epoch):
+        return self._training.init(self._keys, params)._replace(non_finite_epoch=jnp.asarray(non_finite_epoch))
+
     def run(self, state, epoch: int, epochs: int):
         state, metrics = self._training.run_epochs(state, self._batch_key, self._rows, epoch, epochs)
         return state, jax.device_get(metrics)

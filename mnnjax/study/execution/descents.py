@@ -16,13 +16,12 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution.certify_cell import last_two_layers
 from mnnjax.study.execution.chunks import Work
-from mnnjax.study.execution.descent_workers import End, Start, Workers
+from mnnjax.study.execution.descent_workers import End, Start
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.results_table import NON_FINITE
+from mnnjax.workers import WORKER_BYTES, Workers
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
-# A worker: Python, NumPy, SciPy and JAX, measured.
-WORKER_BYTES = 200 * 2**20
 VERDICTS = typing.get_args(Verdict)
 NOT_DONE, NO_START = -1, -2
 
@@ -49,7 +48,7 @@ class Descents(Work):
 
     def __init__(
         self, cell: Cell, params: Params, points: Points, finite: Sequence[bool],
-        workers: Workers, stop_requested: Callable[[], object],
+        workers: Workers[Start, End], stop_requested: Callable[[], object],
     ):  # fmt: skip
         self._cell, self._params, self._points = cell, params, points
         self._workers, self._stop_requested = workers, stop_requested

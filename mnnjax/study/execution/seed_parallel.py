@@ -51,6 +51,11 @@ class SeedParallel(CellTraining):
         programs = self._programs
         return programs.init(self._keys) if saved is None else programs.place(programs.pad(saved))
 
+    def start_at(self, params, non_finite_epoch):
+        place, pad = self._programs.place, self._programs.pad
+        state = self._programs.init(self._keys, place(pad(params)))
+        return state._replace(non_finite_epoch=place(pad(non_finite_epoch)))
+
     def run(self, state, epoch: int, epochs: int):
         state, metrics = self._programs.run_epochs(state, self._keys, self._X, self._y, self._cell.N, epoch, epochs)
         return state, self.saved(metrics)

@@ -4,7 +4,8 @@ import collections
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,15 +41,8 @@ def run_training_cell(cell: Cell, context: Context) -> None:
     with context.checkpoints(cell) as checkpoints, context.checkpoints(cell, ".descents") as of_descents:
         state = run_chunks(cell, training, context, checkpoints, began)
         params = training.saved(state.params)
-        evaluation = training.evaluate(params)
-        held_out = _held_out(cell, context.sources, params)
-        # The same on all processes, which share the certificates.
-        omitted = next(filter(None, processes.gathered(cost.omission(*sizes))), "")
-        certificates, failed = None, training.saved(state.non_finite_epoch)
         try:
-            if not omitted:
-                certificates = training.certify(params, context.stop_requested)
-            rows = _rows(cell, evaluation, failed, certificates, omitted, held_out)
+            evaluation, rows = measured(cell, training, state, context.sources, context.stop_requested)
             finite = [row["verdict"] != NON_FINITE for row in rows]
             if cell.part.training.spectrum:
                 initial = training.saved(training.start().params)
@@ -70,13 +64,28 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         processes.from_writer(lambda: workdir.finish_cell(cell, rows, *arrays))
         processes.from_writer(checkpoints.delete)
         processes.from_writer(of_descents.delete)
-    mean_mce = finite_mean(evaluation.mce)
+    mean_mce = finite_mean(np.asarray(evaluation.mce))
     workdir.log("cell_end", cell=cell.id, mce=mean_mce, seconds=round(time.monotonic() - began, 3))
     verdicts = ends([str(row.get("minimum_verdict", row["verdict"])) for row in rows])
     context.progress.cell_finished(cell, f"mean MCE {percent(mean_mce)}{verdicts}{_diverged(cell, rows)}")
     if stop := context.stop():
         workdir.log("stop", cell=cell.id, reason=stop)
         raise Stopped(f"{stop}: saved after {cell.id}")
+
+
+def measured(
+    cell: Cell, training: CellTraining, state: Any, sources: Sources | None, stop_requested: Callable[[], object]
+) -> tuple[Evaluation, list[dict]]:
+    """The errors of all repetitions of a cell after training, and their rows, with certificates. Raises Interrupted
+    where a stop was requested."""
+    params = training.saved(state.params)
+    evaluation = training.evaluate(params)
+    held_out = _held_out(cell, sources, params)
+    # The same on all processes, which share the certificates.
+    omitted = next(filter(None, processes.gathered(cost.omission(cell.N, *cell.last_layer))), "")
+    certificates = None if omitted else training.certify(params, stop_requested)
+    failed = training.saved(state.non_finite_epoch)
+    return evaluation, _rows(cell, evaluation, failed, certificates, omitted, held_out)
 
 
 def _descents_omitted(cell: Cell) -> str:
@@ -104,12 +113,13 @@ def training_of(cell: Cell, sources: Sources | None) -> CellTraining:
     return (DataParallel if cell.data_parallel else SeedParallel)(cell, sources)
 
 
-def _held_out(cell: Cell, sources: Sources, params) -> tuple[np.ndarray, int] | None:
+def _held_out(cell: Cell, sources: Sources | None, params) -> tuple[np.ndarray, int] | None:
     """The MCE of each repetition on the test images, and their number; None where there are none, or where labels are
     random."""
     problem = cell.part.problem
     if not problem.is_image or problem.labels == "random":
         return None
+    assert sources is not None
     images, whitening = sources.get(problem)
     if (test := images.held_out) is None:
         return None

@@ -11,7 +11,7 @@ from mnnjax.landscape.descent.exhaustive import check_sets, count_sets
 from mnnjax.landscape.regions.spectrum import SPECTRUM_ENTRIES
 from mnnjax.network import parameter_count
 from mnnjax.problems import nominal_shape
-from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, levenberg_marquardt_options
+from mnnjax.training import LEVENBERG_MARQUARDT, check_optimizer, check_own, levenberg_marquardt_options
 from mnnjax.wording import integer
 
 # The fraction of the computed rows that may be padding, over all cells of one width. The second is for steps whose cost
@@ -219,6 +219,7 @@ def check(study: Study, image_shape: ImageShape = nominal_shape) -> list[Cell]:
     for part in study.parts:
         if part.train is not None:
             check_optimizer(part.train)
+            check_own(part.network, part.train)
     return planned
 
 

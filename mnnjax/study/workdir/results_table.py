@@ -186,12 +186,16 @@ def cell_columns(cell: Cell) -> dict:
     }  # fmt: skip
 
 
-def _to_csv(rows: Sequence[dict]) -> str:
-    out = io.StringIO()
+def columns_in(rows: Sequence[Mapping]) -> list[Column]:
+    """The columns of a table of these rows: COLUMNS, and the groups of OPTIONAL that some row has."""
     # A zero is a value.
     groups = (group for group in OPTIONAL if any(row.get(group[0].name) not in ("", None) for row in rows))
-    columns = itertools.chain(COLUMNS, *groups)
-    writer = csv.DictWriter(out, [column.name for column in columns], lineterminator="\n")
+    return [*itertools.chain(COLUMNS, *groups)]
+
+
+def _to_csv(rows: Sequence[dict]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [column.name for column in columns_in(rows)], lineterminator="\n")
     writer.writeheader()
     # repr of a float reads back as the same float.
     writer.writerows({k: repr(float(v)) if isinstance(v, float) else v for k, v in row.items()} for row in rows)
@@ -200,6 +204,11 @@ def _to_csv(rows: Sequence[dict]) -> str:
 
 def _from_csv(content: bytes) -> list[dict]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
+    """The rows as a file would give them back."""
+    return _from_csv(_to_csv(rows).encode())
 
 
 def read_csv(path: AnyPath) -> list[dict]:

@@ -19,7 +19,7 @@ from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.cell_file import damage
 from mnnjax.study.workdir.results_table import _from_csv, _to_csv
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_study
+from mnnjax.study.workdir.study_file import CONFIG, read_study, require_same_sources, require_same_study, to_json
 
 CELLS, WHITENING, SET_ASIDE = "cells", "whitening", "set_aside"
 # What a run that died at its very beginning may leave, and what other shards may be writing now.
@@ -82,6 +82,7 @@ class Workdir:
                 strangers = [name for name in storage.names(folder) if not _OWN_NAMES.fullmatch(name)]
                 if (folder / CONFIG).exists():
                     require_same_study(folder, study, "choose another --workdir, or restore that field")
+                    require_same_sources(folder, study)
                 elif any(Shard.of_folder(name) is None for name in strangers):
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
@@ -91,7 +92,7 @@ class Workdir:
         for folder in dict.fromkeys((self.home, self.path)):
             if not (folder / CONFIG).exists() or to_dict(read_study(folder)) != to_dict(study):
                 # Other shards may write it at the same time.
-                self.write(folder / CONFIG, json.dumps(to_dict(study), indent=1) + "\n", shared=True)
+                self.write(folder / CONFIG, to_json(study), shared=True)
         self.check(study)
 
     @contextlib.contextmanager

@@ -15,7 +15,7 @@ from mnnjax.report.capacity.logistic_fit import fit_rise
 from mnnjax.report.capacity.tables import cell_table
 from mnnjax.report.common.rows import read_rows
 from mnnjax.study.workdir.results_table import read_csv
-from tests.report.by_hand import common_columns, make_workdir, p_of, report, text_of
+from tests.report.by_hand import common_columns, make_workdir, p_of, report, report_files, text_of
 from tests.report.minima_by_hand import cell
 
 RATIOS = (0.8, 1.0, 1.1, 1.2, 1.3, 1.5, 2.0)
@@ -128,13 +128,15 @@ def test_other_points_or_starts_are_not_paired(tmp_path, few_resamples, other):
     assert any("cannot be compared in pairs" in sentence for sentence in capacity_claims.finding(groups).measured)
 
 
+@pytest.mark.slow
 def test_page(tmp_path, few_resamples):
     path = make_workdir(tmp_path / "w", STUDY, usual_rows())
     page = text_of(write_report([path]))
     names = {f"capacity{s}.{kind}" for s in ("", "_threshold") for kind in ("png", "svg")}
     tables = ("", "_thresholds", "_paired", "_verdicts", "_sgd", "_sgd_verdicts")
     names |= {"runs.csv", *(f"capacity{suffix}.csv" for suffix in tables)}
-    assert {p.name for p in (path / "report").iterdir()} == names
+    names |= {f"capacity{part}_shares.{kind}" for part in ("", "_sgd") for kind in ("png", "svg")}
+    assert report_files(path) == names
     first, second, never, separated = read_csv(path / "report" / "capacity_thresholds.csv")
     assert float(first["parameters_low"]) == pytest.approx(1.1 * float(first["threshold_low"]))
     assert (never["fit"], never["threshold_low"], never["threshold_high"]) == ("never", "2.0", "inf")
@@ -205,6 +207,7 @@ def test_config():
         dataclasses.replace(part("capacity", "adam"), train=None, volume=Volume())
 
 
+@pytest.mark.slow
 def test_descents_are_counted(tmp_path, few_resamples):
     study = part("capacity", "adam")
     rows = cell(

@@ -45,6 +45,7 @@ def cases_of(path, study, rows):
     return {(case.claim.key, case.start.name): case for case in claims.cases(starts_of(path, study, rows))}
 
 
+@pytest.mark.slow
 def test_page(tmp_path):
     path = make_workdir(tmp_path / "w", STUDY, usual_rows())
     page = text_of(write_report([path]))

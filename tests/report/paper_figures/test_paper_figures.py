@@ -1,6 +1,8 @@
 """Figures 5.1 and 5.2 on the page, against numbers computed here from the same rows."""
 
+import csv
 import dataclasses
+import io
 import math
 import statistics
 
@@ -8,7 +10,9 @@ import pytest
 
 from mnnjax.config import Study
 from mnnjax.report import write_report
-from mnnjax.study.workdir.results_table import read_csv
+from mnnjax.report.common.rows import _row, cells, network_curves
+from mnnjax.report.paper_figures import claims
+from mnnjax.study.workdir.results_table import _to_csv, read_csv, typed
 from tests.report.by_hand import (
     GAUSSIAN,
     as_claimed,
@@ -129,13 +133,83 @@ def test_figure_5_2_table(tmp_path):
     assert (wide["non_finite"], wide["min_abs_neural_input_below_1e-3"], wide["mse_above_1e-7"]) == ("0", "0", "0")
 
 
+def sampled(means, above=0.0, below=0.2):
+    """A curve: repetitions of the cell with twice as many parameters as points have these MCE, others as claimed."""
+    _, rows = figure_5_1(lambda ratio, k: above if ratio > 1 else below, widths=(10,), repeats=len(means))
+    for row in rows:
+        if row["parameters"] / row["N"] > 1.9:
+            row["mce"] = means[row["seed"]]
+    return claims.judge(network_curves(cells(parsed_rows(rows)))[0])
+
+
+def parsed_rows(rows):
+    return [_row(typed(text)) for text in csv.DictReader(io.StringIO(_to_csv(rows)))]
+
+
+def test_figure_5_1_takes_sampling_error_into_account():
+    """One cell at 0.9 standard errors above 0.5 % does not decide; one at more than two does."""
+    noisy = [0.0, 0.0, 0.0, 0.0, 0.05]
+    mean, error = statistics.fmean(noisy), statistics.stdev(noisy) / math.sqrt(5)
+    assert 0.005 < mean <= 0.005 + 0.9 * error
+    found = sampled(noisy)
+    assert (found.verdict, found.within_error) == ("holds", 1)
+    assert found.zero_from_parameters_per_point < 1.5
+    finding = claims.figure_5_1([found])
+    assert finding.status == "agrees"
+    assert "On the wrong side of 0.5 % by less than two standard errors: 1 cell." in finding.because
+
+    sure = [0.03, 0.031, 0.029, 0.03, 0.03]
+    assert (sampled(sure).verdict, sampled(sure).within_error) == ("fails", 0)
+    # Below, where the claim expects errors, zeros that are no chance contradict it, and few repetitions do not.
+    assert sampled([0.0] * 5, below=0.0).verdict == "fails"
+
+
+def test_figure_5_1_tells_one_number_of_curves():
+    """What the badge counts is what the sentences count."""
+    found = [sampled([0.0] * 5), sampled([0.0] * 5), sampled([0.0] * 5), sampled([0.03] * 5)]
+    finding = claims.figure_5_1(found)
+    assert finding.status == "agrees in part"
+    assert finding.because[0] == "Of 4 curves, 3 meet the criterion, 1 do not, 0 cannot be judged."
+    assert finding.answer.startswith("In 3 of 4 curves (depth and width) it is as claimed")
+    assert not any("of 4 curves" in sentence for sentence in finding.measured)
+
+
+def dots(**verdicts):
+    """The status of Figure 5.2 with so many repetitions of each verdict."""
+    listed = [verdict for verdict, count in verdicts.items() for _ in range(count)]
+    rows = [make_row("dots", 5, 5, k, mse=1e-20, verdict=verdict) for k, verdict in enumerate(listed)]
+    return claims.figure_5_2(cells(parsed_rows(rows)))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        ({"global_minimum": 80, "suboptimal_dlm": 9, "not_converged": 1}, "agrees"),
+        ({"global_minimum": 4}, "agrees"),
+        ({"global_minimum": 4, "suboptimal_kink": 1}, "agrees in part"),
+        ({"global_minimum": 60, "suboptimal_kink": 30}, "agrees in part"),
+        ({"global_minimum": 10, "suboptimal_kink": 80}, "does not agree"),
+        ({"suboptimal_kink": 3}, "does not agree"),
+        ({"non_finite": 3}, "does not agree"),
+        ({"not_converged": 60}, "cannot be judged"),
+        ({"global_minimum": 20, "not_converged": 40}, "cannot be judged"),
+        ({"not_certified": 5}, "cannot be judged"),
+    ],
+)
+def test_figure_5_2_is_judged_by_its_certificates(verdicts, status):
+    finding = dots(**verdicts)
+    assert finding.status == status
+    certified = verdicts.get("global_minimum", 0) + verdicts.get("suboptimal_dlm", 0)
+    assert f"Certificates prove it of {certified} of {sum(verdicts.values())} repetitions" in finding.answer
+
+
 @pytest.mark.slow
-def test_figure_5_2_agrees_only_if_every_repetition_does(tmp_path):
+def test_figure_5_2_tells_the_ranges_of_the_paper(tmp_path):
     study = Study("dots", GAUSSIAN, figure="fig5_2", repeats=5)
-    good = [make_row("dots", d, d * d // 5, k, mse=1e-20) for d in (5, 10) for k in range(5)]
+    good = [make_row("dots", d, d * d // 5, k, mse=1e-20, verdict="global_minimum") for d in (5, 10) for k in range(5)]
     page = report(tmp_path / "good", study, good)
     assert status_of(page) == "agrees"
-    assert "in 10 of 10 repetitions" in page
+    assert "far smaller, MSE < 1e-3 min |w . x|: in 10 of 10 repetitions" in page
 
     bad = [dict(row) for row in good]
     bad[0]["min_abs_neural_input"] = 1e-15
@@ -144,8 +218,9 @@ def test_figure_5_2_agrees_only_if_every_repetition_does(tmp_path):
     bad[3] |= {"mse": math.nan, "mce": math.nan, "min_abs_neural_input": math.nan, "verdict": "non_finite"}
     page = report(tmp_path / "bad", study, bad)
     assert status_of(page) == "agrees in part"
-    assert "Of 10 repetitions, 6 meet the criterion, 4 do not, 0 cannot be judged." in page
+    assert "Of 10 repetitions, 9 meet the criterion, 1 do not, 0 cannot be judged." in page
     assert "2 have min |w . x| < 1e-3, 1 have MSE > 1e-7, 1 are non-finite" in page
+    assert "MSE <= 1e-7 and min |w . x| >= 1e-3: 6 of 10 repetitions" in page
     assert "min |w . x|: from 0 to 1.0e-02; final MSE: from 1.0e-35 to 5.0e-02; far smaller" in page
     # 1e-20 is below 1e-3 * 1e-15 too; nothing is below 1e-3 * 0.
     assert "MSE < 1e-3 min |w . x|: in 7 of 10 repetitions" in page

@@ -14,7 +14,7 @@ from mnnjax.report.common.rows import cells
 from mnnjax.report.volumes import analysis, claims
 from mnnjax.report.volumes import figures as volume_figures
 from mnnjax.study.workdir.results_table import read_csv
-from tests.report.by_hand import make_workdir, text_of, written
+from tests.report.by_hand import make_workdir, report_files, text_of, written
 from tests.report.volumes_by_hand import (
     BASINS,
     LINEAR,
@@ -224,7 +224,8 @@ def test_every_section_of_a_mixed_folder(tmp_path, mixed):
     tables = {"basins", "basins_verdicts", "exact", "linear", "linear_exponents", "plain", "ranks", "ranks_criterion"}
     names = {"runs.csv", *(f"{name}.csv" for name in tables)}
     names |= {f"{name}.{kind}" for name in ("basins", "linear", "ranks") for kind in ("png", "svg")}
-    assert {p.name for p in (path / "report").iterdir()} == names
+    names |= {f"basins_shares.{kind}" for kind in ("png", "svg")}
+    assert report_files(path) == names
 
     (line,) = read_csv(path / "report" / "plain.csv")
     assert (line["data_seed"], line["method"], line["suboptimal_high"], line["ratio_high"]) == (

@@ -14,13 +14,14 @@ from mnnjax.landscape.descent import cost
 from mnnjax.study import load_trained
 from mnnjax.study.distributed.stopping import Interrupted
 from mnnjax.study.execution import descents as descents_module
-from mnnjax.study.execution.descent_workers import Start, Workers, go_down
+from mnnjax.study.execution.descent_workers import Start, go_down
 from mnnjax.study.execution.train_cell import ends
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.runner import Stopped, run_study
 from mnnjax.study.workdir.results_table import COLUMNS, MINIMUM_COLUMNS, read_csv
 from mnnjax.study.workdir.workdir import Workdir
+from mnnjax.workers import Workers
 from tests.study.runs import finish as finish_process
 from tests.study.runs import start as start_process
 from tests.study.stops import stop_after
@@ -237,7 +238,7 @@ def starts(count: int) -> list[Start]:
 @pytest.mark.slow
 def test_workers_give_what_this_process_gives_and_pass_errors_on():
     given = starts(5)
-    with Workers() as workers:
+    with Workers(go_down) as workers:
         found = dict(end for end in workers.each(enumerate(given), 2, lambda: None) if end is not None)
         with pytest.raises(ValueError, match="rho"):
             list(workers.each([(0, given[0]._replace(rho=1.0))], 1, lambda: None))
