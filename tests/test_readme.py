@@ -16,7 +16,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def run(page: str) -> dict:
-    """The names that a page's blocks leave, each run after those before; PyTorch's, which tests do not need, is not."""
+    """The names that a page's blocks leave, each run after those before; without PyTorch's, which tests do not need."""
     names: dict = {}
     for block in blocks(page, "python"):
         if "l1.weight" not in block:
