@@ -130,7 +130,7 @@ class Result:
         rows = [row_of(typed(text)) for text in self._texts]
         parts = [part for part in self.study.parts if rows_of(part, rows)]
         require(bool(parts), f"plot: {self.workdir} has no finished cell yet (mnnjax status)")
-        sections = [section_of(self.study, _with_figure(part), rows) for part in parts]
+        sections = [section_of(self.study, _with_figure(part), rows, {}) for part in parts]
         pictures = [picture for section in sections for picture in section.pictures]
         require(bool(pictures), "plot: the study makes tables, and no picture; report() writes them")
         count = plural(len(pictures), "picture")
