@@ -110,7 +110,7 @@ def test_pictures(result, volumes):
 
 def test_a_folder_of_a_study_that_was_stopped(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        stop_after(patch, 4)
+        stop_after(patch, 5)  # in the second cell
         with pytest.raises(mj.Stopped):
             mj.run_study(STUDY, tmp_path / "run")
     result = mj.load(tmp_path / "run")
