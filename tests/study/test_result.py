@@ -104,7 +104,7 @@ def test_pictures(result, volumes):
     np.testing.assert_allclose(line.get_ydata(), means)
     assert result.plot(1) is not result.plot()
     assert volumes.plot().axes
-    with pytest.raises(mj.UserError, match="plot: number 9 is none of 3 pictures, counted from 0"):
+    with pytest.raises(mj.UserError, match="plot: number 9 is none of 4 pictures, counted from 0"):
         result.plot(9)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mnnjax.config import Study
 from mnnjax.report import write_report
-from mnnjax.report.common.rows import _row, cells, network_curves
+from mnnjax.report.common.rows import cells, network_curves, row_of
 from mnnjax.report.paper_figures import claims
 from mnnjax.study.workdir.results_table import _to_csv, read_csv, typed
 from tests.report.by_hand import (
@@ -143,7 +143,7 @@ def sampled(means, above=0.0, below=0.2):
 
 
 def parsed_rows(rows):
-    return [_row(typed(text)) for text in csv.DictReader(io.StringIO(_to_csv(rows)))]
+    return [row_of(typed(text)) for text in csv.DictReader(io.StringIO(_to_csv(rows)))]
 
 
 def test_figure_5_1_takes_sampling_error_into_account():
