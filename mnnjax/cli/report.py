@@ -11,7 +11,7 @@ EPILOG = """exit codes: 0 report written; 2 a folder holds no study, or cannot b
 
 examples:
   mnnjax report runs/fig5_1
-  mnnjax report runs/adam runs/sgd              both in runs/adam/report/joint/report.html
+  mnnjax report runs/adam runs/sgd              both in runs/adam/report/joint
   mnnjax report runs/adam runs/sgd --output runs/both"""
 
 
