@@ -35,7 +35,8 @@ def labels(names: Sequence[str], studies: Sequence[Study]) -> list[str]:
     different = [dict(fields) for fields in zip(*_differing(studies).values(), strict=True)] if len(studies) > 1 else []
     result = []
     for name, fields in zip(names, different or [{}] * len(names), strict=True):
-        told_apart = {key: value for key, value in fields.items() if key != "name"}
+        # A section's title says its study and figure.
+        told_apart = {key: value for key, value in fields.items() if key not in ("name", "figure")}
         few = 0 < len(told_apart) <= _FEW_FIELDS
         told = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in told_apart.items())
         result.append(f"{name} ({told})" if few else name)

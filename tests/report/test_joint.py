@@ -65,7 +65,7 @@ def test_one_picture_holds_the_lines_of_all(folders):
 
 
 def test_folders_with_little_in_common_keep_their_names():
-    far = dataclasses.replace(SGD, repeats=7, seed=3, figure="none")
+    far = dataclasses.replace(SGD, repeats=7, seed=3, problem=dataclasses.replace(SGD.problem, N=(11,)))
     assert joint.labels(["a", "b"], [ADAM, far]) == ["a", "b"]
     assert joint.labels(["a"], [ADAM]) == ["a"]
     assert joint.labels(["a", "b"], [ADAM, ADAM]) == ["a", "b"]

@@ -165,7 +165,9 @@ def test_several_workdirs_share_a_page_without_sharing_files(tmp_path):
     assert not (second / "report").exists()
     # Two figures and the verdicts of two folders, verdicts of the third; both figures once more, together.
     assert Page(page.read_text()).tags.count("img") == 9
-    for heading in ("one, curves: Figure 5.1", "two, curves: Figure 5.1", "two, alone: Results"):
+    repeats = f"repeats {Study('alone', GAUSSIAN).repeats}"
+    curves = ("one (repeats 3), curves: Figure 5.1", "two (repeats 3), curves: Figure 5.1")
+    for heading in (*curves, f"two ({repeats}), alone: Results"):
         assert text_of(page).count(heading) == 2  # in the contents, and where it stands
 
 

@@ -165,6 +165,7 @@ def test_parts_of_one_start_are_shown_together(tmp_path):
     assert [cell.d0 for cell in starts["Gaussian weights"].cells] == [10, 10, 20, 20, 50]
 
 
+@pytest.mark.slow
 def test_unfinished_study(tmp_path):
     """The first part has no rows yet; a part whose repetitions all overflowed has no descent."""
     late = make_workdir(tmp_path / "late", STUDY, usual_rows(("kinks_he",)))

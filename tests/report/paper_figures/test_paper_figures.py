@@ -27,6 +27,7 @@ from tests.report.by_hand import (
 from tests.report.minima_by_hand import cell
 
 
+@pytest.mark.slow
 def test_figure_5_1_table_counts_every_repetition(tmp_path):
     study, rows = figure_5_1(as_claimed, layers=(1, 2))
     rows[0] |= {"mse": math.inf, "mce": math.nan, "verdict": "non_finite"}
@@ -248,6 +249,7 @@ def test_extreme_values_are_drawn(tmp_path):
             report(tmp_path / f"{name}_{figure}", dataclasses.replace(study, figure=figure), [row])
 
 
+@pytest.mark.slow
 def test_figure_5_1_shows_what_lies_below(tmp_path):
     """With `train.finish`: one more picture and table, a row of panels per depth."""
     study, _ = figure_5_1(as_claimed, layers=(1, 2))
