@@ -3,6 +3,7 @@ nothing twice."""
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from mnnjax import cli
 from mnnjax.config import Network, Problem, Study, Train, UserError, Volume
 from mnnjax.study import Stopped, load_trained, status
+from mnnjax.study.execution import seed_parallel
 from mnnjax.study.execution.seed_parallel import placement
 from mnnjax.study.plan.grid import cells
 from mnnjax.study.plan.shard import Shard
@@ -144,7 +146,7 @@ def test_what_cannot_grow_is_refused_in_one_line(folder, study, words):
     ],
 )
 def test_training_that_cannot_go_on_says_why(tmp_path, before, after, words):
-    Workdir(tmp_path).claim(of(SMALL, train=before))
+    Workdir(tmp_path).claim(of(SMALL, train=before), [])
     with pytest.raises(UserError) as error:
         Workdir(tmp_path).check(of(SMALL, train=after))
     assert words in str(error.value)
@@ -154,7 +156,7 @@ def test_training_that_cannot_go_on_says_why(tmp_path, before, after, words):
 def test_a_part_may_be_added_and_none_may_go(tmp_path):
     second = of(SMALL, name="second")
     both = of(SMALL, also=(second,))
-    Workdir(tmp_path).claim(both)
+    Workdir(tmp_path).claim(both, cells(both))
     Workdir(tmp_path).check(of(SMALL, also=(of(SMALL, name="new"), of(second, repeats=3))))
     with pytest.raises(UserError, match=r'\(also: there \["second"\], here \[\]\); a study may gain parts'):
         Workdir(tmp_path).check(SMALL)
@@ -163,7 +165,7 @@ def test_a_part_may_be_added_and_none_may_go(tmp_path):
 
 
 def test_a_folder_that_has_grown_refuses_the_smaller_study(folder):
-    Workdir(folder).claim(of(SMALL, repeats=5))
+    Workdir(folder).claim(of(SMALL, repeats=5), cells(of(SMALL, repeats=5)))
     with pytest.raises(UserError, match=r"repeats: there 5, here 2"):
         run_study(SMALL, folder)
     assert json.loads((folder / "config.json").read_text())["repeats"] == 5
@@ -171,7 +173,7 @@ def test_a_folder_that_has_grown_refuses_the_smaller_study(folder):
 
 def test_status_and_report_while_a_study_grows(folder, capsys):
     assert status(folder).startswith("grown: 1 of 1 cells finished (100 %)")
-    Workdir(folder).claim(of(SMALL, repeats=8))
+    Workdir(folder).claim(of(SMALL, repeats=8), cells(of(SMALL, repeats=8)))
     assert status(folder).startswith("grown: 0 of 1 cells finished (25 % of the work); left: 1 cell, 6 repetitions")
     assert cli.main(["report", str(folder)]) == 0
     # What it has is shown.
@@ -326,7 +328,10 @@ class Killed(BaseException):
 
 @pytest.mark.slow
 def test_killed_before_any_file_that_growth_writes_or_moves(tmp_path, monkeypatch):
-    study = of(SMALL, problem={"N": (20, 25)}, train={"finish": "minimum"})
+    # Compiled once.
+    programs = functools.lru_cache(maxsize=None)(seed_parallel.seed_programs.__wrapped__)
+    monkeypatch.setattr(seed_parallel, "seed_programs", programs)
+    study = of(SMALL, problem={"N": (20, 25)})
     larger = of(study, problem={"N": (20, 21, 25, 40)}, repeats=3, train={"epochs": 15})
     run_study(study, tmp_path / "begun")
     run_study(larger, tmp_path / "at_once")
@@ -354,7 +359,7 @@ def test_killed_before_any_file_that_growth_writes_or_moves(tmp_path, monkeypatc
         shutil.rmtree(folder)
         if left[0] > 0:
             break
-    assert number > 20
+    assert number > 15
 
 
 @pytest.mark.slow

@@ -196,7 +196,7 @@ def test_another_shard_may_begin_while_the_folder_is_looked_at(tmp_path, monkeyp
 
     def names_after_another_began(folder):
         while others:
-            others.pop().claim(STUDY)
+            others.pop().claim(STUDY, cells(STUDY))
         return names(folder)
 
     monkeypatch.setattr(storage, "names", names_after_another_began)
@@ -253,7 +253,7 @@ def test_shards_that_start_at_the_same_moment_agree_on_the_folder(tmp_path):
         "    workdir = Workdir(pathlib.Path(sys.argv[1]) / str(k), Shard(int(sys.argv[2]), 3))\n"
         "    workdir.check(study)\n"
         "    with workdir.sole_user(print):\n"
-        "        workdir.claim(study)\n"
+        "        workdir.claim(study, [])\n"
     )
     processes = [
         subprocess.Popen(

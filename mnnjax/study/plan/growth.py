@@ -11,6 +11,7 @@ Training goes on where its learning rate was constant so far: the state of the o
 """
 
 import collections
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from mnnjax.config import Problem, Study, Train, from_dict, to_dict
@@ -60,7 +61,7 @@ def _paths(study: Study, prefix: str = "") -> Iterator[str]:
 
 
 def _told(field: str, there: object, here: object, hint: str) -> str:
-    return f"({first_difference(there, here, field)}); {hint}"
+    return f"({field}: there {json.dumps(there)}, here {json.dumps(here)}); {hint}"
 
 
 def _obstacle_of_part(there: dict, here: dict, path: str, hint: str) -> str | None:

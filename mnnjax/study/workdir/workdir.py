@@ -99,7 +99,7 @@ class Workdir:
                 elif any(Shard.of_folder(name) is None for name in strangers):
                     raise UserError(f"{folder} is not empty and holds no config.json; choose another --workdir")
 
-    def claim(self, study: Study, planned: Sequence[Cell] = ()) -> None:
+    def claim(self, study: Study, planned: Sequence[Cell]) -> None:
         """Write config.json, after `check`; for a shard, in the study's folder too. The study may have grown since it
         was written, and fields that decide no result may have changed. planned: all cells of the study; those that it
         trains by other programs than before are set aside. Raises UserError where another process is at work in the
