@@ -203,7 +203,7 @@ def test_another_shard_may_begin_while_the_folder_is_looked_at(tmp_path, monkeyp
     Workdir(tmp_path, Shard(0, 3)).check(STUDY)
     assert not others
     with pytest.raises(UserError, match="belongs to another study"):
-        Workdir(tmp_path, Shard(0, 3)).check(dataclasses.replace(STUDY, repeats=3))
+        Workdir(tmp_path, Shard(0, 3)).check(dataclasses.replace(STUDY, seed=3))
 
 
 # From here on: real processes.

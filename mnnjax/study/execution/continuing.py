@@ -81,7 +81,7 @@ def _repetitions_of_checkpoint(cell: Cell, context: Context) -> int | None:
 def state_arrays(epochs: int, state: Any) -> Arrays:
     """A state of training on the host, with its number of epochs, as the arrays of a file."""
     leaves = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
-    return leaves | {EPOCHS: np.int64(epochs)[()]}
+    return leaves | {EPOCHS: np.asarray(epochs, np.int64)}
 
 
 def earlier_state(cell: Cell, template: Any, context: Context) -> tuple[int, Any] | None:
