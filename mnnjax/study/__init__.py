@@ -17,8 +17,9 @@ From Python:
     print(status("runs/mine"))
     write_report(["runs/mine"])  # runs/mine/report.html
     # runs/mine/results.csv: study/workdir/results_table.py says what its columns mean
+    run_study(dataclasses.replace(study, repeats=10), "runs/mine")  # trains the five repetitions that are new
     trained = load_trained("runs/mine", "mine.h1.d10x10.N50")
-    trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+    trained.params["W1"], trained.X  # (10, 10, 10), (10, 50, 10)
 
     # Your own points X (N, d0) and labels y (N,):
     study = Study("own", Problem("file", "classes"), Network(d1=(10,)))
