@@ -8,6 +8,7 @@ distributed/   several processes, stop requests
 
 From Python:
 
+    import dataclasses
     from mnnjax.config import Network, Problem, Study
     from mnnjax.report import write_report
     from mnnjax.study import load_trained, run_study, status
