@@ -196,14 +196,29 @@ def _run_process(request: Request) -> int:
 
 
 def _dry_run(request: Request) -> int:
-    """Print the estimates for the study, or for the shard; nothing is written."""
+    """Print the estimates for the study, or for the shard, of what its folder does not hold yet; nothing is written."""
     from mnnjax import jax_setup
-    from mnnjax.problems import nominal_shape
+    from mnnjax.study.execution.continuing import remaining
+    from mnnjax.study.execution.images import Sources
+    from mnnjax.study.execution.progress import say_nothing
     from mnnjax.study.plan import grid as plan
+    from mnnjax.study.plan.growth import describe_growth
     from mnnjax.study.resources.estimate import describe, estimate
+    from mnnjax.study.workdir.workdir import Workdir
 
     jax_setup.use_all_cores()
-    cells = plan.check(request.study, lambda problem: nominal_shape(problem, request.data_dir))
+    study, workdir = request.study, Workdir(request.workdir, request.shard)
+    if begun := workdir.has_study():
+        workdir.check(study)
+    cells = plan.check(study, Sources(workdir, request.data_dir, say_nothing).shape)
+    left = remaining(workdir, cells) if begun else cells
+    if begun and (before := workdir.before_growth(study, cells)) is not None:
+        show(f"{study.name} grows: {describe_growth(before, cells)}")
+    if len(left) < len(cells):
+        show(f"{len(cells) - len(left)} of {len(cells)} cells are finished in {workdir.path}, and not counted")
+    if not left:
+        return 0
     show("timing the costliest programs (about half a minute) ...")
-    show(describe(estimate(cells), request.shard.of(cells) if request.shard else None))
+    own = {cell.id for cell in workdir.own_cells(cells)}
+    show(describe(estimate(left), [cell for cell in left if cell.id in own] if request.shard else None))
     return 0

@@ -10,6 +10,7 @@ distributed/   several processes, stop requests
 
 From Python:
 
+    import dataclasses
     import mnnjax as mj
 
     study = mj.Study("mine", mj.Problem(d0=(10,), N=(50, 100)), repeats=5)
@@ -18,10 +19,11 @@ From Python:
     result.plot()  # result.py has all that there is
     result.report()  # runs/mine/report.html
     print(result.status())
+    mj.run_study(dataclasses.replace(study, repeats=10), "runs/mine")  # trains the five repetitions that are new
 
     result = mj.load("runs/mine")  # the same, later or elsewhere, also while the study runs
     trained = result.trained("mine.h1.d10x10.N50")
-    trained.params["W1"], trained.X  # (5, 10, 10), (5, 50, 10)
+    trained.params["W1"], trained.X  # (10, 10, 10), (10, 50, 10)
     trained.resume(epochs=1000).rows  # trained further, from these weights
 
     # Your own points X (N, d0) and labels y (N,):

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import datetime
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mnnjax.config import UserError
 from mnnjax.study.execution.images import recorded_cells
@@ -87,24 +87,28 @@ def columns(found: Overview, base: AnyPath) -> dict[str, str]:
     }  # fmt: skip
 
 
-def percent_done(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str, int]) -> int:
-    """The share of the cells' work that is done, in %; 100 only where all of it is. reached: as last_steps."""
-    left = [cell for cell in cells if cell.id not in done]
+def percent_done(cells: Sequence[Cell], lacking: Mapping[str, Cell], reached: Mapping[str, int]) -> int:
+    """The share of the cells' work that is done, in %; 100 only where all of it is. lacking: by id, the unfinished
+    cells with the repetitions that they lack; reached: as last_steps."""
+    left = [lacking[cell.id] for cell in cells if cell.id in lacking]
     missing = sum(
         cell.work - cell.work_until(min(reached.get(cell.id, 0), cell.steps + cell.descents)) for cell in left
     )
     return min(math.floor(100 * (1 - missing / sum(cell.work for cell in cells))), 99) if left else 100
 
 
-def last_steps(logs: Iterable[Iterable[Mapping]]) -> dict[str, int]:
-    """The last step that the logs know of each cell; that of the folder where it came furthest."""
+def last_steps(workdir: Workdir, lacking: Mapping[str, Cell], logs: Iterable[Iterable[Mapping]]) -> dict[str, int]:
+    """The last step that the logs know of each cell; that of the folder where it came furthest. lacking: as in
+    percent_done."""
     found: dict[str, int] = {}
     for log in logs:
         # A cell that has ended, and is not finished, begins again: its rows were lost.
         events = (entry for entry in log if entry["event"] in ("cell_start", "chunk", "cell_end") and "cell" in entry)
         last = {entry["cell"]: entry.get("epoch", 0) for entry in events}
         found |= {cell: max(step, found.get(cell, 0)) for cell, step in last.items()}
-    return found
+    # Where training goes on, the log is of the one before.
+    kept = {cell_id: have.epochs for cell_id, cell in lacking.items() if (have := workdir.kept(cell)) is not None}
+    return found | {cell_id: max(kept[cell_id], found.get(cell_id, 0)) for cell_id in kept if not lacking[cell_id].only}
 
 
 def _studies(folder: AnyPath) -> Iterable[AnyPath]:
@@ -124,13 +128,13 @@ def _overview(workdir: Workdir) -> Overview:
     in_use = any(storage.each(storage.is_in_use, folders))
     logs = storage.each(lambda folder: Workdir(folder).read_log(), folders)
     finished = workdir.finished(cells)
-    done, steps = {cell.id for cell in finished}, last_steps(logs)
+    done, lacking = {cell.id for cell in finished}, {cell.id: cell for cell in workdir.left(cells)}
     rows = workdir.rows(finished)
     verdicts = collections.Counter(row.get("minimum_verdict") or row.get("verdict") for row in rows)
     times = [time for log in logs if log and (time := _time(log[-1].get("time"))) is not None]
     return Overview(
         workdir.path, RUNNING if in_use else DONE if len(done) == len(cells) else STOPPED, study.name,
-        len(done), len(cells), percent_done(cells, done, steps),
+        len(done), len(cells), percent_done(cells, lacking, last_steps(workdir, lacking, logs)),
         sum(cell.part.repeats for cell in finished), sum(cell.part.repeats for cell in cells),
         {name: count for name, count in verdicts.most_common() if name}, max(times, default=None),
         _training(logs, [cell for cell in cells if cell.id not in done]),

@@ -19,12 +19,14 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Stopped, stop_request
 from mnnjax.study.execution import progress
 from mnnjax.study.execution.chunks import Context
+from mnnjax.study.execution.continuing import pieces
 from mnnjax.study.execution.descent_workers import go_down
 from mnnjax.study.execution.images import Sources, recorded_cells, unwhitened
 from mnnjax.study.execution.train_cell import run_training_cell
 from mnnjax.study.execution.volume_cell import run_volume_cell
 from mnnjax.study.plan import grid as plan
 from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.growth import describe_growth
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.resources.machine import machine
 from mnnjax.study.resources.memory_check import require_fit
@@ -46,6 +48,10 @@ def run_study(
     data: tuple[Any, Any] | None = None, loggers: Sequence[mirrors.Logger] = (),
 ) -> Result:  # fmt: skip
     """Train all cells of the study that `path` does not hold yet, and write results.csv there.
+
+    A study may be larger than the one that the folder belongs to: more repeats, more values in its grids, more studies
+    in `also`, or more train.epochs where the learning rate is constant. Only what is new is trained then, and results
+    are those of the larger study run at once (plan/growth.py says what that rests on).
 
     Args:
       path: a local folder, or gs://BUCKET/NAME.
@@ -73,13 +79,16 @@ def run_study(
     tell = progress.tell if processes.is_writer() else progress.say_nothing
     sources = Sources(workdir, data_dir, tell, data)
     # Before the folder is made: nothing is left in that of a study that cannot run.
-    cells = processes.from_writer(lambda: _plan(study, workdir, sources))
+    planned, cells, growth = processes.from_writer(lambda: _plan(study, workdir, sources))
     # One BLAS thread per seed: seeds share the cores, and the last bits do not depend on how many there are.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     with _clear_disk_errors(workdir), contextlib.ExitStack() as stack, one_thread:
         processes.together(lambda: stack.enter_context(workdir.sole_user(tell)))
         stop_requested = stack.enter_context(stop_request())
-        processes.together(lambda: workdir.claim(study))
+        processes.together(lambda: workdir.claim(study, planned))
+        if growth:
+            tell(f"{study.name} grows: {growth}")
+            workdir.log("grow", text=growth)
         if any(part.problem.is_image for part in study.parts):
             # d0 is known after whitening, which the folder keeps; another shard may have whitened meanwhile.
             for problem in processes.from_writer(lambda: unwhitened(workdir, study)):
@@ -96,7 +105,8 @@ def run_study(
             stack.enter_context(mirrors.mirroring(workdir.path, loggers, tell))
         tell(_first_line(study, cells, len(done), workdir))
         finished = [cell for cell in cells if cell.id in done]
-        with progress.make_progress(cells, finished, quiet=not processes.is_writer()) as shown:
+        left = processes.from_writer(lambda: workdir.left(cells))
+        with progress.make_progress([*finished, *left], finished, quiet=not processes.is_writer()) as shown:
             workers = stack.enter_context(Workers(go_down))
             _run_cells(cells, done, Context(workdir, sources, shown, stop_requested, workers))
         if processes.is_writer() and (hint := _hint(cells, done, workdir)):
@@ -119,15 +129,16 @@ def _open(study: Study, path: AnyPath | str, shard: Shard | None) -> Workdir:
     return workdir
 
 
-def _plan(study: Study, workdir: Workdir, sources: Sources) -> list[Cell]:
-    """The cells of a study that can run; images have the d0 that the folder knows, or the published one. Raises
-    UserError, from plan.check, require_fit or Sources.check."""
-    cells = workdir.own_cells(plan.check(study, sources.shape))
-    done = {cell.id for cell in workdir.finished(cells)}
-    left = [cell for cell in cells if cell.id not in done]
+def _plan(study: Study, workdir: Workdir, sources: Sources) -> tuple[list[Cell], list[Cell], str]:
+    """The cells of a study that can run, those that belong to the folder, and how the study grows there; images have
+    the d0 that the folder knows, or the published one. Raises UserError, from plan.check, require_fit or
+    Sources.check."""
+    planned = plan.check(study, sources.shape)
+    before, cells = workdir.before_growth(study, planned), workdir.own_cells(planned)
+    left = workdir.left(cells)
     require_fit(left, jax.devices())
     sources.check(study, finished=not left)
-    return cells
+    return planned, cells, "" if before is None else describe_growth(before, planned)
 
 
 def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -> None:
@@ -136,7 +147,8 @@ def _run_cells(cells: Sequence[Cell], done: Collection[str], context: Context) -
     try:
         for cell in cells:
             if cell.id not in done:
-                (run_training_cell if cell.part.volume is None else run_volume_cell)(cell, context)
+                for piece in processes.from_writer(lambda cell=cell: pieces(cell, context)):
+                    (run_training_cell if cell.part.volume is None else run_volume_cell)(piece, context)
             # Not after every cell: there may be thousands, of a fraction of a second each.
             if time.monotonic() - collected > COLLECT_SECONDS:
                 context.workdir.collect(cells)

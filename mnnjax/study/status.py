@@ -30,13 +30,13 @@ def status(path: AnyPath | str) -> str:
     # One log per folder: the study's, and those of its shards.
     begun = {} if workdir.shard else {shard: f for f in workdir.folders if (shard := Shard.of_folder(f.name))}
     log, *logs = storage.each(lambda folder: Workdir(folder).read_log(), [workdir.path, *begun.values()])
-    done = {cell.id for cell in workdir.finished(cells)}
-    reached = last_steps([log, *logs])
+    lacking = {cell.id: cell for cell in workdir.left(cells)}
+    reached = last_steps(workdir, lacking, [log, *logs])
     name = f"shard {workdir.shard} of {study.name}" if workdir.shard else study.name
-    lines = [f"{name}: {_progress(cells, done, reached)}"]
+    lines = [f"{name}: {_progress(cells, lacking, reached)}"]
     if len(study.parts) > 1:
         cells_of = {part.name: [cell for cell in cells if cell.part.name == part.name] for part in study.parts}
-        lines += [f"  {name}: {_progress(part_cells, done, reached)}" for name, part_cells in cells_of.items()]
+        lines += [f"  {name}: {_progress(part_cells, lacking, reached)}" for name, part_cells in cells_of.items()]
     failed = collections.Counter(row["study"] for row in workdir.rows(cells) if row.get("verdict") == NON_FINITE)
     lines += [f"  {part}: {plural(count, 'repetition')} ended with a non-finite loss" for part, count in failed.items()]
     lines += [f"  last event: {event}" for event in _last(log)]
@@ -44,29 +44,29 @@ def status(path: AnyPath | str) -> str:
     lines += [f"  warning: {text}" for text in [*_warnings(log), *damaged]]
     for shard, shard_log in zip(begun, logs, strict=True):
         last = "".join(f"; last event: {event}" for event in _last(shard_log))
-        lines.append(f"  shard {shard}: {_progress(shard.of(cells), done, reached)}{last}")
+        lines.append(f"  shard {shard}: {_progress(shard.of(cells), lacking, reached)}{last}")
         lines += [f"    warning: {text}" for text in _warnings(shard_log)]
-    return "\n".join(lines + _absent(begun, cells, done))
+    return "\n".join(lines + _absent(begun, cells, lacking))
 
 
-def _progress(cells: Sequence[Cell], done: Collection[str], reached: Mapping[str, int]) -> str:
-    """'3 of 4 cells finished (78 % of the work); left: 1 cell, 30 repetitions'; reached: the last step that is known of
-    each cell in training."""
-    left = [cell for cell in cells if cell.id not in done]
+def _progress(cells: Sequence[Cell], lacking: Mapping[str, Cell], reached: Mapping[str, int]) -> str:
+    """'3 of 4 cells finished (78 % of the work); left: 1 cell, 30 repetitions'; lacking: by id, the unfinished cells
+    with the repetitions that they lack; reached: the last step that is known of each cell in training."""
+    left = [lacking[cell.id] for cell in cells if cell.id in lacking]
     text = f"{len(cells) - len(left)} of {len(cells)} cells finished"
     if not left:
         return f"{text} (100 %)"
-    repetitions = plural(sum(cell.part.repeats for cell in left), "repetition")
-    share = percent_done(cells, done, reached)
+    repetitions = plural(sum(cell.repeats for cell in left), "repetition")
+    share = percent_done(cells, lacking, reached)
     return f"{text} ({share} % of the work); left: {plural(len(left), 'cell')}, {repetitions}"
 
 
-def _absent(begun: Collection[Shard], cells: list[Cell], done: Collection[str]) -> list[str]:
+def _absent(begun: Collection[Shard], cells: list[Cell], lacking: Collection[str]) -> list[str]:
     """One line per number of shards of which some have not begun and have cells left."""
     lines = []
     for count in dict.fromkeys(shard.count for shard in begun):
         absent = [shard for shard in (Shard(index, count) for index in range(count)) if shard not in begun]
-        waited_for = [s for s in absent if not all(cell.id in done for cell in s.of(cells))]
+        waited_for = [s for s in absent if any(cell.id in lacking for cell in s.of(cells))]
         if waited_for:
             lines.append(f"  not begun: {len(waited_for)} of {count} shards, such as {waited_for[0]}")
     return lines

@@ -49,7 +49,7 @@ class Cell:
         (self.cell,) = plan.cells(study)
         self.train, self.steps = study.train, steps or study.train.total_epochs
         self.placement = seed_parallel.placement(self.cell)
-        self.programs = seed_parallel.seed_programs(study, *self.cell.shape[1:], *self.placement)
+        self.programs = seed_parallel.seed_programs(study, *self.cell.shape[1:], self.cell.repeats, *self.placement)
         self._draw(start)
         self.state = None
 

@@ -17,7 +17,7 @@ from mnnjax.report import write_report
 from mnnjax.study import Stopped, load_trained, run_study, status
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.workdir.results_table import read_csv
-from mnnjax.study.workdir.study_file import require_same_study
+from mnnjax.study.workdir.study_file import require_growable
 from mnnjax.study.workdir.workdir import Workdir
 from tests.report.by_hand import make_row, make_workdir, text_of
 from tests.study.stops import stop_after
@@ -287,18 +287,18 @@ def test_folders_of_before_go_on(tmp_path, problem):
     config["problem"] |= {"whitening": "pca"}
     del config["problem"]["path"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    require_same_study(tmp_path, study, "")
+    require_growable(tmp_path, study, "")
     if problem.is_image:
         other = dataclasses.replace(study, problem=dataclasses.replace(problem, whitening="none"))
-        assert "problem.whitening" in refused(lambda: require_same_study(tmp_path, other, ""))
+        assert "problem.whitening" in refused(lambda: require_growable(tmp_path, other, ""))
 
 
 def test_the_path_is_not_part_of_a_study_but_whitening_is(tmp_path):
     study = study_of(from_python(path="a.npz"))
     (tmp_path / "config.json").write_text(json.dumps(to_dict(study)))
-    require_same_study(tmp_path, study_of(from_python(path="b.npz")), "")
+    require_growable(tmp_path, study_of(from_python(path="b.npz")), "")
     assert "problem.whitening" in refused(
-        lambda: require_same_study(tmp_path, study_of(from_python(path="a.npz", whitening="pca")), "")
+        lambda: require_growable(tmp_path, study_of(from_python(path="a.npz", whitening="pca")), "")
     )
 
 

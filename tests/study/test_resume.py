@@ -128,9 +128,6 @@ def test_what_changes_no_result_may_change_in_a_work_folder(tmp_path, finished, 
     for other in (dataclasses.replace(train, chunk_epochs=7), dataclasses.replace(train, epochs=21)):
         with pytest.raises(UserError, match=r"belongs to another study \(train\."):
             run_study(dataclasses.replace(changed, train=other), tmp_path / "run")
-    also = (dataclasses.replace(changed, name="second"),)
-    with pytest.raises(UserError, match=r"belongs to another study \(also: "):
-        run_study(dataclasses.replace(changed, also=also), tmp_path / "run")
     assert workdir.study() == changed
 
 

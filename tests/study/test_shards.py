@@ -196,14 +196,14 @@ def test_another_shard_may_begin_while_the_folder_is_looked_at(tmp_path, monkeyp
 
     def names_after_another_began(folder):
         while others:
-            others.pop().claim(STUDY)
+            others.pop().claim(STUDY, cells(STUDY))
         return names(folder)
 
     monkeypatch.setattr(storage, "names", names_after_another_began)
     Workdir(tmp_path, Shard(0, 3)).check(STUDY)
     assert not others
     with pytest.raises(UserError, match="belongs to another study"):
-        Workdir(tmp_path, Shard(0, 3)).check(dataclasses.replace(STUDY, repeats=3))
+        Workdir(tmp_path, Shard(0, 3)).check(dataclasses.replace(STUDY, seed=3))
 
 
 # From here on: real processes.
@@ -253,7 +253,7 @@ def test_shards_that_start_at_the_same_moment_agree_on_the_folder(tmp_path):
         "    workdir = Workdir(pathlib.Path(sys.argv[1]) / str(k), Shard(int(sys.argv[2]), 3))\n"
         "    workdir.check(study)\n"
         "    with workdir.sole_user(print):\n"
-        "        workdir.claim(study)\n"
+        "        workdir.claim(study, [])\n"
     )
     processes = [
         subprocess.Popen(

@@ -22,7 +22,7 @@ def finish(workdir: Workdir, cell) -> None:
 @pytest.fixture
 def begun(tmp_path) -> Workdir:
     workdir = Workdir(tmp_path)
-    workdir.claim(STUDY)
+    workdir.claim(STUDY, cells(STUDY))
     return workdir
 
 
@@ -71,7 +71,7 @@ def test_shards_have_a_line_each_and_the_first_line_is_the_total(begun):
     planned = cells(STUDY)
     for index in (0, 1):
         shard = Workdir(begun.path, Shard(index, 3))
-        shard.claim(STUDY)
+        shard.claim(STUDY, cells(STUDY))
         shard.log("end")
     finish(Workdir(begun.path, Shard(0, 3)), planned[0])
     finish(Workdir(begun.path, Shard(1, 3)), planned[1])
@@ -90,7 +90,7 @@ def test_parts_have_a_line_each_and_tell_what_diverged(tmp_path):
     volumes = Study("v", Problem(d0=(2,), N=(4,)), volume=Volume(samples=64, batch=16), repeats=1)
     study = Study("t", Problem(d0=(3,), N=(9,)), train=Train(epochs=1, decay_epochs=0), repeats=2, also=(volumes,))
     workdir = Workdir(tmp_path)
-    workdir.claim(study)
+    workdir.claim(study, [])
     trained, measured = cells(study)
     workdir.finish_cell(
         trained, [{"study": "t", "cell": trained.id, "seed": k, "verdict": "non_finite"} for k in trained.seeds]

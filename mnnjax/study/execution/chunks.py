@@ -46,10 +46,12 @@ class Context:
         self.workdir.log("warning", cell=cell.id, text=text)
 
     def checkpoints(self, cell: Cell, of: str = "") -> contextlib.closing[CellCheckpoints]:
-        """The cell's checkpoints in the work folder, as a context manager; of: of what, but for its training."""
-        folder = self.workdir.checkpoints
+        """The cell's checkpoints in the work folder, as a context manager; of: of what, but for its training. Those of
+        the repetitions that a cell gains lie in a folder of their own."""
+        folder, first = self.workdir.checkpoints, cell.repetitions.start
+        name = f"{cell.id}.from{first}{of}" if first else f"{cell.id}{of}"
         return contextlib.closing(
-            CellCheckpoints(folder / f"{cell.id}{of}", folder / SET_ASIDE, lambda text: self.warn(cell, text))
+            CellCheckpoints(folder / name, folder / SET_ASIDE, lambda text: self.warn(cell, text))
         )
 
 
@@ -137,17 +139,21 @@ class CellTraining(Work):
         """One certificate per repetition, as certify_seeds."""
         part, (X, y) = self._cell.part, self.points()
         if X.ndim == 2:
-            X, y = [X] * part.repeats, [y] * part.repeats
+            X, y = [X] * self._cell.repeats, [y] * self._cell.repeats
         layers, threshold = self._cell.hidden_layers, part.problem.threshold
         return certify_seeds(params, part.network, layers, X, y, threshold, stop_requested)
 
 
-def run_chunks(cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float) -> Any:
-    """The state after all its steps, from the latest valid checkpoint on; began: by time.monotonic(), when the cell was
-    begun. Raises Stopped, with the state saved, where a stop was requested."""
+def run_chunks(
+    cell: Cell, work: Work, context: Context, checkpoints: CellCheckpoints, began: float,
+    earlier: Callable[[], tuple[int, Any] | None] = lambda: None,
+) -> Any:  # fmt: skip
+    """The state after all its steps, from the latest valid checkpoint on, or else from an earlier state: (steps done,
+    state). began: by time.monotonic(), when the cell was begun. Raises Stopped, with the state saved, where a stop was
+    requested."""
     workdir, before, count = context.workdir, work.steps.start, len(work.steps)
     # The other processes go on from where the one that reads the checkpoints says.
-    done, saved = processes.from_writer(lambda: checkpoints.restore(work.template)) or (0, None)
+    done, saved = processes.from_writer(lambda: checkpoints.restore(work.template) or earlier()) or (0, None)
     workdir.log("cell_start", cell=cell.id, epoch=before + done)
     context.progress.cell_started(cell, before + done)
     state = work.start(saved)

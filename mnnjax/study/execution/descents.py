@@ -37,7 +37,7 @@ def descents_at_once(cell: Cell) -> int:
     """The number of descents that one process of a run has computed side by side, as far as memory is free."""
     each = WORKER_BYTES + descent_bytes(cell.N, *cell.last_layer)
     fit = cores() if (free := free_memory()) is None else free // each
-    return max(1, min(cores(), cell.part.repeats, fit))
+    return max(1, min(cores(), cell.repeats, fit))
 
 
 class Descents(Work):

@@ -29,7 +29,7 @@ class SeedParallel(CellTraining):
 
     def __init__(self, cell: Cell, sources: Sources | None):
         super().__init__(cell)
-        self._programs = programs = seed_programs(cell.part, *cell.shape[1:], *placement(cell))
+        self._programs = programs = seed_programs(cell.part, *cell.shape[1:], cell.repeats, *placement(cell))
         seeds, data_seeds = programs.pad((np.asarray(cell.seeds), np.asarray(cell.data_seeds)))
         self._keys = programs.keys(seeds, cell.training_salt)
         if cell.part.problem.is_image:
@@ -44,7 +44,7 @@ class SeedParallel(CellTraining):
     @property
     def template(self):
         padded = jax.eval_shape(self._programs.init, self._keys)
-        repeats = self._cell.part.repeats
+        repeats = self._cell.repeats
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct((repeats, *s.shape[1:]), s.dtype), padded)
 
     def start(self, saved=None):
@@ -66,7 +66,7 @@ class SeedParallel(CellTraining):
 
     def saved(self, state):
         """The state on the host, without the repetitions that pad groups."""
-        return jax.tree.map(lambda leaf: leaf[: self._cell.part.repeats], processes.on_host(state))
+        return jax.tree.map(lambda leaf: leaf[: self._cell.repeats], processes.on_host(state))
 
     def evaluate(self, params):
         on_host = jax.device_put((params, *self.saved((self._X, self._y))), jax.local_devices(backend="cpu")[0])
@@ -79,7 +79,15 @@ class SeedParallel(CellTraining):
 
 @functools.lru_cache(maxsize=4)
 def seed_programs(
-    part: Study, hidden_layers: int, d0: int, d1: int, rows: int, vmap_size: int, groups_per_device: int, devices: int
+    part: Study,
+    hidden_layers: int,
+    d0: int,
+    d1: int,
+    rows: int,
+    repeats: int,
+    vmap_size: int,
+    groups_per_device: int,
+    devices: int,
 ) -> types.SimpleNamespace:
     """The compiled functions of one shape, for seeds that are placed as Placement says: over all of them at once
     (leading axis), padded to whole groups on every device."""
@@ -88,7 +96,7 @@ def seed_programs(
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:devices]), ("seeds",))
     everywhere, by_seed = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("seeds")
     sharding = jax.sharding.NamedSharding(mesh, by_seed)
-    padding = vmap_size * groups_per_device * devices - part.repeats
+    padding = vmap_size * groups_per_device * devices - repeats
 
     def pad(arrays):
         # The last seed once more; its results are not read.
@@ -134,17 +142,23 @@ def placement(cell: Cell, available: Sequence[Device] | None = None) -> Placemen
     """The placement of a cell's seeds on the available devices (None: all).
 
     On an accelerator each device vmaps all its seeds. On a CPU a group is no more than a core's cache holds, since
-    each epoch goes through all its data, and no more than half of the seeds. It does not depend on the number of
-    cores, and XLA's programs for two devices and for more are alike: neither do the last bits of the results.
+    each epoch goes through all its data, and no more than half of the seeds. Neither the number of cores nor that of
+    seeds changes the last bits of a seed's results there, as measured. XLA rounds alike in groups of two seeds and of
+    more, but otherwise for a seed that is not vmapped; and alike on two devices and more, but otherwise on one. So
+    seeds of which two fit are always vmapped, if with a copy of the last one, and there are two devices or more.
     """
-    repeats, available = cell.part.repeats, available or jax.devices()
+    repeats, available = cell.repeats, available or jax.devices()
     on_cpu = available[0].platform == "cpu"
     vmap_size = 1
     if on_cpu:
-        fit = min(CPU_CACHE_BYTES * repeats // cell.bytes_needed, repeats // 2)
-        vmap_size = max(k for k in range(1, max(fit, 1) + 1) if repeats % k == 0)
-    groups = repeats // vmap_size
+        fit = CPU_CACHE_BYTES * repeats // cell.bytes_needed
+        sizes = range(2, max(2, min(fit, -(-repeats // 2))) + 1) if fit >= 2 else (1,)
+        # The fewest copies, and of those the largest groups.
+        vmap_size = min(sizes, key=lambda k: (-repeats % k, -k))
+    groups = -(-repeats // vmap_size)
     per_device = -(-groups // len(available))
     # Every process has a share, if only a copy of the last seed.
     devices = -(-groups // per_device) if jax.process_count() == 1 else len(available)
+    if on_cpu:
+        devices = max(devices, min(2, len(available)))
     return Placement(vmap_size, per_device, devices) if on_cpu else Placement(per_device, 1, devices)

@@ -41,7 +41,7 @@ def spectra(
         return found
 
     with ThreadPoolExecutor(workers(cell.N, *cell.last_layer)) as pool:
-        return processes.shared(lambda share: list(pool.map(of_repetition, share)), range(cell.part.repeats))
+        return processes.shared(lambda share: list(pool.map(of_repetition, share)), range(cell.repeats))
 
 
 def _spectrum(cell: Cell, params: Params, points: Points, k: int) -> tuple[float, float]:

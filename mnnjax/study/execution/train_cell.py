@@ -15,14 +15,16 @@ from mnnjax.landscape.descent.cost import omission as descent_omission
 from mnnjax.study.distributed import processes
 from mnnjax.study.distributed.stopping import Interrupted, Stopped
 from mnnjax.study.execution.chunks import CellTraining, Context, finite_mean, run_chunks
+from mnnjax.study.execution.continuing import earlier_state, state_arrays
 from mnnjax.study.execution.data_parallel import EVALUATED_ROWS, DataParallel
 from mnnjax.study.execution.descents import Descents, columns_of, weights_of
 from mnnjax.study.execution.images import Sources
 from mnnjax.study.execution.seed_parallel import SeedParallel
 from mnnjax.study.execution.spectra import spectra
 from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.growth import resumable
 from mnnjax.study.workdir.results_table import AT_THE_POINT, MINIMA, NON_FINITE, TOO_LARGE, cell_columns, short
-from mnnjax.study.workdir.weights import to_bytes
+from mnnjax.study.workdir.workdir import MINIMUM, STATE, WEIGHTS
 from mnnjax.training import LEVENBERG_MARQUARDT, Evaluation, add_sums, from_sums, make_stream
 from mnnjax.wording import percent
 
@@ -39,7 +41,8 @@ def run_training_cell(cell: Cell, context: Context) -> None:
         context.progress.message(f"{cell.id}: no descents: {without_descents}")
     training = training_of(cell, context.sources)
     with context.checkpoints(cell) as checkpoints, context.checkpoints(cell, ".descents") as of_descents:
-        state = run_chunks(cell, training, context, checkpoints, began)
+        earlier = functools.partial(earlier_state, cell, training.template, context)
+        state = run_chunks(cell, training, context, checkpoints, began, earlier)
         params = training.saved(state.params)
         try:
             evaluation, rows = measured(cell, training, state, context.sources, context.stop_requested)
@@ -52,16 +55,17 @@ def run_training_cell(cell: Cell, context: Context) -> None:
             stop = context.stop()
             workdir.log("stop", cell=cell.id, epoch=cell.steps, reason=stop)
             raise Stopped(f"{stop}: saved {cell.id} after its last epoch") from error
-        weights = [params]
+        arrays = {WEIGHTS: dict(sorted(params.items()))}
+        if resumable(cell.part.training):
+            arrays[STATE] = state_arrays(cell.steps, training.saved(state))
         if cell.descents and not without_descents:
             descents = Descents(cell, params, training.points(), finite, context.workers, context.stop_requested)
             ended = run_chunks(cell, descents, context, of_descents, began)
-            weights.append(weights_of(ended, params, cell.hidden_layers))
+            arrays[MINIMUM] = dict(sorted(weights_of(ended, params, cell.hidden_layers).items()))
         if cell.descents:
             for k, row in enumerate(rows):
                 row |= {"minimum_verdict": TOO_LARGE} if without_descents else columns_of(ended, k)
-        arrays = [to_bytes(dict(sorted(each.items()))) for each in weights]
-        processes.from_writer(lambda: workdir.finish_cell(cell, rows, *arrays))
+        processes.from_writer(lambda: workdir.finish_cell(cell, rows, arrays))
         processes.from_writer(checkpoints.delete)
         processes.from_writer(of_descents.delete)
     mean_mce = finite_mean(np.asarray(evaluation.mce))

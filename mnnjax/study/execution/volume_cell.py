@@ -79,7 +79,7 @@ class Measurement(Work):
 
     @property
     def template(self) -> State:
-        repeats = self._part.repeats
+        repeats = self._cell.repeats
         if self._volume.method == "exact":
             least = {"global_minimum": np.full(repeats, np.nan)} if self._volume.global_minimum else {}
             return {"exact": np.full((repeats, 3), np.nan)} | least
@@ -126,7 +126,7 @@ class Measurement(Work):
         # Splitting measures V(L_eps) by itself.
         limits = (0 if volume.method == "splitting" else volume.suboptimal_samples, volume.global_samples)
         asked = [left if limit is None else min(max(limit - first, 0), left) for limit in limits]
-        screened_by = _screen(self._part, cell.d0, cell.N_padded, cell.d1_padded)
+        screened_by = _screen(self._part, cell.d0, cell.N_padded, cell.d1_padded, cell.repeats)
         padding = (0, cell.N_padded - cell.N)
         X = np.zeros((len(self._keys), 1)) if self._X is None else np.pad(self._X, ((0, 0), padding, (0, 0)))
         screened = jax.device_get(screened_by(self._keys, X, first // sampling.BLOCK, cell.N, cell.d1))
@@ -201,7 +201,7 @@ def _points(cell: Cell, sources: Sources | None, keys) -> tuple[np.ndarray, np.n
 
 
 @functools.lru_cache(maxsize=8)
-def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
+def _screen(part: Study, d0: int, rows: int, units: int, repeats: int) -> Callable:
     """The screening of a batch for all repetitions, which are spread over as many CPU devices as divide them."""
     problem, rho = part.problem, part.network.rho
     draw = make_problem(problem, rows, d0, rho, jnp.float64) if part.measurement.redraw else None
@@ -212,7 +212,7 @@ def _screen(part: Study, d0: int, rows: int, units: int) -> Callable:
         return jax.lax.map(lambda arrays: screen(arrays[0], first, arrays[1], N, d1), (keys, X))
 
     devices = jax.local_devices(backend="cpu")
-    count = max(k for k in range(1, len(devices) + 1) if part.repeats % k == 0)
+    count = max(k for k in range(1, len(devices) + 1) if repeats % k == 0)
     mesh = jax.sharding.Mesh(np.asarray(devices[:count]), ("seeds",))
     seeds, same = PartitionSpec("seeds"), PartitionSpec()
     program = jax.jit(jax.shard_map(screen_all, mesh=mesh, in_specs=(seeds, seeds, same, same, same), out_specs=seeds))

@@ -29,6 +29,7 @@ class Cell:
 
     N_padded, d1_padded: the rows, and the units of a volume's draws, that its program computes: those of the largest
       cell that shares the program.
+    only: the numbers of the repetitions to run, where a study that grows has others already; None: all.
     """
 
     part: Study
@@ -38,6 +39,7 @@ class Cell:
     N: int
     N_padded: int
     d1_padded: int
+    only: range | None = None
 
     @property
     def id(self) -> str:
@@ -51,15 +53,25 @@ class Cell:
         return parameter_count(d0, self.d1, self.hidden_layers, self.part.network.bias)
 
     @property
+    def repetitions(self) -> range:
+        """The numbers of the repetitions to run."""
+        return range(self.part.repeats) if self.only is None else self.only
+
+    @property
+    def repeats(self) -> int:
+        """How many these are."""
+        return len(self.repetitions)
+
+    @property
     def seeds(self) -> list[int]:
         """One per repetition, counted from the study's seed."""
-        return [self.part.seed + k for k in range(self.part.repeats)]
+        return [self.part.seed + k for k in self.repetitions]
 
     @property
     def data_seeds(self) -> list[int]:
         """The seed of each repetition's X and y."""
         sets = self.part.problem.data_sets or self.part.repeats
-        return [self.part.seed + k % sets for k in range(self.part.repeats)]
+        return [self.part.seed + k % sets for k in self.repetitions]
 
     @property
     def data_salt(self) -> int:
@@ -101,15 +113,15 @@ class Cell:
         if volume is None:
             return self.part.training.total_epochs
         if volume.method == "exact":
-            return self.part.repeats
-        runs = 2 * volume.runs * self.part.repeats if volume.method == "splitting" else 0
+            return self.repeats
+        runs = 2 * volume.runs * self.repeats if volume.method == "splitting" else 0
         return -(-volume.samples // volume.batch) + runs
 
     @property
     def descents(self) -> int:
         """The number of repetitions that go down to a minimum after training."""
         finishes = self.part.train is not None and self.part.train.finish == "minimum"
-        return self.part.repeats if finishes else 0
+        return self.repeats if finishes else 0
 
     @property
     def work(self) -> float:
@@ -131,7 +143,7 @@ class Cell:
     @property
     def work_of_steps(self) -> float:
         """Arithmetic of training the cell, or of its volumes."""
-        volume, repeats = self.part.volume, self.part.repeats
+        volume, repeats = self.part.volume, self.repeats
         if volume is None:
             epoch = float(self.N_padded) * self.parameters
             if self.gram_entries:
@@ -177,7 +189,7 @@ class Cell:
         parameters with gradients and two optimizer moments. What a device holds is memory.memory_per_device."""
         points = self.N_padded * (self.d0 + 1)
         numbers = 3 * self.batch_rows * self.d1 * self.hidden_layers + 4 * self.parameters + 4 * self.gram_entries
-        return self.part.repeats * (points + numbers) * self.itemsize
+        return self.repeats * (points + numbers) * self.itemsize
 
 
 ImageShape = Callable[[Problem], tuple[int, int] | None]

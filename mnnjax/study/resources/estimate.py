@@ -154,7 +154,7 @@ def describe(whole: Estimate, shard: Sequence[Cell] | None = None) -> str:
         cell, device, host = each.cell, size(each.device_bytes), size(each.host_bytes)
         row = f"{cell.id:<40} {cell.N:>8} {cell.N_padded:>8} {cell.parameters:>10} {device:>10} {host:>9}"
         lines.append(f"{row} {duration(sum(each.seconds.values())):>10}")
-    repetitions = plural(sum(cell.part.repeats for cell in planned), "repetition")
+    repetitions = plural(sum(cell.repeats for cell in planned), "repetition")
     shapes = plural(len({cell.shape for cell in planned}), "shape")
     lines += ["", f"{plural(len(planned), 'cell')}, {repetitions}, {shapes} to compile"]
     lines.append(_time_line("all cells" if shard is None else "these cells", totals(listed)))

@@ -54,7 +54,7 @@ def memory_per_device(cell: Cell, devices: Sequence[Device]) -> int:
 
 def memory_data_parallel(cell: Cell, devices: int) -> int:
     """memory_per_device, in bytes, of a cell whose rows so many devices share."""
-    train, repeats, size = cell.part.training, cell.part.repeats, cell.itemsize
+    train, repeats, size = cell.part.training, cell.repeats, cell.itemsize
     layout, blocks = RowLayout(cell.N, train.batch_size), ROW_BLOCKS // devices
     X_size = size if train.rows_precision == "same" else 2
     rows, batch = blocks * layout.rows, blocks * layout.batch_rows
@@ -92,7 +92,7 @@ def _whitening_and_transform(cell: Cell) -> tuple[int, int]:
 
 
 def _after_whitening(cell: Cell, devices: Sequence[Device], large_certificates: bool) -> int:
-    repeats, N = cell.part.repeats, cell.N_padded
+    repeats, N = cell.repeats, cell.N_padded
     if (volume := cell.part.volume) is not None:
         return repeats * volume.batch * N * (cell.d1 + (8 * cell.d0 if volume.redraw else 0))
     shared = row_devices(devices) if cell.data_parallel else devices
@@ -137,7 +137,7 @@ def count_local(devices: Sequence[Device]) -> int:
 
 def certificates_at_once(cell: Cell) -> int:
     """The number of a cell's certificates that one process computes side by side."""
-    return min(workers(cell.N, *cell.last_layer), cell.part.repeats)
+    return min(workers(cell.N, *cell.last_layer), cell.repeats)
 
 
 def rank_in_doubt(N: int, d0: int, d1: int, is_image: bool) -> bool:

@@ -79,7 +79,7 @@ def _rows_error(cell: Cell, devices: Sequence[Device], shortage: MemoryShortage)
 def require_points_fit(cell: Cell, devices: Sequence[Device], weights: str) -> None:
     """All points of a cell fit into the memory of this process, on their way from the devices that draw them. Raises
     UserError where they do not. weights: the file of the trained weights, which can be read without the points."""
-    sets, rows = (1, cell.N) if cell.data_parallel else (cell.part.repeats, cell.N_padded)
+    sets, rows = (1, cell.N) if cell.data_parallel else (cell.repeats, cell.N_padded)
     points = sets * rows * (cell.d0 + 1) * cell.itemsize
     places = [(POINT_COPIES * points, free_memory())]
     if jax.default_backend() != "cpu":

@@ -103,8 +103,9 @@ def _median(call: Callable[[], float]) -> float:
 
 
 def _changed(cell: Cell, **changes: Any) -> Cell:
-    """The cell with other fields of its study."""
-    return dataclasses.replace(cell, part=dataclasses.replace(cell.part, also=(), figure="none", **changes))
+    """The cell with other fields of its study; with other `repeats`, all of them are to run."""
+    only = None if "repeats" in changes else cell.only
+    return dataclasses.replace(cell, part=dataclasses.replace(cell.part, also=(), figure="none", **changes), only=only)
 
 
 def _on_random_points(cell: Cell) -> Cell:
@@ -128,7 +129,7 @@ def _cut_training(cell: Cell) -> Cell:
         return memory_per_device(cell, jax.devices()) * devices > MOST_BYTES
 
     while steps_model(cell) / cell.steps > CALL_SECONDS or is_large():
-        train, repeats = cell.part.training, cell.part.repeats
+        train, repeats = cell.part.training, cell.repeats
         batch = train.batch_size or cell.N
         if not cell.data_parallel and repeats > devices:
             cell = _changed(cell, repeats=-(-repeats // 2))
@@ -169,7 +170,7 @@ def certificate_model(cell: Cell) -> float:
     side = min(N, d0 * d1)
     work = cost.certificate_work(N, d0, d1) / (cores() if cost.is_large(N, d0, d1) else 1) + 60 * side**2
     work += 30 * N * d0 * d1 * side * in_doubt
-    return math.ceil(cell.part.repeats / certificates_at_once(cell)) * work / FACTOR_RATE
+    return math.ceil(cell.repeats / certificates_at_once(cell)) * work / FACTOR_RATE
 
 
 def certificate_kind(cell: Cell) -> tuple[bool, bool]:

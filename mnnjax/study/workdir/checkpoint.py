@@ -62,6 +62,15 @@ class CellCheckpoints:
             self._warn(f"{self._directory.name} has no valid checkpoint left; it starts from the beginning")
         return None
 
+    def repetitions(self) -> int | None:
+        """How many repetitions the latest checkpoint has on the leading axes of its arrays; None where there is none
+        that can be read. It is not validated."""
+        steps = [int(name) for name in storage.names(self._directory) if name.isdigit()]
+        for step in sorted(steps, reverse=True):
+            with contextlib.suppress(Exception):  # Orbax and TensorStore raise many kinds for a damaged file.
+                return min(leaf.shape[0] for leaf in self._held(step).values())
+        return None
+
     def delete(self) -> None:
         """Remove all steps."""
         self.close()
@@ -88,10 +97,7 @@ class CellCheckpoints:
         manager = self._open()
         wanted = _named_leaves(template, lambda leaf: np.empty(leaf.shape, leaf.dtype))
         # Before it is restored: Orbax has errors of its own for other leaves, and converts other types.
-        with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
-            directory: Any = self._directory / str(step) / "state"
-            held = handler.metadata(directory).tree
-        if difference := first_difference(forms(held), forms(wanted)):
+        if difference := first_difference(forms(self._held(step)), forms(wanted)):
             raise OtherStateError(difference)
         asked = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), digests=ocp.args.JsonRestore())
         loaded = manager.restore(step, args=asked)
@@ -100,6 +106,12 @@ class CellCheckpoints:
             if _digest(leaves[name]) != loaded["digests"][name]:
                 raise ValueError(f"{name} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
+
+    def _held(self, step: int) -> Any:
+        """What stands for each array of a step, by its name: it has its shape and type."""
+        with contextlib.closing(ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)) as handler:
+            directory: Any = self._directory / str(step) / "state"
+            return handler.metadata(directory).tree
 
     def _set_step_aside(self, step: int, why: str) -> None:
         source, name = self._directory / str(step), f"{self._directory.name}.{step}"

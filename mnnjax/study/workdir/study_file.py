@@ -3,8 +3,9 @@
 import json
 
 from mnnjax import own_parts
-from mnnjax.config import Problem, Study, UserError, from_dict, to_dict
-from mnnjax.errors import first_difference, require
+from mnnjax.config import Study, UserError, from_dict, to_dict
+from mnnjax.errors import require
+from mnnjax.study.plan.growth import obstacle
 from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.storage import AnyPath
@@ -58,23 +59,12 @@ def read_study(folder: AnyPath) -> Study:
         raise UserError(f"{file} holds no study of this version of mnnjax ({error}); {hint}") from error
 
 
-def require_same_study(folder: AnyPath, study: Study, hint: str) -> None:
-    """A folder belongs to the study, or to one that gives the same results. Raises UserError where it belongs to
-    another one; names the first field that differs, and ends with `hint`."""
-    there, here = _deciding(to_dict(read_study(folder))), _deciding(to_dict(study))
-    if difference := first_difference(there, here):
-        raise UserError(f"{folder} belongs to another study ({difference}); {hint}")
-
-
-def _deciding(study: dict) -> dict:
-    """The fields that decide a study's results: not its figures, how often it saves, or where a user's file lies, whose
-    content execution/images.py compares."""
-    train = study["train"] and {name: value for name, value in study["train"].items() if name != "checkpoint_chunks"}
-    problem = from_dict(Problem, study["problem"])
-    given = {name: value for name, value in study["problem"].items() if name != "path"}
-    others = [_deciding(part) for part in study["also"]]
-    changed = {"train": train, "problem": given | {"whitening": problem.known_whitening}, "also": others}
-    return {name: value for name, value in study.items() if name != "figure"} | changed
+def require_growable(folder: AnyPath, study: Study, hint: str) -> None:
+    """A folder belongs to the study, to one that gives the same results, or to a smaller one that can grow into it
+    (plan/growth.py). Raises UserError where it belongs to another one; names the first field that stands in the way,
+    and ends with `hint` where that field never changes."""
+    if why := obstacle(read_study(folder), study, hint):
+        raise UserError(f"{folder} belongs to another study {why}")
 
 
 def _without_study(folder: AnyPath) -> str:

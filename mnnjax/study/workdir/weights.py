@@ -19,6 +19,17 @@ def to_bytes(arrays: Writable) -> bytes:
     return content.getvalue()
 
 
+def from_bytes(content: bytes) -> Arrays:
+    """The arrays of an .npz; NumPy and zipfile raise many kinds of errors for a damaged one."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def joined(earlier: Arrays, later: Arrays, first: int) -> Arrays:
+    """The first repetitions of one, then those of the other, which has the names; single numbers are the latter's."""
+    return {name: np.concatenate([earlier[name][:first], a]) if a.ndim else a for name, a in later.items()}
+
+
 def forms(arrays: Mapping[str, Any]) -> dict[str, str]:
     """The type and shape of each array, or of what stands for one, as text."""
     return {name: f"{np.dtype(array.dtype)}{list(array.shape)}" for name, array in arrays.items()}

@@ -44,7 +44,7 @@ BY_SEEDS = [
 @pytest.mark.parametrize("cell", BY_SEEDS, ids=["full_batch", "two_layers", "mini_batch", "levenberg_marquardt"])
 def test_memory_of_training_by_seeds_is_that_of_its_program(cell):
     vmap_size, groups, devices = placement(cell)
-    programs = seed_programs(cell.part, *cell.shape[1:], vmap_size, groups, devices)
+    programs = seed_programs(cell.part, *cell.shape[1:], cell.repeats, vmap_size, groups, devices)
     count, dtype = vmap_size * groups * devices, jnp.dtype(cell.part.train.precision)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
     X, y = (jax.ShapeDtypeStruct((count, cell.N_padded, *rest), dtype) for rest in ((cell.d0,), ()))
