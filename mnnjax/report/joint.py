@@ -121,6 +121,8 @@ def overlay(figures: Mapping[str, Figure]) -> Figure:
         for panel in other.axes:
             if mate := panels.get(_axes_of(panel)):
                 _copy(panel, mate, label, marker, colors)
+                x, y = [*panel.get_xlim(), *mate.get_xlim()], [*panel.get_ylim(), *mate.get_ylim()]
+                mate.set(xlim=(min(x), max(x)), ylim=(min(y), max(y)))
     for legend in list(first.legends):
         legend.remove()
     legend_above(first, handles)

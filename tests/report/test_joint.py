@@ -60,6 +60,7 @@ def test_one_picture_holds_the_lines_of_all(folders):
     wide, copied = lines["d = 20", "-"], lines["two", ":"]
     assert copied.get_color() == wide.get_color() != lines["d = 10", "-"].get_color()
     assert copied.get_ydata() == pytest.approx(2 * wide.get_ydata())
+    assert panel.get_ylim()[1] >= 100 * max(row["mce"] for row in WORSE[::3])
     (legend,) = both.legends
     assert [text.get_text() for text in legend.get_texts()] == ["d = 10", "d = 20", "parameters = N", "one", "two"]
 
