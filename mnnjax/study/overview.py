@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mnnjax.config import UserError
 from mnnjax.study.execution.images import recorded_cells
 from mnnjax.study.plan.grid import Cell
+from mnnjax.study.plan.shard import Shard
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import short
 from mnnjax.study.workdir.storage import AnyPath
@@ -57,7 +58,9 @@ def find_studies(path: AnyPath | str) -> list[AnyPath]:
     folder = storage.open_path(path)
     with storage.clear_errors(folder):
         found = list(_studies(folder))
-    if not found:
+        own = (folder / CONFIG).exists()
+        shards_alone = not own and any(Shard.of_folder(name) for name in storage.names(folder))
+    if not found or shards_alone:
         # Its message says why the folder is no study itself.
         Workdir(folder).study()
     return found

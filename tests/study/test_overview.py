@@ -42,7 +42,7 @@ def finish(workdir: Workdir, cell, *verdicts: str, **more) -> None:
 
 def begun(folder: Path, study: Study = STUDY) -> Workdir:
     workdir = Workdir(folder)
-    workdir.claim(study)
+    workdir.claim(study, cells(study))
     return workdir
 
 
@@ -113,7 +113,7 @@ def test_it_runs_while_another_process_holds_the_folder_and_nothing_is_written(t
 def test_a_shard_at_work_makes_the_study_run(tmp_path, holder):
     begun(tmp_path)
     shard = Workdir(tmp_path, Shard(0, 2))
-    shard.claim(STUDY)
+    shard.claim(STUDY, cells(STUDY))
     finish(shard, cells(STUDY)[0], "saddle", "saddle")
     holder(shard.path)
     found = overview(tmp_path)
@@ -160,7 +160,7 @@ def test_studies_are_found_at_any_depth_and_other_folders_are_no_obstacle(tmp_pa
 
 def test_a_bucket_tells_a_run_at_work_by_its_lease(remote, tmp_path):
     study = Workdir(f"{remote}/a/x")
-    study.claim(STUDY)
+    study.claim(STUDY, cells(STUDY))
     found = find_studies(remote)
     assert [str(path) for path in found] == [f"{remote}/a/x"]
     assert overview(found[0]).state == "stopped"
