@@ -17,7 +17,7 @@ from mnnjax.errors import DISK_FULL, UserError, first_line
 
 LOCK = "lock"
 # How often, and after how many seconds, a file lock is asked for again: `is_held` takes it for a moment.
-ATTEMPTS, SECONDS_BETWEEN_ATTEMPTS = 3, 0.05
+ATTEMPTS, SECONDS_BETWEEN_ATTEMPTS = 20, 0.03
 
 
 class StudyError(RuntimeError):

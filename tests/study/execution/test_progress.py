@@ -84,10 +84,10 @@ def test_the_time_left_leaves_out_compiling():
 
 def test_certificates_count():
     shown = Shown(CELLS)
-    shown.train(CELLS[0], chunk=2.0, compiling=600.0, after=7.2)
+    shown.train(CELLS[0], chunk=2.0, compiling=600.0, after=6.3)
     shown.train(CELLS[1], chunk=2.0, end=5)
     # 14 chunks were timed, at 2 s, and 7.2 s of certificates; 35 chunks are left.
-    assert shown.last().endswith(f"chunk 5, {duration(35 * (2.0 + 7.2 / 14))} left")
+    assert shown.last().endswith(f"chunk 5, {duration(35 * (2.0 + 6.3 / 14))} left")
 
 
 def test_work_of_earlier_processes_tells_nothing_of_the_time():
