@@ -38,8 +38,7 @@ class LineProgress:
 
     def __init__(self, cells: Sequence[Cell], finished: Sequence[Cell], message: Callable[[str], None]):
         self.message = message
-        # A cell that gains both repetitions and epochs runs in two pieces.
-        self._cells, self._finished = len({cell.id for cell in cells}), {cell.id for cell in finished}
+        self._cells, self._finished = len(cells), len(finished)
         self._total = sum(cell.work for cell in cells)
         self._done = sum(cell.work for cell in finished)
         self._compiled: set[tuple] = set()  # shapes
@@ -63,10 +62,11 @@ class LineProgress:
 
     def cell_finished(self, cell: Cell, text: str) -> None:
         """`text` is its result in a few words."""
-        self._finished.add(cell.id)
+        # A cell that gains both repetitions and epochs runs in two pieces or three.
+        self._finished += cell.only is None or cell.only.stop == cell.part.repeats
         self._done += cell.work
         self._advance(self._done, timed=True)
-        self.message(f"[{len(self._finished)}/{self._cells}] {cell.id}: {text}")
+        self.message(f"[{self._finished}/{self._cells}] {cell.id}: {text}")
 
     def _advance(self, done: float, timed: bool) -> None:
         """So much work is done by now; timed: the work since the last call counts for the time left."""
@@ -91,7 +91,7 @@ class BarProgress(LineProgress):
         self._bar, self._task = bar, bar.add_task("", total=1.0, completed=fraction)
 
     def _show(self, fraction: float, text: str) -> None:
-        now = min(len(self._finished) + 1, self._cells)
+        now = min(self._finished + 1, self._cells)
         self._bar.update(self._task, completed=fraction, description=f"cell {now}/{self._cells}  {text}")
 
 

@@ -9,15 +9,9 @@ from mnnjax.study.plan.grid import Cell, cells
 from mnnjax.wording import duration
 
 TRAIN = Train(epochs=100, decay_epochs=0, chunk_epochs=10)
-
-
-def equal_cells(letter: str) -> list[Cell]:
-    """Five cells of one shape."""
-    problem, network = Problem(d0=(4,), N=(20,)), Network(d1=(3,), hidden_layers=(1,))
-    return [cell for k in range(5) for cell in cells(Study(f"{letter}{k}", problem, network, TRAIN))]
-
-
-CELLS, OTHER = equal_cells("s"), equal_cells("t")
+# Two shapes of equal cells.
+CELLS = cells(Study("s", Problem(d0=(4,), N=(20,)), Network(d1=(3,), hidden_layers=(1,)), TRAIN)) * 5
+OTHER = cells(Study("t", Problem(d0=(4,), N=(20,)), Network(d1=(3,), hidden_layers=(1,)), TRAIN)) * 5
 
 
 class Clock:
@@ -66,35 +60,35 @@ def _every_line(monkeypatch):
 def test_the_first_chunk_tells_no_time_left_since_its_program_was_compiled():
     shown = Shown(CELLS)
     shown.train(CELLS[0], chunk=2.0, compiling=600.0, end=1)
-    assert shown.last() == "  2.0 %  s0.h1.d4x3.N20: chunk 1"
+    assert shown.last() == "  2.0 %  s.h1.d4x3.N20: chunk 1"
 
 
 def test_the_time_left_leaves_out_compiling():
     shown = Shown(CELLS)
     shown.train(CELLS[0], chunk=2.0, compiling=600.0, end=3)
     # 47 chunks of 2 s.
-    assert shown.last() == f"  6.0 %  s0.h1.d4x3.N20: chunk 3, {duration(94)} left"
+    assert shown.last() == f"  6.0 %  s.h1.d4x3.N20: chunk 3, {duration(94)} left"
     shown = Shown([*CELLS, *OTHER])
     for k, cell in enumerate(CELLS):
         shown.train(cell, chunk=2.0, compiling=0.0 if k else 600.0)
     shown.train(OTHER[0], chunk=2.0, compiling=600.0, end=2)
     # 48 chunks of 2 s: that another shape was compiled is left out too.
-    assert shown.last() == f" 52.0 %  t0.h1.d4x3.N20: chunk 2, {duration(96)} left"
+    assert shown.last() == f" 52.0 %  t.h1.d4x3.N20: chunk 2, {duration(96)} left"
 
 
 def test_certificates_count():
     shown = Shown(CELLS)
-    shown.train(CELLS[0], chunk=2.0, compiling=600.0, after=6.3)
+    shown.train(CELLS[0], chunk=2.0, compiling=600.0, after=7.2)
     shown.train(CELLS[1], chunk=2.0, end=5)
     # 14 chunks were timed, at 2 s, and 7.2 s of certificates; 35 chunks are left.
-    assert shown.last().endswith(f"chunk 5, {duration(35 * (2.0 + 6.3 / 14))} left")
+    assert shown.last().endswith(f"chunk 5, {duration(35 * (2.0 + 7.2 / 14))} left")
 
 
 def test_work_of_earlier_processes_tells_nothing_of_the_time():
     shown = Shown(CELLS, finished=2)
     shown.train(CELLS[2], chunk=1.0, compiling=600.0, start=5, end=7)
     # 23 chunks are left, and one was timed.
-    assert shown.last() == " 54.0 %  s2.h1.d4x3.N20: chunk 7, 23 s left"
+    assert shown.last() == " 54.0 %  s.h1.d4x3.N20: chunk 7, 23 s left"
 
 
 def test_little_work_tells_nothing_of_the_time():
@@ -119,7 +113,7 @@ def test_lines_come_seldom_but_cells_and_messages_at_once(monkeypatch):
         "chunk 9",
         "done",
     ]
-    assert shown.last() == "[1/5] s0.h1.d4x3.N20: done"
+    assert shown.last() == "[1/5] s.h1.d4x3.N20: done"
     shown.progress.message("warning: odd")
     assert shown.last() == "warning: odd"
 
