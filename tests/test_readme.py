@@ -12,7 +12,8 @@ PAGES = ("README.md", "configs/README.md", "mnnjax/landscape/README.md")
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [text for name, text in found if name == language]
 
 
 def run(page: str) -> dict:
@@ -29,9 +30,12 @@ def run(page: str) -> dict:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_python_runs_as_pasted(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as in a session that begins there
     names = run(page)
     told = capsys.readouterr().out
-    if page == "configs/README.md":
+    if page == "README.md":
+        assert told.endswith(blocks(page, "")[1])
+    elif page == "configs/README.md":
         assert np.asarray(names["end"].mse).shape == (30,)
         assert "global_minimum" in told
     elif page == "mnnjax/landscape/README.md":
