@@ -194,6 +194,7 @@ def test_run_status_report(config, tmp_path, monkeypatch, capsys):
     assert rows == read_csv(workdir / "results.csv")
 
 
+@pytest.mark.slow
 def test_small_has_a_folder_of_its_own(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["run", config, "--small"]) == 0

@@ -17,7 +17,7 @@ EXAMPLES = {
     for name, function in FUNCTIONS.items()
     if inspect.isfunction(function) and "Example:" in function.__doc__
 }
-LONG = ("estimate_volumes", "estimate_expected_volumes", "run_splitting", "split_volume")
+LONG = ("estimate_volumes", "estimate_expected_volumes", "exact_volumes", "polish", "run_splitting", "split_volume")
 
 
 class Tensor:

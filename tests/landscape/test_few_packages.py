@@ -75,6 +75,7 @@ def test_certificates_and_descents_work_where_there_is_no_other_package(few):
     assert missing.startswith("No module named 'flax")
 
 
+@pytest.mark.slow
 def test_the_landscape_imports_none_of_them():
     heavy = {"flax", "optax", "orbax", "tensorstore", "tyro", "rich", "matplotlib", "sklearn", "jinja2", "pandas"}
     code = f"import sys, mnnjax.landscape; print(*({heavy!r} & set(sys.modules)))"

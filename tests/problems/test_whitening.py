@@ -174,7 +174,7 @@ def test_moments_are_those_of_integers_also_for_black_and_white(monkeypatch, N, 
     np.testing.assert_array_equal(np.tril(products), np.tril(expected_products))
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pca", "zca"])
 def test_neither_devices_nor_blocks_change_a_bit(monkeypatch, kind):
     images = np.column_stack([columns(N=1100), extreme_images(1100)])

@@ -48,7 +48,7 @@ def test_a_cell_knows_what_it_is(trained):
     assert one.network == mj.Network(d1=(5,), hidden_layers=(2,))
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "changes"),
     [

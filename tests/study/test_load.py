@@ -118,6 +118,7 @@ def test_weights_are_there_before_the_rows_that_make_a_cell_finished(tmp_path, m
     assert names == [f"{trained.id}.npz", f"{trained.id}.csv", f"{measured.id}.csv"]
 
 
+@pytest.mark.slow
 def test_weights_that_are_missing_or_damaged(tmp_path):
     study = dataclasses.replace(STUDY, train=Train(epochs=2, decay_epochs=0), network=Network(d1=(3,)))
     run_study(study, tmp_path)
@@ -183,6 +184,7 @@ def test_images_of_shards_are_whitened_as_they_were_and_nothing_is_written(tmp_p
         load_trained(tmp_path, "images.h1.d61x2.N40")
 
 
+@pytest.mark.slow
 def test_weights_in_a_bucket(remote, tmp_path):
     study = dataclasses.replace(STUDY, train=Train(epochs=2, decay_epochs=0), network=Network(d1=(3,)))
     run_study(study, tmp_path)

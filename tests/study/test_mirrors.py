@@ -240,6 +240,7 @@ def test_a_mirror_that_is_killed_is_told_and_nothing_more(folder):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_one_that_does_not_end_keeps_nobody_waiting(folder, monkeypatch):
     monkeypatch.setattr(mirrors, "SECONDS_TO_END", 0.2)
     hanging = "import sys, time; sys.stdin.read(); time.sleep(3)"

@@ -106,6 +106,7 @@ def test_a_folder_is_read_without_the_module(module, tmp_path):
         result.trained(result.cells[0])
 
 
+@pytest.mark.slow
 def test_functions_in_the_config_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "path", [*sys.path])
     name = f"config_{abs(hash(str(tmp_path)))}"

@@ -84,6 +84,7 @@ def test_without_pandas(result, monkeypatch):
         result.to_pandas()
 
 
+@pytest.mark.slow
 def test_networks_status_and_page(result):
     trained = result.trained(CELLS[1])
     assert isinstance(trained, mj.Trained)
@@ -108,6 +109,7 @@ def test_pictures(result, volumes):
         result.plot(9)
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_study_that_was_stopped(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 5)  # in the second cell

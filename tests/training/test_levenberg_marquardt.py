@@ -73,7 +73,7 @@ def test_gram_is_that_of_the_dense_jacobian(layers, bias, rho):
     np.testing.assert_allclose(weights * np.diag(expected), rates, rtol=1e-10)
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("options", [{}, {"gram_rows": 0}], ids=["factorized", "conjugate gradients"])
 @pytest.mark.parametrize(("layers", "bias", "rho"), CASES[:4])
 def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
@@ -98,7 +98,7 @@ def test_a_step_is_the_damped_least_squares_step(layers, bias, rho, options):
     np.testing.assert_allclose(found, delta, rtol=0, atol=tolerance * np.linalg.norm(delta))
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"gram_rows": 0}], ids=["factorized", "conjugate gradients"])
 @pytest.mark.parametrize(("layers", "network"), [(1, RELU), (2, Network(rho=0.1, bias=True))])
 def test_five_weights_a_point_are_learnt_to_rounding(layers, network, options):

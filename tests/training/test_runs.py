@@ -253,6 +253,7 @@ def test_float32_stays_float32(train):
     ],
     ids=["full batch", "mini-batches", "levenberg_marquardt"],
 )
+@pytest.mark.slow
 def test_points_of_any_real_type_are_cast_to_the_precision_of_training(train):
     training, key = make(train), jax.random.key(2)
     X, y = (np.round(4 * array) for array in data())

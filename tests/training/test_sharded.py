@@ -132,7 +132,7 @@ def test_an_epoch_of_the_reference_has_each_point_in_one_batch():
     assert len({tuple(batches_of(128, epoch)[0].tolist()) for epoch in range(EPOCHS)}) == EPOCHS
 
 
-@pytest.mark.quick_cases(2)
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("train", "layers", "rho", "bias", "devices"),
     [

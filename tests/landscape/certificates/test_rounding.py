@@ -125,6 +125,7 @@ def test_exact_volumes_tell_how_much_is_in_doubt():
     assert 0 < found.in_doubt < found.total
 
 
+@pytest.mark.slow
 def test_factors_of_points_and_their_labels_change_nothing_where_all_are_fitted():
     rng, answers = np.random.default_rng(12), []
     for trial in range(20):

@@ -24,6 +24,7 @@ def draw(seed, N, d0, d1):
 
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("rho", [0.0, 0.1, -1.0, 2.0])
+@pytest.mark.quick_cases(2)
 def test_outputs_and_slope_are_those_of_the_smoothed_loss(rho, has_bias):
     X, y, theta, signs = draw(0, 40, 5, 4)
     width, c = 0.3, 0.2

@@ -113,6 +113,7 @@ def test_neurons_of_one_pattern_count_once():
     assert region_holds_dlm(np.hstack([A] * 15), X, y, 0.1)
 
 
+@pytest.mark.slow
 def test_minima_that_certificates_find_lie_in_regions_that_hold_one():
     rng = np.random.default_rng(4)
     verdicts = set()
@@ -233,6 +234,7 @@ def test_the_search_inside_a_region_agrees_with_the_linear_programs(monkeypatch)
 
 
 @pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.slow
 def test_a_minimum_among_a_million_signs_is_found_without_linear_programs(trained, monkeypatch):
     """Twenty neurons: of a region that training came to, and of a random one. 2^20 choices of signs of z."""
     rng = np.random.default_rng(0)

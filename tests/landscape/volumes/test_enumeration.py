@@ -108,7 +108,7 @@ def test_rotations_and_orders_of_points_change_nothing(rho):
         assert math.isclose(scaled.rank_deficient, expected[2], rel_tol=1e-12)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 def test_a_problem_in_a_plane_has_the_volumes_of_two_dimensions(rho):
     rng = np.random.default_rng(3)

@@ -152,6 +152,7 @@ def test_combined_runs_keep_their_order_and_scale_and_are_not_cut_at_one():
 
 @pytest.mark.parametrize("n", [6, 20])
 @pytest.mark.parametrize("spread", [0.2, 0.4])
+@pytest.mark.quick_cases(1)
 def test_combined_runs_cover_their_mean(n, spread):
     """For gamma distributed runs with the standard deviation that splitting has, relative to the mean."""
     rng, trials = np.random.default_rng(n), 1000
@@ -161,6 +162,7 @@ def test_combined_runs_cover_their_mean(n, spread):
     assert np.sum((ends[:, 0] > 1) | (ends[:, 1] < 1)) <= most_misses(trials)
 
 
+@pytest.mark.slow
 def test_runs_of_which_most_are_zero_cover_their_mean_nine_times_in_ten():
     rng, trials = np.random.default_rng(2), 1000
     runs = rng.exponential(10.0, size=(trials, 20)) * (rng.random((trials, 20)) < 0.1)

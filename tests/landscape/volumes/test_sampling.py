@@ -50,7 +50,7 @@ def reaches(pattern, X, target, signs):
     return is_positive_combination(target, columns)
 
 
-@pytest.mark.quick_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "eps"),
     [
@@ -179,6 +179,7 @@ def test_a_run_stops_when_it_knows_enough_and_its_intervals_still_hold():
     assert misses <= most_misses(keys, level=1e-4)
 
 
+@pytest.mark.slow
 def test_one_point_has_closed_forms():
     """It is lost when all ReLUs are inactive there: with probability 2^-d1, and then the output 0 is wrong of y = 1."""
     X, y, d1 = np.array([[0.3, -1.0]]), np.ones(1), 2

@@ -95,6 +95,7 @@ def test_a_stopped_study_goes_on_where_it_was(tmp_path, monkeypatch, undisturbed
     assert [entry["epoch"] for entry in workdir.read_log() if entry["event"] == "cell_start"] == [0, 6]
 
 
+@pytest.mark.slow
 def test_training_has_learnt_and_each_repetition_has_weights_of_its_own(tmp_path, undisturbed):
     (tmp_path / "results.csv").write_bytes(undisturbed)
     rows = read_csv(tmp_path / "results.csv")

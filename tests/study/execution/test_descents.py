@@ -113,6 +113,7 @@ def test_stopped_between_descents_it_goes_on_to_the_same_bits(tmp_path, monkeypa
     assert not [p for p in workdir.checkpoints.rglob("*") if p.is_file()]
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_descent_runs_keeps_those_that_are_saved(tmp_path, monkeypatch, undisturbed):
     plain, calls = descents_module.Descents.chunk, []
 

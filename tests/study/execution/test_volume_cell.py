@@ -219,6 +219,7 @@ def test_a_constant_input_is_a_bias_of_the_hidden_units(tmp_path):
     assert int(row["parameters"]) == 2 * 2 + 2
 
 
+@pytest.mark.slow
 def test_the_global_minimum_of_every_data_set(tmp_path):
     study = dataclasses.replace(EXACT, volume=Volume(method="exact", global_minimum=True))
     rows = run(study, tmp_path / "run")

@@ -40,6 +40,7 @@ def invented(monkeypatch):
 @pytest.mark.usefixtures("invented")
 @pytest.mark.parametrize("small", [False, True], ids=["full", "small"])
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.quick_cases(3)
 def test_every_cell_of_every_config_has_memory_and_time(path, small):
     """Of image configs too, without their data."""
     planned = cells(load_config(str(path), small))
