@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pydoc
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from mnnjax.config import Network, Problem, Study, Train, Volume, digest, from_dict, to_dict
 from mnnjax.errors import first_difference
+from tests.project import ROOT
 
 PROBLEM = Problem(d0=(5,), N=(10, 20))
 RICH = Study(
@@ -128,7 +130,9 @@ Network(width=3)  # line 11
 problem.d0 = (3,)  # line 12
 """)
     command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--level", "error", "--outputjson"]
-    told = json.loads(subprocess.run([*command, "study.py"], cwd=tmp_path, capture_output=True, text=True).stdout)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # checkers do not follow every kind of editable installation
+    found = subprocess.run([*command, "study.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    told = json.loads(found.stdout)
     assert [found["range"]["start"]["line"] + 1 for found in told["generalDiagnostics"]] == [9, 10, 11, 12]
 
 

@@ -68,8 +68,9 @@ def test_a_study_in_a_bucket_is_stopped_and_goes_on(remote, monkeypatch, on_disk
     assert capsys.readouterr().out.endswith(f"report: {remote}/report.html\n")
     assert b"<html" in (workdir.path / "report.html").read_bytes()
     assert "far.csv" in storage.names(workdir.path / "report")
-    with pytest.raises(UserError, match=r"belongs to another study \(repeats: there 2, here 3\)"):
-        run_study(Study("far", STUDY.problem, STUDY.network, STUDY.train, repeats=3), remote)
+    with pytest.raises(UserError, match=r"belongs to another study \(repeats: there 2, here 1\)"):
+        run_study(Study("far", STUDY.problem, STUDY.network, STUDY.train, repeats=1), remote)
+    assert len(run_study(Study("far", STUDY.problem, STUDY.network, STUDY.train, repeats=3), remote).rows) == 6
 
 
 def newest_step(workdir: Workdir):
