@@ -4,8 +4,8 @@ Command:    bash launch/local.sh, or mnnjax run configs/quickstart.py [--small]
 Reproduces: the shape of Figures 5.1 and 5.2 and of a row of Table 1 (section 5), at small d.
 Expect:     MCE 0 from d^2/N of about 1 on at d = 20, and some errors at d = 10. Below 959 of the 960 end points of
             Figure 5.1 lies a proven minimum: 319 global, 607 sub-optimal ones at kinks, 33 sub-optimal and
-            differentiable. Most of Figure 5.2's repetitions are certified as global minima. Digits: MCE 0 with 1.001 parameters per point.
-            A teacher's labels are learnt.
+            differentiable. Most of Figure 5.2's repetitions are certified as global minima. Digits: MCE 0 with 1.001
+            parameters per point. A teacher's labels are learnt.
 Time:       161 seconds on two quiet cores of an AMD EPYC, including compilation. --small: 30 seconds.
 """
 

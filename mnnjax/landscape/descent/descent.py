@@ -69,8 +69,8 @@ def descend(
     holds others (active_set.py). Where that ends above the start, or at no proven minimum, other first widths are
     tried. One descent takes one core.
 
-    Time on one core: a quarter of a second for d0 d1 = N = 400, 90 seconds for 2500; it grows as (d0 d1)^2 N. Memory: three
-    arrays of (d0 d1)^2.
+    Time on one core: a quarter of a second for d0 d1 = N = 400, 90 seconds for 2500; it grows as (d0 d1)^2 N. Memory:
+    three arrays of (d0 d1)^2.
 
     W: (d1, d0). z: (d1,). X: (N, d0), one row a point; a first-layer bias is a column of ones here. y: (N,). rho: slope
     for negative neural inputs. output_bias: c of the output f(X W^T) z + c, where that is a trained parameter.
