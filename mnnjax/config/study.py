@@ -58,9 +58,9 @@ class Network:
         require_grid("network.d1", self.d1, 1, "a hidden layer needs at least d1 = 1 unit")
         require(not (self.d1 and self.d0_d1_over_N), "network: d1 and d0_d1_over_N are both given; keep one of them")
         require_ratios("network.d0_d1_over_N", self.d0_d1_over_N)
-        depths = self.hidden_layers
-        require(bool(depths), "network.hidden_layers: the grid is empty; give at least one number, such as 1")
-        require_grid("network.hidden_layers", depths, 1, "a network needs at least one hidden layer")
+        empty = "network.hidden_layers: the grid is empty; give at least one number, such as 1"
+        require(bool(self.hidden_layers), empty)
+        require_grid("network.hidden_layers", self.hidden_layers, 1, "a network needs at least one hidden layer")
         require(math.isfinite(self.rho), f"network.rho: {self.rho} is not finite; give a slope, such as 0 for the ReLU")
         require(self.rho != 1, "network.rho: 1 makes the network linear; use another slope, such as 0 for the ReLU")
 

@@ -2,7 +2,6 @@
 training can go on from there."""
 
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from mnnjax.study.resources.memory_check import require_points_fit
 from mnnjax.study.workdir import storage
 from mnnjax.study.workdir.results_table import NON_FINITE, TOO_LARGE, as_text
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.weights import forms
+from mnnjax.study.workdir.weights import forms, from_bytes
 from mnnjax.study.workdir.workdir import NonWritingWorkdir, Workdir
 from mnnjax.training import LEVENBERG_MARQUARDT
 
@@ -192,8 +191,7 @@ def _finished_cell(workdir: Workdir, cell_id: str) -> Cell:
 
 def _read_npz(file: AnyPath) -> dict[str, np.ndarray]:
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-            return dict(arrays)
+        return from_bytes(file.read_bytes())
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file.
         what = f"damaged ({first_line(error)}); restore it"
         if isinstance(error, FileNotFoundError):

@@ -3,7 +3,6 @@ run that resumes, perhaps on another machine, trains on the same numbers."""
 
 import contextlib
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ from mnnjax.study.distributed import processes
 from mnnjax.study.plan import grid as plan
 from mnnjax.study.plan.grid import Cell
 from mnnjax.study.workdir.storage import AnyPath
-from mnnjax.study.workdir.weights import to_bytes
+from mnnjax.study.workdir.weights import from_bytes, to_bytes
 from mnnjax.study.workdir.workdir import WHITENING, Workdir
 from mnnjax.wording import integer
 
@@ -217,8 +216,8 @@ def _record(problem: Problem, folders: Iterable[AnyPath]) -> dict | None:
 def _read_whitening(file: AnyPath, record: dict) -> Whitening | None:
     """None where the file is missing or not what was written."""
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-            whitening = Whitening(arrays["mean"], arrays["transform"])
+        arrays = from_bytes(file.read_bytes())
+        whitening = Whitening(arrays["mean"], arrays["transform"])
     except Exception:  # NumPy and zipfile raise many kinds for a damaged file.
         return None
     return whitening if _sha256(whitening) == record["sha256"] else None

@@ -132,18 +132,16 @@ def cells_like(study: Study, planned: Sequence[Cell]) -> list[Cell]:
     return cells(study, image_shape)
 
 
-def to_train_again(before: Sequence[Cell], after: Sequence[Cell]) -> dict[str, str]:
-    """The ids of the cells that a study had before it grew, and that other programs train now; why."""
-    there, reasons = {cell.id: cell for cell in before}, dict[str, str]()
-    for cell in after:
-        old = there.get(cell.id)
-        if old is None or cell.part.train is None:
-            continue
-        if cell.N_padded != old.N_padded:
-            reasons[cell.id] = f"N is padded to {cell.N_padded} rows, and was to {old.N_padded}"
-        elif cell.data_parallel and cell.part.repeats > old.part.repeats:
-            reasons[cell.id] = "its repetitions share their products (train.parallel)"
-    return reasons
+def to_train_again(before: Sequence[Cell], after: Sequence[Cell]) -> set[str]:
+    """The ids of the cells that a study had before it grew, and that other programs train now."""
+    there = {cell.id: cell for cell in before}
+
+    def otherwise(cell: Cell, old: Cell) -> bool:
+        # Repetitions that share the rows of X share their products as well.
+        more_together = cell.data_parallel and cell.part.repeats > old.part.repeats
+        return cell.part.train is not None and (cell.N_padded != old.N_padded or more_together)
+
+    return {cell.id for cell in after if cell.id in there and otherwise(cell, there[cell.id])}
 
 
 def describe_growth(before: Sequence[Cell], after: Sequence[Cell]) -> str:
@@ -152,7 +150,7 @@ def describe_growth(before: Sequence[Cell], after: Sequence[Cell]) -> str:
     old = [(there[cell.id], cell) for cell in after if cell.id in there]
     repetitions = {cell.id: cell.part.repeats - was.part.repeats for was, cell in old}
     epochs = {cell.id: cell.steps - was.steps for was, cell in old if cell.part.train is not None}
-    again = set(to_train_again(before, after)) & set(there)
+    again = to_train_again(before, after)
     new = len(after) - len(old)
     parts = [
         plural(new, "new cell") if new else "",

@@ -305,7 +305,7 @@ class Workdir:
         now."""
         if not cells or not (folder / CONFIG).exists():
             return set()
-        return set(to_train_again(cells_like(read_study(folder), cells), cells))
+        return to_train_again(cells_like(read_study(folder), cells), cells)
 
     @functools.cached_property
     def _files(self) -> dict[str, list[AnyPath]]:
